@@ -1,0 +1,23 @@
+//! Names of the header fields that Sluice's own processes give a meaning to, in lower case.
+
+/// Tags of an answer, separated by spaces.
+pub const SURROGATE_KEY: &str = "surrogate-key";
+/// Versions of the tags an answer reflects: `tag=version` members, separated by spaces.
+pub const SLUICE_VERSION: &str = "sluice-version";
+/// On a request between tiers: floors the asker holds, as `tag=version` members; an older copy must be fetched anew.
+pub const SLUICE_FLOOR: &str = "sluice-floor";
+/// The node that answered the client.
+pub const SLUICE_NODE: &str = "sluice-node";
+/// RFC 9211.
+pub const CACHE_STATUS: &str = "cache-status";
+/// RFC 9213: freshness for caches that belong to the origin's operator.
+pub const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
+/// RFC 8586: nodes a request passed, so that a loop is seen.
+pub const CDN_LOOP: &str = "cdn-loop";
+/// W3C Trace Context.
+pub const TRACEPARENT: &str = "traceparent";
+/// The request's id, the trace id of `traceparent`.
+pub const REQUEST_ID: &str = "x-request-id";
+/// Query parameter of a redirect between edges: names of the nodes that could not serve, separated by dots. Never part
+/// of a cache key and never sent to a parent.
+pub const TRIED_PARAM: &str = "sluice-tried";

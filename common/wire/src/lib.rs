@@ -1,0 +1,37 @@
+//! The words two Sluice processes share.
+//!
+//! Everything here is pure: no clock, no socket, no runtime. A process parses what it received into these types at its
+//! border, and renders them when it speaks; nothing in between formats a key or a URL by hand.
+//!
+//! - [`id`]: 64-bit, time-sorted ids and node names
+//! - [`media`]: rungs, the URL grammar of published media ([`MediaPath`]) and the object-key grammar ([`ObjectKey`])
+//! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says
+//! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
+//! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
+//! - [`steering`]: HLS content steering manifests; [`problem`]: RFC 9457 problem details
+//! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
+//!
+//! What it leaves to others: input and output, time, storage, rendering playlists (the origin).
+
+pub mod codec;
+pub mod event;
+pub mod headers;
+pub mod id;
+pub mod ladder;
+pub mod limits;
+pub mod media;
+pub mod node;
+pub mod placement;
+pub mod problem;
+pub mod routes;
+pub mod steering;
+pub mod tag;
+
+pub use event::{Event, EventKind};
+pub use id::{JobId, NodeId, UploadId, VideoId};
+pub use media::{MediaAsset, MediaPath, ObjectKey, RungName};
+pub use node::{NodeReport, NodeState, ReportAnswer, Tier};
+pub use placement::PlacementKey;
+pub use problem::Problem;
+pub use routes::{RouteNode, RouteTable};
+pub use tag::{Tag, Version};

@@ -1,0 +1,34 @@
+//! Every bound two processes share, each with how it was chosen.
+
+/// Characters of a tag. Long enough for `app:kind:id`, short enough that 64 of them fit one header field.
+pub const MAX_TAG_LEN: usize = 96;
+/// Tags of one answer. A fragment page of 50 items and its lists fit; a purge index stays small.
+pub const MAX_TAGS: usize = 64;
+/// Bytes of a video's file name or title.
+pub const MAX_NAME_LEN: usize = 255;
+/// Target duration of a segment. Apple asks for 6 s and less; 4 s is what live and quick starts settle on.
+pub const SEGMENT_MS: u32 = 4_000;
+/// Distance of keyframes: half a segment, so that a part or a seek never waits longer.
+pub const GOP_MS: u32 = 2_000;
+/// Segments placed together: about 60 s of media, so that prefetch stays on one owner while hot titles still spread.
+pub const SEGMENTS_PER_GROUP: u32 = 15;
+/// The highest segment number: 12 days of media at 4 s.
+pub const MAX_SEGMENT: u32 = 262_143;
+/// Seconds of the longest source a job accepts (12 hours).
+pub const MAX_DURATION_S: u32 = 43_200;
+/// Width and height a source may have.
+pub const MAX_DIMENSION: u32 = 8_192;
+/// Frames a second a source may be turned into.
+pub const MAX_FRAME_RATE: u32 = 60;
+/// Tracks a source may have before it is refused.
+pub const MAX_TRACKS: usize = 64;
+/// Bytes of one frame between transcoder and codec child: a 4 s segment at 100 Mbit/s is 50 MB.
+pub const MAX_CODEC_FRAME: usize = 128 << 20;
+/// Bytes of the JSON head of such a frame.
+pub const MAX_CODEC_HEAD: usize = 1 << 20;
+/// Nodes in a route table before placement needs two levels.
+pub const MAX_NODES: usize = 1_024;
+/// Bytes of a route table or a node report.
+pub const MAX_TABLE_BYTES: usize = 4 << 20;
+/// Redirects between edges for one object before a client is told the truth.
+pub const MAX_TRIED: usize = 8;

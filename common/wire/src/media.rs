@@ -1,0 +1,312 @@
+//! Published media: names of rungs, the URL grammar and the object-key grammar.
+//!
+//! ```text
+//! /v/VIDEO/master.m3u8            /v/VIDEO/poster.jpg
+//! /v/VIDEO/RUNG/index.m3u8        /v/VIDEO/RUNG/init.mp4       /v/VIDEO/RUNG/SEQ.m4s
+//!
+//! uploads/UPLOAD/PART             a piece of a source, in order
+//! media/VIDEO/RUNG/init.mp4       media/VIDEO/RUNG/SEQ.m4s     media/VIDEO/poster.jpg
+//! ```
+//!
+//! Each text has one spelling: what parses renders to the same text, so a cache key, an access rule and an object name
+//! can never disagree.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use crate::id::{UploadId, VideoId};
+use crate::limits::{MAX_SEGMENT, SEGMENTS_PER_GROUP};
+use crate::placement::PlacementKey;
+use crate::tag::Tag;
+
+/// Why a text is not a rung's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a rung is named by 1 to 16 characters of a-z and 0-9")]
+pub struct RungNameError;
+
+/// The name of one rendition of a video: `v720`, `a128`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RungName(String);
+
+impl RungName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`RungNameError`] when it is not 1 to 16 characters of `a-z` and `0-9`.
+    pub fn new(name: impl Into<String>) -> Result<Self, RungNameError> {
+        let name = name.into();
+        let ok = (1..=16).contains(&name.len())
+            && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if ok { Ok(Self(name)) } else { Err(RungNameError) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RungName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for RungName {
+    type Error = RungNameError;
+    fn try_from(text: String) -> Result<Self, RungNameError> {
+        Self::new(text)
+    }
+}
+
+impl From<RungName> for String {
+    fn from(rung: RungName) -> Self {
+        rung.0
+    }
+}
+
+/// One published resource of a video.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum MediaAsset {
+    /// The multivariant playlist.
+    Master,
+    /// The poster image (JPEG).
+    Poster,
+    /// A rung's media playlist.
+    Playlist(RungName),
+    /// A rung's CMAF header.
+    Init(RungName),
+    /// A rung's segment, counted from 0.
+    Segment(RungName, u32),
+}
+
+/// The path of a published resource, without a query.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MediaPath {
+    /// The video.
+    pub video: VideoId,
+    /// Which of its resources.
+    pub asset: MediaAsset,
+}
+
+impl MediaPath {
+    /// Reads a path. `None` for every text that [`fmt::Display`] would not write.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<Self> {
+        let (video, rest) = path.strip_prefix("/v/")?.split_once('/')?;
+        Some(Self { video: video.parse().ok()?, asset: MediaAsset::parse(rest)? })
+    }
+
+    /// Tags of every answer at this path.
+    #[must_use]
+    pub fn tags(&self) -> Vec<Tag> {
+        vec![Tag::video(self.video)]
+    }
+
+    /// What decides which node owns this path: the video, the rung and about 60 s of media.
+    #[must_use]
+    pub fn placement(&self) -> PlacementKey {
+        let group = |rung: &RungName, group: u32| format!("{}/{rung}/{group}", self.video);
+        PlacementKey::of(&match &self.asset {
+            MediaAsset::Master | MediaAsset::Poster => self.video.to_string(),
+            MediaAsset::Playlist(rung) | MediaAsset::Init(rung) => group(rung, 0),
+            MediaAsset::Segment(rung, seq) => group(rung, seq / SEGMENTS_PER_GROUP),
+        })
+    }
+}
+
+impl fmt::Display for MediaPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/v/{}/{}", self.video, self.asset)
+    }
+}
+
+impl MediaAsset {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "master.m3u8" => return Some(Self::Master),
+            "poster.jpg" => return Some(Self::Poster),
+            _ => {}
+        }
+        let (rung, file) = text.split_once('/')?;
+        let rung = RungName::new(rung).ok()?;
+        match file {
+            "index.m3u8" => Some(Self::Playlist(rung)),
+            "init.mp4" => Some(Self::Init(rung)),
+            _ => Some(Self::Segment(rung, parse_number(file.strip_suffix(".m4s")?, MAX_SEGMENT)?)),
+        }
+    }
+
+    /// True for the resources whose bytes never change once published.
+    #[must_use]
+    pub const fn is_immutable(&self) -> bool {
+        matches!(self, Self::Init(_) | Self::Segment(..))
+    }
+
+    /// The media type (RFC 8216 section 4, RFC 6381).
+    #[must_use]
+    pub const fn content_type(&self) -> &'static str {
+        match self {
+            Self::Master | Self::Playlist(_) => "application/vnd.apple.mpegurl",
+            Self::Poster => "image/jpeg",
+            Self::Init(_) | Self::Segment(..) => "video/mp4",
+        }
+    }
+}
+
+impl fmt::Display for MediaAsset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Master => f.write_str("master.m3u8"),
+            Self::Poster => f.write_str("poster.jpg"),
+            Self::Playlist(rung) => write!(f, "{rung}/index.m3u8"),
+            Self::Init(rung) => write!(f, "{rung}/init.mp4"),
+            Self::Segment(rung, seq) => write!(f, "{rung}/{seq}.m4s"),
+        }
+    }
+}
+
+/// Reads a decimal without sign, leading zero or excess, so that each number has one spelling.
+fn parse_number(text: &str, max: u32) -> Option<u32> {
+    let canonical = !text.is_empty()
+        && text.bytes().all(|c| c.is_ascii_digit())
+        && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|&n| canonical && n <= max)
+}
+
+/// The name of an object in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ObjectKey {
+    /// A piece of a source: a source is its upload's parts, in order.
+    SourcePart(UploadId, u32),
+    /// A rung's CMAF header.
+    Init(VideoId, RungName),
+    /// A rung's segment.
+    Segment(VideoId, RungName, u32),
+    /// The poster image.
+    Poster(VideoId),
+}
+
+impl ObjectKey {
+    /// The prefix of all parts of a source.
+    #[must_use]
+    pub fn source_prefix(upload: UploadId) -> String {
+        format!("uploads/{upload}")
+    }
+
+    /// The prefix of all that was published of a video.
+    #[must_use]
+    pub fn media_prefix(video: VideoId) -> String {
+        format!("media/{video}")
+    }
+
+    /// Reads a key. `None` for every text that [`fmt::Display`] would not write.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (area, rest) = text.split_once('/')?;
+        let (id, rest) = rest.split_once('/')?;
+        match area {
+            "uploads" => Some(Self::SourcePart(id.parse().ok()?, parse_number(rest, u32::MAX)?)),
+            "media" => {
+                let video = id.parse().ok()?;
+                match MediaAsset::parse(rest)? {
+                    MediaAsset::Init(rung) => Some(Self::Init(video, rung)),
+                    MediaAsset::Segment(rung, seq) => Some(Self::Segment(video, rung, seq)),
+                    MediaAsset::Poster => Some(Self::Poster(video)),
+                    MediaAsset::Master | MediaAsset::Playlist(_) => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SourcePart(upload, part) => write!(f, "uploads/{upload}/{part}"),
+            Self::Init(video, rung) => write!(f, "media/{video}/{rung}/init.mp4"),
+            Self::Segment(video, rung, seq) => write!(f, "media/{video}/{rung}/{seq}.m4s"),
+            Self::Poster(video) => write!(f, "media/{video}/poster.jpg"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn assets() -> impl Strategy<Value = MediaAsset> {
+        let rung = "[a-z0-9]{1,16}".prop_map(|r| RungName::new(r).unwrap());
+        prop_oneof![
+            Just(MediaAsset::Master),
+            Just(MediaAsset::Poster),
+            rung.clone().prop_map(MediaAsset::Playlist),
+            rung.clone().prop_map(MediaAsset::Init),
+            (rung, 0..=MAX_SEGMENT).prop_map(|(r, s)| MediaAsset::Segment(r, s)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn paths_round_trip(id in 0..(1u64 << 63), asset in assets()) {
+            let path = MediaPath { video: VideoId::from_u64(id).unwrap(), asset };
+            prop_assert_eq!(MediaPath::parse(&path.to_string()), Some(path));
+        }
+
+        #[test]
+        fn each_path_has_one_spelling(text in "/v/[0-9a-z./%]{0,40}") {
+            if let Some(path) = MediaPath::parse(&text) {
+                prop_assert_eq!(path.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn path_tricks_are_no_media_paths() {
+        let id = VideoId::from_parts(1_800_000_000_000, 7);
+        for tail in [
+            "../master.m3u8",
+            "v720/../v720/0.m4s",
+            "v720/00.m4s",
+            "v720/+1.m4s",
+            "v720/-1.m4s",
+            "v720/0.M4S",
+            "v720//0.m4s",
+            "v720/999999999999.m4s",
+            "V720/0.m4s",
+            "master.m3u8/",
+            "%6daster.m3u8",
+            "v720/0.m4s\0",
+        ] {
+            assert_eq!(MediaPath::parse(&format!("/v/{id}/{tail}")), None, "{tail}");
+        }
+    }
+
+    #[test]
+    fn object_keys_round_trip() {
+        let video = VideoId::from_parts(1_800_000_000_000, 7);
+        let rung = RungName::new("v720").unwrap();
+        for key in [
+            ObjectKey::SourcePart(video.upload(), 0),
+            ObjectKey::Init(video, rung.clone()),
+            ObjectKey::Segment(video, rung, 12),
+            ObjectKey::Poster(video),
+        ] {
+            assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_minute_of_media_has_one_owner() {
+        let video = VideoId::from_parts(1_800_000_000_000, 7);
+        let at = |seq| {
+            MediaPath { video, asset: MediaAsset::Segment(RungName::new("v720").unwrap(), seq) }.placement()
+        };
+        assert_eq!(at(0), at(SEGMENTS_PER_GROUP - 1));
+        assert_ne!(at(0), at(SEGMENTS_PER_GROUP));
+    }
+}
