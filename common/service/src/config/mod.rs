@@ -1,0 +1,202 @@
+//! Configuration: a file, then `SLUICE_*` variables, then flags; later layers win.
+//!
+//! A key is a dotted path such as `listen.http`. In the environment it is `SLUICE_LISTEN__HTTP`, as a flag
+//! `--listen.http`. Every leaf of the component's default configuration is a key; any other is refused.
+
+mod keys;
+mod layers;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a server listens. Port 0 takes any free port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenConfig {
+    /// HTTP/1.1 and HTTP/2 without TLS.
+    pub http: Option<SocketAddr>,
+    /// HTTP/1.1 and HTTP/2 over TLS.
+    pub https: Option<SocketAddr>,
+    /// HTTP/3 on the UDP port of `https`.
+    pub h3: bool,
+    /// Metrics and health.
+    pub admin: Option<SocketAddr>,
+    /// A file that gets the addresses as JSON once the server serves.
+    pub announce: Option<PathBuf>,
+}
+
+impl ListenConfig {
+    /// Only a plain and an admin listener, both on free ports of loopback.
+    #[must_use]
+    pub fn loopback() -> Self {
+        let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self { http: any, https: None, h3: false, admin: any, announce: None }
+    }
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self::loopback()
+    }
+}
+
+/// The certificate. Without files a development certificate is made at each start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file of the certificate chain.
+    pub cert: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+    /// Names of the development certificate.
+    pub names: Vec<String>,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self { cert: None, key: None, names: vec!["localhost".into(), "127.0.0.1".into()] }
+    }
+}
+
+/// What is logged, on standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// A tracing filter such as `info,sluice_edge=debug`.
+    pub filter: String,
+    /// True for one JSON object a line.
+    pub json: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info".into(), json: false }
+    }
+}
+
+/// A component's whole configuration. Its `Default` serialised is the list of its keys.
+pub trait ProcessConfig: Serialize + DeserializeOwned + Default + Clone + Send + 'static {
+    /// Where it listens.
+    fn listen(&self) -> &ListenConfig;
+    /// Its certificate.
+    fn tls(&self) -> &TlsConfig;
+    /// What it logs.
+    fn log(&self) -> &LogConfig;
+    /// How long it may take to finish what is under way.
+    fn drain_grace(&self) -> Duration;
+    /// Adds what is wrong with values that have the right type.
+    fn validate(&self, faults: &mut Faults);
+}
+
+/// Everything found wrong, each with where it came from and what would mend it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<String>);
+
+impl Faults {
+    /// Adds a fault of a key: what is wrong and how to mend it.
+    pub fn add(&mut self, key: &str, what: impl AsRef<str>) {
+        self.0.push(format!("{key}: {}", what.as_ref()));
+    }
+
+    pub(crate) fn add_from(&mut self, source: &str, key: &str, what: impl AsRef<str>) {
+        self.0.push(format!("{source}: {key}: {}", what.as_ref()));
+    }
+
+    /// True when nothing is wrong.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One line a fault.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `--help` or `--version`: print this and end well.
+    #[error("{0}")]
+    Shown(String),
+    /// The command line cannot be read.
+    #[error("{0}")]
+    Usage(String),
+    /// These must be mended first.
+    #[error("the configuration has faults:\n  {}", .0.lines().join("\n  "))]
+    Faults(Faults),
+}
+
+/// What the command line asked for.
+#[derive(Debug, Clone)]
+pub struct Loaded<C> {
+    /// The configuration, without fault.
+    pub config: C,
+    /// True for `--check-config`: say that it is good, and end.
+    pub check_only: bool,
+}
+
+/// Loads a component's configuration from its layers.
+///
+/// # Errors
+/// [`ConfigError::Faults`] with all faults of all layers at once; nothing has been bound or opened yet.
+pub fn load<C: ProcessConfig>(
+    program: &'static str,
+    args: impl Iterator<Item = OsString>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded<C>, ConfigError> {
+    let keys = keys::Keys::of::<C>();
+    let matches = keys.command(program).try_get_matches_from(args).map_err(|error| {
+        if error.use_stderr() {
+            ConfigError::Usage(error.to_string())
+        } else {
+            ConfigError::Shown(error.to_string())
+        }
+    })?;
+    let mut faults = Faults::default();
+    let mut settings = vec![];
+    if let Some(file) = matches.get_one::<PathBuf>("config") {
+        settings.extend(layers::file(&keys, file, &mut faults));
+    }
+    settings.extend(layers::environment(&keys, environment, &mut faults));
+    settings.extend(layers::flags(&keys, &matches));
+    let config: C = layers::merge(&keys, settings, &mut faults);
+    if faults.is_empty() {
+        common_faults(&config, &mut faults);
+        config.validate(&mut faults);
+    }
+    if faults.is_empty() {
+        Ok(Loaded { config, check_only: matches.get_flag("check-config") })
+    } else {
+        Err(ConfigError::Faults(faults))
+    }
+}
+
+fn common_faults<C: ProcessConfig>(config: &C, faults: &mut Faults) {
+    let (listen, tls) = (config.listen(), config.tls());
+    if listen.h3 && listen.https.is_none() {
+        faults.add("listen.h3", "needs listen.https, whose port it shares");
+    }
+    if tls.cert.is_some() != tls.key.is_some() {
+        faults
+            .add("tls.cert", "and tls.key go together: name both, or neither for a development certificate");
+    }
+    for (key, file) in [("tls.cert", &tls.cert), ("tls.key", &tls.key)] {
+        if let Some(file) = file.as_ref().filter(|f| !f.is_file()) {
+            faults.add(key, format!("{} is no file", file.display()));
+        }
+    }
+    if let Err(error) = config.log().filter.parse::<tracing_subscriber::EnvFilter>() {
+        faults.add("log.filter", format!("{error}; write a level such as info, or target=level pairs"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

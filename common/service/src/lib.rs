@@ -1,0 +1,41 @@
+//! What every Sluice server needs around what it does.
+//!
+//! ```text
+//! main_with::<P>(args): config -> faults? -> tracing -> bind every port -> P::load -> announce -> P::run -> drained
+//! ```
+//!
+//! - [`config`]: layers (file < `SLUICE_*` < flags), every fault reported at once
+//! - [`process`]: the life of a server; [`drain`]: its orderly end
+//! - [`listen`]: HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`tower::Service`]
+//! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
+//! - [`problem`]: RFC 9457 answers
+//!
+//! What it leaves to the servers: everything about media, caching, routing and storage.
+
+mod admin;
+mod announce;
+pub mod config;
+pub mod drain;
+pub mod health;
+pub mod listen;
+pub mod metrics;
+pub mod problem;
+pub mod process;
+pub mod telemetry;
+pub mod trace;
+
+pub use config::{ConfigError, Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+pub use drain::Drain;
+pub use health::{Health, HealthFlag};
+pub use listen::{Addresses, Listeners, Peer, Protocol};
+pub use metrics::Metrics;
+pub use problem::problem_response;
+pub use process::{Context, Process, ProcessError, main_with};
+pub use trace::{RequestId, TraceContext};
+
+/// The body of every request and answer: bytes in pieces, which may end in an error.
+pub type Body = axum::body::Body;
+/// A request as servers get it.
+pub type HttpRequest = http::Request<Body>;
+/// An answer as servers give it.
+pub type HttpResponse = http::Response<Body>;

@@ -1,0 +1,146 @@
+//! Taking the ports.
+
+use super::tls;
+use crate::config::{ListenConfig, TlsConfig};
+use serde::{Deserialize, Serialize};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// Tries at finding a port free for TCP and UDP alike.
+const PORT_TRIES: usize = 16;
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// HTTP/1.1 and h2c.
+    pub http: Option<SocketAddr>,
+    /// HTTP/1.1 and HTTP/2 over TLS.
+    pub https: Option<SocketAddr>,
+    /// HTTP/3.
+    pub h3: Option<SocketAddr>,
+    /// Metrics and health.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Why a port cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Somebody else has it.
+    #[error("{key} = {address}: the port is in use; choose another, or end what listens there")]
+    InUse {
+        /// The configuration's key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The system refuses it.
+    #[error("{key} = {address}: {error}")]
+    Refused {
+        /// The configuration's key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error("{key}: {why}")]
+    Certificate {
+        /// The configuration's key.
+        key: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Signals cannot be watched.
+    #[error("signals: {0}")]
+    Signal(std::io::Error),
+}
+
+/// Ports, taken and not yet served.
+#[derive(Default)]
+pub(super) struct Bound {
+    pub(super) http: Option<TcpListener>,
+    pub(super) https: Option<(TcpListener, TlsAcceptor)>,
+    pub(super) quic: Option<quinn::Endpoint>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Bound").field(&self.addresses()).finish()
+    }
+}
+
+impl Bound {
+    pub(super) fn new(listen: &ListenConfig, tls: &TlsConfig) -> Result<Self, BindError> {
+        let mut bound = Self::default();
+        if let Some(address) = listen.http {
+            bound.http = Some(tcp("listen.http", address)?);
+        }
+        if let Some(address) = listen.https {
+            let identity = tls::Identity::load(tls)?;
+            let acceptor = TlsAcceptor::from(Arc::new(identity.server(&[b"h2", b"http/1.1"])?));
+            let (listener, udp) =
+                if listen.h3 { both(address)? } else { (tcp("listen.https", address)?, None) };
+            bound.https = Some((listener, acceptor));
+            if let Some(udp) = udp {
+                bound.quic = Some(super::quic::endpoint(udp, &identity)?);
+            }
+        }
+        Ok(bound)
+    }
+
+    pub(super) fn plain(key: &'static str, address: SocketAddr) -> Result<Self, BindError> {
+        Ok(Self { http: Some(tcp(key, address)?), ..Self::default() })
+    }
+
+    pub(super) fn addresses(&self) -> Addresses {
+        let of = |listener: &TcpListener| listener.local_addr().ok();
+        Addresses {
+            http: self.http.as_ref().and_then(of),
+            https: self.https.as_ref().and_then(|(listener, _)| of(listener)),
+            h3: self.quic.as_ref().and_then(|endpoint| endpoint.local_addr().ok()),
+            admin: None,
+        }
+    }
+}
+
+fn tcp(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    let bind = || -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() {
+            tokio::net::TcpSocket::new_v4()
+        } else {
+            tokio::net::TcpSocket::new_v6()
+        }?;
+        // A restarted server takes its port back though connections of the former one linger in TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(1_024)
+    };
+    bind().map_err(|error| refused(key, address, error))
+}
+
+/// The same port for TCP and UDP.
+fn both(address: SocketAddr) -> Result<(TcpListener, Option<UdpSocket>), BindError> {
+    let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let listener = tcp("listen.https", address)?;
+        let at = listener.local_addr().map_err(|error| refused("listen.https", address, error))?;
+        match UdpSocket::bind(at) {
+            Ok(udp) => return Ok((listener, Some(udp))),
+            Err(error) if tries == 0 => return Err(refused("listen.https (UDP, for HTTP/3)", at, error)),
+            Err(_) => {}
+        }
+    }
+}
+
+fn refused(key: &'static str, address: SocketAddr, error: std::io::Error) -> BindError {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        BindError::InUse { key, address }
+    } else {
+        BindError::Refused { key, address, error }
+    }
+}

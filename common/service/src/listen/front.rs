@@ -1,0 +1,87 @@
+//! What every request passes before the service sees it, and every answer on its way out.
+
+use super::limits::MAX_TARGET;
+use super::{Peer, Protocol};
+use crate::{HttpRequest, HttpResponse, Metrics, TraceContext, problem_response};
+use http::header::{ALT_SVC, HOST};
+use http::{HeaderName, HeaderValue};
+use prometheus::IntCounterVec;
+use sluice_wire::Problem;
+use sluice_wire::headers::REQUEST_ID;
+use std::convert::Infallible;
+use tower::{Service, ServiceExt};
+use tracing::Instrument;
+
+#[derive(Debug, Clone)]
+pub(super) struct Front {
+    alt_svc: Option<HeaderValue>,
+    requests: Option<IntCounterVec>,
+}
+
+impl Front {
+    /// `h3` is the UDP port to advertise. The admin listener has neither that nor counters.
+    pub(super) fn new(h3: Option<u16>, metrics: Option<&Metrics>) -> Self {
+        let alt_svc = h3.map(|port| {
+            HeaderValue::from_str(&format!("h3=\":{port}\"; ma=86400")).expect("digits and plain characters")
+        });
+        let requests = metrics.map(|metrics| {
+            metrics.counters(
+                "sluice_http_requests_total",
+                "Requests by protocol and status class",
+                &["protocol", "status"],
+            )
+        });
+        Self { alt_svc, requests }
+    }
+
+    /// Has the service answer a request.
+    pub(super) async fn answer<S>(
+        self,
+        service: S,
+        mut request: HttpRequest,
+        peer: Peer,
+    ) -> Result<HttpResponse, Infallible>
+    where
+        S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let trace = TraceContext::from_headers(request.headers());
+        let id = trace.request_id();
+        let span = tracing::info_span!("request", id = %id.0, method = %request.method(), path = request.uri().path());
+        let id_header = HeaderValue::from_str(&id.0).expect("hexadecimal digits");
+        name_host(&mut request);
+        let too_long = request.uri().path_and_query().is_some_and(|p| p.as_str().len() > MAX_TARGET);
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(trace);
+        request.extensions_mut().insert(id);
+        let mut answer = if too_long {
+            let problem = Problem::new(414, "target-too-long", "Target too long");
+            problem_response(problem.detail(format!("a target has at most {MAX_TARGET} bytes")))
+        } else {
+            let Ok(answer) = service.oneshot(request).instrument(span).await;
+            answer
+        };
+        let headers = answer.headers_mut();
+        headers.entry(HeaderName::from_static(REQUEST_ID)).or_insert(id_header);
+        if let Some(alt_svc) = self.alt_svc.filter(|_| peer.secure && peer.protocol != Protocol::Http3) {
+            headers.insert(ALT_SVC, alt_svc);
+        }
+        if let Some(requests) = self.requests {
+            let class =
+                ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(answer.status().as_u16() / 100 - 1).min(4)];
+            requests.with_label_values(&[peer.protocol.as_str(), class]).inc();
+        }
+        Ok(answer)
+    }
+}
+
+/// HTTP/2 and HTTP/3 name the host in `:authority`; services find it in `Host` alike.
+fn name_host(request: &mut HttpRequest) {
+    if request.headers().contains_key(HOST) {
+        return;
+    }
+    let authority = request.uri().authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
+    if let Some(authority) = authority {
+        request.headers_mut().insert(HOST, authority);
+    }
+}

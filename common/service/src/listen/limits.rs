@@ -1,0 +1,37 @@
+//! Bounds of a connection, each with how it was chosen.
+
+use std::time::Duration;
+
+/// Connections of one listener at a time; a further one waits in the kernel's queue. Half of a common limit of 20,000
+/// open files, since a connection may need a parent's beside its own.
+pub(super) const MAX_CONNECTIONS: usize = 10_000;
+/// Time for a request's head, and for the first byte of a connection.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a TLS or QUIC handshake.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time in which a client must take something of an answer on HTTP/3.
+pub(super) const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Bytes of an HTTP/1 head; also the read buffer's limit.
+pub(super) const MAX_HEAD: usize = 64 << 10;
+/// Header fields of a request.
+pub(super) const MAX_FIELDS: usize = 128;
+/// Bytes of a target. Longer ones get 414.
+pub(super) const MAX_TARGET: usize = 8 << 10;
+/// Concurrent streams of an HTTP/2 or HTTP/3 connection.
+pub(super) const MAX_STREAMS: u32 = 128;
+/// Streams reset by the client before they were accepted (rapid reset, CVE-2023-44487).
+pub(super) const MAX_RESETS: usize = 20;
+/// Bytes of an HTTP/2 or HTTP/3 header list.
+pub(super) const MAX_HEADER_LIST: u32 = 32 << 10;
+/// HTTP/2 receive windows: an upload over 50 ms of round trip reaches 160 Mbit/s a stream.
+pub(super) const STREAM_WINDOW: u32 = 1 << 20;
+/// See [`STREAM_WINDOW`].
+pub(super) const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Silence after which an HTTP/2 peer is asked whether it lives, and the time for its answer.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Silence after which a QUIC connection ends.
+pub(super) const QUIC_IDLE: Duration = Duration::from_secs(30);
+/// Pieces of a request body between an HTTP/3 stream and the service.
+pub(super) const BODY_PIECES: usize = 8;
+/// Pause after a failed accept (no file descriptors left, say).
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

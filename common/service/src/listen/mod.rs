@@ -1,0 +1,145 @@
+//! Listeners: HTTP/1.1, HTTP/2 and HTTP/3 in front of one service.
+//!
+//! - [`bind`](Listeners::bind) takes every port at once, before anything is loaded
+//! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
+//! - `front` is what every request passes: trace, `Host`, target length, `Alt-Svc`
+//! - `limits` holds every bound
+
+mod bind;
+mod front;
+mod limits;
+mod quic;
+mod tcp;
+mod tls;
+
+pub use bind::{Addresses, BindError};
+
+use crate::config::{ListenConfig, TlsConfig};
+use crate::{Drain, HttpRequest, HttpResponse, Metrics};
+use bind::Bound;
+use front::Front;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+/// The protocol of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// HTTP/3.
+    Http3,
+}
+
+impl Protocol {
+    /// The label in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "h1",
+            Self::Http2 => "h2",
+            Self::Http3 => "h3",
+        }
+    }
+}
+
+/// Who sent a request, and how: an extension of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// The protocol it speaks.
+    pub protocol: Protocol,
+    /// True over TLS.
+    pub secure: bool,
+}
+
+/// A server's bound ports.
+#[derive(Debug)]
+pub struct Listeners {
+    bound: Bound,
+    drain: Drain,
+    front: Front,
+}
+
+impl Listeners {
+    /// Binds every public port of the configuration.
+    ///
+    /// # Errors
+    /// [`BindError`], naming the key, the address and what is in the way.
+    pub fn bind(
+        listen: &ListenConfig,
+        tls: &TlsConfig,
+        drain: Drain,
+        metrics: &Metrics,
+    ) -> Result<Self, BindError> {
+        let bound = Bound::new(listen, tls)?;
+        let front = Front::new(bound.addresses().h3.map(|at| at.port()), Some(metrics));
+        Ok(Self { bound, drain, front })
+    }
+
+    /// Binds the admin listener, if there is one.
+    pub(crate) fn admin(listen: &ListenConfig, drain: Drain) -> Result<Option<Self>, BindError> {
+        let Some(address) = listen.admin else { return Ok(None) };
+        let bound = Bound::plain("listen.admin", address)?;
+        Ok(Some(Self { bound, drain, front: Front::new(None, None) }))
+    }
+
+    /// Where it listens. `admin` is absent; the process knows it.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.bound.addresses()
+    }
+
+    /// Serves until the drain has begun and every connection has ended or been cut.
+    pub async fn serve<S>(self, service: S)
+    where
+        S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let connections = TaskTracker::new();
+        let shell = Shell { drain: self.drain.clone(), front: self.front, connections: connections.clone() };
+        let accepting = TaskTracker::new();
+        if let Some(listener) = self.bound.http {
+            accepting.spawn(tcp::accept(listener, None, service.clone(), shell.clone()));
+        }
+        if let Some((listener, tls)) = self.bound.https {
+            accepting.spawn(tcp::accept(listener, Some(tls), service.clone(), shell.clone()));
+        }
+        if let Some(endpoint) = self.bound.quic {
+            accepting.spawn(quic::accept(endpoint, service, shell));
+        }
+        accepting.close();
+        accepting.wait().await;
+        connections.close();
+        let cut = self.drain.cut();
+        tokio::select! {
+            () = connections.wait() => {}
+            () = cut.cancelled() => tracing::warn!(connections = connections.len(), "cut after the grace period"),
+        }
+    }
+
+    /// As [`serve`](Self::serve), but ends with the drain's beginning: nobody waits for a scrape.
+    pub(crate) async fn serve_quietly<S>(self, service: S)
+    where
+        S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let begun = self.drain.token();
+        tokio::select! {
+            () = self.serve(service) => {}
+            () = begun.cancelled() => {}
+        }
+    }
+}
+
+/// What every connection shares.
+#[derive(Debug, Clone)]
+struct Shell {
+    drain: Drain,
+    front: Front,
+    connections: TaskTracker,
+}

@@ -1,0 +1,225 @@
+//! HTTP/3 (RFC 9114) over QUIC.
+
+use super::limits::{
+    BODY_PIECES, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_HEADER_LIST,
+    MAX_STREAMS, QUIC_IDLE, STREAM_WINDOW, WRITE_STALL,
+};
+use super::tls::Identity;
+use super::{BindError, Peer, Protocol, Shell};
+use crate::{Body, HttpRequest, HttpResponse};
+use bytes::{Buf, Bytes};
+use h3::error::Code;
+use h3::server::{RequestResolver, RequestStream};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http_body_util::BodyExt;
+use quinn::crypto::rustls::QuicServerConfig;
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+type SendHalf = RequestStream<h3_quinn::SendStream<Bytes>, Bytes>;
+type ReceiveHalf = RequestStream<h3_quinn::RecvStream, Bytes>;
+
+/// Makes the endpoint on a bound socket.
+pub(super) fn endpoint(socket: UdpSocket, identity: &Identity) -> Result<quinn::Endpoint, BindError> {
+    let fault = |why: String| BindError::Certificate { key: "tls.cert", why };
+    let tls = QuicServerConfig::try_from(identity.server(&[b"h3"])?).map_err(|e| fault(e.to_string()))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(MAX_STREAMS.into())
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .max_idle_timeout(quinn::IdleTimeout::try_from(QUIC_IDLE).ok());
+    config.transport_config(Arc::new(transport));
+    let address = socket.local_addr().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let runtime = Arc::new(quinn::TokioRuntime);
+    quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime)
+        .map_err(|error| BindError::Refused { key: "listen.https (UDP, for HTTP/3)", address, error })
+}
+
+/// Accepts until the drain begins.
+pub(super) async fn accept<S>(endpoint: quinn::Endpoint, service: S, shell: Shell)
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let begun = shell.drain.token();
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            () = begun.cancelled() => break,
+        };
+        let Some(incoming) = incoming else { break };
+        if endpoint.open_connections() >= MAX_CONNECTIONS {
+            incoming.refuse();
+            continue;
+        }
+        let (service, shell) = (service.clone(), shell.clone());
+        let tracker = shell.connections.clone();
+        tracker.spawn(async move {
+            let addr = incoming.remote_address();
+            match timeout(HANDSHAKE_TIMEOUT, incoming).await {
+                Ok(Ok(connection)) => converse(connection, addr, service, shell).await,
+                Ok(Err(error)) => tracing::debug!(%error, %addr, "QUIC handshake failed"),
+                Err(_) => tracing::debug!(%addr, "QUIC handshake took too long"),
+            }
+        });
+    }
+    // The socket lives on in this task until the connections have ended.
+    let cut = shell.drain.cut();
+    tokio::select! {
+        () = endpoint.wait_idle() => {}
+        () = cut.cancelled() => endpoint.close(0u32.into(), b"draining"),
+    }
+}
+
+async fn converse<S>(connection: quinn::Connection, addr: SocketAddr, service: S, shell: Shell)
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let mut builder = h3::server::builder();
+    builder.max_field_section_size(MAX_HEADER_LIST.into());
+    let quic = h3_quinn::Connection::new(connection.clone());
+    let mut session = match builder.build::<_, Bytes>(quic).await {
+        Ok(session) => session,
+        Err(error) => return tracing::debug!(%error, %addr, "HTTP/3 could not be begun"),
+    };
+    let (begun, cut) = (shell.drain.token(), shell.drain.cut());
+    let requests = TaskTracker::new();
+    loop {
+        let resolver = tokio::select! {
+            accepted = session.accept() => accepted,
+            () = begun.cancelled() => break,
+        };
+        match resolver {
+            Ok(Some(resolver)) => {
+                let (service, shell) = (service.clone(), shell.clone());
+                requests.spawn(exchange(resolver, addr, service, shell));
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::debug!(%error, %addr, "an HTTP/3 connection ended early");
+                break;
+            }
+        }
+    }
+    requests.close();
+    if begun.is_cancelled() {
+        drop(session.shutdown(0).await);
+    }
+    tokio::select! {
+        () = requests.wait() => {}
+        () = cut.cancelled() => {}
+    }
+    // Frames that are still in flight are given the time of a round trip to arrive before the connection is closed.
+    drop(timeout(connection.rtt() * 3, connection.closed()).await);
+    connection.close(0x100u32.into(), b"");
+}
+
+/// One request and its answer. The body is received and the answer sent at the same time.
+async fn exchange<S>(
+    resolver: RequestResolver<h3_quinn::Connection, Bytes>,
+    addr: SocketAddr,
+    service: S,
+    shell: Shell,
+) where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    let (head, stream): (_, Stream) = match timeout(HEAD_TIMEOUT, resolver.resolve_request()).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(error)) => return tracing::debug!(%error, %addr, "a malformed HTTP/3 request"),
+        Err(_) => return tracing::debug!(%addr, "an HTTP/3 request head took too long"),
+    };
+    let (mut sending, receiving) = stream.split();
+    let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(BODY_PIECES);
+    let declared = head.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let body =
+        futures::stream::unfold(body, |mut body| async move { body.recv().await.map(|piece| (piece, body)) });
+    let request = head.map(|()| Body::from_stream(body));
+    let peer = Peer { addr, protocol: Protocol::Http3, secure: true };
+    let answering = async {
+        let Ok(answer) = shell.front.answer(service, request, peer).await;
+        if let Err(error) = send(&mut sending, answer).await {
+            tracing::debug!(%error, %addr, "an HTTP/3 answer was not taken");
+        }
+    };
+    tokio::join!(answering, receive(receiving, pieces, declared));
+}
+
+/// Hands the request's body on, piece by piece, as the service takes it. A body that ends before its declared length is
+/// an error, never an end (RFC 9114 section 4.1.2).
+async fn receive(mut stream: ReceiveHalf, pieces: mpsc::Sender<io::Result<Bytes>>, declared: Option<u64>) {
+    let mut received = 0u64;
+    loop {
+        let piece = tokio::select! {
+            piece = stream.recv_data() => piece,
+            () = pieces.closed() => {
+                // The service wants no more of it.
+                stream.stop_sending(Code::H3_NO_ERROR);
+                return;
+            }
+        };
+        let piece = match piece {
+            Ok(Some(mut piece)) => {
+                let piece = piece.copy_to_bytes(piece.remaining());
+                received += piece.len() as u64;
+                Ok(piece)
+            }
+            Ok(None) if declared.is_none_or(|declared| declared == received) => return,
+            Ok(None) => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the body is not as long as declared"))
+            }
+            Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionReset, error.to_string())),
+        };
+        let failed = piece.is_err();
+        if pieces.send(piece).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Sends an answer. A body that ends in an error resets the stream: a client never takes it for a whole one.
+async fn send(stream: &mut SendHalf, answer: HttpResponse) -> Result<(), String> {
+    let (mut head, mut body) = answer.into_parts();
+    for connection_specific in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+        head.headers.remove(connection_specific);
+    }
+    let stalled = |_| "the client takes nothing".to_owned();
+    let head = http::Response::from_parts(head, ());
+    timeout(WRITE_STALL, stream.send_response(head)).await.map_err(stalled)?.map_err(|e| e.to_string())?;
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                stream.stop_stream(Code::H3_INTERNAL_ERROR);
+                return Err(error.to_string());
+            }
+        };
+        let sent = match frame.into_data() {
+            Ok(data) if data.is_empty() => Ok(Ok(())),
+            Ok(data) => timeout(WRITE_STALL, stream.send_data(data)).await,
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => timeout(WRITE_STALL, stream.send_trailers(trailers)).await,
+                Err(_) => Ok(Ok(())),
+            },
+        };
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(elapsed) => {
+                stream.stop_stream(Code::H3_REQUEST_CANCELLED);
+                return Err(stalled(elapsed));
+            }
+        }
+    }
+    timeout(WRITE_STALL, stream.finish()).await.map_err(stalled)?.map_err(|e| e.to_string())
+}

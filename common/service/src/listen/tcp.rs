@@ -1,0 +1,141 @@
+//! HTTP/1.1 and HTTP/2 over TCP, with and without TLS.
+
+use super::limits::{
+    ACCEPT_PAUSE, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE, MAX_CONNECTIONS,
+    MAX_FIELDS, MAX_HEAD, MAX_HEADER_LIST, MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
+};
+use super::{Peer, Protocol, Shell};
+use crate::{Body, HttpRequest, HttpResponse};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+
+/// Accepts until the drain begins. A permit is taken before a connection is accepted, so that a full server leaves
+/// newcomers in the kernel's queue.
+pub(super) async fn accept<S>(listener: TcpListener, tls: Option<TlsAcceptor>, service: S, shell: Shell)
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let begun = shell.drain.token();
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accepted => accepted,
+            () = begun.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, addr)) => {
+                let (tls, service, shell) = (tls.clone(), service.clone(), shell.clone());
+                let tracker = shell.connections.clone();
+                tracker.spawn(async move {
+                    converse(stream, addr, tls, service, shell).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse<S>(stream: TcpStream, addr: SocketAddr, tls: Option<TlsAcceptor>, service: S, shell: Shell)
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    drop(stream.set_nodelay(true));
+    match tls {
+        None => {
+            // Which protocol is spoken is decided by the first bytes; they too have a deadline.
+            let spoke = timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await;
+            if matches!(spoke, Ok(Ok(read)) if read > 0) {
+                speak(TokioIo::new(stream), addr, false, None, service, shell).await;
+            }
+        }
+        Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                speak(TokioIo::new(stream), addr, true, Some(h2), service, shell).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, %addr, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%addr, "TLS handshake took too long"),
+        },
+    }
+}
+
+/// Speaks HTTP on a connection until it ends, is drained, or is cut.
+async fn speak<S, I>(io: I, addr: SocketAddr, secure: bool, h2: Option<bool>, service: S, shell: Shell)
+where
+    I: Read + Write + Unpin + Send + 'static,
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let front = shell.front.clone();
+    let handler = service_fn(move |request: Request<Incoming>| {
+        let protocol =
+            if request.version() == hyper::Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http1 };
+        let peer = Peer { addr, protocol, secure };
+        front.clone().answer(service.clone(), request.map(Body::new), peer)
+    });
+    let builder = builder(h2);
+    let mut connection = pin!(builder.serve_connection_with_upgrades(io, handler));
+    let (begun, cut) = (shell.drain.token(), shell.drain.cut());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = begun.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = cut.cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %addr, "a connection ended early");
+    }
+}
+
+/// `h2` is what ALPN said, if TLS was spoken.
+fn builder(h2: Option<bool>) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(MAX_FIELDS)
+        .max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE);
+    match h2 {
+        None => builder,
+        Some(true) => builder.http2_only(),
+        Some(false) => builder.http1_only(),
+    }
+}

@@ -1,0 +1,144 @@
+//! The life of a server, from its command line to its end.
+
+use crate::config::{self, ConfigError, ProcessConfig};
+use crate::listen::{BindError, Listeners};
+use crate::{Drain, Health, Metrics, admin, announce, telemetry};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Why a server could not start or had to end.
+pub type ProcessError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a server gets to work with.
+#[derive(Debug)]
+pub struct Context {
+    /// Its bound ports.
+    pub listeners: Listeners,
+    /// Its metrics.
+    pub metrics: Metrics,
+    /// Its readiness.
+    pub health: Health,
+    /// Its end.
+    pub drain: Drain,
+}
+
+/// A server.
+pub trait Process: Sized + Send {
+    /// The program's name.
+    const NAME: &'static str;
+    /// Its configuration.
+    type Config: ProcessConfig;
+
+    /// Opens what it needs. Nothing is accepted yet.
+    fn load(
+        config: Self::Config,
+        context: Context,
+    ) -> impl Future<Output = Result<Self, ProcessError>> + Send;
+
+    /// Serves until drained.
+    fn run(self) -> impl Future<Output = Result<(), ProcessError>> + Send;
+}
+
+/// The command line or the configuration is at fault (EX_USAGE of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+/// A port or a store is not to be had (EX_UNAVAILABLE).
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// Runs a server from its command line: the whole of a `main`.
+pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let environment =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let loaded = match config::load::<P::Config>(P::NAME, args, environment) {
+        Ok(loaded) => loaded,
+        Err(ConfigError::Shown(text)) => {
+            say(&mut std::io::stdout(), &text);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            say(&mut std::io::stderr(), &format!("{}: {error}\n", P::NAME));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    if loaded.check_only {
+        say(&mut std::io::stdout(), "the configuration is good\n");
+        return ExitCode::SUCCESS;
+    }
+    telemetry::init(loaded.config.log());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(P::NAME, &error.to_string()),
+    };
+    let ended = runtime.block_on(live::<P>(loaded.config));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(P::NAME, &chain(error.as_ref())),
+    }
+}
+
+async fn live<P: Process>(config: P::Config) -> Result<(), ProcessError> {
+    let (metrics, health) = (Metrics::default(), Health::default());
+    let drain = Drain::new(config.drain_grace());
+    let listen = config.listen().clone();
+    let listeners = Listeners::bind(&listen, config.tls(), drain.clone(), &metrics)?;
+    let at = listeners.addresses();
+    watch_signals(&drain)?;
+    let admin = Listeners::admin(&listen, drain.clone())?;
+    let at = crate::Addresses { admin: admin.as_ref().and_then(|a| a.addresses().http), ..at };
+    if let Some(admin) = admin {
+        let service = admin::router(metrics.clone(), health.clone());
+        drain.tasks().spawn(admin.serve_quietly(service));
+    }
+    let process = P::load(config, Context { listeners, metrics, health, drain: drain.clone() }).await?;
+    if let Some(file) = &listen.announce {
+        announce::write(file, &at).map_err(|e| format!("listen.announce {}: {e}", file.display()))?;
+    }
+    tracing::info!(program = P::NAME, http = ?at.http, https = ?at.https, h3 = ?at.h3, admin = ?at.admin, "serving");
+    let ran = process.run().await;
+    let report = drain.finish().await;
+    tracing::info!(program = P::NAME, cut = report.cut, "drained");
+    ran
+}
+
+/// SIGTERM and SIGINT begin the drain.
+fn watch_signals(drain: &Drain) -> Result<(), BindError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(BindError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(BindError::Signal)?;
+    let drain_on_signal = drain.clone();
+    let begun = drain.token();
+    drain.tasks().spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = begun.cancelled() => {}
+        }
+        drain_on_signal.begin();
+    });
+    Ok(())
+}
+
+fn failed(program: &str, why: &str) -> ExitCode {
+    say(&mut std::io::stderr(), &format!("{program}: {why}\n"));
+    ExitCode::from(EXIT_UNAVAILABLE)
+}
+
+/// An error with its causes, in a line; a cause that its error already tells is not told twice.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+fn say(out: &mut impl Write, text: &str) {
+    // Nobody is left to be told when this fails.
+    drop(out.write_all(text.as_bytes()));
+}
