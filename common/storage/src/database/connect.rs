@@ -1,0 +1,180 @@
+//! Opens an engine and says how its transactions begin.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    AccessMode, ConnectOptions, DatabaseConnection, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+};
+
+use crate::error::StorageError;
+
+/// Connections that read from SQLite. Readers never wait for the writer in WAL mode; more than the cores of a small
+/// machine brings nothing.
+const SQLITE_READERS: u32 = 8;
+
+/// Connections to PostgreSQL per process: half of its default limit of 100 serves five processes.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// How long SQLite waits for another process's write before it says "busy", and how long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest statement. Ours take milliseconds; this one frees a connection whose server is stuck.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What holds the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// A file, shared by processes of one machine.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+impl Engine {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+pub(crate) fn check_url(url: &str) -> Result<Engine, StorageError> {
+    if url.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty() && !path.contains(":memory:")) {
+        Ok(Engine::Sqlite)
+    } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        Ok(Engine::Postgres)
+    } else {
+        let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+        Err(StorageError::Config(format!(
+            "storage.database is sqlite:PATH (a file) or postgres://..., not a {scheme:?} URL"
+        )))
+    }
+}
+
+/// The writer and the reader; on PostgreSQL both are one pool.
+pub(super) async fn open(
+    url: &str,
+) -> Result<(Engine, DatabaseConnection, DatabaseConnection), StorageError> {
+    let engine = check_url(url)?;
+    let (writer, reader) = match engine {
+        Engine::Sqlite => open_sqlite(url).await?,
+        Engine::Postgres => {
+            let pool = connect(postgres_options(url)).await?;
+            (pool.clone(), pool)
+        }
+    };
+    Ok((engine, writer, reader))
+}
+
+async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, StorageError> {
+    sea_orm::Database::connect(options)
+        .await
+        .map_err(|e| StorageError::Unavailable { seam: "database", reason: e.to_string() })
+}
+
+async fn open_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnection), StorageError> {
+    let path = sqlite_path(url);
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        tokio::fs::create_dir_all(folder)
+            .await
+            .map_err(|e| StorageError::Config(format!("cannot make {}: {e}", folder.display())))?;
+    }
+    let writer = connect(sqlite_options(&path, 1, false)).await?;
+    let reader = connect(sqlite_options(&path, SQLITE_READERS, true)).await?;
+    Ok((writer, reader))
+}
+
+/// `sqlite:PATH`, `sqlite://PATH`; a query is of no use and dropped.
+fn sqlite_path(url: &str) -> PathBuf {
+    let rest = url.strip_prefix("sqlite:").unwrap_or(url);
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    PathBuf::from(rest.split_once('?').map_or(rest, |(path, _)| path))
+}
+
+fn sqlite_options(path: &Path, connections: u32, only_reads: bool) -> ConnectOptions {
+    let mut options = ConnectOptions::new("sqlite:");
+    let path = path.to_path_buf();
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |_| {
+            let options = SqliteConnectOptions::new()
+                .filename(&path)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(PATIENCE)
+                .foreign_keys(false);
+            if only_reads { options.pragma("query_only", "ON") } else { options }
+        });
+    options
+}
+
+fn postgres_options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .connect_timeout(PATIENCE)
+        .statement_timeout(STATEMENT_TIMEOUT)
+        .set_application_name("sluice")
+        .sqlx_logging(false);
+    options
+}
+
+/// A write takes SQLite's only write lock at once: upgrading later fails without waiting.
+pub(super) fn write_options(engine: Engine) -> TransactionOptions {
+    match engine {
+        Engine::Sqlite => TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        },
+        Engine::Postgres => TransactionOptions {
+            isolation_level: Some(IsolationLevel::Serializable),
+            ..TransactionOptions::default()
+        },
+    }
+}
+
+pub(super) fn snapshot_options(engine: Engine) -> TransactionOptions {
+    match engine {
+        Engine::Sqlite => TransactionOptions::default(),
+        Engine::Postgres => TransactionOptions {
+            isolation_level: Some(IsolationLevel::RepeatableRead),
+            access_mode: Some(AccessMode::ReadOnly),
+            ..TransactionOptions::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_choose_an_engine() {
+        assert_eq!(check_url("sqlite:var/sluice.db").unwrap(), Engine::Sqlite);
+        assert_eq!(check_url("postgres://a:b@h/db").unwrap(), Engine::Postgres);
+        for bad in ["", "sqlite:", "sqlite::memory:", "var/sluice.db", "mysql://h/db"] {
+            assert!(matches!(check_url(bad), Err(StorageError::Config(_))), "{bad}");
+        }
+        assert_eq!(sqlite_path("sqlite:///a/b.db?mode=rwc"), PathBuf::from("/a/b.db"));
+        assert_eq!(sqlite_path("sqlite:b.db"), PathBuf::from("b.db"));
+    }
+
+    #[test]
+    fn a_refused_url_does_not_repeat_its_password() {
+        let error = check_url("mysql://user:hunter2@h/db").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

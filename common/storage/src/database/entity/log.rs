@@ -1,0 +1,21 @@
+//! The log: events in their final order.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "log")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) seq: i64,
+    pub(crate) tag: String,
+    pub(crate) version: i64,
+    pub(crate) kind: String,
+    pub(crate) at_ms: i64,
+    #[sea_orm(column_type = "Text")]
+    pub(crate) data: String,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

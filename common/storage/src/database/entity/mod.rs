@@ -1,0 +1,16 @@
+//! The tables, one module each. Ids and counts are signed 64-bit, times are Unix milliseconds, states are names, JSON is
+//! text: the same on every engine.
+
+pub(crate) mod job;
+pub(crate) mod lease;
+pub(crate) mod log;
+pub(crate) mod log_head;
+pub(crate) mod node;
+pub(crate) mod outbox;
+pub(crate) mod part;
+pub(crate) mod rendition;
+pub(crate) mod route_table;
+pub(crate) mod segment;
+pub(crate) mod tag_version;
+pub(crate) mod upload;
+pub(crate) mod video;

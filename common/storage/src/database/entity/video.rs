@@ -1,0 +1,30 @@
+//! A video and what its page needs to know of it.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "videos")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) state: String,
+    pub(crate) progress_permille: i64,
+    pub(crate) bytes: Option<i64>,
+    pub(crate) sha256: Option<String>,
+    pub(crate) duration_ms: Option<i64>,
+    pub(crate) width: Option<i64>,
+    pub(crate) height: Option<i64>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) error: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) plan: Option<String>,
+    pub(crate) created_ms: i64,
+    pub(crate) updated_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

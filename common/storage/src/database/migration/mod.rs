@@ -1,0 +1,56 @@
+//! Brings the schema up and down. Several processes may start at once: one of them migrates, the others find it done.
+
+mod m0001_first;
+
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use tokio::time::Instant;
+
+use super::connect::{Engine, write_options};
+use crate::error::StorageError;
+
+/// How long others are waited for that migrate at the same moment.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Pause before looking again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first::Migration)]
+    }
+}
+
+/// Applies what is missing, all in one transaction.
+pub(super) async fn up(connection: &DatabaseConnection, engine: Engine) -> Result<(), StorageError> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match try_up(connection, engine).await {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(error) => tracing::debug!(%error, "migration lost to another process, looking again"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn try_up(connection: &DatabaseConnection, engine: Engine) -> Result<(), DbErr> {
+    let pending = Migrator::get_pending_migrations_read_only(connection).await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let transaction = connection.begin_with_options(write_options(engine)).await?;
+    Migrator::up(&transaction, None).await?;
+    transaction.commit().await
+}
+
+/// Undoes everything, newest first.
+pub(super) async fn down(connection: &DatabaseConnection, engine: Engine) -> Result<(), StorageError> {
+    let transaction = connection.begin_with_options(write_options(engine)).await?;
+    Migrator::down(&transaction, None).await?;
+    Ok(transaction.commit().await?)
+}

@@ -1,0 +1,195 @@
+//! The fleet's nodes and its route table, as any number of control planes share them.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sluice_wire::{NodeId, NodeReport, RouteTable};
+
+use crate::clock::millis;
+use crate::database::entity::{node, route_table};
+use crate::database::{Database, from_json, signed, to_json, unsigned};
+use crate::error::StorageError;
+
+/// The most nodes of a fleet that are read.
+const MAX_NODES: u64 = 10_000;
+
+/// The fleet's one row in `route_tables`.
+const TABLE: &str = "fleet";
+
+/// A node as the fleet knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeRecord {
+    /// Its newest report.
+    pub report: NodeReport,
+    /// True when an operator asked that it get nothing new.
+    pub draining: bool,
+    /// It counts as gone from this time on, in Unix milliseconds.
+    pub lease_until_ms: u64,
+    /// When it first reported, in Unix milliseconds.
+    pub first_ms: u64,
+    /// When it last reported, in Unix milliseconds.
+    pub updated_ms: u64,
+}
+
+/// Nodes and the route table. Clones share the database.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    database: Database,
+}
+
+impl Fleet {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Takes a node's report and renews its lease. What operators set stays.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn report(&self, report: &NodeReport, lease: Duration) -> Result<NodeRecord, StorageError> {
+        let body = to_json(report)?;
+        let body = &body;
+        let row = self
+            .database
+            .write::<_, StorageError, _>(|tx| {
+                Box::pin(async move {
+                    let now = signed(tx.now_ms());
+                    let row = node::ActiveModel {
+                        node: Set(report.node.to_string()),
+                        report: Set(body.clone()),
+                        draining: Set(false),
+                        lease_until_ms: Set(now + signed(millis(lease))),
+                        first_ms: Set(now),
+                        updated_ms: Set(now),
+                    };
+                    let renew = OnConflict::column(node::Column::Node)
+                        .update_columns([
+                            node::Column::Report,
+                            node::Column::LeaseUntilMs,
+                            node::Column::UpdatedMs,
+                        ])
+                        .to_owned();
+                    let inserted = node::Entity::insert(row).on_conflict(renew);
+                    Ok(inserted.exec_with_returning(tx.conn()).await?)
+                })
+            })
+            .await?;
+        NodeRecord::try_from(row)
+    }
+
+    /// All nodes by name, those that are gone too.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn nodes(&self) -> Result<Vec<NodeRecord>, StorageError> {
+        let rows = node::Entity::find()
+            .order_by_asc(node::Column::Node)
+            .limit(MAX_NODES)
+            .all(self.database.reader())
+            .await?;
+        rows.into_iter().map(NodeRecord::try_from).collect()
+    }
+
+    /// Marks a node as draining or not. False when there is no such node.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn set_draining(&self, node: &NodeId, draining: bool) -> Result<bool, StorageError> {
+        self.database
+            .write(|tx| {
+                Box::pin(async move {
+                    let set = node::Entity::update_many()
+                        .col_expr(node::Column::Draining, Expr::value(draining))
+                        .filter(node::Column::Node.eq(node.as_str()))
+                        .exec(tx.conn())
+                        .await?;
+                    Ok(set.rows_affected == 1)
+                })
+            })
+            .await
+    }
+
+    /// Forgets a node. False when there is no such node.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn forget(&self, node: &NodeId) -> Result<bool, StorageError> {
+        self.database
+            .write(|tx| {
+                Box::pin(async move {
+                    let gone = node::Entity::delete_by_id(node.to_string()).exec(tx.conn()).await?;
+                    Ok(gone.rows_affected == 1)
+                })
+            })
+            .await
+    }
+
+    /// The newest route table; `None` before the first.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn table(&self) -> Result<Option<RouteTable>, StorageError> {
+        let row = route_table::Entity::find_by_id(TABLE.to_owned()).one(self.database.reader()).await?;
+        row.map(|row| from_json("route_tables.body", &row.body)).transpose()
+    }
+
+    /// The newest route table's version; 0 before the first.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn table_version(&self) -> Result<u64, StorageError> {
+        let row = route_table::Entity::find_by_id(TABLE.to_owned()).one(self.database.reader()).await?;
+        unsigned("route_tables.version", row.map_or(0, |row| row.version))
+    }
+
+    /// Publishes a route table if it is exactly one version above the newest. False when another control plane was
+    /// first: read the newest and compute again.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn publish(&self, table: &RouteTable) -> Result<bool, StorageError> {
+        let body = to_json(table)?;
+        let (body, version) = (&body, signed(table.version));
+        self.database
+            .write(|tx| {
+                Box::pin(async move {
+                    let first = route_table::ActiveModel {
+                        name: Set(TABLE.to_owned()),
+                        version: Set(0),
+                        body: Set(String::new()),
+                    };
+                    let keep = OnConflict::column(route_table::Column::Name).do_nothing().to_owned();
+                    if version == 1 {
+                        route_table::Entity::insert(first)
+                            .on_conflict(keep)
+                            .exec_without_returning(tx.conn())
+                            .await?;
+                    }
+                    let set = route_table::Entity::update_many()
+                        .col_expr(route_table::Column::Version, Expr::value(version))
+                        .col_expr(route_table::Column::Body, Expr::value(body.as_str()))
+                        .filter(route_table::Column::Name.eq(TABLE))
+                        .filter(route_table::Column::Version.eq(version - 1))
+                        .exec(tx.conn())
+                        .await?;
+                    Ok(set.rows_affected == 1)
+                })
+            })
+            .await
+    }
+}
+
+impl TryFrom<node::Model> for NodeRecord {
+    type Error = StorageError;
+
+    fn try_from(row: node::Model) -> Result<Self, StorageError> {
+        Ok(Self {
+            report: from_json("nodes.report", &row.report)?,
+            draining: row.draining,
+            lease_until_ms: unsigned("nodes.lease_until_ms", row.lease_until_ms)?,
+            first_ms: unsigned("nodes.first_ms", row.first_ms)?,
+            updated_ms: unsigned("nodes.updated_ms", row.updated_ms)?,
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! The seams between Sluice and what it stores, with their engines.
+//!
+//! A URL chooses an engine ([`StorageConfig`]); the code above does not know which one it got:
+//!
+//! | seam | embedded | beyond one machine |
+//! |---|---|---|
+//! | [`Database`] | SQLite in WAL mode | PostgreSQL |
+//! | [`Bus`] | in process | Redis |
+//! | [`Objects`] | a folder | S3 |
+//!
+//! The way of a write:
+//!
+//! ```text
+//! Database::write(|tx| ...)            one transaction, retried whole
+//!   videos / uploads / jobs / fleet    rows, each by a conditional statement
+//!   Tx::emit(tag)                      tag version + 1, outbox row
+//! commit -> Bus "outbox" -> Relay      the lease's holder moves outbox rows into the log: gapless seq
+//!                        -> Bus "log" -> Log::tail      every follower, in order; polls when no wake-up comes
+//! ```
+//!
+//! Jobs are leased with fencing tokens ([`Jobs`]): a worker that lost its lease cannot commit. Bytes go to [`Objects`]
+//! first and are named by a row after that, so a row never points at something that is not durably there.
+//!
+//! What it leaves to others: keys and tags (`sluice-wire`), HTTP, what a job means. The ORM's types stay inside.
+
+mod bus;
+mod clock;
+mod config;
+mod database;
+mod error;
+mod fleet;
+mod ids;
+mod jobs;
+mod lease;
+mod log;
+mod objects;
+mod relay;
+mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod uploads;
+mod videos;
+
+pub use bus::{Bus, Message, Subscription, topics};
+pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use config::StorageConfig;
+pub use database::{Database, Engine, Tx, Work};
+pub use error::StorageError;
+pub use fleet::{Fleet, NodeRecord};
+pub use ids::Ids;
+pub use jobs::{Failed, Job, JobState, Jobs, Lease, NewJob, Retry};
+pub use log::Log;
+pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put};
+pub use relay::Relay;
+pub use storage::Storage;
+pub use uploads::{NewUpload, Part, Upload, UploadState, Uploads};
+pub use videos::{NewVideo, Rendition, RenditionKind, SegmentRow, SourceFacts, Video, VideoState, Videos};

@@ -1,0 +1,133 @@
+//! The event log, as its readers see it: in order, without gaps, each event once per reader.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::Stream;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sluice_wire::{Event, EventKind, Tag, Version};
+
+use crate::bus::{Bus, Subscription, topics};
+use crate::database::entity::{log, log_head, tag_version};
+use crate::database::{Database, flag, from_json, signed, unsigned};
+use crate::error::StorageError;
+
+/// How often a follower looks without having been woken: other processes may write to the same file.
+pub(crate) const POLL: Duration = Duration::from_millis(100);
+
+/// Events read in one go.
+const PAGE: u64 = 256;
+
+/// Pause after a failed read before the next.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The log's one row in `log_heads`.
+pub(crate) const HEAD: &str = "log";
+
+/// Reads the event log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    database: Database,
+    bus: Bus,
+}
+
+impl Log {
+    pub(crate) fn new(database: Database, bus: Bus) -> Self {
+        Self { database, bus }
+    }
+
+    /// The newest sequence number; 0 when there is no event.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn head(&self) -> Result<u64, StorageError> {
+        let row = log_head::Entity::find_by_id(HEAD.to_owned()).one(self.database.reader()).await?;
+        unsigned("log_heads.seq", row.map_or(0, |row| row.seq))
+    }
+
+    /// Up to `limit` events after the sequence number `after`, in order and without gaps.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn since(&self, after: u64, limit: u64) -> Result<Vec<Event>, StorageError> {
+        let rows = log::Entity::find()
+            .filter(log::Column::Seq.gt(signed(after)))
+            .order_by_asc(log::Column::Seq)
+            .limit(limit)
+            .all(self.database.reader())
+            .await?;
+        rows.into_iter().map(event).collect()
+    }
+
+    /// Every event after `after`, forever: those that are there, then each as it is committed. A reader that is slow
+    /// holds nothing up; it reads on from where it is. While the database is away the stream waits.
+    pub fn tail(&self, after: u64) -> impl Stream<Item = Event> + Send + 'static {
+        let tail =
+            Tail { log: self.clone(), wake: self.bus.subscribe(topics::LOG), after, ready: VecDeque::new() };
+        futures::stream::unfold(tail, |mut tail| async move { Some((tail.next().await, tail)) })
+    }
+
+    /// A tag's version; 0 before its first event. Read it before what it describes, so that it never claims too much.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn version_of(&self, tag: &Tag) -> Result<Version, StorageError> {
+        let row =
+            tag_version::Entity::find_by_id(tag.as_str().to_owned()).one(self.database.reader()).await?;
+        Ok(Version(unsigned("tag_versions.version", row.map_or(0, |row| row.version))?))
+    }
+
+    /// The versions of some tags, in the order asked.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn versions_of(&self, tags: &[Tag]) -> Result<Vec<(Tag, Version)>, StorageError> {
+        let rows = tag_version::Entity::find()
+            .filter(tag_version::Column::Tag.is_in(tags.iter().map(Tag::as_str)))
+            .all(self.database.reader())
+            .await?;
+        let version = |tag: &Tag| {
+            let row = rows.iter().find(|row| row.tag == tag.as_str());
+            unsigned("tag_versions.version", row.map_or(0, |row| row.version))
+        };
+        tags.iter().map(|tag| Ok((tag.clone(), Version(version(tag)?)))).collect()
+    }
+}
+
+/// A follower's place.
+struct Tail {
+    log: Log,
+    wake: Subscription,
+    after: u64,
+    ready: VecDeque<Event>,
+}
+
+impl Tail {
+    async fn next(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.after = event.seq;
+                return event;
+            }
+            match self.log.since(self.after, PAGE).await {
+                Ok(events) if events.is_empty() => self.wake.wait(POLL).await,
+                Ok(events) => self.ready = events.into(),
+                Err(error) => {
+                    tracing::warn!(%error, after = self.after, "log not readable, trying again");
+                    tokio::time::sleep(TROUBLE_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn event(row: log::Model) -> Result<Event, StorageError> {
+    Ok(Event {
+        seq: unsigned("log.seq", row.seq)?,
+        tag: flag("log.tag", &row.tag, |text| Tag::new(text).ok())?,
+        version: Version(unsigned("log.version", row.version)?),
+        kind: flag("log.kind", &row.kind, EventKind::parse)?,
+        at_ms: unsigned("log.at_ms", row.at_ms)?,
+        data: from_json("log.data", &row.data)?,
+    })
+}

@@ -1,0 +1,254 @@
+//! Bytes: a folder or an S3 bucket behind one handle.
+//!
+//! A put that returned `Ok` is durable: the local engine has fsynced the file and every directory on its path, S3 has
+//! answered. No reader ever sees part of an object.
+
+mod error;
+mod local;
+mod s3;
+mod stream;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use sluice_wire::ObjectKey;
+
+pub(crate) use error::storage_error;
+
+use crate::error::StorageError;
+
+/// The bytes of an object, in order, in pieces of at most 256 KiB from the local engine.
+pub type ByteStream = BoxStream<'static, Result<Bytes, StorageError>>;
+
+/// Deletes under way at once.
+const PARALLEL_DELETES: usize = 8;
+
+/// An object store. Clones share it.
+#[derive(Clone)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    /// The folder, when the engine is local.
+    root: Option<PathBuf>,
+    prefix: Path,
+}
+
+/// Whether a conditional put made the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It was not there, and is now.
+    Created,
+    /// It was there already, durably, and was not touched. After a retry over a network it may be one's own.
+    Existed,
+}
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Its size in bytes.
+    pub size: u64,
+    /// The store's tag of these bytes, if it has one.
+    pub etag: Option<String>,
+}
+
+/// An object being read.
+pub struct Object {
+    /// What is known of the whole object.
+    pub meta: ObjectMeta,
+    /// Which of its bytes the stream gives.
+    pub range: Range<u64>,
+    /// The bytes. The reader checks that they are as many as the range says.
+    pub stream: ByteStream,
+}
+
+pub(crate) fn check_url(url: &str) -> Result<(), StorageError> {
+    if url.starts_with("s3://") {
+        return s3::parse(url).map(|_| ());
+    }
+    local::path_of(url).map(|_| ())
+}
+
+impl Objects {
+    pub(crate) fn open(url: &str) -> Result<Self, StorageError> {
+        if url.starts_with("s3://") {
+            let (store, prefix) = s3::open(url)?;
+            return Ok(Self { store: Arc::new(store), root: None, prefix });
+        }
+        let root = local::path_of(url)?;
+        let store = local::open(&root)?;
+        Ok(Self { store: Arc::new(store), root: Some(root), prefix: Path::default() })
+    }
+
+    /// Stores an object, replacing what was there.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`] when there is no space; the engine's.
+    ///
+    /// # Cancel safety
+    /// Dropped, the object is stored whole or not at all.
+    pub async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), StorageError> {
+        self.put_mode(key, bytes, PutMode::Overwrite).await.map(|_| ())
+    }
+
+    /// Stores an object unless there is one of that key. Of parallel writers one gets [`Put::Created`].
+    ///
+    /// # Errors
+    /// As [`Objects::put`].
+    pub async fn put_if_absent(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, StorageError> {
+        self.put_mode(key, bytes, PutMode::Create).await
+    }
+
+    async fn put_mode(&self, key: &ObjectKey, bytes: Bytes, mode: PutMode) -> Result<Put, StorageError> {
+        let path = self.path(key);
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let put = match self.store.put_opts(&path, PutPayload::from_bytes(bytes), options).await {
+            Ok(_) => Put::Created,
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Put::Existed
+            }
+            Err(error) => return Err(storage_error(error)),
+        };
+        self.settle(&path).await?;
+        Ok(put)
+    }
+
+    /// Stores an object from a stream, in bounded memory, replacing what was there. Gives its size. When the stream
+    /// fails, nothing is stored and its error is returned.
+    ///
+    /// # Errors
+    /// As [`Objects::put`], and the stream's.
+    pub async fn put_stream<E>(
+        &self,
+        key: &ObjectKey,
+        bytes: impl futures::Stream<Item = Result<Bytes, E>> + Send,
+    ) -> Result<u64, E>
+    where
+        E: From<StorageError>,
+    {
+        let path = self.path(key);
+        let size = stream::write(&*self.store, &path, bytes).await?;
+        self.settle(&path).await?;
+        Ok(size)
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn get(&self, key: &ObjectKey) -> Result<Object, StorageError> {
+        self.read(key, None).await
+    }
+
+    /// Reads part of an object; a range that reaches past its end is cut there.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; [`StorageError::Conflict`] when the range is empty or begins past the end; the
+    /// engine's.
+    pub async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Object, StorageError> {
+        let size = self.head(key).await?.size;
+        if range.start >= range.end || range.start >= size {
+            return Err(StorageError::Conflict(format!("{key} has no bytes {range:?}")));
+        }
+        self.read(key, Some(GetRange::Bounded(range.start..range.end.min(size)))).await
+    }
+
+    async fn read(&self, key: &ObjectKey, range: Option<GetRange>) -> Result<Object, StorageError> {
+        let options = GetOptions { range, ..GetOptions::default() };
+        let found = self.store.get_opts(&self.path(key), options).await.map_err(storage_error)?;
+        let meta = meta_of(&found.meta);
+        let range = found.range.clone();
+        Ok(Object { meta, range, stream: stream::read(found) })
+    }
+
+    /// Reads a whole object of at most `limit` bytes into memory.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; [`StorageError::Conflict`] when it is larger; the engine's.
+    pub async fn bytes(&self, key: &ObjectKey, limit: u64) -> Result<Bytes, StorageError> {
+        let object = self.get(key).await?;
+        if object.meta.size > limit {
+            return Err(StorageError::Conflict(format!("{key} is larger than {limit} bytes")));
+        }
+        let whole: Vec<Bytes> = object.stream.try_collect().await?;
+        Ok(whole.concat().into())
+    }
+
+    /// What is known of an object.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, StorageError> {
+        let meta = self.store.head(&self.path(key)).await.map_err(storage_error)?;
+        Ok(meta_of(&meta))
+    }
+
+    /// Deletes an object. It is no error when there is none.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        remove(&*self.store, &self.path(key)).await
+    }
+
+    /// Deletes every object whose key begins with this prefix and a slash, and gives their number. Objects that are
+    /// put meanwhile may stay.
+    ///
+    /// # Errors
+    /// The engine's; some may be deleted then.
+    pub async fn delete_prefix(&self, prefix: &str) -> Result<u64, StorageError> {
+        let under = self.prefix.clone().parts().chain(Path::from(prefix).parts()).collect::<Path>();
+        let deleted = self
+            .store
+            .list(Some(&under))
+            .map_err(storage_error)
+            .map_ok(|meta| async move { remove(&*self.store, &meta.location).await })
+            .try_buffer_unordered(PARALLEL_DELETES)
+            .try_fold(0, |count, ()| async move { Ok(count + 1) })
+            .await?;
+        if let Some(root) = &self.root {
+            local::remove_empty(root.join(under.as_ref())).await;
+        }
+        Ok(deleted)
+    }
+
+    fn path(&self, key: &ObjectKey) -> Path {
+        let key = Path::from(key.to_string());
+        self.prefix.parts().chain(key.parts()).collect()
+    }
+
+    /// Does what the engine leaves undone for durability.
+    async fn settle(&self, path: &Path) -> Result<(), StorageError> {
+        match &self.root {
+            Some(root) => local::sync_folders(root.clone(), path.clone()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn remove(store: &dyn ObjectStore, path: &Path) -> Result<(), StorageError> {
+    match store.delete(path).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(storage_error(error)),
+    }
+}
+
+fn meta_of(meta: &object_store::ObjectMeta) -> ObjectMeta {
+    ObjectMeta { size: meta.size, etag: meta.e_tag.clone() }
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").field("store", &self.store.to_string()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Object").field("meta", &self.meta).field("range", &self.range).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! All seams of one installation, opened together.
+
+use std::sync::Arc;
+
+use crate::bus::Bus;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::StorageConfig;
+use crate::database::Database;
+use crate::error::StorageError;
+use crate::fleet::Fleet;
+use crate::ids::Ids;
+use crate::jobs::Jobs;
+use crate::log::Log;
+use crate::objects::Objects;
+use crate::relay::Relay;
+use crate::uploads::Uploads;
+use crate::videos::Videos;
+
+/// The opened seams. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// Rows and transactions.
+    pub database: Database,
+    /// Wake-ups and live messages.
+    pub bus: Bus,
+    /// Bytes.
+    pub objects: Objects,
+    /// The maker of ids.
+    pub ids: Ids,
+    /// The clock that everything in here tells time by.
+    pub clock: SharedClock,
+}
+
+impl Storage {
+    /// Opens every seam and brings the database's schema up to date. Several processes may do so at once.
+    ///
+    /// # Errors
+    /// [`StorageError::Config`] for a URL that is not understood, [`StorageError::Unavailable`] when an engine does not
+    /// answer.
+    pub async fn open(config: &StorageConfig) -> Result<Self, StorageError> {
+        Self::open_with(config, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Storage::open`], with a clock of the caller's.
+    ///
+    /// # Errors
+    /// As [`Storage::open`].
+    pub async fn open_with(config: &StorageConfig, clock: SharedClock) -> Result<Self, StorageError> {
+        let objects = Objects::open(&config.objects)?;
+        let bus = Bus::open(&config.bus).await?;
+        let ids = Ids::new(Arc::clone(&clock));
+        let database = Database::open(&config.database, bus.clone(), ids.clone(), Arc::clone(&clock)).await?;
+        Ok(Self { database, bus, objects, ids, clock })
+    }
+
+    /// The event log.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        Log::new(self.database.clone(), self.bus.clone())
+    }
+
+    /// What moves committed events into the log; run it wherever writers run.
+    #[must_use]
+    pub fn relay(&self) -> Relay {
+        Relay::new(self.database.clone(), self.bus.clone())
+    }
+
+    /// The job queue.
+    #[must_use]
+    pub fn jobs(&self) -> Jobs {
+        Jobs::new(self.database.clone())
+    }
+
+    /// Videos, their renditions and segments.
+    #[must_use]
+    pub fn videos(&self) -> Videos {
+        Videos::new(self.database.clone())
+    }
+
+    /// Uploads under way.
+    #[must_use]
+    pub fn uploads(&self) -> Uploads {
+        Uploads::new(self.database.clone())
+    }
+
+    /// The fleet's nodes and route table.
+    #[must_use]
+    pub fn fleet(&self) -> Fleet {
+        Fleet::new(self.database.clone())
+    }
+}

@@ -1,0 +1,285 @@
+//! Renditions and segments: what a playlist is made of.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, Iterable, PrimaryKeyToColumn, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use sluice_wire::{RungName, VideoId};
+
+use super::Videos;
+use crate::database::entity::{rendition, segment};
+use crate::database::{Tx, flag, signed, unsigned, unsigned32};
+use crate::error::StorageError;
+
+/// The most segments read in one go: a day of 2 s segments.
+const MAX_SEGMENTS: u64 = 43_200;
+
+/// What a rendition carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RenditionKind {
+    /// Picture.
+    Video,
+    /// Sound.
+    Audio,
+}
+
+impl RenditionKind {
+    /// The name in the database and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Video, Self::Audio].into_iter().find(|k| k.as_str() == name)
+    }
+}
+
+/// One rung of a video.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendition {
+    /// The video.
+    pub video: VideoId,
+    /// The rung.
+    pub rung: RungName,
+    /// Picture or sound.
+    pub kind: RenditionKind,
+    /// RFC 6381 codecs string, as encoded.
+    pub codecs: String,
+    /// Width in pixels; 0 for sound.
+    pub width: u32,
+    /// Height in pixels; 0 for sound.
+    pub height: u32,
+    /// Frames per second, numerator; 0 for sound.
+    pub frame_rate_num: u32,
+    /// Frames per second, denominator.
+    pub frame_rate_den: u32,
+    /// Peak bits per second (RFC 8216 section 4.3.4.2).
+    pub bandwidth: u64,
+    /// Average bits per second.
+    pub average_bandwidth: u64,
+    /// Ticks per second of segment times.
+    pub timescale: u32,
+    /// Size of the CMAF header in bytes.
+    pub init_bytes: u64,
+    /// True when no segment will follow.
+    pub ended: bool,
+}
+
+/// One stored segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentRow {
+    /// The video.
+    pub video: VideoId,
+    /// The rung.
+    pub rung: RungName,
+    /// Its number, 0 upwards.
+    pub seq: u32,
+    /// Where it begins, in ticks.
+    pub start: u64,
+    /// How long it lasts, in ticks.
+    pub duration: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256 in lower-case hex.
+    pub sha256: String,
+}
+
+impl Videos {
+    /// Adds or replaces a rendition.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn put_rendition(&self, tx: &Tx<'_>, new: &Rendition) -> Result<(), StorageError> {
+        let row = rendition::ActiveModel {
+            video: Set(new.video.as_i64()),
+            rung: Set(new.rung.to_string()),
+            kind: Set(new.kind.as_str().to_owned()),
+            codecs: Set(new.codecs.clone()),
+            width: Set(signed(new.width)),
+            height: Set(signed(new.height)),
+            frame_rate_num: Set(signed(new.frame_rate_num)),
+            frame_rate_den: Set(signed(new.frame_rate_den)),
+            bandwidth: Set(signed(new.bandwidth)),
+            average_bandwidth: Set(signed(new.average_bandwidth)),
+            timescale: Set(signed(new.timescale)),
+            init_bytes: Set(signed(new.init_bytes)),
+            ended: Set(new.ended),
+        };
+        let replace = replace_all::<rendition::Entity>();
+        rendition::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
+        Ok(())
+    }
+
+    /// Adds or replaces a segment. Its object must be durably stored before.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn put_segment(&self, tx: &Tx<'_>, new: &SegmentRow) -> Result<(), StorageError> {
+        let row = segment::ActiveModel {
+            video: Set(new.video.as_i64()),
+            rung: Set(new.rung.to_string()),
+            seq: Set(signed(new.seq)),
+            start: Set(signed(new.start)),
+            duration: Set(signed(new.duration)),
+            bytes: Set(signed(new.bytes)),
+            sha256: Set(new.sha256.clone()),
+        };
+        let replace = replace_all::<segment::Entity>();
+        segment::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
+        Ok(())
+    }
+
+    /// Forgets a video's renditions and segments, to transcode it anew.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn clear_media(&self, tx: &Tx<'_>, video: VideoId) -> Result<(), StorageError> {
+        let key = video.as_i64();
+        segment::Entity::delete_many().filter(segment::Column::Video.eq(key)).exec(tx.conn()).await?;
+        rendition::Entity::delete_many().filter(rendition::Column::Video.eq(key)).exec(tx.conn()).await?;
+        Ok(())
+    }
+
+    /// A video's renditions, by rung name.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn renditions(&self, video: VideoId) -> Result<Vec<Rendition>, StorageError> {
+        let rows = rendition::Entity::find()
+            .filter(rendition::Column::Video.eq(video.as_i64()))
+            .order_by_asc(rendition::Column::Rung)
+            .all(self.database.reader())
+            .await?;
+        rows.into_iter().map(Rendition::try_from).collect()
+    }
+
+    /// One rendition.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn rendition(
+        &self,
+        video: VideoId,
+        rung: &RungName,
+    ) -> Result<Option<Rendition>, StorageError> {
+        rendition::Entity::find_by_id((video.as_i64(), rung.to_string()))
+            .one(self.database.reader())
+            .await?
+            .map(Rendition::try_from)
+            .transpose()
+    }
+
+    /// A rung's segments in order.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn segments(&self, video: VideoId, rung: &RungName) -> Result<Vec<SegmentRow>, StorageError> {
+        let rows = segment::Entity::find()
+            .filter(segment::Column::Video.eq(video.as_i64()))
+            .filter(segment::Column::Rung.eq(rung.as_str()))
+            .order_by_asc(segment::Column::Seq)
+            .limit(MAX_SEGMENTS)
+            .all(self.database.reader())
+            .await?;
+        rows.into_iter().map(SegmentRow::try_from).collect()
+    }
+
+    /// One segment.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn segment(
+        &self,
+        video: VideoId,
+        rung: &RungName,
+        seq: u32,
+    ) -> Result<Option<SegmentRow>, StorageError> {
+        segment::Entity::find_by_id((video.as_i64(), rung.to_string(), i64::from(seq)))
+            .one(self.database.reader())
+            .await?
+            .map(SegmentRow::try_from)
+            .transpose()
+    }
+
+    /// How many segments each rung of a video has.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn segment_counts(&self, video: VideoId) -> Result<Vec<(RungName, u64)>, StorageError> {
+        let rows: Vec<(String, i64)> = segment::Entity::find()
+            .select_only()
+            .column(segment::Column::Rung)
+            .column_as(segment::Column::Seq.count(), "stored")
+            .filter(segment::Column::Video.eq(video.as_i64()))
+            .group_by(segment::Column::Rung)
+            .order_by_asc(segment::Column::Rung)
+            .into_tuple()
+            .all(self.database.reader())
+            .await?;
+        let count = |(rung, count): (String, i64)| {
+            Ok((flag("segments.rung", &rung, rung_name)?, unsigned("segments.count", count)?))
+        };
+        rows.into_iter().map(count).collect()
+    }
+}
+
+/// On a conflict of primary keys, every other column is replaced.
+fn replace_all<E: EntityTrait>() -> OnConflict
+where
+    E::PrimaryKey: PrimaryKeyToColumn<Column = E::Column>,
+{
+    let key: Vec<E::Column> = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
+    let others = E::Column::iter().filter(|c| E::PrimaryKey::from_column(*c).is_none());
+    OnConflict::columns(key).update_columns(others).to_owned()
+}
+
+fn rung_name(text: &str) -> Option<RungName> {
+    RungName::new(text).ok()
+}
+
+fn video_id(value: i64) -> Result<VideoId, StorageError> {
+    VideoId::from_u64(unsigned("video", value)?).map_err(|e| StorageError::Corrupt(e.to_string()))
+}
+
+impl TryFrom<rendition::Model> for Rendition {
+    type Error = StorageError;
+
+    fn try_from(row: rendition::Model) -> Result<Self, StorageError> {
+        Ok(Self {
+            video: video_id(row.video)?,
+            rung: flag("renditions.rung", &row.rung, rung_name)?,
+            kind: flag("renditions.kind", &row.kind, RenditionKind::parse)?,
+            codecs: row.codecs,
+            width: unsigned32("renditions.width", row.width)?,
+            height: unsigned32("renditions.height", row.height)?,
+            frame_rate_num: unsigned32("renditions.frame_rate_num", row.frame_rate_num)?,
+            frame_rate_den: unsigned32("renditions.frame_rate_den", row.frame_rate_den)?,
+            bandwidth: unsigned("renditions.bandwidth", row.bandwidth)?,
+            average_bandwidth: unsigned("renditions.average_bandwidth", row.average_bandwidth)?,
+            timescale: unsigned32("renditions.timescale", row.timescale)?,
+            init_bytes: unsigned("renditions.init_bytes", row.init_bytes)?,
+            ended: row.ended,
+        })
+    }
+}
+
+impl TryFrom<segment::Model> for SegmentRow {
+    type Error = StorageError;
+
+    fn try_from(row: segment::Model) -> Result<Self, StorageError> {
+        Ok(Self {
+            video: video_id(row.video)?,
+            rung: flag("segments.rung", &row.rung, rung_name)?,
+            seq: unsigned32("segments.seq", row.seq)?,
+            start: unsigned("segments.start", row.start)?,
+            duration: unsigned("segments.duration", row.duration)?,
+            bytes: unsigned("segments.bytes", row.bytes)?,
+            sha256: row.sha256,
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! Videos: the rows that origin and transcoder share.
+//!
+//! Every change takes the caller's transaction, so that it is committed with its event ([`Tx::emit`]) and, in a worker,
+//! with the proof of its lease ([`Jobs::check`](crate::Jobs::check)).
+
+mod media;
+mod row;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    UpdateMany,
+};
+use sluice_wire::{Tag, VideoId};
+
+pub use media::{Rendition, RenditionKind, SegmentRow};
+pub use row::{NewVideo, SourceFacts, Video, VideoState};
+
+use crate::database::entity::{rendition, segment, tag_version, video};
+use crate::database::{Database, Tx, signed, to_json};
+use crate::error::StorageError;
+
+/// The most videos one page of a listing gives.
+const MAX_PAGE: u64 = 200;
+
+/// The longest reason of failure that is kept, in characters.
+const MAX_REASON: usize = 500;
+
+/// The video tables. Clones share the database.
+#[derive(Debug, Clone)]
+pub struct Videos {
+    database: Database,
+}
+
+impl Videos {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Adds a video.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when the id is taken; the engine's.
+    pub async fn create(&self, tx: &Tx<'_>, new: &NewVideo) -> Result<(), StorageError> {
+        let now = signed(tx.now_ms());
+        let row = video::ActiveModel {
+            id: Set(new.id.as_i64()),
+            name: Set(new.name.clone()),
+            title: Set(new.title.clone()),
+            state: Set(new.state.as_str().to_owned()),
+            progress_permille: Set(0),
+            bytes: Set(new.bytes.map(signed)),
+            sha256: Set(new.sha256.clone()),
+            duration_ms: Set(None),
+            width: Set(None),
+            height: Set(None),
+            error: Set(None),
+            plan: Set(None),
+            created_ms: Set(now),
+            updated_ms: Set(now),
+        };
+        video::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        Ok(())
+    }
+
+    /// Moves a video to a state. `error` is the reason a person reads when it failed, and is cleared otherwise.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn set_state(
+        &self,
+        tx: &Tx<'_>,
+        id: VideoId,
+        state: VideoState,
+        error: Option<&str>,
+    ) -> Result<(), StorageError> {
+        let error: Option<String> = error.map(|text| text.chars().take(MAX_REASON).collect());
+        let update = change(tx, id)
+            .col_expr(video::Column::State, Expr::value(state.as_str()))
+            .col_expr(video::Column::Error, Expr::value(error));
+        found(tx, id, update).await
+    }
+
+    /// Sets how much of the transcoding is done, 0 to 1000.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn set_progress(&self, tx: &Tx<'_>, id: VideoId, permille: i32) -> Result<(), StorageError> {
+        let permille = i64::from(permille.clamp(0, 1000));
+        found(tx, id, change(tx, id).col_expr(video::Column::ProgressPermille, Expr::value(permille))).await
+    }
+
+    /// Sets the source's size and hash, once it is complete.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn set_source(
+        &self,
+        tx: &Tx<'_>,
+        id: VideoId,
+        bytes: u64,
+        sha256: &str,
+    ) -> Result<(), StorageError> {
+        let update = change(tx, id)
+            .col_expr(video::Column::Bytes, Expr::value(signed(bytes)))
+            .col_expr(video::Column::Sha256, Expr::value(sha256));
+        found(tx, id, update).await
+    }
+
+    /// Sets what probing the source found.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn set_facts(&self, tx: &Tx<'_>, id: VideoId, facts: SourceFacts) -> Result<(), StorageError> {
+        let update = change(tx, id)
+            .col_expr(video::Column::DurationMs, Expr::value(facts.duration_ms.map(signed)))
+            .col_expr(video::Column::Width, Expr::value(facts.width.map(signed)))
+            .col_expr(video::Column::Height, Expr::value(facts.height.map(signed)));
+        found(tx, id, update).await
+    }
+
+    /// Keeps the transcoder's plan, so that the next attempt goes on by the same one.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn set_plan(
+        &self,
+        tx: &Tx<'_>,
+        id: VideoId,
+        plan: &serde_json::Value,
+    ) -> Result<(), StorageError> {
+        let text = to_json(plan)?;
+        found(tx, id, change(tx, id).col_expr(video::Column::Plan, Expr::value(text))).await
+    }
+
+    /// Deletes a video with its renditions, segments and upload. False when there is none. Its objects go separately,
+    /// after the commit: nothing names them any more.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn delete(&self, tx: &Tx<'_>, id: VideoId) -> Result<bool, StorageError> {
+        let key = id.as_i64();
+        segment::Entity::delete_many().filter(segment::Column::Video.eq(key)).exec(tx.conn()).await?;
+        rendition::Entity::delete_many().filter(rendition::Column::Video.eq(key)).exec(tx.conn()).await?;
+        crate::uploads::delete_rows(tx, id.upload()).await?;
+        Ok(video::Entity::delete_by_id(key).exec(tx.conn()).await?.rows_affected == 1)
+    }
+
+    /// One video, with the version of its tag that it is at.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn get(&self, id: VideoId) -> Result<Option<Video>, StorageError> {
+        let view = self.database.snapshot().await?;
+        let found = read(&view, id).await?;
+        view.commit().await?;
+        Ok(found)
+    }
+
+    /// As [`Videos::get`], within a transaction.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn get_in(&self, tx: &Tx<'_>, id: VideoId) -> Result<Option<Video>, StorageError> {
+        read(tx.conn(), id).await
+    }
+
+    /// Videos from the newest down, beginning below `after`; at most 200.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn list(&self, after: Option<VideoId>, limit: u64) -> Result<Vec<Video>, StorageError> {
+        let view = self.database.snapshot().await?;
+        let mut query = video::Entity::find().order_by_desc(video::Column::Id).limit(limit.min(MAX_PAGE));
+        if let Some(after) = after {
+            query = query.filter(video::Column::Id.lt(after.as_i64()));
+        }
+        let rows = query.all(&view).await?;
+        let mut videos: Vec<Video> = rows.into_iter().map(Video::try_from).collect::<Result<_, _>>()?;
+        let tags = videos.iter().map(|v| Tag::video(v.id).to_string());
+        let versions =
+            tag_version::Entity::find().filter(tag_version::Column::Tag.is_in(tags)).all(&view).await?;
+        view.commit().await?;
+        for video in &mut videos {
+            let tag = Tag::video(video.id);
+            video.version = row::version_of(versions.iter().find(|v| v.tag == tag.as_str()))?;
+        }
+        Ok(videos)
+    }
+}
+
+async fn read(conn: &impl ConnectionTrait, id: VideoId) -> Result<Option<Video>, StorageError> {
+    let Some(row) = video::Entity::find_by_id(id.as_i64()).one(conn).await? else {
+        return Ok(None);
+    };
+    let version = tag_version::Entity::find_by_id(Tag::video(id).to_string()).one(conn).await?;
+    let mut video = Video::try_from(row)?;
+    video.version = row::version_of(version.as_ref())?;
+    Ok(Some(video))
+}
+
+fn change(tx: &Tx<'_>, id: VideoId) -> UpdateMany<video::Entity> {
+    video::Entity::update_many()
+        .col_expr(video::Column::UpdatedMs, Expr::value(signed(tx.now_ms())))
+        .filter(video::Column::Id.eq(id.as_i64()))
+}
+
+async fn found(tx: &Tx<'_>, id: VideoId, update: UpdateMany<video::Entity>) -> Result<(), StorageError> {
+    match update.exec(tx.conn()).await?.rows_affected {
+        0 => Err(StorageError::NotFound(format!("video {id}"))),
+        _ => Ok(()),
+    }
+}

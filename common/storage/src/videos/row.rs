@@ -1,0 +1,143 @@
+//! What a video's row says.
+
+use serde_json::Value;
+use sluice_wire::{Version, VideoId};
+
+use crate::database::entity::{tag_version, video};
+use crate::database::{flag, from_json, unsigned, unsigned32};
+use crate::error::StorageError;
+
+/// A video's place in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VideoState {
+    /// Its source is being received.
+    Uploading,
+    /// Its source is complete and waits for a transcoder.
+    Queued,
+    /// It is being transcoded; what is done can be played.
+    Processing,
+    /// All of it can be played.
+    Ready,
+    /// It never will be; the error says why.
+    Failed,
+}
+
+impl VideoState {
+    /// The name in the database and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uploading => "uploading",
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// True when it changes no more by itself.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Ready | Self::Failed)
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Uploading, Self::Queued, Self::Processing, Self::Ready, Self::Failed]
+            .into_iter()
+            .find(|s| s.as_str() == name)
+    }
+}
+
+/// A video to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVideo {
+    /// Its id, equal in number to its upload's.
+    pub id: VideoId,
+    /// The file's name as the client gave it.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// The state it begins in.
+    pub state: VideoState,
+    /// The source's size in bytes, if known.
+    pub bytes: Option<u64>,
+    /// The source's SHA-256 in lower-case hex, if known.
+    pub sha256: Option<String>,
+}
+
+/// What probing a source found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// Its length in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Its width in pixels as shown; `None` without a picture.
+    pub width: Option<u32>,
+    /// Its height in pixels as shown; `None` without a picture.
+    pub height: Option<u32>,
+}
+
+/// A video.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Video {
+    /// Its id.
+    pub id: VideoId,
+    /// The file's name as the client gave it.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// Its state.
+    pub state: VideoState,
+    /// How much of the transcoding is done, 0 to 1000.
+    pub progress_permille: i32,
+    /// The source's size in bytes, once known.
+    pub bytes: Option<u64>,
+    /// The source's SHA-256 in lower-case hex, once known.
+    pub sha256: Option<String>,
+    /// Its length in milliseconds, once probed.
+    pub duration_ms: Option<u64>,
+    /// The source's width in pixels, once probed.
+    pub width: Option<u32>,
+    /// The source's height in pixels, once probed.
+    pub height: Option<u32>,
+    /// Why it failed, in words for a person.
+    pub error: Option<String>,
+    /// The transcoder's plan.
+    pub plan: Option<Value>,
+    /// When it was added, in Unix milliseconds.
+    pub created_ms: u64,
+    /// When it last changed, in Unix milliseconds.
+    pub updated_ms: u64,
+    /// The version of its tag that this state belongs to.
+    pub version: Version,
+}
+
+impl TryFrom<video::Model> for Video {
+    type Error = StorageError;
+
+    /// Everything but the version, which is another table's.
+    fn try_from(row: video::Model) -> Result<Self, StorageError> {
+        let pixels = |column, value: Option<i64>| value.map(|v| unsigned32(column, v)).transpose();
+        Ok(Self {
+            id: VideoId::from_u64(unsigned("videos.id", row.id)?)
+                .map_err(|e| StorageError::Corrupt(e.to_string()))?,
+            name: row.name,
+            title: row.title,
+            state: flag("videos.state", &row.state, VideoState::parse)?,
+            progress_permille: i32::try_from(row.progress_permille.clamp(0, 1000)).unwrap_or(0),
+            bytes: row.bytes.map(|v| unsigned("videos.bytes", v)).transpose()?,
+            sha256: row.sha256,
+            duration_ms: row.duration_ms.map(|v| unsigned("videos.duration_ms", v)).transpose()?,
+            width: pixels("videos.width", row.width)?,
+            height: pixels("videos.height", row.height)?,
+            error: row.error,
+            plan: row.plan.map(|text| from_json("videos.plan", &text)).transpose()?,
+            created_ms: unsigned("videos.created_ms", row.created_ms)?,
+            updated_ms: unsigned("videos.updated_ms", row.updated_ms)?,
+            version: Version(0),
+        })
+    }
+}
+
+pub(super) fn version_of(row: Option<&tag_version::Model>) -> Result<Version, StorageError> {
+    Ok(Version(unsigned("tag_versions.version", row.map_or(0, |row| row.version))?))
+}

@@ -1,0 +1,159 @@
+//! The event log: order, completeness, and survival.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use serde_json::json;
+use sluice_storage::{Storage, StorageError};
+use sluice_wire::{Event, EventKind, Tag, Version};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::ground::{Ground, soon};
+
+const WRITERS: usize = 6;
+const EVENTS: usize = 12;
+const TAGS: usize = 4;
+
+pub(crate) async fn events_of_many_writers_are_relayed_in_order_without_gaps(ground: Ground) {
+    let processes = [ground.open().await, ground.open().await, ground.open().await];
+    let (drain, mut tasks) = (CancellationToken::new(), JoinSet::new());
+    for process in &processes {
+        tasks.spawn(process.relay().run(drain.clone()));
+    }
+    let follower = ground.open().await.log().tail(0).take(WRITERS * EVENTS).collect::<Vec<Event>>();
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let storage = processes[writer % processes.len()].clone();
+        writers.spawn(async move {
+            for n in 0..EVENTS {
+                emit(&storage, &tag((writer + n) % TAGS), writer * EVENTS + n).await;
+            }
+        });
+    }
+    soon("the writers end", writers.join_all()).await;
+    let seen = soon("the follower has seen it all", follower).await;
+
+    assert_eq!(seen.iter().map(|e| e.seq).collect::<Vec<_>>(), (1..=72).collect::<Vec<u64>>());
+    let mut versions: BTreeMap<&Tag, u64> = BTreeMap::new();
+    let mut numbers: Vec<u64> = Vec::new();
+    for event in &seen {
+        let last = versions.entry(&event.tag).or_default();
+        assert_eq!(event.version.0, *last + 1, "{} went out of order", event.tag);
+        *last = event.version.0;
+        numbers.push(event.data["n"].as_u64().unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..72).collect::<Vec<u64>>(), "each event once");
+    assert_eq!(processes[0].log().head().await.unwrap(), 72);
+
+    drain.cancel();
+    soon("the relays end", tasks.join_all()).await;
+}
+
+pub(crate) async fn committed_events_survive_the_death_of_their_writer(ground: Ground) {
+    let writer = ground.open().await;
+    emit(&writer, &tag(1), 7).await;
+    drop(writer);
+
+    let heir = ground.open().await;
+    assert_eq!(heir.log().head().await.unwrap(), 0, "nobody has relayed it yet");
+    let relay = Relaying::start(&heir);
+    let event = soon("the heir relays it", next(&heir, 0)).await;
+    assert_eq!((event.seq, event.version, &event.data), (1, Version(1), &json!({ "n": 7 })));
+    relay.stop().await;
+}
+
+pub(crate) async fn events_of_a_failed_transaction_never_appear(ground: Ground) {
+    let storage = ground.open().await;
+    let relay = Relaying::start(&storage);
+    let failed: Result<(), StorageError> = storage
+        .database
+        .write(|tx| {
+            Box::pin(async move {
+                tx.emit(&tag(1), EventKind::Changed, json!("never")).await?;
+                Err(StorageError::NotFound("on purpose".into()))
+            })
+        })
+        .await;
+    assert!(failed.is_err());
+    emit(&storage, &tag(1), 1).await;
+    let first = soon("the other event", next(&storage, 0)).await;
+    assert_eq!((first.seq, first.version), (1, Version(1)));
+    relay.stop().await;
+}
+
+pub(crate) async fn a_dead_relay_is_replaced(ground: Ground) {
+    let (first, second) = (ground.open().await, ground.open().await);
+    let mut killed = JoinSet::new();
+    killed.spawn(first.relay().run(CancellationToken::new()));
+    emit(&first, &tag(1), 1).await;
+    soon("the first relay works", next(&second, 0)).await;
+
+    killed.shutdown().await;
+    let heir = Relaying::start(&second);
+    emit(&first, &tag(1), 2).await;
+    let event = soon("the second relay takes over", next(&second, 1)).await;
+    assert_eq!(event.version, Version(2));
+    heir.stop().await;
+}
+
+pub(crate) async fn a_follower_that_joins_late_reads_everything_from_where_it_asks(ground: Ground) {
+    let storage = ground.open().await;
+    let relay = Relaying::start(&storage);
+    for n in 0..300 {
+        emit(&storage, &tag(n % TAGS), n).await;
+    }
+    soon("all is relayed", next(&storage, 299)).await;
+    let late: Vec<Event> =
+        soon("a late follower", storage.log().tail(100).take(200).collect::<Vec<_>>()).await;
+    assert!(late.iter().map(|e| e.seq).eq(101..=300));
+    let page = storage.log().since(290, 4).await.unwrap();
+    assert!(page.iter().map(|e| e.seq).eq(291..=294));
+    relay.stop().await;
+}
+
+pub(crate) async fn versions_are_told_for_any_set_of_tags(ground: Ground) {
+    let storage = ground.open().await;
+    emit(&storage, &tag(1), 0).await;
+    emit(&storage, &tag(1), 0).await;
+    emit(&storage, &tag(2), 0).await;
+    let asked = [tag(2), tag(3), tag(1)];
+    let versions: Vec<u64> =
+        storage.log().versions_of(&asked).await.unwrap().into_iter().map(|(_, v)| v.0).collect();
+    assert_eq!(versions, [1, 0, 2]);
+}
+
+/// A relay that runs until it is stopped.
+struct Relaying {
+    drain: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Relaying {
+    fn start(storage: &Storage) -> Self {
+        let (drain, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        tasks.spawn(storage.relay().run(drain.clone()));
+        Self { drain, tasks }
+    }
+
+    async fn stop(self) {
+        self.drain.cancel();
+        soon("the relay ends", self.tasks.join_all()).await;
+    }
+}
+
+fn tag(n: usize) -> Tag {
+    Tag::new(format!("t:{n}")).unwrap()
+}
+
+async fn emit(storage: &Storage, tag: &Tag, n: usize) {
+    let write = storage.database.write::<_, StorageError, _>(|tx| {
+        Box::pin(async move { tx.emit(tag, EventKind::Changed, json!({ "n": n })).await })
+    });
+    write.await.unwrap();
+}
+
+async fn next(storage: &Storage, after: u64) -> Event {
+    Box::pin(storage.log().tail(after)).next().await.unwrap()
+}

@@ -1,0 +1,84 @@
+//! One suite per seam, run on every engine behind it.
+//!
+//! A story is a plain async function over a [`ground::Ground`], which opens the same storage any number of times, as
+//! several processes would. On SQLite each story is a test of its own; on PostgreSQL, whose server takes a while to
+//! start, they run one after the other on one server, each in a database of its own.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
+mod bus;
+mod fleet;
+mod full;
+mod ground;
+mod jobs;
+mod log;
+mod migrations;
+mod objects;
+mod transactions;
+mod uploads;
+mod videos;
+
+/// Makes a test per story on SQLite, and one of all stories on PostgreSQL.
+macro_rules! stories {
+    ($($suite:ident: $($story:ident),+;)+) => {
+        mod on_sqlite {
+            $(mod $suite {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $story() {
+                    crate::$suite::$story(crate::ground::Ground::sqlite()).await;
+                })+
+            })+
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn every_story_on_postgres() {
+            let server = sluice_storage::testing::Postgres::start().await;
+            $($(
+                println!("{}: {}", stringify!($suite), stringify!($story));
+                crate::$suite::$story(crate::ground::Ground::postgres(&server).await).await;
+            )+)+
+        }
+    };
+}
+
+stories! {
+    transactions:
+        a_failed_closure_keeps_nothing,
+        read_modify_write_loses_no_update,
+        a_cancelled_write_keeps_nothing_and_blocks_nobody,
+        a_duplicate_is_a_conflict;
+    log:
+        events_of_many_writers_are_relayed_in_order_without_gaps,
+        committed_events_survive_the_death_of_their_writer,
+        events_of_a_failed_transaction_never_appear,
+        a_dead_relay_is_replaced,
+        a_follower_that_joins_late_reads_everything_from_where_it_asks,
+        versions_are_told_for_any_set_of_tags;
+    jobs:
+        a_job_goes_to_one_of_many_workers,
+        urgent_jobs_come_first_then_those_that_waited_longest,
+        a_failing_job_backs_off_dies_and_is_revived,
+        a_worker_that_lost_its_lease_cannot_commit,
+        heartbeats_keep_a_job,
+        a_job_whose_workers_all_vanish_is_buried_once,
+        a_job_given_back_is_due_at_once_and_unharmed,
+        enqueued_jobs_wake_workers_and_vanish_with_a_failed_transaction;
+    uploads:
+        of_parallel_appends_one_wins,
+        nothing_is_appended_past_the_length_or_at_another_offset,
+        piece_numbers_are_never_given_twice,
+        uploads_expire_unless_prolonged_or_complete,
+        an_upload_reads_back_as_it_was_begun;
+    videos:
+        a_video_goes_through_its_life,
+        listings_page_from_the_newest_down,
+        segments_replace_themselves_and_keep_their_order,
+        deleting_a_video_leaves_no_row_behind,
+        changing_what_is_not_there_is_told;
+    fleet:
+        reports_renew_and_keep_what_operators_set,
+        of_two_control_planes_one_publishes;
+    migrations:
+        many_processes_open_a_new_database_at_once,
+        the_schema_goes_down_and_up_again;
+}
