@@ -1,9 +1,11 @@
 //! Which engines to use, as URLs.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Where rows, events and bytes are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`. A relative path is taken from the working
@@ -40,6 +42,18 @@ impl StorageConfig {
     }
 }
 
+/// Shows the engines but no address: URLs carry passwords and keys.
+impl fmt::Debug for StorageConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = |url: &str| url.split(':').next().unwrap_or_default().to_owned();
+        f.debug_struct("StorageConfig")
+            .field("database", &scheme(&self.database))
+            .field("bus", &scheme(&self.bus))
+            .field("objects", &scheme(&self.objects))
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +67,11 @@ mod tests {
             objects: "s3://".into(),
         };
         assert_eq!(bad.faults().len(), 3);
+    }
+    #[test]
+    fn logging_it_tells_no_password() {
+        let config =
+            StorageConfig { database: "postgres://u:hunter2@h/d".into(), ..StorageConfig::default() };
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -20,6 +20,10 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// How long SQLite waits for another process's write before it says "busy", and how long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a connection to PostgreSQL is waited for: long enough for a restart, short enough to say so while the client
+/// still listens.
+const POSTGRES_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The longest statement. Ours take milliseconds; this one frees a connection whose server is stuck.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -124,8 +128,8 @@ fn postgres_options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(POSTGRES_CONNECTIONS)
-        .acquire_timeout(PATIENCE)
-        .connect_timeout(PATIENCE)
+        .acquire_timeout(POSTGRES_PATIENCE)
+        .connect_timeout(POSTGRES_PATIENCE)
         .statement_timeout(STATEMENT_TIMEOUT)
         .set_application_name("sluice")
         .sqlx_logging(false);

@@ -150,11 +150,18 @@ impl Objects {
     /// [`StorageError::NotFound`]; [`StorageError::Conflict`] when the range is empty or begins past the end; the
     /// engine's.
     pub async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Object, StorageError> {
-        let size = self.head(key).await?.size;
-        if range.start >= range.end || range.start >= size {
-            return Err(StorageError::Conflict(format!("{key} has no bytes {range:?}")));
+        let outside = || StorageError::Conflict(format!("{key} has no bytes {range:?}"));
+        if range.is_empty() {
+            return Err(outside());
         }
-        self.read(key, Some(GetRange::Bounded(range.start..range.end.min(size)))).await
+        let bounded = range.start..range.end.min(i64::MAX as u64);
+        match self.read(key, Some(GetRange::Bounded(bounded))).await {
+            Err(error @ StorageError::Engine { .. }) => match self.head(key).await {
+                Ok(meta) if range.start >= meta.size => Err(outside()),
+                _ => Err(error),
+            },
+            result => result,
+        }
     }
 
     async fn read(&self, key: &ObjectKey, range: Option<GetRange>) -> Result<Object, StorageError> {
@@ -187,7 +194,7 @@ impl Objects {
         Ok(meta_of(&meta))
     }
 
-    /// Deletes an object. It is no error when there is none.
+    /// Deletes an object. It is no error when there is none. A power cut may bring it back.
     ///
     /// # Errors
     /// The engine's.

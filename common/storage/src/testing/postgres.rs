@@ -18,8 +18,10 @@ const OWNER: &str = "sluice";
 pub struct Postgres {
     port: u16,
     databases: AtomicU32,
-    _server: Server,
-    _folder: TempDir,
+    bin: PathBuf,
+    user: Option<User>,
+    server: Option<Server>,
+    folder: TempDir,
 }
 
 impl Postgres {
@@ -50,7 +52,8 @@ impl Postgres {
             let port = free_port().map_err(|e| e.to_string())?;
             match serve(&bin, folder.path(), user, port).await {
                 Ok(server) => {
-                    return Ok(Self { port, databases: AtomicU32::new(0), _server: server, _folder: folder });
+                    let (server, databases) = (Some(server), AtomicU32::new(0));
+                    return Ok(Self { port, databases, bin, user, server, folder });
                 }
                 Err(why) => reason = why,
             }
@@ -62,6 +65,23 @@ impl Postgres {
     #[must_use]
     pub fn url(&self) -> String {
         url(self.port, "postgres")
+    }
+
+    /// Kills the server, as a crash would; what was committed stays.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts it again at the same address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_again(&mut self) {
+        self.stop();
+        match serve(&self.bin, self.folder.path(), self.user, self.port).await {
+            Ok(server) => self.server = Some(server),
+            Err(reason) => panic!("cannot start PostgreSQL again: {reason}"),
+        }
     }
 
     /// Makes an empty database and gives its URL.

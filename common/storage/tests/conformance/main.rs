@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod bus;
+mod crash;
 mod fleet;
 mod full;
 mod ground;
@@ -14,6 +15,7 @@ mod jobs;
 mod log;
 mod migrations;
 mod objects;
+mod restart;
 mod transactions;
 mod uploads;
 mod videos;
