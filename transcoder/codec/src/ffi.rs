@@ -1,0 +1,36 @@
+//! What the safe bindings do not reach: two reads of FFmpeg's structures.
+#![expect(
+    unsafe_code,
+    reason = "reads of public fields of FFmpeg's structures that the bindings have no accessor for"
+)]
+
+use ffmpeg_next::codec::Context;
+use ffmpeg_next::ffi::AVRational;
+use ffmpeg_next::format::stream::Stream;
+
+/// The encoder's out-of-band header (parameter sets, AudioSpecificConfig). Empty before it is opened.
+pub(crate) fn extradata(context: &Context) -> Vec<u8> {
+    // SAFETY: the context is alive for the call; extradata is null or points to extradata_size bytes that it owns.
+    unsafe {
+        let context = &*context.as_ptr();
+        let size = usize::try_from(context.extradata_size).unwrap_or(0);
+        if context.extradata.is_null() || size == 0 {
+            return Vec::new();
+        }
+        std::slice::from_raw_parts(context.extradata, size).to_vec()
+    }
+}
+
+/// What the container says of a stream's picture: width, height, and the pixel's shape where it says so.
+pub(crate) fn picture_size(stream: &Stream<'_>) -> (u32, u32, Option<(u32, u32)>) {
+    // SAFETY: the stream and its parameters are alive for the call; only plain numbers are copied out.
+    let (width, height, outer, inner) = unsafe {
+        let stream = &*stream.as_ptr();
+        let parameters = &*stream.codecpar;
+        (parameters.width, parameters.height, stream.sample_aspect_ratio, parameters.sample_aspect_ratio)
+    };
+    let ratio = |r: AVRational| Some((u32::try_from(r.num).ok()?, u32::try_from(r.den).ok()?));
+    let positive = |r: &(u32, u32)| r.0 > 0 && r.1 > 0;
+    let shape = ratio(outer).filter(positive).or_else(|| ratio(inner).filter(positive));
+    (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0), shape)
+}

@@ -1,0 +1,194 @@
+//! Looking at a source: which tracks will be shown and heard, and in what shape. Every claim that can be tested by
+//! decoding is.
+
+use crate::error::CodecError;
+use crate::ffi;
+use crate::source::{Next, Source};
+use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
+use ffmpeg_next::format::stream::{Disposition, Stream};
+use ffmpeg_next::util::color::TransferCharacteristic;
+use ffmpeg_next::{Rational, decoder, frame, media};
+use sluice_wire::ladder::{Ratio, Source as Seen, SourceAudio, SourceVideo};
+use sluice_wire::limits::{MAX_DIMENSION, MAX_DURATION_S};
+use std::path::Path;
+
+/// Packets read in search of a first picture and a first sound. A minute of most sources, and an end for hostile ones.
+const MAX_PACKETS: usize = 6_000;
+
+/// Looks at a source.
+pub(crate) fn probe(path: &Path) -> Result<Seen, CodecError> {
+    let mut source = Source::open(path)?;
+    let container = source.input.format().name().to_owned();
+    // FFmpeg counts a container's duration in microseconds.
+    let duration_ms = u64::try_from(source.input.duration()).unwrap_or(0) / 1_000;
+    if duration_ms > u64::from(MAX_DURATION_S) * 1_000 {
+        return Err(CodecError::TooLarge(format!(
+            "{} h long; at most {} h",
+            duration_ms / 3_600_000,
+            MAX_DURATION_S / 3_600
+        )));
+    }
+    let video = best(&source, media::Type::Video).and_then(|index| describe_video(&source, index));
+    if let Some(video) = video.as_ref().filter(|v| v.width.max(v.height) > MAX_DIMENSION) {
+        let (w, h) = (video.width, video.height);
+        return Err(CodecError::TooLarge(format!("{w} x {h}; at most {MAX_DIMENSION} on a side")));
+    }
+    let audio = best(&source, media::Type::Audio).and_then(|index| describe_audio(&source, index));
+    let (video, audio) = decodable(&mut source, video, audio);
+    if video.is_none() && audio.is_none() {
+        return Err(CodecError::Undecodable("no track of it could be decoded".into()));
+    }
+    Ok(Seen { container, duration_ms, video, audio })
+}
+
+/// The best track of a kind that is not cover art.
+fn best(source: &Source, kind: media::Type) -> Option<u32> {
+    let cover = |s: &Stream<'_>| s.disposition().contains(Disposition::ATTACHED_PIC);
+    let preferred = source.input.streams().best(kind).filter(|s| !cover(s));
+    let stream = preferred
+        .or_else(|| source.input.streams().find(|s| s.parameters().medium() == kind && !cover(s)))?;
+    u32::try_from(stream.index()).ok()
+}
+
+fn describe_video(source: &Source, index: u32) -> Option<SourceVideo> {
+    let stream = source.input.stream(index as usize)?;
+    let decoder = source.video(index).ok()?;
+    let (mut width, mut height, shape) = ffi::picture_size(&stream);
+    if width == 0 || height == 0 {
+        return None;
+    }
+    if let Some((num, den)) = shape.filter(|(n, d)| n != d) {
+        // Square pixels: the longer reading of the picture keeps its detail.
+        let wide = u64::from(width) * u64::from(num) / u64::from(den);
+        width = u32::try_from(wide).ok().filter(|w| (1..=MAX_DIMENSION * 4).contains(w)).unwrap_or(width);
+    }
+    let (quarter_turns, mirrored) = orientation(&stream);
+    if !quarter_turns.is_multiple_of(2) {
+        std::mem::swap(&mut width, &mut height);
+    }
+    let rate =
+        [stream.avg_frame_rate(), stream.rate()].into_iter().find_map(ratio).unwrap_or(Ratio::new(30, 1));
+    let hdr = matches!(
+        decoder.color_transfer_characteristic(),
+        TransferCharacteristic::SMPTE2084 | TransferCharacteristic::ARIB_STD_B67
+    );
+    let codec = decoder.codec().map_or_else(String::new, |c| c.name().to_owned());
+    Some(SourceVideo {
+        stream: index,
+        codec,
+        width,
+        height,
+        quarter_turns,
+        mirrored,
+        frame_rate: rate,
+        interlaced: false,
+        hdr,
+    })
+}
+
+fn ratio(rate: Rational) -> Option<Ratio> {
+    let (num, den) = (u32::try_from(rate.numerator()).ok()?, u32::try_from(rate.denominator()).ok()?);
+    (num > 0 && den > 0).then(|| Ratio::new(num, den))
+}
+
+fn describe_audio(source: &Source, index: u32) -> Option<SourceAudio> {
+    let decoder = source.audio(index).ok()?;
+    let codec = decoder.codec().map_or_else(String::new, |c| c.name().to_owned());
+    let (channels, sample_rate) = (u32::from(decoder.channels()), decoder.rate());
+    Some(SourceAudio { stream: index, codec, channels, sample_rate })
+}
+
+/// Decodes until each track has shown something; a track that does not is dropped.
+fn decodable(
+    source: &mut Source,
+    video: Option<SourceVideo>,
+    audio: Option<SourceAudio>,
+) -> (Option<SourceVideo>, Option<SourceAudio>) {
+    let mut pictures = video.and_then(|v| Some((source.video(v.stream).ok()?, v)));
+    let mut sounds = audio.and_then(|a| Some((source.audio(a.stream).ok()?, a)));
+    let (mut seen, mut heard) = (None, None);
+    for _ in 0..MAX_PACKETS {
+        let missing = (pictures.is_some() && seen.is_none()) || (sounds.is_some() && heard.is_none());
+        let packet = if missing { source.next() } else { Next::End };
+        let Next::Packet(packet) = packet else { break };
+        if let Some((decoder, track)) = pictures.as_mut().filter(|p| p.1.stream as usize == packet.stream()) {
+            decoder.send_packet(&packet).ok();
+            seen = seen.or_else(|| first_picture(decoder, track));
+        } else if let Some((decoder, track)) =
+            sounds.as_mut().filter(|s| s.1.stream as usize == packet.stream())
+        {
+            decoder.send_packet(&packet).ok();
+            heard = heard.or_else(|| first_sound(decoder, track));
+        }
+    }
+    // What decoders hold back comes out at the end: a source of one picture has nothing else.
+    if let Some((decoder, track)) = pictures.as_mut().filter(|_| seen.is_none()) {
+        decoder.send_eof().ok();
+        seen = first_picture(decoder, track);
+    }
+    if let Some((decoder, track)) = sounds.as_mut().filter(|_| heard.is_none()) {
+        decoder.send_eof().ok();
+        heard = first_sound(decoder, track);
+    }
+    (seen, heard)
+}
+
+fn first_picture(decoder: &mut decoder::Video, track: &SourceVideo) -> Option<SourceVideo> {
+    let mut picture = frame::Video::empty();
+    decoder.receive_frame(&mut picture).ok()?;
+    Some(SourceVideo { interlaced: picture.is_interlaced(), ..track.clone() })
+}
+
+fn first_sound(decoder: &mut decoder::Audio, track: &SourceAudio) -> Option<SourceAudio> {
+    let mut sound = frame::Audio::empty();
+    decoder.receive_frame(&mut sound).ok()?;
+    // A decoder may learn the true layout only from the first frame (HE-AAC, parametric stereo).
+    Some(SourceAudio {
+        channels: u32::from(sound.channels()).max(1),
+        sample_rate: sound.rate(),
+        ..track.clone()
+    })
+}
+
+/// Clockwise quarter turns, then whether to mirror left to right, out of the display matrix (ISO/IEC 14496-12, 6.2.2).
+fn orientation(stream: &Stream<'_>) -> (u8, bool) {
+    let matrix = stream.side_data().find(|d| d.kind() == SideDataType::DisplayMatrix);
+    matrix.map_or((0, false), |matrix| turn(matrix.data()))
+}
+
+fn turn(matrix: &[u8]) -> (u8, bool) {
+    let value = |at: usize| {
+        let bytes = matrix.get(at * 4..at * 4 + 4).and_then(|b| b.try_into().ok());
+        f64::from(bytes.map_or(0, i32::from_ne_bytes))
+    };
+    let (a, b, c, d) = (value(0), value(1), value(3), value(4));
+    if (a == 0.0 && b == 0.0) || (c == 0.0 && d == 0.0) {
+        return (0, false);
+    }
+    let quarters = (b.atan2(a) / std::f64::consts::FRAC_PI_2).round().rem_euclid(4.0) as u8;
+    let mirrored = a * d - b * c < 0.0;
+    // A mirrored picture is mirrored top to bottom before it is turned; that is half a turn from left to right after.
+    let quarters = if mirrored && quarters.is_multiple_of(2) { (quarters + 2) % 4 } else { quarters };
+    (quarters, mirrored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(a: i32, b: i32, c: i32, d: i32) -> Vec<u8> {
+        [a, b, 0, c, d, 0, 0, 0, 1 << 14].iter().flat_map(|n| (n << 16).to_ne_bytes()).collect()
+    }
+
+    #[test]
+    fn turns_and_mirrors_are_read_from_the_matrix() {
+        assert_eq!(turn(&matrix(1, 0, 0, 1)), (0, false));
+        assert_eq!(turn(&matrix(0, 1, -1, 0)), (1, false));
+        assert_eq!(turn(&matrix(-1, 0, 0, -1)), (2, false));
+        assert_eq!(turn(&matrix(0, -1, 1, 0)), (3, false));
+        assert_eq!(turn(&matrix(-1, 0, 0, 1)), (0, true));
+        assert_eq!(turn(&matrix(1, 0, 0, -1)), (2, true));
+        assert_eq!(turn(&matrix(0, 1, 1, 0)), (1, true));
+        assert_eq!(turn(&[]), (0, false));
+    }
+}
