@@ -124,7 +124,7 @@ fn fitting<C: ProcessConfig>(keys: &Keys, setting: &Setting, default: &Value) ->
         put(&mut alone, &setting.key, value.clone());
         match serde_json::from_value::<C>(alone) {
             Ok(_) => return Ok(value),
-            Err(error) => drop(first_error.get_or_insert(error.to_string())),
+            Err(error) => drop(first_error.get_or_insert_with(|| error.to_string())),
         }
     }
     Err(first_error.unwrap_or_default())

@@ -38,7 +38,7 @@ pub(super) fn endpoint(socket: UdpSocket, identity: &Identity) -> Result<quinn::
         .receive_window(CONNECTION_WINDOW.into())
         .max_idle_timeout(quinn::IdleTimeout::try_from(QUIC_IDLE).ok());
     config.transport_config(Arc::new(transport));
-    let address = socket.local_addr().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
     let runtime = Arc::new(quinn::TokioRuntime);
     quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime)
         .map_err(|error| BindError::Refused { key: "listen.https (UDP, for HTTP/3)", address, error })

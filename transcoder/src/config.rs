@@ -1,0 +1,87 @@
+//! The worker's configuration.
+
+use serde::{Deserialize, Serialize};
+use sluice_service::{Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+use sluice_storage::StorageConfig;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The transcoder's keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Only `listen.admin` is used: a worker serves nobody.
+    pub listen: ListenConfig,
+    /// Unused without a public listener.
+    pub tls: TlsConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// Where rows and objects are.
+    pub storage: StorageConfig,
+    /// This worker's name, for people.
+    pub worker: String,
+    /// Jobs at a time.
+    pub slots: u32,
+    /// Folder for sources while they are worked on.
+    pub scratch_dir: PathBuf,
+    /// The codec program; beside this one when absent.
+    pub codec: Option<PathBuf>,
+    /// Milliseconds that a job stays ours without a heartbeat.
+    pub lease_ms: u64,
+    /// Milliseconds between two looks for a job.
+    pub poll_ms: u64,
+    /// Milliseconds to finish what is under way when told to end.
+    pub drain_grace_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ListenConfig { http: None, ..ListenConfig::loopback() },
+            tls: TlsConfig::default(),
+            log: LogConfig::default(),
+            storage: StorageConfig::default(),
+            worker: "worker".into(),
+            slots: 1,
+            scratch_dir: "var/scratch".into(),
+            codec: None,
+            lease_ms: 10_000,
+            poll_ms: 250,
+            drain_grace_ms: 2_000,
+        }
+    }
+}
+
+impl ProcessConfig for Config {
+    fn listen(&self) -> &ListenConfig {
+        &self.listen
+    }
+
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    fn drain_grace(&self) -> Duration {
+        Duration::from_millis(self.drain_grace_ms)
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        self.storage.faults().iter().for_each(|fault| faults.add("storage", fault));
+        if self.listen.http.is_some() || self.listen.https.is_some() {
+            faults.add("listen", "a transcoder serves nobody; only listen.admin may be set");
+        }
+        if !(1..=64).contains(&self.slots) {
+            faults.add("slots", "1 to 64 jobs at a time");
+        }
+        if self.lease_ms < 300 {
+            faults.add("lease_ms", "at least 300, or a busy machine loses its leases");
+        }
+        if self.worker.is_empty() {
+            faults.add("worker", "give it a name");
+        }
+    }
+}

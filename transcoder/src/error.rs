@@ -1,0 +1,39 @@
+//! Why a job ends before its end.
+
+use sluice_storage::StorageError;
+use sluice_wire::codec::CodecFailure;
+
+/// What the worker does about it is the variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum JobError {
+    /// The source cannot be shown: the video has failed, for this reason.
+    #[error("{detail}")]
+    Source {
+        /// What kind of fault.
+        reason: CodecFailure,
+        /// For the person who uploaded it.
+        detail: String,
+    },
+    /// Something here failed: another try may do better.
+    #[error("{0}")]
+    Again(String),
+    /// Another worker has the job, or the video is gone: nothing more may be written.
+    #[error("the job is no longer ours")]
+    Lost,
+}
+
+impl From<StorageError> for JobError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Fenced | StorageError::NotFound(_) => Self::Lost,
+            other => Self::Again(other.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for JobError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Again(error.to_string())
+    }
+}

@@ -1,0 +1,179 @@
+//! One job: from a leased video to its last segment.
+
+use crate::child::{self, Codec, Run};
+use crate::error::JobError;
+use crate::metrics::Metrics;
+use crate::publish::{Head, Plan, Publisher};
+use crate::scratch::Scratch;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use sluice_storage::{Lease, SegmentRow, Storage};
+use sluice_wire::codec::{CodecFailure, CodecMessage, EncodeRequest};
+use sluice_wire::{ObjectKey, RungName, VideoId, ladder};
+use std::path::PathBuf;
+use tokio::time::Instant;
+
+/// What a worker's jobs share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shop {
+    pub(crate) storage: Storage,
+    pub(crate) codec: Codec,
+    pub(crate) scratch_dir: PathBuf,
+    pub(crate) metrics: Metrics,
+}
+
+/// Does a leased job. What it commits is fenced; what it stores and does not commit is nobody's.
+pub(crate) async fn transcode(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
+    let begun = Instant::now();
+    let video = lease.payload["video"].as_str().and_then(|id| id.parse::<VideoId>().ok());
+    let video = video.ok_or_else(|| JobError::Again("the job names no video".into()))?;
+    let publisher = Publisher::new(&shop.storage, lease, video);
+    let result = match prepare(shop, video, &publisher).await {
+        Ok(prepared) => {
+            Job {
+                shop,
+                video,
+                publisher: publisher.clone(),
+                begun,
+                heads: vec![],
+                plan: prepared.plan.clone(),
+            }
+            .run(prepared)
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    match &result {
+        Err(JobError::Source { detail, .. }) => publisher.failed(detail, false).await?,
+        Err(JobError::Again(why)) => publisher.failed(why, true).await?,
+        Ok(()) | Err(JobError::Lost) => {}
+    }
+    result
+}
+
+/// Everything that must be known before the codec starts.
+struct Prepared {
+    scratch: Scratch,
+    plan: Plan,
+    request: EncodeRequest,
+}
+
+async fn prepare(shop: &Shop, video: VideoId, publisher: &Publisher) -> Result<Prepared, JobError> {
+    let row = shop.storage.videos().get(video).await?.ok_or(JobError::Lost)?;
+    let scratch = Scratch::fetch(&shop.storage, video, &shop.scratch_dir).await?;
+    let kept = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
+    let plan = match kept {
+        Some(plan) => plan,
+        None => {
+            let source = shop.codec.probe(scratch.path()).await?;
+            let ladder = ladder::plan(&source);
+            Plan { source, ladder }
+        }
+    };
+    if plan.ladder.video.is_empty() && plan.ladder.audio.is_none() {
+        let detail = "the file has no picture and no sound".to_owned();
+        return Err(JobError::Source { reason: CodecFailure::Undecodable, detail });
+    }
+    publisher.planned(&plan).await?;
+    let mut resume = vec![];
+    for rung in rungs(&plan) {
+        let stored = shop.storage.videos().segments(video, &rung).await?;
+        // Segments are committed in order; the first gap is where this attempt goes on.
+        let next = stored.iter().zip(0u32..).take_while(|(row, seq)| row.seq == *seq).count();
+        resume.push((rung, u32::try_from(next).unwrap_or(u32::MAX)));
+    }
+    let poster = shop.storage.objects.head(&ObjectKey::Poster(video)).await.is_err();
+    let request = EncodeRequest { source: plan.source.clone(), ladder: plan.ladder.clone(), resume, poster };
+    Ok(Prepared { scratch, plan, request })
+}
+
+fn rungs(plan: &Plan) -> impl Iterator<Item = RungName> {
+    let ladder = &plan.ladder;
+    ladder.video.iter().map(|r| r.name.clone()).chain(ladder.audio.as_ref().map(|a| a.name.clone()))
+}
+
+struct Job<'s> {
+    shop: &'s Shop,
+    video: VideoId,
+    publisher: Publisher,
+    begun: Instant,
+    heads: Vec<Head>,
+    plan: Plan,
+}
+
+impl Job<'_> {
+    async fn run(mut self, prepared: Prepared) -> Result<(), JobError> {
+        let mut run: Run = self.shop.codec.encode(prepared.scratch.path(), &prepared.request).await?;
+        let mut first = true;
+        loop {
+            let Some((message, payload)) = run.next().await? else { return Err(run.crashed().await) };
+            match message {
+                CodecMessage::Init { rung, codecs, timescale, width, height, frame_rate } => {
+                    let init_bytes = payload.len() as u64;
+                    self.shop
+                        .storage
+                        .objects
+                        .put(&ObjectKey::Init(self.video, rung.clone()), payload)
+                        .await?;
+                    let head = Head { rung, codecs, timescale, width, height, frame_rate, init_bytes };
+                    self.publisher.rendition(&head, false).await?;
+                    self.heads.push(head);
+                }
+                CodecMessage::Segment { rung, seq, start, duration } => {
+                    self.segment(rung, seq, start, duration, payload).await?;
+                    if std::mem::take(&mut first) {
+                        let waited = self.begun.elapsed().as_secs_f64();
+                        self.shop.metrics.first_segment.with_label_values::<&str>(&[]).observe(waited);
+                    }
+                }
+                CodecMessage::Poster { .. } => {
+                    self.shop.storage.objects.put(&ObjectKey::Poster(self.video), payload).await?;
+                }
+                CodecMessage::Done { duration_ms, damage } => {
+                    self.shop.metrics.media_ms.inc_by(duration_ms);
+                    return self
+                        .publisher
+                        .ready(&self.plan, &self.heads, duration_ms, damage.as_deref())
+                        .await;
+                }
+                CodecMessage::Failed { reason, detail } => return Err(child::failure(reason, detail)),
+                // Progress is counted in committed segments; a later codec may say more than we know.
+                _ => {}
+            }
+        }
+    }
+
+    /// Stores a segment, then commits its row. One that an earlier attempt stored and did not commit is kept as it is.
+    async fn segment(
+        &mut self,
+        rung: RungName,
+        seq: u32,
+        start: u64,
+        duration: u64,
+        payload: Bytes,
+    ) -> Result<(), JobError> {
+        let key = ObjectKey::Segment(self.video, rung.clone(), seq);
+        let bytes = payload.len() as u64;
+        let sha256 = hex::encode(Sha256::digest(&payload));
+        // Nothing names the object before its row is committed, so a leftover of an attempt that was cut is replaced;
+        // with a committed row this attempt would not have been asked for the segment.
+        self.shop.storage.objects.put(&key, payload).await?;
+        let row = SegmentRow { video: self.video, rung: rung.clone(), seq, start, duration, bytes, sha256 };
+        self.publisher.segment(&row, self.permille(&rung, start + duration)).await?;
+        self.shop.metrics.segments.inc();
+        self.shop.metrics.bytes.inc_by(bytes);
+        let first_of_rung = seq == 0;
+        if first_of_rung && let Some(head) = self.heads.iter().find(|h| h.rung == rung) {
+            self.publisher.rendition(head, false).await?;
+        }
+        Ok(())
+    }
+
+    /// How far the slowest rung must be when one has come to this point, in thousandths; 1000 only at the end.
+    fn permille(&self, rung: &RungName, end: u64) -> i32 {
+        let timescale = self.heads.iter().find(|h| h.rung == *rung).map_or(1, |h| u64::from(h.timescale));
+        let done_ms = end * 1_000 / timescale.max(1);
+        let share = done_ms * 1_000 / self.plan.source.duration_ms.max(done_ms).max(1);
+        i32::try_from(share.min(990)).unwrap_or(990)
+    }
+}

@@ -1,0 +1,33 @@
+//! The Sluice transcoding worker.
+//!
+//! ```text
+//! lease -> scratch (the source's parts in one file) -> probe -> plan -> codec child -> frames
+//!       -> Objects (segment) -> one fenced transaction: row + progress + event
+//! ```
+//!
+//! - `worker` leases jobs and keeps their leases alive; `job` does one
+//! - `child` is the codec process: the only one that opens the source, without environment, killed when dropped. The
+//!   walls around it (namespaces, landlock, seccomp) belong there and are not built yet
+//! - `publish` commits what was made, always with the lease's fencing token
+//!
+//! What it leaves to others: codecs (`sluice-codec`), rendering playlists (the origin).
+
+mod child;
+mod config;
+mod error;
+mod job;
+mod metrics;
+mod publish;
+mod scratch;
+mod worker;
+
+pub use config::Config;
+pub use worker::Transcoder;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole of the program: its command line, its life, its exit code.
+pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
+    sluice_service::main_with::<Transcoder>(args)
+}

@@ -1,0 +1,38 @@
+//! The worker's metrics.
+
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use sluice_service::Metrics as Registry;
+
+/// What the worker counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Jobs by outcome: `done`, `failed`, `again`, `lost`.
+    pub(crate) jobs: IntCounterVec,
+    /// Jobs under way.
+    pub(crate) active: IntGauge,
+    /// Segments stored and committed.
+    pub(crate) segments: IntCounter,
+    /// Their bytes.
+    pub(crate) bytes: IntCounter,
+    /// Milliseconds of media transcoded.
+    pub(crate) media_ms: IntCounter,
+    /// From the lease to the first committed segment.
+    pub(crate) first_segment: HistogramVec,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        Self {
+            jobs: registry.counters("sluice_transcode_jobs_total", "Jobs by outcome", &["outcome"]),
+            active: registry.gauge("sluice_transcode_jobs_active", "Jobs under way"),
+            segments: registry.counter("sluice_segments_stored_total", "Segments stored and committed"),
+            bytes: registry.counter("sluice_segment_bytes_stored_total", "Bytes of segments stored"),
+            media_ms: registry.counter("sluice_transcode_media_ms_total", "Milliseconds of media transcoded"),
+            first_segment: registry.seconds(
+                "sluice_transcode_first_segment_seconds",
+                "From the lease to the first committed segment",
+                &[],
+            ),
+        }
+    }
+}

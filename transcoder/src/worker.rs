@@ -1,0 +1,171 @@
+//! The worker: leases jobs, keeps their leases alive, gives them back when told to end.
+
+use crate::child::Codec;
+use crate::config::Config;
+use crate::error::JobError;
+use crate::job::{self, Shop};
+use crate::metrics::Metrics;
+use sluice_service::{Context, Drain, Health, HealthFlag, Process, ProcessError};
+use sluice_storage::{Lease, Storage, StorageError, VideoState, Videos, topics};
+use sluice_wire::{EventKind, Tag, VideoId};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// The kind of job it takes.
+const KIND: &[&str] = &["transcode"];
+/// Pause after the database could not be asked.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The transcoder.
+#[derive(Debug)]
+pub struct Transcoder {
+    config: Config,
+    shop: Shop,
+    drain: Drain,
+    ready: HealthFlag,
+}
+
+impl Process for Transcoder {
+    const NAME: &'static str = "sluice-transcoder";
+    type Config = Config;
+
+    async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
+        let codec = Codec::find(config.codec.as_deref())?;
+        let storage = Storage::open(&config.storage).await?;
+        let health: &Health = &context.health;
+        let ready = health.component("queue");
+        ready.set_ready(true, "open");
+        let metrics = Metrics::new(&context.metrics);
+        let shop = Shop { storage, codec, scratch_dir: config.scratch_dir.clone(), metrics };
+        Ok(Self { config, shop, drain: context.drain, ready })
+    }
+
+    async fn run(self) -> Result<(), ProcessError> {
+        let mut slots = JoinSet::new();
+        for slot in 0..self.config.slots {
+            let name = format!("{}/{slot}", self.config.worker);
+            slots.spawn(self.slot(name).run());
+        }
+        while slots.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+impl Transcoder {
+    fn slot(&self, name: String) -> Slot {
+        Slot {
+            name,
+            lease_for: Duration::from_millis(self.config.lease_ms),
+            poll: Duration::from_millis(self.config.poll_ms),
+            shop: self.shop.clone(),
+            stop: self.drain.token(),
+            ready: self.ready.clone(),
+        }
+    }
+}
+
+struct Slot {
+    name: String,
+    lease_for: Duration,
+    poll: Duration,
+    shop: Shop,
+    stop: CancellationToken,
+    ready: HealthFlag,
+}
+
+impl Slot {
+    async fn run(self) {
+        let mut wake = self.shop.storage.bus.subscribe(topics::JOBS);
+        while !self.stop.is_cancelled() {
+            let leased = self.shop.storage.jobs().lease(&self.name, KIND, self.lease_for).await;
+            self.ready
+                .set_ready(leased.is_ok(), if leased.is_ok() { "open" } else { "the queue cannot be asked" });
+            match leased {
+                Ok(Some(lease)) => self.work(&lease).await,
+                Ok(None) => {
+                    self.bury_exhausted().await;
+                    tokio::select! {
+                        () = self.stop.cancelled() => {}
+                        () = wake.wait(self.poll) => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no job could be asked for");
+                    sleep(TROUBLE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Does a job while its lease lives.
+    async fn work(&self, lease: &Lease) {
+        tracing::info!(job = %lease.job, attempt = lease.attempt, "leased");
+        self.shop.metrics.active.inc();
+        let result = tokio::select! {
+            result = job::transcode(&self.shop, lease) => result,
+            error = self.keep(lease) => Err(error),
+            () = self.stop.cancelled() => {
+                // What is committed stays; another worker goes on from there.
+                if let Err(error) = self.shop.storage.jobs().give_back(lease).await {
+                    tracing::warn!(%error, job = %lease.job, "not given back");
+                }
+                Err(JobError::Lost)
+            }
+        };
+        self.shop.metrics.active.dec();
+        let outcome = match &result {
+            Ok(()) => "done",
+            Err(JobError::Source { .. }) => "failed",
+            Err(JobError::Again(_)) => "again",
+            Err(JobError::Lost) => "lost",
+        };
+        self.shop.metrics.jobs.with_label_values(&[outcome]).inc();
+        match result {
+            Ok(()) => tracing::info!(job = %lease.job, "done"),
+            Err(error) => tracing::warn!(job = %lease.job, outcome, %error, "ended"),
+        }
+    }
+
+    /// Renews the lease until it is lost.
+    async fn keep(&self, lease: &Lease) -> JobError {
+        let mut beat = interval(self.lease_for / 3);
+        beat.tick().await;
+        loop {
+            beat.tick().await;
+            match self.shop.storage.jobs().heartbeat(lease, self.lease_for).await {
+                Ok(()) => {}
+                Err(StorageError::Fenced | StorageError::NotFound(_)) => return JobError::Lost,
+                Err(error) => tracing::warn!(%error, job = %lease.job, "a heartbeat failed"),
+            }
+        }
+    }
+
+    /// Jobs whose last attempt ended with its worker: their videos have failed, and must say so.
+    async fn bury_exhausted(&self) {
+        let storage = &self.shop.storage;
+        let Ok(exhausted) = storage.jobs().exhausted(KIND).await else { return };
+        for job in exhausted {
+            let (jobs, videos): (_, Videos) = (storage.jobs(), storage.videos());
+            let video = job.payload["video"].as_str().and_then(|id| id.parse::<VideoId>().ok());
+            let why = "transcoding was tried too often; every worker that tried it ended";
+            let buried = storage.database.write::<_, StorageError, _>(|tx| {
+                let (jobs, videos, job) = (&jobs, &videos, &job);
+                Box::pin(async move {
+                    jobs.bury(tx, job, why).await?;
+                    let Some(video) = video else { return Ok(()) };
+                    videos.set_state(tx, video, VideoState::Failed, Some(why)).await?;
+                    tx.emit(&Tag::library(), EventKind::Changed, serde_json::json!({ "video": video }))
+                        .await?;
+                    tx.emit(&Tag::video(video), EventKind::Changed, serde_json::json!({ "video": video }))
+                        .await?;
+                    Ok(())
+                })
+            });
+            if let Err(error) = buried.await {
+                tracing::warn!(%error, job = %job.id, "not buried");
+            }
+        }
+    }
+}
