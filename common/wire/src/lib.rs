@@ -6,6 +6,7 @@
 //! - [`id`]: 64-bit, time-sorted ids and node names
 //! - [`media`]: rungs, the URL grammar of published media ([`MediaPath`]) and the object-key grammar ([`ObjectKey`])
 //! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says
+//! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
 //! - [`steering`]: HLS content steering manifests; [`problem`]: RFC 9457 problem details
@@ -14,6 +15,7 @@
 //! What it leaves to others: input and output, time, storage, rendering playlists (the origin).
 
 pub mod codec;
+pub mod conditions;
 pub mod event;
 pub mod headers;
 pub mod id;

@@ -102,7 +102,7 @@ impl MediaPath {
     /// Tags of every answer at this path.
     #[must_use]
     pub fn tags(&self) -> Vec<Tag> {
-        vec![Tag::video(self.video)]
+        vec![if self.asset.is_immutable() { Tag::media(self.video) } else { Tag::video(self.video) }]
     }
 
     /// What decides which node owns this path: the video, the rung and about 60 s of media.

@@ -35,10 +35,17 @@ impl Tag {
         }
     }
 
-    /// Everything that shows one video: its document, playlists, segments and poster.
+    /// Everything that shows a video's present state: its document, playlists and poster.
     #[must_use]
     pub fn video(video: VideoId) -> Self {
         Self(format!("v:{video}"))
+    }
+
+    /// A video's headers and segments. They never change, so only deleting or purging raises this tag: a new segment must
+    /// not make edges forget the ones before it.
+    #[must_use]
+    pub fn media(video: VideoId) -> Self {
+        Self(format!("v:{video}:media"))
     }
 
     /// The library's listing.

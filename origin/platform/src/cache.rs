@@ -1,0 +1,60 @@
+//! Header fields of public answers.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, HeaderMap, HeaderName,
+    HeaderValue,
+};
+use sluice_wire::headers::{CDN_CACHE_CONTROL, SLUICE_VERSION, SURROGATE_KEY};
+use sluice_wire::tag::{Tag, Version, render_keys, render_versions};
+
+/// How long whom may keep an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Named by what it is: for ever.
+    Immutable,
+    /// Edges keep it until an event says otherwise; clients ask again each second.
+    Pushed,
+    /// Edges keep it until an event says otherwise; clients ask each time.
+    PushedOnly,
+    /// Nobody keeps it.
+    Never,
+}
+
+/// Sets `Cache-Control` and, for our own edges, `CDN-Cache-Control` (RFC 9213).
+pub fn lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
+    let (clients, edges) = match lifetime {
+        Lifetime::Immutable => ("public, max-age=31536000, immutable", None),
+        Lifetime::Pushed => ("public, max-age=1", Some("max-age=3600, stale-if-error=86400")),
+        Lifetime::PushedOnly => {
+            ("public, max-age=0, must-revalidate", Some("max-age=3600, stale-if-error=86400"))
+        }
+        Lifetime::Never => ("no-store", None),
+    };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(clients));
+    if let Some(edges) = edges {
+        headers.insert(HeaderName::from_static(CDN_CACHE_CONTROL), HeaderValue::from_static(edges));
+    }
+}
+
+/// Names an answer's tags and the version of each that it reflects. Versions must have been read before the rows.
+pub fn version(headers: &mut HeaderMap, versions: &[(Tag, Version)]) {
+    let tags: Vec<Tag> = versions.iter().map(|(tag, _)| tag.clone()).collect();
+    for (name, text) in [(SURROGATE_KEY, render_keys(&tags)), (SLUICE_VERSION, render_versions(versions))] {
+        let value = HeaderValue::from_str(&text).expect("tags are plain characters");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// Lets pages of any origin read an answer: media and documents are public.
+pub fn any_origin(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(
+            "age, cache-status, content-length, content-range, etag, location, sluice-node, sluice-version, x-request-id, \
+             tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset, \
+             upload-length, upload-expires, upload-metadata",
+        ),
+    );
+    headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));
+}

@@ -1,0 +1,110 @@
+//! The origin's configuration.
+
+use serde::{Deserialize, Serialize};
+use sluice_service::{Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+use sluice_storage::StorageConfig;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The origin's keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: ListenConfig,
+    /// Its certificate.
+    pub tls: TlsConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// Where rows and objects are.
+    pub storage: StorageConfig,
+    /// Bounds of uploads.
+    pub upload: UploadConfig,
+    /// The built web pages.
+    pub pages: PagesConfig,
+    /// Where players reach the control plane; absent, playlists name no steering.
+    pub steering_url: Option<String>,
+    /// Milliseconds to finish what is under way when told to end.
+    pub drain_grace_ms: u64,
+}
+
+/// Bounds of uploads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UploadConfig {
+    /// Bytes of the largest upload.
+    pub max_bytes: u64,
+    /// Bytes of a part: what one upload holds in memory.
+    pub part_bytes: u64,
+    /// Milliseconds after which an unfinished upload is removed.
+    pub expire_ms: u64,
+}
+
+/// The built web pages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PagesConfig {
+    /// Their folder; absent, there are none.
+    pub dir: Option<PathBuf>,
+}
+
+impl Default for UploadConfig {
+    fn default() -> Self {
+        Self { max_bytes: 64 << 30, part_bytes: 8 << 20, expire_ms: 24 * 3_600_000 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ListenConfig::loopback(),
+            tls: TlsConfig::default(),
+            log: LogConfig::default(),
+            storage: StorageConfig::default(),
+            upload: UploadConfig::default(),
+            pages: PagesConfig::default(),
+            steering_url: None,
+            drain_grace_ms: 10_000,
+        }
+    }
+}
+
+impl ProcessConfig for Config {
+    fn listen(&self) -> &ListenConfig {
+        &self.listen
+    }
+
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    fn drain_grace(&self) -> Duration {
+        Duration::from_millis(self.drain_grace_ms)
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        self.storage.faults().iter().for_each(|fault| faults.add("storage", fault));
+        if !(64 << 10..=256 << 20).contains(&self.upload.part_bytes) {
+            faults.add("upload.part_bytes", "from 64 KiB to 256 MiB: each upload holds one part in memory");
+        }
+        if self.upload.max_bytes == 0 {
+            faults.add("upload.max_bytes", "must be above 0");
+        }
+        if self.upload.expire_ms < 60_000 {
+            faults.add("upload.expire_ms", "at least a minute, or a slow client loses its upload");
+        }
+        if let Some(dir) = self.pages.dir.as_ref().filter(|dir| !dir.join("index.html").is_file()) {
+            faults.add(
+                "pages.dir",
+                format!("{} holds no index.html; build the pages with `make web`", dir.display()),
+            );
+        }
+        if self.steering_url.as_ref().is_some_and(|url| !url.starts_with("http")) {
+            faults.add("steering_url", "an http:// or https:// address that players reach");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Sluice's origin: uploads, the catalogue, publishing, the log's feed.
+//!
+//! ```text
+//! upload  PUT, form or tus -> parts -> Objects, rows -> Database; at the end, in one transaction: queued + job + event
+//! serve   playlists rendered from committed rows; headers, segments and posters streamed from Objects
+//! feed    the event log to edges; a video's states to whoever watches it
+//! ```
+//!
+//! - `upload`: one intake behind three ways in; `serve`: what players fetch; `videos`: the catalogue
+//! - `feed` and `hub`: what is pushed; `pages`: the built web pages
+//!
+//! What it leaves to others: transcoding, caching, steering.
+
+mod config;
+mod feed;
+mod hub;
+mod metrics;
+mod origin;
+mod pages;
+mod serve;
+mod upload;
+mod videos;
+mod view;
+
+pub use config::{Config, PagesConfig, UploadConfig};
+pub use origin::Origin;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole of the program: its command line, its life, its exit code.
+pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
+    sluice_service::main_with::<Origin>(args)
+}

@@ -1,0 +1,36 @@
+//! The origin's metrics.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use sluice_service::Metrics as Registry;
+
+/// What the origin counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Uploads by way (`put`, `form`, `tus`) and outcome (`complete`, `refused`, `cut`).
+    pub(crate) uploads: IntCounterVec,
+    /// Bytes of sources taken in.
+    pub(crate) upload_bytes: IntCounter,
+    /// Media served, by asset.
+    pub(crate) media: IntCounterVec,
+    /// Open event streams and log feeds.
+    pub(crate) streams: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        Self {
+            uploads: registry.counters(
+                "sluice_origin_uploads_total",
+                "Uploads by way and outcome",
+                &["way", "outcome"],
+            ),
+            upload_bytes: registry.counter("sluice_origin_upload_bytes_total", "Bytes of sources taken in"),
+            media: registry.counters(
+                "sluice_origin_media_served_total",
+                "Media answers with a body, by asset",
+                &["asset"],
+            ),
+            streams: registry.gauge("sluice_origin_streams", "Open event streams and log feeds"),
+        }
+    }
+}

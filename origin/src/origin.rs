@@ -1,0 +1,111 @@
+//! The process: what it opens, its routes, its background work.
+
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::upload::Intake;
+use crate::{feed, pages, serve, upload, videos};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
+};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::{get, post};
+use sluice_platform::{ApiError, cache};
+use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
+use sluice_storage::Storage;
+use std::sync::Arc;
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) storage: Storage,
+    pub(crate) intake: Intake,
+    pub(crate) hub: Hub,
+    pub(crate) metrics: Metrics,
+    pub(crate) config: Arc<Config>,
+    pub(crate) drain: Drain,
+}
+
+/// The origin.
+#[derive(Debug)]
+pub struct Origin {
+    state: State,
+    listeners: Listeners,
+}
+
+impl Process for Origin {
+    const NAME: &'static str = "sluice-origin";
+    type Config = Config;
+
+    async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
+        let storage = Storage::open(&config.storage).await?;
+        let metrics = Metrics::new(&context.metrics);
+        let hub = Hub::start(storage.log(), &context.drain).await?;
+        let intake = Intake::new(storage.clone(), &config.upload, metrics.clone());
+        let drain = context.drain;
+        drain.tasks().spawn(storage.relay().run(drain.token()));
+        drain.tasks().spawn(upload::sweep(intake.clone(), drain.token()));
+        context.health.component("storage").set_ready(true, "open");
+        let state = State { storage, intake, hub, metrics, config: Arc::new(config), drain };
+        Ok(Self { state, listeners: context.listeners })
+    }
+
+    async fn run(self) -> Result<(), ProcessError> {
+        self.listeners.serve(router(self.state)).await;
+        Ok(())
+    }
+}
+
+/// The description of the HTTP interface.
+const OPENAPI: &str = include_str!("../openapi.json");
+
+fn router(state: State) -> Router {
+    let api = Router::new()
+        .route("/v1/videos", get(videos::list).post(upload::form))
+        .route("/v1/videos/{id}", get(videos::one).put(upload::put).delete(videos::delete))
+        .route("/v1/videos/{id}/events", get(feed::events))
+        .route("/v1/uploads", post(upload::tus::create).options(upload::tus::options))
+        .route("/v1/uploads/{id}", upload::tus::resource())
+        .route("/v1/log", get(feed::log))
+        .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
+        .route("/v/{*path}", get(serve::media).options(preflight));
+    let pages = Router::new().fallback(pages::page);
+    api.merge(pages)
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(405, "method-not-allowed", "Method not allowed", "this resource has other methods")
+        })
+        .layer(DefaultBodyLimit::disable())
+        .layer(map_response(open))
+        .with_state(state)
+}
+
+/// Media and documents are public: pages of any origin may read them.
+async fn open(mut answer: Response) -> Response {
+    cache::any_origin(answer.headers_mut());
+    answer
+}
+
+/// Answers a CORS preflight (Fetch standard, 3.2.2).
+pub(crate) async fn preflight() -> Response {
+    let mut answer = Response::default();
+    *answer.status_mut() = http::StatusCode::NO_CONTENT;
+    let headers = answer.headers_mut();
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "range, content-type, if-none-match, tus-resumable, upload-length, upload-offset, upload-metadata, \
+             upload-checksum, upload-defer-length, upload-concat, x-requested-with, cmcd-object, cmcd-request, \
+             cmcd-session, cmcd-status",
+        ),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    answer
+}

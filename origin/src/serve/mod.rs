@@ -1,0 +1,187 @@
+//! What players fetch: playlists from rows, bytes from the store.
+
+mod playlist;
+
+use crate::origin::State;
+use crate::view::{is_playable, ladder};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
+use sluice_platform::ApiError;
+use sluice_platform::cache::{self, Lifetime};
+use sluice_storage::{StorageError, VideoState};
+use sluice_wire::conditions::{self, Part};
+use sluice_wire::{MediaAsset, MediaPath, ObjectKey, Tag, Version};
+
+/// `GET /v/...`.
+pub(crate) async fn media(
+    axum::extract::State(state): axum::extract::State<State>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let path = request.uri().path();
+    let path = MediaPath::parse(path)
+        .ok_or_else(|| ApiError::not_found(format!("there is no media at {path:.200}")))?;
+    // Before the rows: a version may be older than what is served, never newer.
+    let versions = state.storage.log().versions_of(&path.tags()).await?;
+    let served = match &path.asset {
+        MediaAsset::Master => master(&state, &path).await?,
+        MediaAsset::Playlist(rung) => {
+            let videos = state.storage.videos();
+            let rendition = videos.rendition(path.video, rung).await?.ok_or_else(|| missing(&path))?;
+            let segments = videos.segments(path.video, rung).await?;
+            let failed = videos.get(path.video).await?.is_none_or(|v| v.state == VideoState::Failed);
+            if failed || segments.is_empty() {
+                return Err(missing(&path));
+            }
+            Served::Text(playlist::media(&rendition, &segments))
+        }
+        MediaAsset::Init(rung) => {
+            stored(&state, &path, ObjectKey::Init(path.video, rung.clone()), None).await?
+        }
+        MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(path.video), None).await?,
+        MediaAsset::Segment(rung, seq) => {
+            let row = state
+                .storage
+                .videos()
+                .segment(path.video, rung, *seq)
+                .await?
+                .ok_or_else(|| missing(&path))?;
+            let key = ObjectKey::Segment(path.video, rung.clone(), *seq);
+            Served::Object { key, size: row.bytes, etag: row.sha256 }
+        }
+    };
+    state.metrics.media.with_label_values(&[label(&path.asset)]).inc();
+    answer(&state, &path, &versions, request.headers(), served).await
+}
+
+const fn label(asset: &MediaAsset) -> &'static str {
+    match asset {
+        MediaAsset::Master => "master",
+        MediaAsset::Playlist(_) => "playlist",
+        MediaAsset::Init(_) => "init",
+        MediaAsset::Segment(..) => "segment",
+        MediaAsset::Poster => "poster",
+    }
+}
+
+fn missing(path: &MediaPath) -> ApiError {
+    ApiError::not_found(format!("{path} is not published"))
+}
+
+/// What will be sent.
+enum Served {
+    Text(String),
+    Object { key: ObjectKey, size: u64, etag: String },
+}
+
+async fn master(state: &State, path: &MediaPath) -> Result<Served, ApiError> {
+    let videos = state.storage.videos();
+    let video = videos.get(path.video).await?.ok_or_else(|| missing(path))?;
+    let counts = videos.segment_counts(path.video).await?;
+    if !is_playable(&video, &counts) {
+        return Err(missing(path));
+    }
+    let renditions = videos.renditions(path.video).await?;
+    let channels = ladder(&video).and_then(|l| l.audio).map_or(2, |a| a.channels);
+    let steering = state
+        .config
+        .steering_url
+        .as_deref()
+        .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
+    Ok(Served::Text(playlist::master(&renditions, channels, steering.as_deref())))
+}
+
+/// A stored object whose row does not keep its size.
+async fn stored(
+    state: &State,
+    path: &MediaPath,
+    key: ObjectKey,
+    etag: Option<String>,
+) -> Result<Served, ApiError> {
+    let meta = match state.storage.objects.head(&key).await {
+        Ok(meta) => meta,
+        Err(StorageError::NotFound(_)) => return Err(missing(path)),
+        Err(error) => return Err(error.into()),
+    };
+    let etag = etag.or(meta.etag).unwrap_or_else(|| format!("{}", meta.size));
+    Ok(Served::Object { key, size: meta.size, etag: etag.trim_matches('"').to_owned() })
+}
+
+async fn answer(
+    state: &State,
+    path: &MediaPath,
+    versions: &[(Tag, Version)],
+    asked: &HeaderMap,
+    served: Served,
+) -> Result<Response, ApiError> {
+    let field = |name: HeaderName| asked.get(name).and_then(|v| v.to_str().ok());
+    let (size, etag) = match &served {
+        Served::Text(text) => (text.len() as u64, hex::encode(&Sha256::digest(text)[..16])),
+        Served::Object { size, etag, .. } => (*size, etag.clone()),
+    };
+    let etag = format!("\"{etag}\"");
+    // A range is of the representation that If-Range names, or there is none (RFC 9110 section 13.1.5).
+    let range = field(RANGE).filter(|_| field(IF_RANGE).is_none_or(|tag| tag == etag));
+    let part = range.map_or(Part::Whole, |range| conditions::part(range, size));
+    let mut answer = if field(IF_NONE_MATCH).is_some_and(|known| conditions::none_match(known, &etag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        match part {
+            Part::Unsatisfiable => {
+                let mut refused =
+                    ApiError::new(416, "range", "Range not satisfiable", format!("it has {size} bytes"))
+                        .into_response();
+                refused.headers_mut().insert(CONTENT_RANGE, value(&format!("bytes */{size}")));
+                return Ok(refused);
+            }
+            Part::Whole => body(state, served, 0..size, size).await?,
+            Part::Bytes(from, to) => {
+                let mut partial = body(state, served, from..to, to - from).await?;
+                *partial.status_mut() = StatusCode::PARTIAL_CONTENT;
+                partial
+                    .headers_mut()
+                    .insert(CONTENT_RANGE, value(&format!("bytes {from}-{}/{size}", to - 1)));
+                partial
+            }
+        }
+    };
+    let headers = answer.headers_mut();
+    headers.insert(ETAG, value(&etag));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(path.asset.content_type()));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    cache::lifetime(headers, if path.asset.is_immutable() { Lifetime::Immutable } else { Lifetime::Pushed });
+    cache::version(headers, versions);
+    Ok(answer)
+}
+
+async fn body(
+    state: &State,
+    served: Served,
+    range: std::ops::Range<u64>,
+    length: u64,
+) -> Result<Response, ApiError> {
+    let mut answer = match served {
+        Served::Text(text) => {
+            let text = bytes::Bytes::from(text);
+            let (from, to) =
+                (usize::try_from(range.start).unwrap_or(0), usize::try_from(range.end).unwrap_or(0));
+            Response::new(Body::from(text.slice(from..to)))
+        }
+        Served::Object { key, .. } => {
+            let object = state.storage.objects.get_range(&key, range).await?;
+            Response::new(Body::from_stream(object.stream.map_err(std::io::Error::other)))
+        }
+    };
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(answer)
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}

@@ -1,0 +1,52 @@
+//! Why an upload is not taken.
+
+use sluice_platform::ApiError;
+use sluice_storage::StorageError;
+
+/// A refused upload.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    /// The body ended before its end.
+    #[error("the upload ended early: {0}")]
+    Cut(String),
+    /// Nothing came.
+    #[error("the upload is empty")]
+    Empty,
+    /// More than is accepted.
+    #[error("an upload has at most {0} bytes")]
+    TooLarge(u64),
+    /// More than the upload's own length.
+    #[error("the body goes past the upload's length of {0} bytes")]
+    PastLength(u64),
+    /// A form without a file.
+    #[error("the form has no field named file")]
+    NoFile,
+    /// A name or title that cannot be kept.
+    #[error("{0}")]
+    Name(String),
+    /// The bytes are not those that were summed.
+    #[error("the checksum does not match; nothing of this request was kept")]
+    Checksum,
+    /// The store's.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        let detail = error.to_string();
+        match error {
+            UploadError::Cut(_) => Self::new(400, "upload-cut", "Upload cut", detail),
+            UploadError::Empty => Self::new(400, "upload-empty", "Empty upload", detail),
+            UploadError::TooLarge(_) => Self::new(413, "upload-too-large", "Upload too large", detail),
+            UploadError::PastLength(_) => {
+                Self::new(413, "upload-past-length", "Past the upload's length", detail)
+            }
+            UploadError::NoFile => Self::new(400, "no-file", "No file", detail),
+            UploadError::Name(_) => Self::new(400, "bad-name", "Bad name", detail),
+            // tus 1.0, checksum extension: 460.
+            UploadError::Checksum => Self::new(460, "checksum-mismatch", "Checksum mismatch", detail),
+            UploadError::Storage(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Uploads: one intake behind three ways in.
+//!
+//! A body becomes parts of bounded size. A part is stored durably, then appended by a conditional update of the upload's
+//! offset: of two writers one wins, and an acknowledged offset is on stable storage. `put` and `form` are one request and
+//! leave nothing behind when it is cut; `tus` is many, and keeps what arrived.
+
+mod error;
+mod hash;
+mod intake;
+mod name;
+pub(crate) mod tus;
+
+pub(crate) use intake::{Intake, sweep};
+
+use crate::origin::State;
+use crate::videos;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Path, Request};
+use axum::response::{IntoResponse, Response};
+use error::UploadError;
+use futures::{Stream, StreamExt, TryStreamExt};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use intake::Keep;
+use multer::Multipart;
+use sluice_platform::ApiError;
+use sluice_platform::cache::{self, Lifetime};
+use sluice_wire::{Tag, UploadId, Version};
+
+/// Bytes of a title sent as a form field.
+const MAX_FIELD: usize = 4 << 10;
+
+/// `PUT /v1/videos/NAME`.
+pub(crate) async fn put(
+    axum::extract::State(state): axum::extract::State<State>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let length = length(request.headers())?;
+    let body = request.into_body().into_data_stream();
+    let counted = state.metrics.uploads.clone();
+    let result = whole(&state, &name, None, length, body.map_err(|e| UploadError::Cut(e.to_string()))).await;
+    count(&counted, "put", &result);
+    created(&state, result?).await
+}
+
+/// `POST /v1/videos`: a form with the field `file`, and `title` before it if wanted.
+pub(crate) async fn form(
+    axum::extract::State(state): axum::extract::State<State>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(kind).map_err(|_| {
+        let detail = "send multipart/form-data with a field named file, or PUT the bytes to /v1/videos/NAME";
+        ApiError::new(415, "not-a-form", "Not a form", detail)
+    })?;
+    let counted = state.metrics.uploads.clone();
+    let result = from_form(&state, Multipart::new(request.into_body().into_data_stream(), boundary)).await;
+    count(&counted, "form", &result);
+    created(&state, result?).await
+}
+
+async fn from_form(state: &State, mut form: Multipart<'_>) -> Result<UploadId, UploadError> {
+    let cut = |error: multer::Error| UploadError::Cut(error.to_string());
+    let mut title = None;
+    while let Some(mut field) = form.next_field().await.map_err(cut)? {
+        match field.name() {
+            Some("file") => {
+                let name = field.file_name().unwrap_or("video").to_owned();
+                return whole(state, &name, title, None, field.map_err(cut)).await;
+            }
+            Some("title") => {
+                let mut text = Vec::new();
+                while let Some(piece) = field.chunk().await.map_err(cut)? {
+                    text.extend_from_slice(&piece);
+                    if text.len() > MAX_FIELD {
+                        return Err(UploadError::Name("the title is too long".into()));
+                    }
+                }
+                title = Some(String::from_utf8_lossy(&text).into_owned());
+            }
+            _ => while field.chunk().await.map_err(cut)?.is_some() {},
+        }
+    }
+    Err(UploadError::NoFile)
+}
+
+/// Takes a whole source in one request: all of it is kept, or nothing.
+async fn whole(
+    state: &State,
+    name: &str,
+    title: Option<String>,
+    length: Option<u64>,
+    body: impl Stream<Item = Result<bytes::Bytes, UploadError>> + Send,
+) -> Result<UploadId, UploadError> {
+    let intake = &state.intake;
+    let id = intake.begin(name, title.as_deref(), length).await?;
+    // A request that is dropped (its client gone) leaves an upload that the sweeper removes.
+    let taken = intake.feed(id, 0, Keep::AsItComes, None, body).await;
+    let finished = match taken {
+        Ok(0) => Err(UploadError::Empty),
+        Ok(received) if length.is_some_and(|length| length != received) => {
+            Err(UploadError::Cut(format!("{received} bytes came, not as many as declared")))
+        }
+        Ok(received) => intake.finish(id, received).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = finished {
+        intake.abandon(id).await;
+        return Err(error);
+    }
+    Ok(id)
+}
+
+fn length(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(text) = headers.get(CONTENT_LENGTH) else { return Ok(None) };
+    let length = text.to_str().ok().and_then(|t| t.parse().ok());
+    length.map(Some).ok_or_else(|| ApiError::bad_request("Content-Length is no number"))
+}
+
+fn count(uploads: &prometheus::IntCounterVec, way: &str, result: &Result<UploadId, UploadError>) {
+    let outcome = match result {
+        Ok(_) => "complete",
+        Err(UploadError::Cut(_)) => "cut",
+        Err(_) => "refused",
+    };
+    uploads.with_label_values(&[way, outcome]).inc();
+}
+
+/// 201 with the video's document.
+async fn created(state: &State, id: UploadId) -> Result<Response, ApiError> {
+    let view = videos::view(state, id.video()).await?;
+    let version = (Tag::video(id.video()), Version(view.version));
+    let mut answer = (StatusCode::CREATED, axum::Json(view)).into_response();
+    let headers = answer.headers_mut();
+    let location = HeaderValue::from_str(&format!("/v1/videos/{id}")).expect("an id is plain characters");
+    headers.insert(LOCATION, location);
+    cache::lifetime(headers, Lifetime::Never);
+    cache::version(headers, &[version]);
+    Ok(answer)
+}
+
+/// A body as the intake takes it.
+fn stream(body: Body) -> impl Stream<Item = Result<bytes::Bytes, UploadError>> + Send {
+    let body: BodyDataStream = body.into_data_stream();
+    body.map(|piece| piece.map_err(|e| UploadError::Cut(e.to_string())))
+}

@@ -1,0 +1,113 @@
+//! A video's document, as clients read it.
+
+use serde::Serialize;
+use sluice_storage::{Rendition, RenditionKind, Video, VideoState};
+use sluice_wire::ladder::Ladder;
+use sluice_wire::{MediaAsset, MediaPath, RungName, VideoId};
+
+/// A video.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct VideoView {
+    pub(crate) id: VideoId,
+    name: String,
+    title: String,
+    #[serde(serialize_with = "state")]
+    pub(crate) state: VideoState,
+    progress: f64,
+    playable: bool,
+    duration_ms: Option<u64>,
+    width: Option<u32>,
+    height: Option<u32>,
+    bytes: Option<u64>,
+    sha256: Option<String>,
+    error: Option<String>,
+    created_ms: u64,
+    pub(crate) version: u64,
+    rungs: Vec<RungView>,
+    urls: Urls,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct RungView {
+    name: RungName,
+    kind: &'static str,
+    width: u32,
+    height: u32,
+    frame_rate: f64,
+    bandwidth: u64,
+    average_bandwidth: u64,
+    codecs: String,
+    segments: u64,
+    done: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Urls {
+    master: String,
+    poster: String,
+}
+
+fn state<S: serde::Serializer>(state: &VideoState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.as_str())
+}
+
+impl VideoView {
+    /// `counts` are the stored segments of each rung.
+    pub(crate) fn new(video: Video, renditions: &[Rendition], counts: &[(RungName, u64)]) -> Self {
+        let playable = is_playable(&video, counts);
+        let url = |asset| MediaPath { video: video.id, asset }.to_string();
+        let urls = Urls { master: url(MediaAsset::Master), poster: url(MediaAsset::Poster) };
+        let rungs = renditions.iter().map(|r| rung(r, counts)).collect();
+        Self {
+            id: video.id,
+            state: video.state,
+            progress: f64::from(video.progress_permille) / 1_000.0,
+            playable,
+            duration_ms: video.duration_ms,
+            width: video.width,
+            height: video.height,
+            bytes: video.bytes,
+            error: video.error,
+            created_ms: video.created_ms,
+            version: video.version.0,
+            rungs,
+            urls,
+            name: video.name,
+            title: video.title,
+            sha256: video.sha256,
+        }
+    }
+}
+
+/// The ladder that the transcoder planned.
+pub(crate) fn ladder(video: &Video) -> Option<Ladder> {
+    serde_json::from_value(video.plan.as_ref()?.get("ladder")?.clone()).ok()
+}
+
+/// True once every planned rung has a segment: a player may take any of them.
+pub(crate) fn is_playable(video: &Video, counts: &[(RungName, u64)]) -> bool {
+    let Some(ladder) = ladder(video) else { return false };
+    let mut planned =
+        ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|a| &a.name)).peekable();
+    planned.peek().is_some()
+        && video.state != VideoState::Failed
+        && planned.all(|name| counts.iter().any(|(rung, count)| rung == name && *count > 0))
+}
+
+fn rung(rendition: &Rendition, counts: &[(RungName, u64)]) -> RungView {
+    RungView {
+        name: rendition.rung.clone(),
+        kind: match rendition.kind {
+            RenditionKind::Video => "video",
+            RenditionKind::Audio => "audio",
+        },
+        width: rendition.width,
+        height: rendition.height,
+        frame_rate: f64::from(rendition.frame_rate_num) / f64::from(rendition.frame_rate_den.max(1)),
+        bandwidth: rendition.bandwidth,
+        average_bandwidth: rendition.average_bandwidth,
+        codecs: rendition.codecs.clone(),
+        segments: counts.iter().find(|(rung, _)| *rung == rendition.rung).map_or(0, |(_, count)| *count),
+        done: rendition.ended,
+    }
+}
