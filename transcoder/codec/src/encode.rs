@@ -6,10 +6,10 @@ use crate::picture::{Pictures, full_rate};
 use crate::poster::{self, Poster};
 use crate::rung::{self, Numbered};
 use crate::sound::Sounds;
-use crate::source::{Next, Source};
-use ffmpeg_next::{Packet, Rational, Rescale, decoder, frame};
+use crate::source::{Got, Next, Source, got};
+use ffmpeg_next::{Packet, decoder, frame};
+use sluice_wire::RungName;
 use sluice_wire::codec::{CodecMessage, EncodeRequest};
-use sluice_wire::ladder::VideoRung;
 use sluice_wire::limits::MAX_DURATION_S;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -28,7 +28,7 @@ pub(crate) fn encode(path: &Path, request: &EncodeRequest, emit: &Emit) -> Resul
     scope(|scope| {
         let mut job = Job::new(source, request, emit)?;
         let read = job.read(scope);
-        let finished = read.and_then(|()| job.finish());
+        let finished = read.and_then(|()| job.finish(scope));
         // A rung that failed closed its channel: its own error says more than that of whoever noticed.
         let rungs = job.join();
         rungs.and(finished)
@@ -49,7 +49,10 @@ struct Job<'r, 's> {
     /// From the highest rung to the lowest, as [`Pictures::pull`] counts them.
     rungs: Vec<Feed>,
     threads: Vec<Handle<'s>>,
-    zero: (i64, Rational),
+    /// When the first track begins, in microseconds.
+    zero: i64,
+    /// What the container says of the chosen tracks' length; 0 when it says nothing.
+    claimed_ms: u64,
     told_ms: u64,
     shown_ms: u64,
     damaged: u64,
@@ -72,9 +75,12 @@ impl<'r, 's> Job<'r, 's> {
         let video = picture.map(|v| source.video(v.stream)).transpose()?;
         let audio = sound.map(|a| source.audio(a.stream)).transpose()?;
         let starts = picture.map(|v| v.stream).into_iter().chain(sound.map(|a| a.stream));
-        let zero = starts
-            .map(|s| source.start_of(s))
-            .min_by(|a, b| a.0.rescale(a.1, MICROS).cmp(&b.0.rescale(b.1, MICROS)));
+        let zero = starts.clone().filter_map(|s| source.start_of(s)).min().unwrap_or(0);
+        let claimed_ms = match starts.map(|s| source.claimed_ms(s)).max() {
+            // Other tracks (subtitles, chapters) may be longer, so the container's word is the last resort.
+            Some(longest) if longest > 0 => longest,
+            _ => seen.duration_ms,
+        };
         let rate = full_rate(&request.ladder.video).as_f64();
         let poster = (request.poster && video.is_some()).then(|| Poster::new(seen.duration_ms, rate));
         Ok(Self {
@@ -88,7 +94,8 @@ impl<'r, 's> Job<'r, 's> {
             poster,
             rungs: vec![],
             threads: vec![],
-            zero: zero.unwrap_or((0, MICROS)),
+            zero,
+            claimed_ms,
             told_ms: 0,
             shown_ms: 0,
             damaged: 0,
@@ -143,7 +150,7 @@ impl<'r, 's> Job<'r, 's> {
         'r: 's,
     {
         let mut picture = frame::Video::empty();
-        while self.video.as_mut().is_some_and(|d| d.receive_frame(&mut picture).is_ok()) {
+        while self.next_picture(&mut picture) {
             if self.pictures.is_none() {
                 self.start_rungs(scope, &picture)?;
             }
@@ -163,15 +170,14 @@ impl<'r, 's> Job<'r, 's> {
     {
         let ladder = &self.request.ladder.video;
         let Some(seen) = &self.request.source.video else { return Ok(()) };
-        let (_, time_base) = self.source.start_of(seen.stream);
-        let zero = self.zero.0.rescale(self.zero.1, time_base);
-        self.pictures = Some(Pictures::new(seen, ladder, first, time_base, zero)?);
+        let clock = self.source.clock(seen.stream, self.zero, self.claimed_ms);
+        self.pictures = Some(Pictures::new(seen, ladder, first, clock)?);
         let full = full_rate(ladder).as_f64();
         let for_poster = ladder.iter().rposition(|r| r.width <= poster::MAX_WIDTH).unwrap_or(0);
         for (index, rung) in ladder.iter().enumerate().rev() {
             let (sender, receiver) = sync_channel::<Numbered>(WAITING);
             let stride = ((full / rung.frame_rate.as_f64()).round() as u64).max(1);
-            let resume = self.resume(rung);
+            let resume = self.resume(&rung.name);
             let emit = self.emit;
             self.threads.push(scope.spawn(move || rung::run(rung, stride, resume, &receiver, emit)));
             let first = rung::first_needed(rung, stride, resume);
@@ -180,16 +186,18 @@ impl<'r, 's> Job<'r, 's> {
         Ok(())
     }
 
-    fn resume(&self, rung: &VideoRung) -> u32 {
-        self.request.resume.iter().find(|(name, _)| *name == rung.name).map_or(0, |(_, seq)| *seq)
+    fn resume(&self, rung: &RungName) -> u32 {
+        self.request.resume.iter().find(|(name, _)| name == rung).map_or(0, |(_, seq)| *seq)
     }
 
     /// Hands every picture that is ready to its rung.
     fn pass_on(&mut self) -> Result<(), CodecError> {
         let Some(pictures) = &mut self.pictures else { return Ok(()) };
-        for index in 0..pictures.rungs() {
-            while let Some((number, picture)) = pictures.pull(index) {
-                let Some(feed) = self.rungs.get(index) else { continue };
+        let mut dry = 0;
+        for index in (0..pictures.rungs()).cycle() {
+            let Some(feed) = self.rungs.get(index) else { break };
+            if let Some((number, picture)) = pictures.pull(index) {
+                dry = 0;
                 if feed.poster
                     && self.poster.as_mut().is_some_and(|p| p.look(number, &picture))
                     && let Some(poster) = self.poster.take()
@@ -199,27 +207,44 @@ impl<'r, 's> Job<'r, 's> {
                 if number >= feed.first && feed.pictures.send((number, picture)).is_err() {
                     return Err(CodecError::Internal("a rung ended before its pictures".into()));
                 }
+            } else {
+                dry += 1;
+            }
+            if dry == self.rungs.len() {
+                break;
             }
         }
         Ok(())
     }
 
+    /// The next decoded picture. What cannot be decoded is counted and left out.
+    fn next_picture(&mut self, picture: &mut frame::Video) -> bool {
+        let Some(decoder) = self.video.as_mut() else { return false };
+        let got = got(decoder.receive_frame(picture));
+        let whole = matches!(got, Got::One) && !picture.is_corrupt();
+        self.damaged += u64::from(!whole && !matches!(got, Got::NoMore));
+        matches!(got, Got::One)
+    }
+
+    fn next_sound(&mut self, sound: &mut frame::Audio) -> bool {
+        let Some(decoder) = self.audio.as_mut() else { return false };
+        let got = got(decoder.receive_frame(sound));
+        self.damaged += u64::from(matches!(got, Got::Failed(_)));
+        matches!(got, Got::One)
+    }
+
     fn take_sounds(&mut self) -> Result<(), CodecError> {
         let mut sound = frame::Audio::empty();
-        while self.audio.as_mut().is_some_and(|d| d.receive_frame(&mut sound).is_ok()) {
+        while self.next_sound(&mut sound) {
             if self.sounds.is_none() {
                 let (Some(seen), Some(rung)) = (&self.request.source.audio, &self.request.ladder.audio)
                 else {
                     return Ok(());
                 };
-                let (_, time_base) = self.source.start_of(seen.stream);
-                let zero = self.zero.0.rescale(self.zero.1, time_base);
-                let resume =
-                    self.request.resume.iter().find(|(n, _)| *n == rung.name).map_or(0, |(_, seq)| *seq);
-                self.sounds = Some(Sounds::new(rung, &sound, time_base, zero, resume, self.emit)?);
+                let clock = self.source.clock(seen.stream, self.zero, self.claimed_ms);
+                self.sounds = Some(Sounds::new(rung, clock, self.resume(&rung.name), self.emit)?);
             }
             if let Some(sounds) = &mut self.sounds {
-                self.shown_ms = self.shown_ms.max(sounds.end_ms().min(self.shown_ms + PROGRESS_MS));
                 sounds.push(&mut sound)?;
             }
             if self.video.is_none() {
@@ -243,20 +268,17 @@ impl<'r, 's> Job<'r, 's> {
     }
 
     /// Drains decoders, filters and the sound's encoder; the rungs' threads end when their channels close.
-    fn finish(&mut self) -> Result<CodecMessage, CodecError> {
+    fn finish(&mut self, scope: &'s Scope<'s, '_>) -> Result<CodecMessage, CodecError>
+    where
+        'r: 's,
+    {
         if let Some(decoder) = &mut self.video {
             decoder.send_eof().ok();
         }
         if let Some(decoder) = &mut self.audio {
             decoder.send_eof().ok();
         }
-        let mut picture = frame::Video::empty();
-        while self.video.as_mut().is_some_and(|d| d.receive_frame(&mut picture).is_ok()) {
-            if let Some(pictures) = &mut self.pictures {
-                pictures.push(&mut picture)?;
-            }
-            self.pass_on()?;
-        }
+        self.take_pictures(scope)?;
         self.take_sounds()?;
         if let Some(pictures) = &mut self.pictures {
             pictures.finish()?;
@@ -265,8 +287,11 @@ impl<'r, 's> Job<'r, 's> {
         if let Some(poster) = self.poster.take() {
             poster.send(self.emit)?;
         }
+        let end = self.pictures.as_ref().map_or(0, Pictures::end);
         let pictures_ms = self.pictures.as_ref().map_or(0, Pictures::end_ms);
-        let sounds_ms = self.sounds.take().map(Sounds::finish).transpose()?.unwrap_or(0);
+        let jumps = self.pictures.as_ref().map_or(0, Pictures::jumps);
+        self.damaged += jumps + self.sounds.as_ref().map_or(0, |s| s.jumps() + s.damaged);
+        let sounds_ms = self.sounds.take().map(|s| s.finish(end)).transpose()?.unwrap_or(0);
         let duration_ms = pictures_ms.max(sounds_ms);
         if duration_ms == 0 {
             return Err(CodecError::Undecodable("nothing of it could be decoded".into()));
@@ -276,13 +301,15 @@ impl<'r, 's> Job<'r, 's> {
 
     /// What is wrong with a source that could be shown nevertheless.
     fn damage(&self, shown_ms: u64) -> Option<String> {
-        let claimed = self.request.source.duration_ms;
+        let claimed = self.claimed_ms;
         let seconds = |ms: u64| ms as f64 / 1_000.0;
         if let Some(why) = &self.broken {
             Some(format!("the file is broken after {:.1} s: {why}", seconds(shown_ms)))
         } else if claimed > shown_ms + SLACK_MS {
             let (shown, claimed) = (seconds(shown_ms), seconds(claimed));
             Some(format!("the file ends after {shown:.1} s of the {claimed:.1} s it claims"))
+        } else if self.video.is_some() && self.pictures.is_none() {
+            Some("the picture could not be decoded: only the sound is left".into())
         } else {
             (self.damaged > 0).then(|| format!("{} damaged pieces were left out", self.damaged))
         }
@@ -299,6 +326,3 @@ impl<'r, 's> Job<'r, 's> {
         first
     }
 }
-
-/// FFmpeg's own unit of time.
-const MICROS: Rational = Rational(1, 1_000_000);

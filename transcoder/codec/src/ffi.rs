@@ -1,11 +1,12 @@
-//! What the safe bindings do not reach: two reads of FFmpeg's structures.
+//! What the safe bindings do not reach: reads of FFmpeg's structures, and one search.
 #![expect(
     unsafe_code,
     reason = "reads of public fields of FFmpeg's structures that the bindings have no accessor for"
 )]
 
 use ffmpeg_next::codec::Context;
-use ffmpeg_next::ffi::AVRational;
+use ffmpeg_next::ffi::{AVMediaType, AVRational, av_find_best_stream};
+use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
 
 /// The encoder's out-of-band header (parameter sets, AudioSpecificConfig). Empty before it is opened.
@@ -19,6 +20,24 @@ pub(crate) fn extradata(context: &Context) -> Vec<u8> {
         }
         std::slice::from_raw_parts(context.extradata, size).to_vec()
     }
+}
+
+/// How many frames an encoder's decoding order runs ahead of its presentation order.
+pub(crate) fn reorder_depth(context: &Context) -> u32 {
+    // SAFETY: the context is alive for the call; a plain number is copied out.
+    let depth = unsafe { (*context.as_ptr()).has_b_frames };
+    u32::try_from(depth).unwrap_or(0)
+}
+
+/// The best sound track, of the picture's programme if there is a picture.
+pub(crate) fn best_audio(input: &Input, picture: Option<u32>) -> Option<u32> {
+    let related = picture.and_then(|p| i32::try_from(p).ok()).unwrap_or(-1);
+    // SAFETY: the input is alive for the call, which only reads it; it takes no decoder, so the pointer to one is null.
+    let found = unsafe {
+        let audio = AVMediaType::AVMEDIA_TYPE_AUDIO;
+        av_find_best_stream(input.as_ptr().cast_mut(), audio, -1, related, std::ptr::null_mut(), 0)
+    };
+    u32::try_from(found).ok()
 }
 
 /// What the container says of a stream's picture: width, height, and the pixel's shape where it says so.

@@ -6,11 +6,13 @@
 //! ```
 //!
 //! - `probe` looks at a source; `encode` makes the rungs; both speak the frames of [`sluice_wire::codec`]
-//! - `source`, `picture`, `sound`, `rung`, `poster` are the stages; FFmpeg's types stay inside them
+//! - `source`, `picture`, `sound`, `rung`, `poster` are the stages; FFmpeg's types stay inside them; `clock` is the time
+//!   line that picture and sound share
 //! - `package` writes CMAF boxes: pure, no FFmpeg
 //!
 //! What it leaves to the transcoder: fetching the source, deadlines, storing, publishing.
 
+mod clock;
 mod emit;
 mod encode;
 mod error;

@@ -15,6 +15,9 @@ use std::path::Path;
 /// Packets read in search of a first picture and a first sound. A minute of most sources, and an end for hostile ones.
 const MAX_PACKETS: usize = 6_000;
 
+/// Pictures a second above which a container's claim is a unit of time, not a rate.
+const MAX_CLAIMED_RATE: f64 = 240.0;
+
 /// Looks at a source.
 pub(crate) fn probe(path: &Path) -> Result<Seen, CodecError> {
     let mut source = Source::open(path)?;
@@ -28,12 +31,13 @@ pub(crate) fn probe(path: &Path) -> Result<Seen, CodecError> {
             MAX_DURATION_S / 3_600
         )));
     }
-    let video = best(&source, media::Type::Video).and_then(|index| describe_video(&source, index));
+    let video = best_picture(&source).and_then(|index| describe_video(&source, index));
     if let Some(video) = video.as_ref().filter(|v| v.width.max(v.height) > MAX_DIMENSION) {
         let (w, h) = (video.width, video.height);
         return Err(CodecError::TooLarge(format!("{w} x {h}; at most {MAX_DIMENSION} on a side")));
     }
-    let audio = best(&source, media::Type::Audio).and_then(|index| describe_audio(&source, index));
+    let audio = ffi::best_audio(&source.input, video.as_ref().map(|v| v.stream));
+    let audio = audio.and_then(|index| describe_audio(&source, index));
     let (video, audio) = decodable(&mut source, video, audio);
     if video.is_none() && audio.is_none() {
         return Err(CodecError::Undecodable("no track of it could be decoded".into()));
@@ -41,13 +45,17 @@ pub(crate) fn probe(path: &Path) -> Result<Seen, CodecError> {
     Ok(Seen { container, duration_ms, video, audio })
 }
 
-/// The best track of a kind that is not cover art.
-fn best(source: &Source, kind: media::Type) -> Option<u32> {
-    let cover = |s: &Stream<'_>| s.disposition().contains(Disposition::ATTACHED_PIC);
-    let preferred = source.input.streams().best(kind).filter(|s| !cover(s));
-    let stream = preferred
-        .or_else(|| source.input.streams().find(|s| s.parameters().medium() == kind && !cover(s)))?;
-    u32::try_from(stream.index()).ok()
+/// The best picture track that is not cover art: the one the container prefers, then the largest, then the first.
+fn best_picture(source: &Source) -> Option<u32> {
+    let shown = |s: &Stream<'_>| {
+        s.parameters().medium() == media::Type::Video && !s.disposition().contains(Disposition::ATTACHED_PIC)
+    };
+    let rank = |s: &Stream<'_>| {
+        let (width, height, _) = ffi::picture_size(s);
+        let preferred = s.disposition().contains(Disposition::DEFAULT);
+        (preferred, u64::from(width) * u64::from(height), std::cmp::Reverse(s.index()))
+    };
+    u32::try_from(source.input.streams().filter(shown).max_by_key(rank)?.index()).ok()
 }
 
 fn describe_video(source: &Source, index: u32) -> Option<SourceVideo> {
@@ -66,12 +74,10 @@ fn describe_video(source: &Source, index: u32) -> Option<SourceVideo> {
     if !quarter_turns.is_multiple_of(2) {
         std::mem::swap(&mut width, &mut height);
     }
-    let rate =
-        [stream.avg_frame_rate(), stream.rate()].into_iter().find_map(ratio).unwrap_or(Ratio::new(30, 1));
-    let hdr = matches!(
-        decoder.color_transfer_characteristic(),
-        TransferCharacteristic::SMPTE2084 | TransferCharacteristic::ARIB_STD_B67
-    );
+    // A container that counts in milliseconds may claim a thousand pictures a second.
+    let sane = |rate: &Ratio| rate.as_f64() <= MAX_CLAIMED_RATE;
+    let claims = [stream.avg_frame_rate(), stream.rate()];
+    let rate = claims.into_iter().filter_map(ratio).find(sane).unwrap_or(Ratio::new(30, 1));
     let codec = decoder.codec().map_or_else(String::new, |c| c.name().to_owned());
     Some(SourceVideo {
         stream: index,
@@ -82,7 +88,7 @@ fn describe_video(source: &Source, index: u32) -> Option<SourceVideo> {
         mirrored,
         frame_rate: rate,
         interlaced: false,
-        hdr,
+        hdr: false,
     })
 }
 
@@ -136,7 +142,12 @@ fn decodable(
 fn first_picture(decoder: &mut decoder::Video, track: &SourceVideo) -> Option<SourceVideo> {
     let mut picture = frame::Video::empty();
     decoder.receive_frame(&mut picture).ok()?;
-    Some(SourceVideo { interlaced: picture.is_interlaced(), ..track.clone() })
+    // What the picture itself says counts: containers are wrong about colour.
+    let hdr = matches!(
+        picture.color_transfer_characteristic(),
+        TransferCharacteristic::SMPTE2084 | TransferCharacteristic::ARIB_STD_B67
+    );
+    Some(SourceVideo { interlaced: picture.is_interlaced(), hdr, ..track.clone() })
 }
 
 fn first_sound(decoder: &mut decoder::Audio, track: &SourceAudio) -> Option<SourceAudio> {

@@ -6,6 +6,7 @@ use crate::emit::Emit;
 use crate::error::CodecError;
 use crate::ffi;
 use crate::package::{Sample, VideoTrack, fragment, init_video, to_length_prefixed};
+use crate::source::{Got, got};
 use ffmpeg_next::codec::{self, Flags};
 use ffmpeg_next::util::color;
 use ffmpeg_next::{Dictionary, Packet, Rational, encoder, format, frame, picture};
@@ -44,9 +45,13 @@ struct Work<'e> {
     rung: VideoRung,
     emit: &'e Emit,
     encoder: encoder::Video,
+    /// The first picture that is encoded.
     first: u64,
-    /// True once the header is sent, which is with the first packet: only it tells how far decoding is ahead.
-    begun: bool,
+    /// Packets that came back, all of them.
+    made: u64,
+    /// Frames by which decoding is ahead of presentation: the encoder's own figure, the same for every run, so that one
+    /// header fits the segments of all of them.
+    depth: u32,
     seq: u32,
     samples: Vec<Sample>,
 }
@@ -54,8 +59,12 @@ struct Work<'e> {
 impl<'e> Work<'e> {
     fn new(rung: &VideoRung, resume: u32, emit: &'e Emit) -> Result<Self, CodecError> {
         let encoder = open(rung).map_err(CodecError::internal("opening the picture encoder"))?;
+        let depth = ffi::reorder_depth(&encoder);
         let first = first_needed(rung, 1, resume);
-        Ok(Self { rung: rung.clone(), emit, encoder, first, begun: false, seq: resume, samples: vec![] })
+        let work =
+            Self { rung: rung.clone(), emit, encoder, first, made: 0, depth, seq: resume, samples: vec![] };
+        work.head()?;
+        Ok(work)
     }
 
     fn push(&mut self, number: u64, mut picture: frame::Video) -> Result<(), CodecError> {
@@ -77,35 +86,40 @@ impl<'e> Work<'e> {
 
     fn collect(&mut self) -> Result<(), CodecError> {
         let mut packet = Packet::empty();
-        while self.encoder.receive_packet(&mut packet).is_ok() {
-            let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
-                return Err(CodecError::Internal("a packet without a time".into()));
-            };
-            if !self.begun {
-                self.begun = true;
-                self.head(pts - dts)?;
+        loop {
+            match got(self.encoder.receive_packet(&mut packet)) {
+                Got::One => self.take(&packet)?,
+                Got::NoMore => return Ok(()),
+                Got::Failed(error) => return Err(CodecError::internal("encoding a picture")(error)),
             }
-            let begins = pts.cast_unsigned().is_multiple_of(u64::from(self.rung.segment_frames));
-            if packet.is_key() && begins && !self.samples.is_empty() {
-                self.cut()?;
-            }
-            let frame = i64::from(self.rung.frame_rate.den);
-            let offset = u32::try_from((pts - dts) * frame).unwrap_or(0);
-            self.samples.push(Sample {
-                data: to_length_prefixed(packet.data().unwrap_or_default()),
-                duration: self.rung.frame_rate.den,
-                offset,
-                key: packet.is_key(),
-            });
         }
+    }
+
+    fn take(&mut self, packet: &Packet) -> Result<(), CodecError> {
+        let odd = || CodecError::Internal("a picture came back at an impossible time".into());
+        let number = packet.pts().and_then(|pts| u64::try_from(pts).ok()).ok_or_else(odd)?;
+        let begins = number.is_multiple_of(u64::from(self.rung.segment_frames));
+        if packet.is_key() && begins && !self.samples.is_empty() {
+            self.cut()?;
+        }
+        // One frame is decoded each tick of the grid, from the first on; it is shown up to `depth` ticks later.
+        let decoded = self.first + self.made;
+        let later = (number + u64::from(self.depth)).checked_sub(decoded).ok_or_else(odd)?;
+        self.samples.push(Sample {
+            data: to_length_prefixed(packet.data().unwrap_or_default()),
+            duration: self.rung.frame_rate.den,
+            offset: u32::try_from(later * u64::from(self.rung.frame_rate.den)).map_err(|_| odd())?,
+            key: packet.is_key(),
+        });
+        self.made += 1;
         Ok(())
     }
 
-    /// Sends the header. Decoding is `delay` frames ahead of presentation; an edit list takes them back.
-    fn head(&self, delay: i64) -> Result<(), CodecError> {
+    /// Sends the header. An edit list takes back what decoding is ahead of presentation.
+    fn head(&self) -> Result<(), CodecError> {
         let rung = &self.rung;
         let parameters = ffi::extradata(&self.encoder);
-        let delay = u32::try_from(delay).unwrap_or(0) * rung.frame_rate.den;
+        let delay = self.depth * rung.frame_rate.den;
         let track =
             VideoTrack::from_annex_b(rung.frame_rate.num, rung.width, rung.height, delay, &parameters)
                 .ok_or_else(|| CodecError::Internal("the encoder gave no parameter sets".into()))?;

@@ -1,8 +1,10 @@
 //! Opening a source: only these containers, only from this file.
 
+use crate::clock::{Clock, MICROS};
 use crate::error::CodecError;
+use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::{Dictionary, Error, Packet, Rational, codec, decoder, format, log};
+use ffmpeg_next::{Dictionary, Error, Packet, Rescale, codec, decoder, format, log};
 use sluice_wire::limits::MAX_TRACKS;
 use std::path::Path;
 
@@ -10,12 +12,15 @@ use std::path::Path;
 /// they name.
 const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts";
 
+/// Reads that may come back with nothing before the source counts as broken.
+const MAX_AGAIN: usize = 1_000;
+
 /// An opened source.
 pub(crate) struct Source {
     pub(crate) input: Input,
 }
 
-/// How reading ended.
+/// What reading gave.
 pub(crate) enum Next {
     /// A packet.
     Packet(Packet),
@@ -45,19 +50,34 @@ impl Source {
     /// The next packet, whatever its track. The bindings' iterator hides read errors, so it is not used.
     pub(crate) fn next(&mut self) -> Next {
         let mut packet = Packet::empty();
-        match packet.read(&mut self.input) {
-            Ok(()) => Next::Packet(packet),
-            Err(Error::Eof) => Next::End,
-            Err(error) => Next::Broken(error.to_string()),
+        for _ in 0..MAX_AGAIN {
+            match packet.read(&mut self.input) {
+                Ok(()) => return Next::Packet(packet),
+                Err(Error::Eof) => return Next::End,
+                Err(Error::Other { errno: EAGAIN }) => {}
+                Err(error) => return Next::Broken(error.to_string()),
+            }
         }
+        Next::Broken("it gives nothing more".into())
     }
 
-    /// When a track begins, in its own time base; 0 where the container does not say.
-    pub(crate) fn start_of(&self, stream: u32) -> (i64, Rational) {
-        self.input.stream(stream as usize).map_or((0, Rational(1, 1000)), |stream| {
-            let start = stream.start_time();
-            (if start == i64::MIN { 0 } else { start }, stream.time_base())
-        })
+    /// The time line of a track whose source begins at `zero` microseconds.
+    pub(crate) fn clock(&self, stream: u32, zero: i64, claimed_ms: u64) -> Clock {
+        let time_base = self.input.stream(stream as usize).map_or(MICROS, |s| s.time_base());
+        Clock::new(time_base, zero, claimed_ms)
+    }
+
+    /// When a track begins, in microseconds; `None` where the container does not say.
+    pub(crate) fn start_of(&self, stream: u32) -> Option<i64> {
+        let stream = self.input.stream(stream as usize)?;
+        let start = Some(stream.start_time()).filter(|start| *start != i64::MIN)?;
+        Some(start.rescale(stream.time_base(), MICROS))
+    }
+
+    /// How long the container says that a track is, in milliseconds; 0 where it does not.
+    pub(crate) fn claimed_ms(&self, stream: u32) -> u64 {
+        let length = self.input.stream(stream as usize).map(|s| s.duration().rescale(s.time_base(), MICROS));
+        length.and_then(|micros| u64::try_from(micros / 1_000).ok()).unwrap_or(0)
     }
 
     fn context(&self, stream: u32) -> Result<codec::Context, CodecError> {
@@ -77,5 +97,24 @@ impl Source {
     /// A decoder for a sound track.
     pub(crate) fn audio(&self, stream: u32) -> Result<decoder::Audio, CodecError> {
         self.context(stream)?.decoder().audio().map_err(|e| CodecError::Undecodable(e.to_string()))
+    }
+}
+
+/// What a decoder, an encoder or a filter had to give.
+pub(crate) enum Got {
+    /// Something.
+    One,
+    /// Nothing until it gets more, or nothing any more.
+    NoMore,
+    /// It failed.
+    Failed(Error),
+}
+
+/// Tells having nothing from having failed.
+pub(crate) fn got(result: Result<(), Error>) -> Got {
+    match result {
+        Ok(()) => Got::One,
+        Err(Error::Eof | Error::Other { errno: EAGAIN }) => Got::NoMore,
+        Err(error) => Got::Failed(error),
     }
 }

@@ -1,185 +1,11 @@
 //! The codec child on real and made clips, read back by ffprobe.
-#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
-use bytes::BytesMut;
+mod support;
+
 use sluice_wire::RungName;
-use sluice_wire::codec::{CodecFailure, CodecMessage, EncodeRequest, decode};
-use sluice_wire::ladder::{Source, plan};
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-type Frames = Vec<(CodecMessage, bytes::Bytes)>;
-
-fn child(task: &str, source: &Path, request: &[u8]) -> Frames {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sluice-codec"))
-        .arg(task)
-        .arg(source)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(request).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let mut buffer = BytesMut::from(&output.stdout[..]);
-    let mut frames = vec![];
-    while let Some(frame) = decode(&mut buffer).unwrap() {
-        frames.push(frame);
-    }
-    assert!(buffer.is_empty(), "whole frames only");
-    frames
-}
-
-fn probe(source: &Path) -> Result<Source, CodecFailure> {
-    match child("probe", source, &[]).pop().unwrap().0 {
-        CodecMessage::Probed { source } => Ok(source),
-        CodecMessage::Failed { reason, detail } => {
-            assert!(detail.len() > 20, "a person can read it: {detail}");
-            Err(reason)
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-/// A rung as it was sent: header, then segments with (number, start, duration, bytes).
-#[derive(Default, Clone)]
-struct Rung {
-    codecs: String,
-    timescale: u32,
-    init: Vec<u8>,
-    segments: Vec<(u32, u64, u64, Vec<u8>)>,
-}
-
-impl Rung {
-    fn whole(&self) -> Vec<u8> {
-        self.segments.iter().fold(self.init.clone(), |mut all, s| {
-            all.extend_from_slice(&s.3);
-            all
-        })
-    }
-
-    fn seconds(&self) -> f64 {
-        self.segments.iter().map(|s| s.2 as f64).sum::<f64>() / f64::from(self.timescale)
-    }
-}
-
-struct Made {
-    rungs: BTreeMap<RungName, Rung>,
-    poster: Option<Vec<u8>>,
-    last: CodecMessage,
-}
-
-fn encode(file: &Path, source: &Source, resume: Vec<(RungName, u32)>) -> Made {
-    let request = EncodeRequest { source: source.clone(), ladder: plan(source), resume, poster: true };
-    let mut frames = child("encode", file, &serde_json::to_vec(&request).unwrap());
-    let last = frames.pop().unwrap().0;
-    let mut made = Made { rungs: BTreeMap::new(), poster: None, last };
-    for (message, payload) in frames {
-        match message {
-            CodecMessage::Init { rung, codecs, timescale, .. } => {
-                made.rungs.insert(rung, Rung { codecs, timescale, init: payload.to_vec(), segments: vec![] });
-            }
-            CodecMessage::Segment { rung, seq, start, duration } => {
-                let rung = made.rungs.get_mut(&rung).expect("a header goes before segments");
-                rung.segments.push((seq, start, duration, payload.to_vec()));
-            }
-            CodecMessage::Poster { .. } => made.poster = Some(payload.to_vec()),
-            _ => {}
-        }
-    }
-    made
-}
-
-fn media(name: &str) -> Option<PathBuf> {
-    let dir = std::env::var_os("SLUICE_MEDIA_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media"),
-        PathBuf::from,
-    );
-    Some(dir.join(name)).filter(|f| f.is_file())
-}
-
-fn made_clip(dir: &Path, name: &str, arguments: &[&str]) -> PathBuf {
-    let file = dir.join(name);
-    let status =
-        Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(&file).status().unwrap();
-    assert!(status.success());
-    file
-}
-
-fn test_clip(dir: &Path, seconds: u32, size: &str, rate: &str) -> PathBuf {
-    let (picture, sound) = (
-        format!("testsrc2=size={size}:rate={rate}:duration={seconds}"),
-        format!("sine=f=440:duration={seconds}"),
-    );
-    made_clip(
-        dir,
-        &format!("{size}-{}.mp4", rate.replace('/', "-")),
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            &picture,
-            "-f",
-            "lavfi",
-            "-i",
-            &sound,
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-        ],
-    )
-}
-
-struct Packet {
-    pts: f64,
-    dts: f64,
-    key: bool,
-}
-
-fn packets(bytes: &[u8]) -> Vec<Packet> {
-    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-show_entries", "packet=pts_time,dts_time,flags", "-of", "csv=p=0"])
-        .arg(file.path())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| {
-            let mut fields = line.split(',');
-            let mut number = || fields.next().unwrap().parse().unwrap();
-            let (pts, dts) = (number(), number());
-            Packet { pts, dts, key: fields.next().unwrap().starts_with('K') }
-        })
-        .collect()
-}
-
-/// Decodes everything, so that damage inside a frame is found too; the number of frames.
-fn decoded_frames(bytes: &[u8]) -> usize {
-    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
-        .arg(file.path())
-        .output()
-        .unwrap();
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().trim_end_matches(',').parse().unwrap()
-}
+use sluice_wire::codec::{CodecFailure, CodecMessage};
+use sluice_wire::ladder::plan;
+use support::{Packet, decoded_frames, encode, made_clip, media, packets, probe, test_clip};
 
 #[test]
 fn every_rung_has_the_same_grid_and_every_frame() {
@@ -272,7 +98,7 @@ fn sources_of_odd_shapes_come_out_upright_and_even() {
         assert!(duration_ms > 0);
         let ladder = plan(&source);
         let top = ladder.video.last().unwrap();
-        assert!(top.width % 2 == 0 && top.height % 2 == 0);
+        assert!(top.width.is_multiple_of(2) && top.height.is_multiple_of(2));
         assert_eq!(top.width > top.height, video.width > video.height, "{name}");
         if let Some(size) = size {
             assert_eq!((top.width, top.height), size, "{name}");

@@ -1,0 +1,69 @@
+//! From whatever a decoder gives to floats at the rung's rate, a plane for each channel.
+
+use ffmpeg_next::channel_layout::ChannelLayout;
+use ffmpeg_next::{Error, filter, frame};
+use sluice_wire::ladder::AudioRung;
+
+/// What decides how sound is converted. A source may change it on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shape {
+    rate: u32,
+    format: &'static str,
+    layout: u64,
+}
+
+impl Shape {
+    fn of(sound: &frame::Audio) -> Self {
+        let (known, channels) = (sound.channel_layout(), i32::from(sound.channels()).max(1));
+        let layout = if known.is_empty() { ChannelLayout::default(channels) } else { known };
+        Self { rate: sound.rate().max(1), format: sound.format().name(), layout: layout.bits() }
+    }
+}
+
+/// A converter for sound of one shape.
+pub(super) struct Convert {
+    shape: Shape,
+    graph: filter::Graph,
+}
+
+impl Convert {
+    pub(super) fn new(rung: &AudioRung, first: &frame::Audio) -> Result<Self, Error> {
+        let find = |name| filter::find(name).ok_or(Error::FilterNotFound);
+        let shape = Shape::of(first);
+        let mut graph = filter::Graph::new();
+        let rate = shape.rate;
+        let input = format!(
+            "time_base=1/{rate}:sample_rate={rate}:sample_fmt={}:channel_layout=0x{:x}",
+            shape.format, shape.layout
+        );
+        graph.add(&find("abuffer")?, "in", &input)?;
+        graph.add(&find("abuffersink")?, "out", "")?;
+        let layout = if rung.channels == 1 { "mono" } else { "stereo" };
+        let rate = rung.sample_rate;
+        let chain =
+            format!("aresample={rate},aformat=sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}");
+        graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
+        graph.validate()?;
+        Ok(Self { shape, graph })
+    }
+
+    /// True when it can take this sound.
+    pub(super) fn fits(&self, sound: &frame::Audio) -> bool {
+        self.shape == Shape::of(sound)
+    }
+
+    pub(super) fn push(&mut self, sound: &frame::Audio) -> Result<(), Error> {
+        self.graph.get("in").ok_or(Error::FilterNotFound)?.source().add(sound)
+    }
+
+    /// Says that nothing follows: the rest comes out.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        self.graph.get("in").ok_or(Error::FilterNotFound)?.source().flush()
+    }
+
+    /// Converted sound, if any is ready.
+    pub(super) fn pull(&mut self) -> Option<frame::Audio> {
+        let mut sound = frame::Audio::empty();
+        self.graph.get("out")?.sink().frame(&mut sound).ok().map(|()| sound)
+    }
+}
