@@ -54,17 +54,17 @@ impl Drop for Place {
 
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct After {
-    #[serde(default)]
-    after: u64,
+    after: Option<u64>,
 }
 
-/// `GET /v1/log?after=SEQ`: events in order, newline-delimited JSON, with heartbeats.
+/// `GET /v1/log?after=SEQ`: events in order, newline-delimited JSON, with heartbeats. Without `after`, from now on.
 pub(crate) async fn log(
     axum::extract::State(state): axum::extract::State<State>,
     Query(After { after }): Query<After>,
 ) -> Result<Response, ApiError> {
     let place = Place::take(&state)?;
     let head = state.storage.log().head().await?;
+    let after = after.unwrap_or(head);
     if after > head {
         let detail = format!("the log ends at {head}: what follows {after} was never written here");
         return Err(ApiError::new(410, "log-behind", "The log is behind", detail));

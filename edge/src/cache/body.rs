@@ -1,0 +1,205 @@
+//! Bodies that are read while they grow: one writer, any number of readers, each at its own pace.
+
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+use futures::stream::unfold;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Bodies up to this size are joined into one piece when whole: one write a hit.
+const JOIN: u64 = 4 << 20;
+/// Bytes of one piece given to a slow reader at a time.
+const PIECE: usize = 256 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Whole,
+    Cut,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pieces: Vec<Bytes>,
+    bytes: u64,
+    end: End,
+}
+
+/// A body of a known length.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    inner: Mutex<Inner>,
+    grown: Notify,
+    length: u64,
+}
+
+impl Growing {
+    /// An empty body that will have this many bytes.
+    pub(crate) fn new(length: u64) -> Self {
+        let end = if length == 0 { End::Whole } else { End::Open };
+        Self { inner: Mutex::new(Inner { pieces: vec![], bytes: 0, end }), grown: Notify::new(), length }
+    }
+
+    /// Its length when whole.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// True when all of it is here.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.lock().end == End::Whole
+    }
+
+    /// True when it will never be whole.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.lock().end == End::Cut
+    }
+
+    /// Adds a piece. False when it goes past the length.
+    pub(crate) fn push(&self, piece: Bytes) -> bool {
+        let fits = {
+            let mut inner = self.lock();
+            let fits = inner.bytes + piece.len() as u64 <= self.length;
+            if fits {
+                inner.bytes += piece.len() as u64;
+                inner.pieces.push(piece);
+            }
+            fits
+        };
+        self.grown.notify_waiters();
+        fits
+    }
+
+    /// Ends it: whole if nothing is missing, else cut. True when whole.
+    pub(crate) fn end(&self) -> bool {
+        let whole = {
+            let mut inner = self.lock();
+            let whole = inner.bytes == self.length;
+            inner.end = if whole { End::Whole } else { End::Cut };
+            if whole && self.length <= JOIN && inner.pieces.len() > 1 {
+                let mut joined = BytesMut::with_capacity(usize::try_from(self.length).unwrap_or(0));
+                inner.pieces.iter().for_each(|p| joined.extend_from_slice(p));
+                inner.pieces = vec![joined.freeze()];
+            }
+            whole
+        };
+        self.grown.notify_waiters();
+        whole
+    }
+
+    /// All of it in one piece, if it is whole and joined.
+    pub(crate) fn joined(&self) -> Option<Bytes> {
+        let inner = self.lock();
+        match (inner.end, inner.pieces.as_slice()) {
+            (End::Whole, []) => Some(Bytes::new()),
+            (End::Whole, [one]) => Some(one.clone()),
+            _ => None,
+        }
+    }
+
+    /// The bytes from `from` to before `to`, as they come. Ends in an error when the body is cut.
+    pub(crate) fn read(
+        self: &Arc<Self>,
+        from: u64,
+        to: u64,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let body = Arc::clone(self);
+        unfold((body, from), move |(body, at)| async move {
+            if at >= to {
+                return None;
+            }
+            match body.next(at, to).await {
+                Ok(piece) => {
+                    let after = at + piece.len() as u64;
+                    Some((Ok(piece), (body, after)))
+                }
+                Err(error) => Some((Err(error), (body, to))),
+            }
+        })
+    }
+
+    async fn next(&self, at: u64, to: u64) -> io::Result<Bytes> {
+        loop {
+            let mut grown = std::pin::pin!(self.grown.notified());
+            // Registered before the look, so that growth between the two is not missed.
+            grown.as_mut().enable();
+            if let Some(piece) = self.piece(at, to) {
+                return Ok(piece);
+            }
+            if self.lock().end != End::Open {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the parent's body was cut"));
+            }
+            grown.await;
+        }
+    }
+
+    fn piece(&self, at: u64, to: u64) -> Option<Bytes> {
+        let inner = self.lock();
+        let mut start = 0u64;
+        for piece in &inner.pieces {
+            let end = start + piece.len() as u64;
+            if at < end {
+                let from = usize::try_from(at - start).ok()?;
+                let until = usize::try_from((to - start).min(piece.len() as u64)).ok()?.min(from + PIECE);
+                return Some(piece.slice(from..until));
+            }
+            start = end;
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use proptest::prelude::*;
+
+    #[tokio::test]
+    async fn readers_follow_the_writer_each_at_its_own_pace() {
+        let body = Arc::new(Growing::new(10));
+        let mut early = Box::pin(body.read(0, 10));
+        assert!(body.push(Bytes::from_static(b"01234")));
+        assert_eq!(early.next().await.unwrap().unwrap(), "01234");
+        let late = body.read(3, 8);
+        assert!(body.push(Bytes::from_static(b"56789")));
+        assert!(body.end());
+        assert_eq!(early.next().await.unwrap().unwrap(), "56789");
+        assert!(early.next().await.is_none());
+        let late: Vec<Bytes> = late.map(Result::unwrap).collect().await;
+        assert_eq!(late.concat(), b"34567");
+    }
+
+    #[tokio::test]
+    async fn a_cut_body_is_an_error_and_never_an_end() {
+        let body = Arc::new(Growing::new(10));
+        body.push(Bytes::from_static(b"012"));
+        assert!(!body.end());
+        let read: Vec<_> = body.read(0, 10).collect().await;
+        assert_eq!(read.len(), 2);
+        assert!(read[1].is_err());
+        assert!(!Growing::new(2).push(Bytes::from_static(b"123")), "more than was announced");
+    }
+
+    proptest! {
+        #[test]
+        fn any_range_of_any_pieces_is_right(pieces in prop::collection::vec(1usize..50, 1..8), a in 0u64..400, b in 0u64..400) {
+            let total: usize = pieces.iter().sum();
+            let bytes: Vec<u8> = (0..total).map(|i| i as u8).collect();
+            let body = Arc::new(Growing::new(total as u64));
+            let mut at = 0;
+            for piece in pieces {
+                body.push(Bytes::copy_from_slice(&bytes[at..at + piece]));
+                at += piece;
+            }
+            let (from, to) = (a.min(b).min(total as u64), a.max(b).min(total as u64));
+            let read: Vec<Bytes> = futures::executor::block_on(body.read(from, to).map(Result::unwrap).collect());
+            prop_assert_eq!(read.concat(), &bytes[from as usize..to as usize]);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Collapse: one fetch for a missing key, whoever asks.
+//!
+//! A fill is a task of its own; no client owns it, so none can hold it up or end it. Those who wait learn from its
+//! outcome what to do: read the object (also while it grows), fetch for themselves, or take the failure.
+
+use super::{Key, Object};
+use sluice_service::HttpResponse;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// What became of a fill.
+#[derive(Debug, Clone)]
+pub(crate) enum Filled {
+    /// Read this; its body may still be growing.
+    Object(Arc<Object>),
+    /// The answer is not to be shared: the first to ask may have it, the others fetch for themselves.
+    NotShared,
+    /// No parent answered.
+    Failed,
+}
+
+/// A fill under way.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    outcome: watch::Sender<Option<Filled>>,
+    unshared: Mutex<Option<HttpResponse>>,
+}
+
+impl Fill {
+    /// Tells everyone who waits.
+    pub(crate) fn settle(&self, outcome: Filled) {
+        self.outcome.send_replace(Some(outcome));
+    }
+
+    /// Tells everyone who waits that the answer is for one of them alone.
+    pub(crate) fn hand_over(&self, answer: HttpResponse) {
+        *self.unshared.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.settle(Filled::NotShared);
+    }
+
+    /// Takes the answer that is for one alone, if nobody has.
+    pub(crate) fn take(&self) -> Option<HttpResponse> {
+        self.unshared.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits for the outcome. Cancel safe.
+    pub(crate) async fn outcome(&self) -> Filled {
+        let mut receiver = self.outcome.subscribe();
+        match receiver.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Filled::Failed),
+            Err(_) => Filled::Failed,
+        }
+    }
+}
+
+/// The fills under way, by key. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fills(Arc<Mutex<HashMap<Key, Arc<Fill>>>>);
+
+/// The right to fill a key. Given back when dropped, however the fill ended; who still waits then is told it failed.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    key: Key,
+    pub(crate) fill: Arc<Fill>,
+    fills: Fills,
+}
+
+impl Fills {
+    /// Joins the fill of a key; the permit goes to the first.
+    pub(crate) fn join(&self, key: &Key) -> (Arc<Fill>, Option<Permit>) {
+        let mut fills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fill) = fills.get(key) {
+            return (Arc::clone(fill), None);
+        }
+        let fill = Arc::new(Fill { outcome: watch::Sender::new(None), unshared: Mutex::new(None) });
+        fills.insert(key.clone(), Arc::clone(&fill));
+        let permit = Permit { key: key.clone(), fill: Arc::clone(&fill), fills: self.clone() };
+        (fill, Some(permit))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.fills.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        if self.fill.outcome.borrow().is_none() {
+            self.fill.settle(Filled::Failed);
+        }
+    }
+}

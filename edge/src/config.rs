@@ -1,0 +1,128 @@
+//! The edge's configuration.
+
+use serde::{Deserialize, Serialize};
+use sluice_service::{Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+use sluice_wire::{NodeId, Tier};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The edge's keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: ListenConfig,
+    /// Its certificate.
+    pub tls: TlsConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// Its name in the fleet.
+    pub node: NodeId,
+    /// `near` or `shield`.
+    pub tier: Tier,
+    /// The site it stands in.
+    pub site: String,
+    /// Its share of keys relative to its peers.
+    pub weight: f64,
+    /// Where clients reach it; its own plain listener when absent.
+    pub public_url: Option<String>,
+    /// Where other nodes reach it; its own plain listener when absent.
+    pub peer_url: Option<String>,
+    /// Control planes, by preference. Without any, the origins below are all it knows.
+    pub control: Vec<String>,
+    /// Origins, by preference, until a route table names them.
+    pub origins: Vec<String>,
+    /// The cache.
+    pub cache: CacheConfig,
+    /// Folder for the last route table.
+    pub state_dir: PathBuf,
+    /// Milliseconds between two reports to the control plane.
+    pub report_ms: u64,
+    /// Milliseconds of silence after which a body that a parent sends is cut.
+    pub watchdog_ms: u64,
+    /// Milliseconds to finish what is under way when told to end.
+    pub drain_grace_ms: u64,
+}
+
+/// The cache's bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheConfig {
+    /// Bytes of bodies kept in memory.
+    pub memory_bytes: u64,
+    /// Bytes of the largest body kept; larger ones pass through.
+    pub max_object_bytes: u64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { memory_bytes: 256 << 20, max_object_bytes: 64 << 20 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ListenConfig::loopback(),
+            tls: TlsConfig::default(),
+            log: LogConfig::default(),
+            node: NodeId::new("edge").expect("a DNS label"),
+            tier: Tier::Near,
+            site: "local".into(),
+            weight: 1.0,
+            public_url: None,
+            peer_url: None,
+            control: vec![],
+            origins: vec![],
+            cache: CacheConfig::default(),
+            state_dir: "var/edge".into(),
+            report_ms: 1_000,
+            watchdog_ms: 1_000,
+            drain_grace_ms: 10_000,
+        }
+    }
+}
+
+impl ProcessConfig for Config {
+    fn listen(&self) -> &ListenConfig {
+        &self.listen
+    }
+
+    fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    fn drain_grace(&self) -> Duration {
+        Duration::from_millis(self.drain_grace_ms)
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        if self.origins.is_empty() && self.control.is_empty() {
+            faults.add("origins", "name at least one origin, or a control plane that does");
+        }
+        let urls = [("origins", &self.origins), ("control", &self.control)];
+        for (key, url) in urls.iter().flat_map(|(key, urls)| urls.iter().map(move |url| (key, url))) {
+            if !url.starts_with("http://") {
+                faults.add(key, format!("{url} is no http:// address"));
+            }
+        }
+        if !self.weight.is_finite() || self.weight <= 0.0 {
+            faults.add("weight", "must be above 0");
+        }
+        if self.cache.max_object_bytes > self.cache.memory_bytes {
+            faults.add("cache.max_object_bytes", "cannot be above cache.memory_bytes");
+        }
+        if self.listen.http.is_none() {
+            faults.add("listen.http", "other nodes reach an edge on its plain listener");
+        }
+        for (key, ms) in [("report_ms", self.report_ms), ("watchdog_ms", self.watchdog_ms)] {
+            if ms < 10 {
+                faults.add(key, "at least 10");
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The process: what an edge holds, and its background work.
+
+use crate::cache::{Fills, Store};
+use crate::config::Config;
+use crate::feed::Liveness;
+use crate::fleet::Disk;
+use crate::floors::Floors;
+use crate::metrics::Metrics;
+use crate::parent::Parents;
+use crate::{feed, fleet, life};
+use sluice_service::{Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
+use sluice_wire::RouteTable;
+use std::convert::Infallible;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tower::service_fn;
+
+/// What every request and every background task of an edge shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    pub(crate) drain: Drain,
+    pub(crate) store: Store,
+    pub(crate) fills: Fills,
+    pub(crate) floors: Floors,
+    pub(crate) liveness: Liveness,
+    pub(crate) parents: Parents,
+    /// For questions to the control plane and the event feed.
+    pub(crate) http: reqwest::Client,
+    pub(crate) peer_url: String,
+    pub(crate) public_url: String,
+    pub(crate) started_ms: u64,
+    table: RwLock<Arc<RouteTable>>,
+    disk: Disk,
+    routes: HealthFlag,
+}
+
+impl Shared {
+    /// The route table in force.
+    pub(crate) fn table(&self) -> Arc<RouteTable> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a table that has been checked into force, and keeps it on disk.
+    pub(crate) fn adopt(&self, table: RouteTable) {
+        if let Err(error) = self.disk.keep(&table) {
+            tracing::warn!(%error, "the route table cannot be kept on disk");
+        }
+        tracing::info!(version = table.version, nodes = table.nodes.len(), "route table");
+        self.routes.set_ready(true, "from the control plane");
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    }
+
+    /// The origins: the table's, or the configured ones.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        let table = self.table();
+        if table.origins.is_empty() { self.config.origins.clone() } else { table.origins.clone() }
+    }
+}
+
+/// The edge.
+#[derive(Debug)]
+pub struct Edge {
+    shared: Arc<Shared>,
+    listeners: Listeners,
+}
+
+impl Process for Edge {
+    const NAME: &'static str = "sluice-edge";
+    type Config = Config;
+
+    async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
+        let metrics = Metrics::new(&context.metrics);
+        let disk = Disk::open(&config.state_dir)
+            .map_err(|e| format!("state_dir {}: {e}", config.state_dir.display()))?;
+        let routes = context.health.component("routes");
+        let kept = disk.load();
+        match (&kept, config.control.is_empty()) {
+            (Some(_), _) => routes.set_ready(true, "from the disk"),
+            (None, true) => routes.set_ready(true, "by configuration"),
+            (None, false) => routes.set_ready(false, "no route table yet"),
+        }
+        let own = context.listeners.addresses().http.map(|at| format!("http://{at}")).unwrap_or_default();
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(1)).no_proxy().build()?;
+        let shared = Shared {
+            store: Store::new(config.cache.memory_bytes, metrics.clone()),
+            fills: Fills::default(),
+            floors: Floors::default(),
+            liveness: Liveness::default(),
+            parents: Parents::new(),
+            http,
+            peer_url: config.peer_url.clone().unwrap_or_else(|| own.clone()),
+            public_url: config.public_url.clone().unwrap_or(own),
+            started_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+            table: RwLock::new(Arc::new(kept.unwrap_or_default())),
+            disk,
+            routes,
+            metrics,
+            drain: context.drain,
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared), listeners: context.listeners })
+    }
+
+    async fn run(self) -> Result<(), ProcessError> {
+        let shared = self.shared;
+        let tasks = shared.drain.tasks();
+        tasks.spawn(feed::follow(Arc::clone(&shared)));
+        if !shared.config.control.is_empty() {
+            tasks.spawn(fleet::follow(Arc::clone(&shared)));
+            tasks.spawn(fleet::report(Arc::clone(&shared)));
+        }
+        let service = service_fn(move |request: HttpRequest| {
+            let shared = Arc::clone(&shared);
+            async move { Ok::<_, Infallible>(life::live(shared, request).await) }
+        });
+        self.listeners.serve(service).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! The event feed: the origin's log, followed over HTTP.
+
+use crate::edge::Shared;
+use futures::TryStreamExt;
+use sluice_wire::event::LogLine;
+use sluice_wire::limits::MAX_CODEC_HEAD;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Silence after which the feed counts as dead; the origin speaks each second.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Pauses between tries, doubled each time.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Whether the feed can be relied on.
+#[derive(Debug, Default)]
+pub(crate) struct Liveness(Mutex<Option<Instant>>);
+
+impl Liveness {
+    /// True while the origin has spoken lately: what changes is pushed.
+    pub(crate) fn is_live(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|heard| heard.elapsed() < SILENCE)
+    }
+
+    fn heard(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// Follows the log until the drain begins.
+pub(crate) async fn follow(edge: Arc<Shared>) {
+    let mut cursor = None;
+    let mut pause = RETRY.0;
+    let stop = edge.drain.token();
+    loop {
+        for origin in edge.origins() {
+            let before = cursor;
+            tokio::select! {
+                ended = read(&edge, &origin, &mut cursor) => {
+                    if let Err(why) = ended {
+                        tracing::debug!(origin, why, "the event feed ended");
+                    }
+                }
+                () = stop.cancelled() => return,
+            }
+            edge.metrics.feed_live.set(i64::from(edge.liveness.is_live()));
+            if cursor != before {
+                pause = RETRY.0;
+            }
+        }
+        tokio::select! {
+            () = sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)) => {}
+            () = stop.cancelled() => return,
+        }
+        pause = RETRY.1.min(pause * 2);
+    }
+}
+
+/// Reads one connection's lines. Without a cursor it begins at the log's present end, and what was kept before that is
+/// asked for anew.
+async fn read(edge: &Shared, origin: &str, cursor: &mut Option<u64>) -> Result<(), String> {
+    let after = cursor.map_or_else(String::new, |seq| format!("?after={seq}"));
+    let request = edge.http.get(format!("{origin}/v1/log{after}")).send();
+    let answer = timeout(SILENCE, request).await.map_err(|_| "no answer")?.map_err(|e| e.to_string())?;
+    if answer.status() == reqwest::StatusCode::GONE {
+        // The log is not the one that was followed before.
+        *cursor = None;
+        return Err("the log has another past".into());
+    }
+    let mut body = answer.error_for_status().map_err(|e| e.to_string())?.bytes_stream();
+    let mut buffer = Vec::new();
+    loop {
+        let piece =
+            timeout(SILENCE, body.try_next()).await.map_err(|_| "silence")?.map_err(|e| e.to_string())?;
+        buffer.extend_from_slice(&piece.ok_or("the origin ended it")?);
+        while let Some(end) = buffer.iter().position(|&b| b == b'\n') {
+            let line: Vec<u8> = buffer.drain(..=end).collect();
+            apply(edge, serde_json::from_slice(&line).map_err(|e| e.to_string())?, cursor);
+        }
+        if buffer.len() > MAX_CODEC_HEAD {
+            return Err("a line without an end".into());
+        }
+    }
+}
+
+fn apply(edge: &Shared, line: LogLine, cursor: &mut Option<u64>) {
+    match line {
+        LogLine::Heartbeat { heartbeat } => {
+            if cursor.is_none() {
+                edge.floors.restart(heartbeat);
+                *cursor = Some(heartbeat);
+            }
+        }
+        LogLine::Event(event) => {
+            edge.floors.raise(&event.tag, event.version, event.seq);
+            *cursor = Some(event.seq);
+            edge.metrics.events.inc();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let delay = now.saturating_sub(Duration::from_millis(event.at_ms));
+            edge.metrics.event_delay.with_label_values::<&str>(&[]).observe(delay.as_secs_f64());
+        }
+    }
+    edge.liveness.heard();
+    edge.metrics.feed_live.set(1);
+}

@@ -1,0 +1,9 @@
+//! This node in the fleet: its reports, the route table it follows, and the table's copy on disk.
+
+mod disk;
+mod follow;
+mod report;
+
+pub(crate) use disk::Disk;
+pub(crate) use follow::follow;
+pub(crate) use report::report;

@@ -1,0 +1,47 @@
+//! Reporting: what this node says of itself to every control plane.
+
+use crate::edge::Shared;
+use sluice_wire::NodeReport;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Time for an answer; a report that is late is worth less than the next one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reports until the drain begins.
+pub(crate) async fn report(edge: Arc<Shared>) {
+    let mut beat = interval(Duration::from_millis(edge.config.report_ms));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let stop = edge.drain.token();
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let report = describe(&edge);
+        for control in &edge.config.control {
+            let url = format!("{control}/v1/nodes/{}/report", edge.config.node);
+            let sent = edge.http.post(url).json(&report).timeout(PATIENCE).send().await;
+            if let Err(error) = sent.and_then(reqwest::Response::error_for_status) {
+                tracing::debug!(control, %error, "a report was not taken");
+            }
+        }
+    }
+}
+
+fn describe(edge: &Shared) -> NodeReport {
+    NodeReport {
+        node: edge.config.node.clone(),
+        tier: edge.config.tier,
+        site: edge.config.site.clone(),
+        weight: edge.config.weight,
+        peer_url: edge.peer_url.clone(),
+        public_url: edge.public_url.clone(),
+        ready: !edge.origins().is_empty(),
+        counters: edge.metrics.report(),
+        log_seq: edge.floors.mark().seq,
+        table_version: edge.table().version,
+        started_ms: edge.started_ms,
+    }
+}

@@ -1,0 +1,122 @@
+//! Floors: below which version of a tag nothing may be stored or served.
+
+use crate::cache::{FeedMark, Object};
+use sluice_wire::tag::{Tag, Version};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Tags remembered. One more, and everything kept so far counts as stale instead: bounded, and never wrong.
+const MAX_FLOORS: usize = 200_000;
+
+#[derive(Debug, Default)]
+struct Inner {
+    floors: HashMap<Tag, (Version, u64)>,
+    mark: FeedMark,
+}
+
+/// What the event log has said so far.
+#[derive(Debug, Default)]
+pub(crate) struct Floors(Mutex<Inner>);
+
+impl Floors {
+    /// Applies an event: raises its tag's floor. Events that were applied before change nothing.
+    pub(crate) fn raise(&self, tag: &Tag, version: Version, seq: u64) {
+        let mut inner = self.lock();
+        inner.mark.seq = inner.mark.seq.max(seq);
+        if *tag == Tag::everything() || (inner.floors.len() >= MAX_FLOORS && !inner.floors.contains_key(tag))
+        {
+            inner.floors.clear();
+            inner.mark.epoch += 1;
+            return;
+        }
+        let floor = inner.floors.entry(tag.clone()).or_default();
+        *floor = (floor.0.max(version), floor.1.max(seq));
+    }
+
+    /// Continuity of the feed is lost: everything kept so far counts as stale, and the feed goes on after `seq`.
+    pub(crate) fn restart(&self, seq: u64) {
+        let mut inner = self.lock();
+        inner.mark = FeedMark { epoch: inner.mark.epoch + 1, seq };
+    }
+
+    /// Where the feed is.
+    pub(crate) fn mark(&self) -> FeedMark {
+        self.lock().mark
+    }
+
+    /// True when an object shows a state older than a floor.
+    pub(crate) fn is_below(&self, object: &Object) -> bool {
+        let inner = self.lock();
+        object.asked_at.epoch < inner.mark.epoch
+            || object.tags.iter().any(|tag| {
+                let Some((floor, seq)) = inner.floors.get(tag) else { return false };
+                match object.versions.iter().find(|(t, _)| t == tag) {
+                    Some((_, version)) => version < floor,
+                    // An answer without versions is as old as its question.
+                    None => object.asked_at.seq < *seq,
+                }
+            })
+    }
+
+    /// The floors of some tags, for a parent to heed.
+    pub(crate) fn of(&self, tags: &[Tag]) -> Vec<(Tag, Version)> {
+        let inner = self.lock();
+        tags.iter().filter_map(|tag| Some((tag.clone(), inner.floors.get(tag)?.0))).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// True when an object shows a state older than what an asker knows.
+pub(crate) fn is_below(object: &Object, floors: &[(Tag, Version)]) -> bool {
+    let older = |(tag, floor): &(Tag, Version)| {
+        object.versions.iter().any(|(t, version)| t == tag && version < floor)
+    };
+    floors.iter().any(older)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{Growing, Lifetimes};
+    use http::{HeaderMap, StatusCode};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    fn object(version: u64, mark: FeedMark) -> Object {
+        let mut headers = HeaderMap::new();
+        headers.insert("cache-control", "max-age=60".parse().unwrap());
+        headers.insert("surrogate-key", "a".parse().unwrap());
+        headers.insert("sluice-version", format!("a={version}").parse().unwrap());
+        let lifetimes =
+            Lifetimes::of(&HeaderMap::new(), StatusCode::OK, &headers, SystemTime::now()).unwrap();
+        Object::new(StatusCode::OK, headers, lifetimes, Arc::new(Growing::new(0)), mark)
+    }
+
+    proptest! {
+        #[test]
+        fn floors_only_rise_whatever_the_order(events in prop::collection::vec(1u64..50, 1..20), version in 0u64..50) {
+            let floors = Floors::default();
+            for (seq, event) in events.iter().enumerate() {
+                floors.raise(&Tag::new("a").unwrap(), Version(*event), seq as u64 + 1);
+            }
+            let highest = *events.iter().max().unwrap();
+            prop_assert_eq!(floors.is_below(&object(version, floors.mark())), version < highest);
+        }
+    }
+
+    #[test]
+    fn lost_continuity_makes_everything_stale() {
+        let floors = Floors::default();
+        let kept = object(5, floors.mark());
+        assert!(!floors.is_below(&kept));
+        floors.restart(100);
+        assert!(floors.is_below(&kept));
+        assert!(!floors.is_below(&object(5, floors.mark())));
+        floors.raise(&Tag::everything(), Version(1), 101);
+        assert!(floors.is_below(&object(5, FeedMark { epoch: 1, seq: 100 })));
+    }
+}

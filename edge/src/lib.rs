@@ -1,0 +1,36 @@
+//! Sluice's edge: the caching proxy.
+//!
+//! ```text
+//! accept -> authorise -> normalise -> lookup -> (collapse -> route -> fetch -> store) -> deliver -> report
+//! ```
+//!
+//! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling
+//! - `cache`: freshness (pure), objects, bodies that are read while they grow, the store, fills
+//! - `parent`: where a miss goes, and how; `deliver`: answers out of an object; `redirect`: to the next edge
+//! - `floors` and `feed`: what the event log says is stale; `fleet`: reports, the route table and its copy on disk
+//!
+//! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
+
+mod cache;
+mod config;
+mod deliver;
+mod edge;
+mod feed;
+mod fleet;
+mod floors;
+mod gate;
+mod life;
+mod metrics;
+mod parent;
+mod redirect;
+
+pub use config::{CacheConfig, Config};
+pub use edge::Edge;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole of the program: its command line, its life, its exit code.
+pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
+    sluice_service::main_with::<Edge>(args)
+}

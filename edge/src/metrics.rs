@@ -1,0 +1,116 @@
+//! The edge's metrics, and the counts it reports.
+
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use sluice_service::Metrics as Registry;
+use sluice_wire::node::NodeCounters;
+
+/// What the edge counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Requests by outcome.
+    pub(crate) requests: IntCounterVec,
+    /// Requests under way.
+    pub(crate) active: IntGauge,
+    /// Fetches from parents by result.
+    pub(crate) fetches: IntCounterVec,
+    /// Body bytes from parents.
+    pub(crate) bytes_in: IntCounter,
+    /// Body bytes to clients, as far as they are known beforehand.
+    pub(crate) bytes_out: IntCounter,
+    /// Bytes the cache holds.
+    pub(crate) cache_bytes: IntGauge,
+    /// Objects the cache holds.
+    pub(crate) cache_objects: IntGauge,
+    /// Objects evicted for room.
+    pub(crate) evictions: IntCounter,
+    /// Bodies refused because they were below a floor.
+    pub(crate) floor_refusals: IntCounter,
+    /// Events applied.
+    pub(crate) events: IntCounter,
+    /// From an event's commit to its floor here.
+    pub(crate) event_delay: HistogramVec,
+    /// 1 while the event feed is live.
+    pub(crate) feed_live: IntGauge,
+}
+
+/// How a request ended, as the metrics call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Hit,
+    Miss,
+    Collapsed,
+    Stale,
+    Bypass,
+    Redirect,
+    Refused,
+    Error,
+}
+
+impl Outcome {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Collapsed => "collapsed",
+            Self::Stale => "stale",
+            Self::Bypass => "bypass",
+            Self::Redirect => "redirect",
+            Self::Refused => "refused",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(r: &Registry) -> Self {
+        Self {
+            requests: r.counters("sluice_edge_requests_total", "Requests by outcome", &["outcome"]),
+            active: r.gauge("sluice_edge_requests_active", "Requests under way"),
+            fetches: r.counters("sluice_edge_fetches_total", "Fetches from parents by result", &["result"]),
+            bytes_in: r.counter("sluice_edge_bytes_in_total", "Body bytes from parents into the cache"),
+            bytes_out: r.counter("sluice_edge_bytes_out_total", "Body bytes to clients out of the cache"),
+            cache_bytes: r.gauge("sluice_edge_cache_bytes", "Bytes the cache holds"),
+            cache_objects: r.gauge("sluice_edge_cache_objects", "Objects the cache holds"),
+            evictions: r.counter("sluice_edge_evictions_total", "Objects evicted for room"),
+            floor_refusals: r.counter("sluice_edge_floor_refusals_total", "Bodies refused below a floor"),
+            events: r.counter("sluice_edge_events_total", "Events of the log applied"),
+            event_delay: r.seconds(
+                "sluice_edge_event_delay_seconds",
+                "From an event's commit to its floor here",
+                &[],
+            ),
+            feed_live: r.gauge("sluice_edge_feed_live", "1 while the event feed is live"),
+        }
+    }
+
+    pub(crate) fn count(&self, outcome: Outcome) {
+        self.requests.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// The counts of a report.
+    pub(crate) fn report(&self) -> NodeCounters {
+        let of = |outcome: Outcome| self.requests.with_label_values(&[outcome.as_str()]).get();
+        let positive = |gauge: &IntGauge| u64::try_from(gauge.get()).unwrap_or(0);
+        let all = [
+            Outcome::Hit,
+            Outcome::Miss,
+            Outcome::Collapsed,
+            Outcome::Stale,
+            Outcome::Bypass,
+            Outcome::Redirect,
+            Outcome::Refused,
+            Outcome::Error,
+        ];
+        NodeCounters {
+            requests: all.into_iter().map(of).sum(),
+            hits: of(Outcome::Hit) + of(Outcome::Collapsed) + of(Outcome::Stale),
+            misses: of(Outcome::Miss),
+            errors: of(Outcome::Error),
+            bytes_out: self.bytes_out.get(),
+            bytes_in: self.bytes_in.get(),
+            active: positive(&self.active),
+            cache_bytes: positive(&self.cache_bytes),
+            cache_objects: positive(&self.cache_objects),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Parents: where a miss goes, and how it is asked.
+
+use crate::edge::Shared;
+use crate::gate::{self, Target};
+use http::Method;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, VIA,
+};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use sluice_service::{Body, HttpRequest, HttpResponse, Peer, TraceContext};
+use sluice_wire::headers::{CDN_LOOP, TRACEPARENT};
+use sluice_wire::{PlacementKey, Tier};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Time for a connection to a parent.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Time for a parent's head: an origin may be storing a part before it answers an upload.
+const HEAD: Duration = Duration::from_secs(10);
+/// Time for the head of an answer to a request with a body.
+const UPLOAD_HEAD: Duration = Duration::from_secs(120);
+/// How long a parent that failed is asked after the others.
+const SHUN: Duration = Duration::from_secs(1);
+/// Idle connections kept to a parent, and for how long.
+const IDLE: (usize, Duration) = (64, Duration::from_secs(30));
+
+/// The client side of an edge.
+#[derive(Debug)]
+pub(crate) struct Parents {
+    client: Client<HttpConnector, Body>,
+    shunned: Mutex<HashMap<String, Instant>>,
+}
+
+/// Why a parent gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// It cannot be reached, or broke off.
+    Unreachable,
+    /// It took too long.
+    Late,
+}
+
+impl Parents {
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(IDLE.0)
+            .pool_idle_timeout(IDLE.1)
+            .build(connector);
+        Self { client, shunned: Mutex::new(HashMap::new()) }
+    }
+
+    /// Asks a parent (scheme, host and port) for what the request names.
+    pub(crate) async fn ask(
+        &self,
+        parent: &str,
+        mut request: HttpRequest,
+        target: &str,
+    ) -> Result<HttpResponse, NoAnswer> {
+        let uri = format!("{}{target}", parent.trim_end_matches('/')).parse();
+        *request.uri_mut() = uri.map_err(|_| NoAnswer::Unreachable)?;
+        *request.version_mut() = http::Version::HTTP_11;
+        let limit = if matches!(*request.method(), Method::GET | Method::HEAD) { HEAD } else { UPLOAD_HEAD };
+        let failure = match timeout(limit, self.client.request(request)).await {
+            Ok(Ok(answer)) => {
+                let mut answer = answer.map(Body::new);
+                gate::remove_hop_by_hop(answer.headers_mut());
+                return Ok(answer);
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(parent, %error, "a parent broke off");
+                NoAnswer::Unreachable
+            }
+            Err(_) => NoAnswer::Late,
+        };
+        self.lock().insert(parent.to_owned(), Instant::now() + SHUN);
+        Err(failure)
+    }
+
+    /// Puts parents that failed a moment ago after the others.
+    fn healthy_first(&self, mut parents: Vec<String>) -> Vec<String> {
+        let mut shunned = self.lock();
+        let now = Instant::now();
+        shunned.retain(|_, until| *until > now);
+        parents.sort_by_key(|parent| shunned.contains_key(parent));
+        parents
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.shunned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Parents of a miss, in order: for a near edge the shields in the object's own order, then the origins.
+pub(crate) fn of_miss(edge: &Shared, target: &Target) -> Vec<String> {
+    let table = edge.table();
+    let mut parents = vec![];
+    if edge.config.tier == Tier::Near {
+        let order = table.order(Tier::Shield, PlacementKey::of_path(&target.path));
+        parents.extend(order.into_iter().map(|shield| shield.peer_url.clone()));
+    }
+    parents.extend(edge.origins());
+    edge.parents.healthy_first(parents)
+}
+
+/// Parents of what is passed through: the origins.
+pub(crate) fn of_pass(edge: &Shared) -> Vec<String> {
+    edge.parents.healthy_first(edge.origins())
+}
+
+/// What a fill leaves out: it asks for the whole, plain representation, for everybody.
+const NOT_IN_FILLS: [HeaderName; 9] = [
+    RANGE,
+    IF_RANGE,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_UNMODIFIED_SINCE,
+    ACCEPT_ENCODING,
+    ORIGIN,
+    AUTHORIZATION,
+];
+
+/// Fields of a fill, out of the request that began it.
+pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
+    let mut headers = pass_headers(edge, request);
+    NOT_IN_FILLS.iter().for_each(|name| drop(headers.remove(name)));
+    headers.remove(http::header::COOKIE);
+    headers
+}
+
+/// Fields of a request to a parent: without what ends here, with where it has been.
+pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
+    let mut headers = request.headers().clone();
+    gate::remove_hop_by_hop(&mut headers);
+    let internal: Vec<HeaderName> =
+        headers.keys().filter(|n| n.as_str().starts_with("sluice-")).cloned().collect();
+    internal.iter().for_each(|name| drop(headers.remove(name)));
+    let node = &edge.config.node;
+    append(&mut headers, VIA, &format!("1.1 {node}"));
+    append(&mut headers, HeaderName::from_static(CDN_LOOP), &gate::loop_name(node));
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        append(&mut headers, HeaderName::from_static("x-forwarded-for"), &peer.addr.ip().to_string());
+        if !headers.contains_key("x-forwarded-proto") {
+            let scheme = if peer.secure { "https" } else { "http" };
+            headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
+        }
+    }
+    if let Some(trace) = request.extensions().get::<TraceContext>() {
+        headers.insert(TRACEPARENT, trace.child_header());
+    }
+    headers
+}
+
+/// Adds a member to a list field.
+pub(crate) fn append(headers: &mut HeaderMap, name: HeaderName, member: &str) {
+    let list = headers
+        .get_all(&name)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .chain([member])
+        .collect::<Vec<_>>()
+        .join(", ");
+    if let Ok(value) = HeaderValue::from_str(&list) {
+        headers.insert(name, value);
+    }
+}
