@@ -1,23 +1,39 @@
 //! The codec process: the only one that opens a source.
 //!
-//! It gets no environment, no standard input but its request, a process group of its own, and is killed when dropped.
-//! The walls (own namespaces, landlock, seccomp, rlimits) go into [`command`], the one place where it is made.
+//! It speaks frames on its standard output, has a time for all of its work and a time for each silence, and is killed
+//! with its process group when dropped. A worker that is killed itself closes the pipe, and the codec ends at its next
+//! frame. What it may touch is [`sandbox`]'s.
 
 use crate::error::JobError;
+use crate::sandbox;
 use bytes::{Bytes, BytesMut};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use sluice_wire::codec::{self, CodecFailure, CodecMessage, EncodeRequest};
 use sluice_wire::ladder::Source;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Time for a look at a source.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 /// Silence after which the codec counts as hung: several segments of the slowest rung on a busy machine.
 const SILENCE: Duration = Duration::from_secs(120);
+/// Time for encoding: this, and so much for each second of media. Ten times what the slowest rung has needed on one old
+/// processor, so that only what hangs is ended.
+const ENCODE_BASE: Duration = Duration::from_secs(600);
+const ENCODE_FACTOR: u32 = 60;
+/// What a source that claims no length counts as.
+const UNKNOWN_LENGTH: Duration = Duration::from_secs(3_600);
+/// The longest time for one encoding, whatever a source claims.
+const ENCODE_LIMIT: Duration = Duration::from_secs(2 * 86_400);
+/// Bytes kept of what it said on standard error.
+const TAIL: usize = 4 << 10;
+/// Time for it to be gone and for its last words.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes read from it at a time.
 const READ: usize = 256 << 10;
 
@@ -39,9 +55,9 @@ impl Codec {
 
     /// Looks at a source.
     pub(crate) async fn probe(&self, source: &Path) -> Result<Source, JobError> {
-        let mut run = Run::start(command(&self.0, "probe", source), &[]).await?;
-        let first = timeout(PROBE_LIMIT, run.next()).await.map_err(|_| silent())??;
-        match first {
+        let command = sandbox::command(&self.0, "probe", source, PROBE_LIMIT);
+        let mut run = Run::start(command, &[], PROBE_LIMIT).await?;
+        match run.next().await? {
             Some((CodecMessage::Probed { source }, _)) => Ok(source),
             Some((CodecMessage::Failed { reason, detail }, _)) => Err(failure(reason, detail)),
             _ => Err(run.crashed().await),
@@ -50,23 +66,11 @@ impl Codec {
 
     /// Begins to encode a source.
     pub(crate) async fn encode(&self, source: &Path, request: &EncodeRequest) -> Result<Run, JobError> {
+        let length_ms = request.source.duration_ms;
         let request = serde_json::to_vec(request).map_err(|e| JobError::Again(e.to_string()))?;
-        Run::start(command(&self.0, "encode", source), &request).await
+        let limit = encode_limit(length_ms);
+        Run::start(sandbox::command(&self.0, "encode", source, limit), &request, limit).await
     }
-}
-
-fn command(program: &Path, task: &str, source: &Path) -> Command {
-    let mut command = Command::new(program);
-    command
-        .arg(task)
-        .arg(source)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
-    command
 }
 
 /// A running codec.
@@ -75,18 +79,29 @@ pub(crate) struct Run {
     child: Child,
     out: ChildStdout,
     buffer: BytesMut,
+    /// Reads what it says on standard error and gives the end of it.
+    words: JoinSet<Vec<u8>>,
+    deadline: Instant,
+    limit: Duration,
 }
 
 impl Run {
-    async fn start(mut command: Command, request: &[u8]) -> Result<Self, JobError> {
+    async fn start(mut command: Command, request: &[u8], limit: Duration) -> Result<Self, JobError> {
         let mut child = command.spawn().map_err(|e| JobError::Again(format!("starting the codec: {e}")))?;
-        let (stdin, out) = (child.stdin.take(), child.stdout.take());
-        let (Some(mut stdin), Some(out)) = (stdin, out) else {
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(mut stdin), Some(out), Some(errors)) = pipes else {
             return Err(JobError::Again("the codec has no pipes".into()));
         };
-        stdin.write_all(request).await?;
-        drop(stdin);
-        Ok(Self { child, out, buffer: BytesMut::new() })
+        let mut words = JoinSet::new();
+        words.spawn(tail(errors));
+        let deadline = Instant::now() + limit;
+        let mut run = Self { child, out, buffer: BytesMut::new(), words, deadline, limit };
+        match timeout(SILENCE, stdin.write_all(request)).await {
+            Ok(Ok(())) => Ok(run),
+            // It did not even read what it was asked.
+            Ok(Err(_)) => Err(run.crashed().await),
+            Err(_) => Err(silent()),
+        }
     }
 
     /// The next frame; `None` at the end of its output.
@@ -101,20 +116,56 @@ impl Run {
                 return Ok(frame);
             }
             self.buffer.reserve(READ);
-            let read =
-                timeout(SILENCE, self.out.read_buf(&mut self.buffer)).await.map_err(|_| silent())??;
+            let patience = self.deadline.min(Instant::now() + SILENCE);
+            let read = match timeout_at(patience, self.out.read_buf(&mut self.buffer)).await {
+                Ok(read) => read?,
+                Err(_) if Instant::now() >= self.deadline => return Err(endless(self.limit)),
+                Err(_) => return Err(silent()),
+            };
             if read == 0 {
                 return Ok(None);
             }
         }
     }
 
-    /// What to say of a codec that ended without a last word.
+    /// What to say of a codec that ended without a last word. What it said on standard error is logged.
     pub(crate) async fn crashed(&mut self) -> JobError {
-        let status = timeout(Duration::from_secs(1), self.child.wait()).await;
+        let status = timeout(FAREWELL, self.child.wait()).await;
         let how = status.ok().and_then(Result::ok).map_or_else(String::new, |s| format!(" ({s})"));
+        let words = timeout(FAREWELL, self.words.join_next()).await.ok().flatten().and_then(Result::ok);
+        let words = String::from_utf8_lossy(&words.unwrap_or_default()).trim().to_owned();
+        tracing::error!(how, words, "the codec ended without a last word");
         JobError::Again(format!("the codec ended in the middle{how}"))
     }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // The group too, should the codec have made processes of its own. One that is reaped has no id any more.
+        if let Some(group) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
+            killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
+        }
+    }
+}
+
+/// Reads to the end and keeps the end.
+async fn tail(mut errors: ChildStderr) -> Vec<u8> {
+    let (mut kept, mut piece) = (Vec::new(), [0; 1 << 10]);
+    while let Ok(read @ 1..) = errors.read(&mut piece).await {
+        kept.extend_from_slice(&piece[..read]);
+        kept.drain(..kept.len().saturating_sub(TAIL));
+    }
+    kept
+}
+
+/// How long a source of this length may take.
+fn encode_limit(length_ms: u64) -> Duration {
+    let length = if length_ms == 0 { UNKNOWN_LENGTH } else { Duration::from_millis(length_ms) };
+    (ENCODE_BASE + length.saturating_mul(ENCODE_FACTOR)).min(ENCODE_LIMIT)
+}
+
+fn endless(limit: Duration) -> JobError {
+    JobError::Again(format!("the codec was not done within {} s", limit.as_secs()))
 }
 
 fn silent() -> JobError {

@@ -18,15 +18,34 @@ pub(crate) enum JobError {
     /// Something here failed: another try may do better.
     #[error("{0}")]
     Again(String),
-    /// Another worker has the job, or the video is gone: nothing more may be written.
+    /// Another worker has the job: nothing more may be written.
     #[error("the job is no longer ours")]
     Lost,
+    /// A row or an object is not there. That may mean that the video was deleted; whoever did the job looks.
+    #[error("missing: {0}")]
+    Missing(String),
+    /// The video was deleted: nobody wants the rest.
+    #[error("the video was deleted")]
+    Gone,
+}
+
+impl JobError {
+    /// The outcome in metrics.
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Source { .. } => "failed",
+            Self::Again(_) | Self::Missing(_) => "again",
+            Self::Lost => "lost",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 impl From<StorageError> for JobError {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Fenced | StorageError::NotFound(_) => Self::Lost,
+            StorageError::Fenced => Self::Lost,
+            StorageError::NotFound(what) => Self::Missing(what),
             other => Self::Again(other.to_string()),
         }
     }

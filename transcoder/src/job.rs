@@ -7,11 +7,15 @@ use crate::publish::{Head, Plan, Publisher};
 use crate::scratch::Scratch;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use sluice_storage::{Lease, SegmentRow, Storage};
+use sluice_storage::{Lease, Put, Retry, SegmentRow, Storage, StorageError};
 use sluice_wire::codec::{CodecFailure, CodecMessage, EncodeRequest};
+use sluice_wire::limits::MAX_CODEC_FRAME;
 use sluice_wire::{ObjectKey, RungName, VideoId, ladder};
 use std::path::PathBuf;
 use tokio::time::Instant;
+
+/// Segments of a rung between two measurements of its bitrates.
+const FIGURES_EVERY: u32 = 16;
 
 /// What a worker's jobs share.
 #[derive(Debug, Clone)]
@@ -26,9 +30,12 @@ pub(crate) struct Shop {
 pub(crate) async fn transcode(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
     let begun = Instant::now();
     let video = lease.payload["video"].as_str().and_then(|id| id.parse::<VideoId>().ok());
-    let video = video.ok_or_else(|| JobError::Again("the job names no video".into()))?;
+    let Some(video) = video else {
+        shop.storage.jobs().fail(lease, "the job names no video", Retry::Never).await?;
+        return Err(JobError::Again("the job names no video".into()));
+    };
     let publisher = Publisher::new(&shop.storage, lease, video);
-    let result = match prepare(shop, video, &publisher).await {
+    let result = match prepare(shop, lease, video, &publisher).await {
         Ok(prepared) => {
             Job {
                 shop,
@@ -43,12 +50,23 @@ pub(crate) async fn transcode(shop: &Shop, lease: &Lease) -> Result<(), JobError
         }
         Err(error) => Err(error),
     };
+    let result = match result {
+        Err(JobError::Missing(what)) => Err(missing(shop, video, what).await?),
+        other => other,
+    };
     match &result {
         Err(JobError::Source { detail, .. }) => publisher.failed(detail, false).await?,
         Err(JobError::Again(why)) => publisher.failed(why, true).await?,
-        Ok(()) | Err(JobError::Lost) => {}
+        Err(JobError::Gone) => publisher.gone().await?,
+        Ok(()) | Err(JobError::Lost | JobError::Missing(_)) => {}
     }
     result
+}
+
+/// What it means that something is not there: the video was deleted, or the store has lost it and may find it again.
+async fn missing(shop: &Shop, video: VideoId, what: String) -> Result<JobError, StorageError> {
+    let row = shop.storage.videos().get(video).await?;
+    Ok(if row.is_some() { JobError::Again(format!("missing: {what}")) } else { JobError::Gone })
 }
 
 /// Everything that must be known before the codec starts.
@@ -58,9 +76,14 @@ struct Prepared {
     request: EncodeRequest,
 }
 
-async fn prepare(shop: &Shop, video: VideoId, publisher: &Publisher) -> Result<Prepared, JobError> {
-    let row = shop.storage.videos().get(video).await?.ok_or(JobError::Lost)?;
-    let scratch = Scratch::fetch(&shop.storage, video, &shop.scratch_dir).await?;
+async fn prepare(
+    shop: &Shop,
+    lease: &Lease,
+    video: VideoId,
+    publisher: &Publisher,
+) -> Result<Prepared, JobError> {
+    let row = shop.storage.videos().get(video).await?.ok_or(JobError::Gone)?;
+    let scratch = Scratch::fetch(&shop.storage, lease, video, &shop.scratch_dir).await?;
     let kept = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
     let plan = match kept {
         Some(plan) => plan,
@@ -109,12 +132,7 @@ impl Job<'_> {
             let Some((message, payload)) = run.next().await? else { return Err(run.crashed().await) };
             match message {
                 CodecMessage::Init { rung, codecs, timescale, width, height, frame_rate } => {
-                    let init_bytes = payload.len() as u64;
-                    self.shop
-                        .storage
-                        .objects
-                        .put(&ObjectKey::Init(self.video, rung.clone()), payload)
-                        .await?;
+                    let init_bytes = self.header(&rung, payload).await?;
                     let head = Head { rung, codecs, timescale, width, height, frame_rate, init_bytes };
                     self.publisher.rendition(&head, false).await?;
                     self.heads.push(head);
@@ -143,7 +161,29 @@ impl Job<'_> {
         }
     }
 
-    /// Stores a segment, then commits its row. One that an earlier attempt stored and did not commit is kept as it is.
+    /// Stores a rung's header, which never changes once it is stored: segments of all attempts belong to it.
+    async fn header(&self, rung: &RungName, payload: Bytes) -> Result<u64, JobError> {
+        let (key, bytes) = (ObjectKey::Init(self.video, rung.clone()), payload.len() as u64);
+        let stored = self.keep(&key, payload.clone()).await?;
+        if stored == payload {
+            Ok(bytes)
+        } else {
+            Err(JobError::Again(format!("this encoder's header of {rung} is not the one that was published")))
+        }
+    }
+
+    /// Stores an object that never changes, and gives what is stored under its key: the first bytes put there, be they
+    /// ours or another attempt's. A worker that lost its lease without knowing can so never replace what was published.
+    async fn keep(&self, key: &ObjectKey, payload: Bytes) -> Result<Bytes, JobError> {
+        let objects = &self.shop.storage.objects;
+        match objects.put_if_absent(key, payload.clone()).await? {
+            Put::Created => Ok(payload),
+            Put::Existed => Ok(objects.bytes(key, MAX_CODEC_FRAME as u64).await?),
+        }
+    }
+
+    /// Stores a segment, then commits its row. One that an earlier attempt stored and did not commit is as good, and is
+    /// what the row describes then.
     async fn segment(
         &mut self,
         rung: RungName,
@@ -153,17 +193,16 @@ impl Job<'_> {
         payload: Bytes,
     ) -> Result<(), JobError> {
         let key = ObjectKey::Segment(self.video, rung.clone(), seq);
-        let bytes = payload.len() as u64;
-        let sha256 = hex::encode(Sha256::digest(&payload));
-        // Nothing names the object before its row is committed, so a leftover of an attempt that was cut is replaced;
-        // with a committed row this attempt would not have been asked for the segment.
-        self.shop.storage.objects.put(&key, payload).await?;
+        let stored = self.keep(&key, payload).await?;
+        let bytes = stored.len() as u64;
+        let sha256 = hex::encode(Sha256::digest(&stored));
         let row = SegmentRow { video: self.video, rung: rung.clone(), seq, start, duration, bytes, sha256 };
         self.publisher.segment(&row, self.permille(&rung, start + duration)).await?;
         self.shop.metrics.segments.inc();
         self.shop.metrics.bytes.inc_by(bytes);
-        let first_of_rung = seq == 0;
-        if first_of_rung && let Some(head) = self.heads.iter().find(|h| h.rung == rung) {
+        // Figures are estimates until the end: soon after the beginning, then now and then.
+        let due = seq < 2 || seq.is_multiple_of(FIGURES_EVERY);
+        if due && let Some(head) = self.heads.iter().find(|h| h.rung == rung) {
             self.publisher.rendition(head, false).await?;
         }
         Ok(())

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! - `worker` leases jobs and keeps their leases alive; `job` does one
-//! - `child` is the codec process: the only one that opens the source, without environment, killed when dropped. The
-//!   walls around it (namespaces, landlock, seccomp) belong there and are not built yet
+//! - `child` is the codec process: the only one that opens the source, killed when dropped; `sandbox` is what it may
+//!   touch, and says which walls are not built yet
 //! - `publish` commits what was made, always with the lease's fencing token
 //!
 //! What it leaves to others: codecs (`sluice-codec`), rendering playlists (the origin).
@@ -18,6 +18,7 @@ mod error;
 mod job;
 mod metrics;
 mod publish;
+mod sandbox;
 mod scratch;
 mod worker;
 

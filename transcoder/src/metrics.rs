@@ -6,7 +6,7 @@ use sluice_service::Metrics as Registry;
 /// What the worker counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    /// Jobs by outcome: `done`, `failed`, `again`, `lost`.
+    /// Jobs by outcome: `done`, `failed`, `again`, `lost`, `gone`.
     pub(crate) jobs: IntCounterVec,
     /// Jobs under way.
     pub(crate) active: IntGauge,
@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     pub(crate) bytes: IntCounter,
     /// Milliseconds of media transcoded.
     pub(crate) media_ms: IntCounter,
+    /// Milliseconds spent on jobs, whatever came of them.
+    pub(crate) wall_ms: IntCounter,
     /// From the lease to the first committed segment.
     pub(crate) first_segment: HistogramVec,
 }
@@ -28,6 +30,7 @@ impl Metrics {
             segments: registry.counter("sluice_segments_stored_total", "Segments stored and committed"),
             bytes: registry.counter("sluice_segment_bytes_stored_total", "Bytes of segments stored"),
             media_ms: registry.counter("sluice_transcode_media_ms_total", "Milliseconds of media transcoded"),
+            wall_ms: registry.counter("sluice_transcode_wall_ms_total", "Milliseconds spent on jobs"),
             first_segment: registry.seconds(
                 "sluice_transcode_first_segment_seconds",
                 "From the lease to the first committed segment",

@@ -3,11 +3,11 @@
 use crate::error::JobError;
 use serde_json::json;
 use sluice_storage::{
-    Jobs, Lease, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, Tx, VideoState,
-    Videos,
+    Jobs, Lease, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, Tx, Video,
+    VideoState, Videos,
 };
 use sluice_wire::ladder::{Ladder, Ratio, Source};
-use sluice_wire::{EventKind, RungName, Tag, VideoId};
+use sluice_wire::{EventKind, ObjectKey, RungName, Tag, VideoId};
 
 /// What is kept of the probe and the plan, so that the next attempt goes on by the same ones.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -72,6 +72,7 @@ impl Publisher {
             let row = &row;
             Box::pin(async move {
                 self.jobs.check(tx, &self.lease).await?;
+                self.here(tx).await?;
                 self.videos.put_rendition(tx, row).await?;
                 self.changed(tx).await
             })
@@ -110,8 +111,8 @@ impl Publisher {
         let written = self.storage.database.write::<_, StorageError, _>(|tx| {
             Box::pin(async move {
                 self.jobs.check(tx, &self.lease).await?;
+                let before = self.here(tx).await?.progress_permille;
                 self.videos.put_segment(tx, row).await?;
-                let before = self.videos.get_in(tx, self.video).await?.map_or(0, |v| v.progress_permille);
                 self.videos.set_progress(tx, self.video, before.max(permille)).await?;
                 self.changed(tx).await
             })
@@ -169,6 +170,22 @@ impl Publisher {
             })
         });
         Ok(written.await?)
+    }
+
+    /// The video's row. Without it nothing may be added under its id.
+    async fn here(&self, tx: &Tx<'_>) -> Result<Video, StorageError> {
+        let row = self.videos.get_in(tx, self.video).await?;
+        row.ok_or_else(|| StorageError::NotFound(format!("video {}", self.video)))
+    }
+
+    /// The video was deleted: the job is done with, and what was stored since goes too.
+    pub(crate) async fn gone(&self) -> Result<(), JobError> {
+        let removed = self.storage.objects.delete_prefix(&ObjectKey::media_prefix(self.video)).await;
+        let finished = self.storage.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move { self.jobs.complete(tx, &self.lease).await })
+        });
+        finished.await?;
+        Ok(removed.map(drop)?)
     }
 
     async fn changed(&self, tx: &Tx<'_>) -> Result<(), StorageError> {

@@ -5,12 +5,13 @@ use crate::config::Config;
 use crate::error::JobError;
 use crate::job::{self, Shop};
 use crate::metrics::Metrics;
+use crate::scratch;
 use sluice_service::{Context, Drain, Health, HealthFlag, Process, ProcessError};
 use sluice_storage::{Lease, Storage, StorageError, VideoState, Videos, topics};
 use sluice_wire::{EventKind, Tag, VideoId};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// The kind of job it takes.
@@ -34,6 +35,7 @@ impl Process for Transcoder {
     async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
         let codec = Codec::find(config.codec.as_deref())?;
         let storage = Storage::open(&config.storage).await?;
+        scratch::sweep(&config.scratch_dir).await;
         let health: &Health = &context.health;
         let ready = health.component("queue");
         ready.set_ready(true, "open");
@@ -93,7 +95,10 @@ impl Slot {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no job could be asked for");
-                    sleep(TROUBLE_PAUSE).await;
+                    tokio::select! {
+                        () = self.stop.cancelled() => {}
+                        () = sleep(TROUBLE_PAUSE) => {}
+                    }
                 }
             }
         }
@@ -102,6 +107,7 @@ impl Slot {
     /// Does a job while its lease lives.
     async fn work(&self, lease: &Lease) {
         tracing::info!(job = %lease.job, attempt = lease.attempt, "leased");
+        let begun = Instant::now();
         self.shop.metrics.active.inc();
         let result = tokio::select! {
             result = job::transcode(&self.shop, lease) => result,
@@ -115,12 +121,8 @@ impl Slot {
             }
         };
         self.shop.metrics.active.dec();
-        let outcome = match &result {
-            Ok(()) => "done",
-            Err(JobError::Source { .. }) => "failed",
-            Err(JobError::Again(_)) => "again",
-            Err(JobError::Lost) => "lost",
-        };
+        self.shop.metrics.wall_ms.inc_by(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let outcome = result.as_ref().err().map_or("done", JobError::as_str);
         self.shop.metrics.jobs.with_label_values(&[outcome]).inc();
         match result {
             Ok(()) => tracing::info!(job = %lease.job, "done"),
@@ -131,6 +133,7 @@ impl Slot {
     /// Renews the lease until it is lost.
     async fn keep(&self, lease: &Lease) -> JobError {
         let mut beat = interval(self.lease_for / 3);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.tick().await;
         loop {
             beat.tick().await;
@@ -154,7 +157,11 @@ impl Slot {
                 let (jobs, videos, job) = (&jobs, &videos, &job);
                 Box::pin(async move {
                     jobs.bury(tx, job, why).await?;
+                    // A video that was deleted meanwhile has no row to mark: its job is buried all the same.
                     let Some(video) = video else { return Ok(()) };
+                    if videos.get_in(tx, video).await?.is_none() {
+                        return Ok(());
+                    }
                     videos.set_state(tx, video, VideoState::Failed, Some(why)).await?;
                     tx.emit(&Tag::library(), EventKind::Changed, serde_json::json!({ "video": video }))
                         .await?;

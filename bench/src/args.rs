@@ -1,0 +1,129 @@
+//! The command line.
+
+use clap::{Parser, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Cache hits beside nginx and Varnish.
+    CacheHit,
+    /// Transcoding beside the ffmpeg command line.
+    Transcode,
+}
+
+impl Bench {
+    /// Its name on the command line and that of its file of results.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::CacheHit => "cache-hit",
+            Self::Transcode => "transcode",
+        }
+    }
+}
+
+/// What to run, and how long.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "sluice-bench", about = "Sluice's benchmarks, each beside its peers in the same run")]
+pub(crate) struct Options {
+    /// The benchmarks to run; all of them when none is named
+    #[arg(value_enum)]
+    benches: Vec<Bench>,
+    /// Measured seconds of each cell and round of cache-hit
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+    /// Seconds of load before each measurement of cache-hit
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) warm: f64,
+    /// Rounds; the table shows the median and the spread
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Only cells of cache-hit whose name (such as `1KiB/h2/nginx`) contains one of these words
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// The edge's program instead of the demo's edge role; gets the edge's flags
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) edge: Option<PathBuf>,
+    /// The codec's program instead of the one beside this program
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) codec: Option<PathBuf>,
+    /// The clip to transcode instead of the sample (30 s of 1080p; made from a test picture when it is missing)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) clip: Option<PathBuf>,
+    /// The folder for the results
+    #[arg(long, value_name = "DIR", default_value = "bench/results")]
+    pub(crate) results: PathBuf,
+}
+
+impl Options {
+    /// The benchmarks asked for.
+    pub(crate) fn benches(&self) -> &[Bench] {
+        if self.benches.is_empty() { Bench::value_variants() } else { &self.benches }
+    }
+
+    /// The measured time of a cell.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    /// The load before it.
+    pub(crate) fn warm_up(&self) -> Duration {
+        Duration::from_secs_f64(self.warm)
+    }
+
+    /// True when a cell of this name is wanted.
+    pub(crate) fn wants(&self, cell: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| cell.contains(word))
+    }
+}
+
+/// Reads the command line; `None` when help was asked for and shown.
+pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
+    let options = match Options::try_parse_from(words) {
+        Ok(options) => options,
+        Err(shown) if !shown.use_stderr() => {
+            shown.print()?;
+            return Ok(None);
+        }
+        Err(wrong) => anyhow::bail!("{wrong}"),
+    };
+    let (seconds, warm) = (options.seconds, options.warm);
+    anyhow::ensure!((0.2..=600.0).contains(&seconds), "--seconds: between 0.2 and 600, not {seconds}");
+    anyhow::ensure!((0.0..=600.0).contains(&warm), "--warm: between 0 and 600, not {warm}");
+    let rounds = options.rounds;
+    anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
+    Ok(Some(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> anyhow::Result<Option<Options>> {
+        parse(std::iter::once("sluice-bench").chain(words.iter().copied()).map(OsString::from).collect())
+    }
+
+    #[test]
+    fn without_a_name_every_benchmark_runs() {
+        let all = options(&[]).unwrap().unwrap();
+        assert_eq!(all.benches(), [Bench::CacheHit, Bench::Transcode]);
+        let one = options(&["transcode"]).unwrap().unwrap();
+        assert_eq!(one.benches(), [Bench::Transcode]);
+    }
+
+    #[test]
+    fn cells_are_chosen_by_words_of_their_names() {
+        let some = options(&["--only", "h2,1MiB/h1"]).unwrap().unwrap();
+        assert!(some.wants("1KiB/h2/nginx") && some.wants("1MiB/h1/Varnish"));
+        assert!(!some.wants("1KiB/h1/nginx"));
+    }
+
+    #[test]
+    fn absurd_numbers_are_refused() {
+        for words in [["--seconds", "0"], ["--rounds", "0"], ["--warm", "-1"], ["--seconds", "NaN"]] {
+            assert!(options(&words).is_err(), "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Sluice's benchmarks, each beside its peers in the same run.
+//!
+//! - `cache-hit`: a near edge beside nginx's proxy_cache and Varnish, all in front of one small origin in this process,
+//!   driven by this program's own closed-loop clients over HTTP/1.1, HTTP/2 and HTTP/3 ([`cache_hit`])
+//! - `transcode`: the codec child beside the ffmpeg command line making the same ladder ([`transcode`])
+//!
+//! Every run says on which machine, from which commit and with which commands it was made ([`machine`], [`report`]), and
+//! leaves its table in `bench/results`. Every peer is a private process on loopback that ends with the run ([`process`]).
+
+mod args;
+mod cache_hit;
+mod cpu;
+mod machine;
+mod measure;
+mod process;
+mod report;
+mod statistics;
+mod transcode;
+
+use anyhow::Context;
+use args::{Bench, Options};
+use std::io::Write;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    if let Some(outcome) = measure::play(&words) {
+        return outcome;
+    }
+    let outcome = args::parse(words).and_then(|options| options.as_ref().map_or(Ok(()), run));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "sluice-bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    for bench in options.benches() {
+        let report = match bench {
+            Bench::CacheHit => cache_hit::run(options),
+            Bench::Transcode => transcode::run(options),
+        };
+        report.with_context(|| format!("the benchmark {}", bench.name()))?.publish(&options.results)?;
+    }
+    Ok(())
+}
+
+/// Runs a benchmark's future until it ends or somebody asks the program to; processes it started end either way.
+async fn until_stopped<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        outcome = work => outcome,
+        _ = interrupt.recv() => anyhow::bail!("interrupted"),
+        _ = terminate.recv() => anyhow::bail!("terminated"),
+    }
+}

@@ -1,0 +1,55 @@
+//! Asking servers, and saying what they answered.
+
+use anyhow::{Context, bail};
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+use sluice_wire::Problem;
+use std::io::Write;
+use std::time::Duration;
+
+/// A client of one server.
+pub(crate) struct Api {
+    http: Client,
+    base: String,
+}
+
+impl Api {
+    pub(crate) fn new(base: &str) -> anyhow::Result<Self> {
+        let http = Client::builder().connect_timeout(Duration::from_secs(5)).build()?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned() })
+    }
+
+    /// A request for a path.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.send(self.request(Method::GET, path).timeout(Duration::from_secs(30))).await
+    }
+
+    /// Sends a request; a problem becomes an error in words.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        let answer = request.send().await.with_context(|| format!("asking {}", self.base))?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if status.is_success() {
+            return Ok(serde_json::from_str(&text).unwrap_or(Value::Null));
+        }
+        match serde_json::from_str::<Problem>(&text) {
+            Ok(problem) => bail!("{}: {} ({status})", problem.title, problem.detail.unwrap_or_default()),
+            Err(_) => bail!("{status}: {text}"),
+        }
+    }
+}
+
+/// Writes a line for the reader. A closed terminal is no failure.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")));
+}
+
+/// Writes to standard error.
+pub(crate) fn complain(text: &str) {
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}

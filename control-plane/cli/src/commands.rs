@@ -1,0 +1,116 @@
+//! The commands.
+
+use crate::api::{Api, complain, say};
+use crate::{Command, Options};
+use anyhow::{Context, bail};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sluice_wire::{PlacementKey, RouteTable, Tier};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Between two looks at a video that is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let (control, edge) = (Api::new(&options.control)?, Api::new(&options.edge)?);
+    let raw = options.json;
+    match options.command {
+        Command::Nodes => show(raw, &control.get("/v1/nodes").await?, nodes),
+        Command::Routes => show(true, &control.get("/v1/routes?after=0").await?, |_| String::new()),
+        Command::Drain { node } => drain(&control, raw, Method::POST, &node).await?,
+        Command::Undrain { node } => drain(&control, raw, Method::DELETE, &node).await?,
+        Command::Purge { tag, path, all } => {
+            let body = json!({ "tags": tag, "paths": path, "everything": all });
+            let answer = control.send(control.request(Method::POST, "/v1/purge").json(&body)).await?;
+            show(raw, &answer, |a| format!("purged {}", a["purged"].as_array().map_or(0, Vec::len)));
+        }
+        Command::Owner { url } => owner(&control, raw, &url).await?,
+        Command::Upload { file, wait } => upload(&edge, raw, &file, wait).await?,
+        Command::Videos => show(raw, &edge.get("/v1/videos?limit=100").await?, videos),
+        Command::Video { id } => show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, video),
+        Command::Delete { id } => {
+            edge.send(edge.request(Method::DELETE, &format!("/v1/videos/{id}"))).await?;
+            say(&format!("deleted {id}"));
+        }
+    }
+    Ok(())
+}
+
+fn show(raw: bool, answer: &Value, words: impl FnOnce(&Value) -> String) {
+    if raw { say(&format!("{answer:#}")) } else { say(words(answer).trim_end()) }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn nodes(answer: &Value) -> String {
+    let list = answer["nodes"].as_array().cloned().unwrap_or_default();
+    let line = |node: &Value| {
+        let (report, c) = (&node["report"], &node["report"]["counters"]);
+        format!(
+            "{:<16} {:<9} {:<7} {:<10} requests {:<9} hits {:<9} {}\n",
+            text(&report["node"]),
+            text(&node["state"]),
+            text(&report["tier"]),
+            text(&report["site"]),
+            c["requests"],
+            c["hits"],
+            text(&report["public_url"])
+        )
+    };
+    list.iter().map(line).collect()
+}
+
+fn videos(answer: &Value) -> String {
+    answer["videos"].as_array().cloned().unwrap_or_default().iter().map(|v| video(v) + "\n").collect()
+}
+
+fn video(v: &Value) -> String {
+    let progress = v["progress"].as_f64().unwrap_or(0.0) * 100.0;
+    let why = v["error"].as_str().map_or_else(String::new, |e| format!("  {e}"));
+    format!("{} {:<10} {progress:>3.0} %  {}{why}", text(&v["id"]), text(&v["state"]), text(&v["title"]))
+}
+
+async fn drain(control: &Api, raw: bool, method: Method, node: &str) -> anyhow::Result<()> {
+    let answer = control.send(control.request(method, &format!("/v1/nodes/{node}/drain"))).await?;
+    show(raw, &answer, |a| format!("{node}: draining {}, route table {}", a["draining"], a["table_version"]));
+    Ok(())
+}
+
+async fn owner(control: &Api, raw: bool, url: &str) -> anyhow::Result<()> {
+    let table: RouteTable =
+        serde_json::from_value(control.get("/v1/routes?after=0").await?).context("reading the table")?;
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or("/"));
+    let path = path.split('?').next().unwrap_or(path);
+    let key = PlacementKey::of_path(path);
+    let order = |tier| table.order(tier, key).into_iter().map(|n| n.node.to_string()).collect::<Vec<_>>();
+    let answer = json!({ "path": path, "table": table.version, "near": order(Tier::Near), "shields": order(Tier::Shield) });
+    show(raw, &answer, |a| format!("near    {}\nshields {}", a["near"], a["shields"]));
+    Ok(())
+}
+
+async fn upload(edge: &Api, raw: bool, file: &Path, wait: bool) -> anyhow::Result<()> {
+    let name = file.file_name().and_then(|n| n.to_str()).context("the file's name is no text")?.to_owned();
+    let source = tokio::fs::File::open(file).await.with_context(|| format!("opening {}", file.display()))?;
+    let length = source.metadata().await?.len();
+    let part = reqwest::multipart::Part::stream_with_length(source, length).file_name(name);
+    let form = reqwest::multipart::Form::new().part("file", part);
+    let made =
+        edge.send(edge.request(Method::POST, "/v1/videos").multipart(form)).await.context("uploading")?;
+    let id = text(&made["id"]);
+    let mut answer = made;
+    while wait && !matches!(answer["state"].as_str(), Some("ready")) {
+        if answer["state"] == "failed" {
+            bail!("{id} cannot be shown: {}", text(&answer["error"]));
+        }
+        complain(&format!("\r{:>3.0} %", answer["progress"].as_f64().unwrap_or(0.0) * 100.0));
+        sleep(LOOK_EVERY).await;
+        answer = edge.get(&format!("/v1/videos/{id}")).await?;
+    }
+    show(raw, &answer, |_| id.clone());
+    Ok(())
+}

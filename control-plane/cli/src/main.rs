@@ -1,0 +1,77 @@
+//! `sluice`: the operator's command line.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 the command line is at fault.
+
+mod api;
+mod commands;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Operates a Sluice: its fleet through the control plane, its videos through an edge.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version)]
+struct Options {
+    /// The control plane.
+    #[arg(long, env = "SLUICE_CONTROL", default_value = "http://127.0.0.1:8090", global = true)]
+    control: String,
+    /// An edge.
+    #[arg(long, env = "SLUICE_EDGE", default_value = "http://127.0.0.1:8080", global = true)]
+    edge: String,
+    /// Prints answers as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The fleet: each node's state and figures.
+    Nodes,
+    /// The route table.
+    Routes,
+    /// Gives a node nothing new.
+    Drain { node: String },
+    /// Lets a node take part again.
+    Undrain { node: String },
+    /// Makes copies stale in every tier.
+    Purge {
+        /// A tag; may be given several times.
+        #[arg(long)]
+        tag: Vec<String>,
+        /// A media path; may be given several times.
+        #[arg(long)]
+        path: Vec<String>,
+        /// Every copy there is.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Which nodes own a URL, recomputed from the published table.
+    Owner { url: String },
+    /// Uploads a file; prints the video's id.
+    Upload {
+        file: PathBuf,
+        /// Waits until it can be played to its end.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// The library.
+    Videos,
+    /// One video.
+    Video { id: String },
+    /// Deletes a video.
+    Delete { id: String },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match commands::run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            api::complain(&format!("sluice: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The process: what it opens, its routes, its background work.
+
+use crate::config::Config;
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::problem::Failure;
+use crate::{operate, page, routes, steer};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
+use sluice_storage::Storage;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a report or an operator's request.
+const MAX_BODY: usize = 64 << 10;
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) storage: Storage,
+    pub(crate) fleet: Fleet,
+    pub(crate) metrics: Metrics,
+    pub(crate) config: Arc<Config>,
+    pub(crate) drain: Drain,
+}
+
+/// The control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
+    state: State,
+    listeners: Listeners,
+}
+
+impl Process for ControlPlane {
+    const NAME: &'static str = "sluice-control-plane";
+    type Config = Config;
+
+    async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
+        let storage = Storage::open(&config.storage).await?;
+        let metrics = Metrics::new(&context.metrics);
+        let lease = Duration::from_millis(config.lease_ms);
+        let fleet = Fleet::open(storage.clone(), config.origins.clone(), lease, metrics.clone()).await?;
+        let health = context.health.component("database");
+        health.set_ready(true, "open");
+        let drain = context.drain;
+        drain.tasks().spawn(fleet.clone().run(health, drain.token()));
+        drain.tasks().spawn(storage.relay().run(drain.token()));
+        let state = State { storage, fleet, metrics, config: Arc::new(config), drain };
+        Ok(Self { state, listeners: context.listeners })
+    }
+
+    async fn run(self) -> Result<(), ProcessError> {
+        self.listeners.serve(router(self.state)).await;
+        Ok(())
+    }
+}
+
+/// The description of the HTTP interface.
+const OPENAPI: &str = include_str!("../openapi.json");
+
+fn router(state: State) -> Router {
+    Router::new()
+        .route("/", get(page::fleet))
+        .route("/v1/nodes", get(routes::nodes))
+        .route("/v1/nodes/{id}/report", post(routes::report))
+        .route("/v1/nodes/{id}/drain", post(operate::drain).delete(operate::undrain))
+        .route("/v1/routes", get(routes::table))
+        .route("/v1/purge", post(operate::purge))
+        .route("/steer/v/{id}", get(steer::manifest))
+        .route("/r/{id}", get(steer::redirect))
+        .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
+        .fallback(|| async { Failure::not_found("there is nothing here; /openapi.json says what there is") })
+        .method_not_allowed_fallback(|| async {
+            Failure::new(405, "method-not-allowed", "Method not allowed", "this resource has other methods")
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(state)
+}

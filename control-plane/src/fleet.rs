@@ -1,0 +1,140 @@
+//! The table in force: renewed from the database, published when it changes, waited for by edges.
+
+use crate::membership;
+use crate::metrics::Metrics;
+use sluice_service::HealthFlag;
+use sluice_storage::{NodeRecord, Storage, StorageError};
+use sluice_wire::{NodeState, RouteTable};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks at leases that may have run out.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Tries at publishing while other control planes do so too.
+const PUBLISH_TRIES: u32 = 5;
+
+/// What this control plane knows. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fleet {
+    storage: Storage,
+    origins: Vec<String>,
+    lease: Duration,
+    table: watch::Sender<Arc<RouteTable>>,
+    records: watch::Sender<Arc<Vec<NodeRecord>>>,
+    nudge: Arc<Notify>,
+    metrics: Metrics,
+}
+
+impl Fleet {
+    pub(crate) async fn open(
+        storage: Storage,
+        origins: Vec<String>,
+        lease: Duration,
+        metrics: Metrics,
+    ) -> Result<Self, StorageError> {
+        let kept = storage.fleet().table().await?.unwrap_or_default();
+        let fleet = Self {
+            storage,
+            origins,
+            lease,
+            table: watch::Sender::new(Arc::new(kept)),
+            records: watch::Sender::default(),
+            nudge: Arc::new(Notify::new()),
+            metrics,
+        };
+        fleet.renew().await?;
+        Ok(fleet)
+    }
+
+    /// Keeps the table true until the drain begins.
+    pub(crate) async fn run(self, health: HealthFlag, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                _ = timeout(LOOK_EVERY, self.nudge.notified()) => {}
+                () = stop.cancelled() => return,
+            }
+            match self.renew().await {
+                Ok(()) => health.set_ready(true, "open"),
+                Err(error) => {
+                    // What is known goes on being served.
+                    tracing::warn!(%error, "the fleet cannot be read");
+                    health.set_ready(false, "the database cannot be read");
+                }
+            }
+        }
+    }
+
+    /// Reads the records, and publishes what they mean if it is news.
+    pub(crate) async fn renew(&self) -> Result<(), StorageError> {
+        let fleet = self.storage.fleet();
+        let records = fleet.nodes().await?;
+        let now = self.storage.clock.now_ms();
+        let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
+        let wanted = membership::table(&records, &self.origins, lease_ms, now);
+        self.count(&wanted);
+        self.records.send_replace(Arc::new(records));
+        for _ in 0..PUBLISH_TRIES {
+            let kept = fleet.table().await?.unwrap_or_default();
+            if membership::same(&kept, &wanted) {
+                self.adopt(kept);
+                return Ok(());
+            }
+            let next = RouteTable { version: kept.version + 1, ..wanted.clone() };
+            if fleet.publish(&next).await? {
+                tracing::info!(version = next.version, nodes = next.nodes.len(), "route table");
+                self.adopt(next);
+                return Ok(());
+            }
+        }
+        // Another control plane published in between, each time; the next look agrees with it or with us.
+        Ok(())
+    }
+
+    fn adopt(&self, table: RouteTable) {
+        self.metrics.table_version.set(table.version.cast_signed());
+        self.table.send_if_modified(|known| {
+            let news = known.version < table.version || (known.version == table.version && **known != table);
+            if news {
+                *known = Arc::new(table);
+            }
+            news
+        });
+    }
+
+    fn count(&self, table: &RouteTable) {
+        for state in [NodeState::Joining, NodeState::Ready, NodeState::Draining, NodeState::Gone] {
+            let count = table.nodes.iter().filter(|n| n.state == state).count() as u64;
+            self.metrics.nodes.with_label_values(&[state.as_str()]).set(count.cast_signed());
+        }
+    }
+
+    /// Has the table renewed soon.
+    pub(crate) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// The table in force.
+    pub(crate) fn table(&self) -> Arc<RouteTable> {
+        Arc::clone(&self.table.borrow())
+    }
+
+    /// The table once it is newer than `version`; `None` when it is not in time. Cancel safe.
+    pub(crate) async fn newer(&self, version: u64, patience: Duration) -> Option<Arc<RouteTable>> {
+        let mut watched = self.table.subscribe();
+        let found = timeout(patience, watched.wait_for(|table| table.version > version)).await;
+        found.ok()?.ok().map(|table| Arc::clone(&table))
+    }
+
+    /// The records as last read.
+    pub(crate) fn records(&self) -> Arc<Vec<NodeRecord>> {
+        Arc::clone(&self.records.borrow())
+    }
+
+    /// How long a report keeps a node in the fleet.
+    pub(crate) const fn lease(&self) -> Duration {
+        self.lease
+    }
+}

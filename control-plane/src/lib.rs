@@ -1,0 +1,33 @@
+//! Sluice's control plane: who is in the fleet, and which edge serves whom.
+//!
+//! ```text
+//! reports -> leases in the database -> membership (pure) -> route table, versioned -> edges (long poll)
+//!                                                        -> steering manifests, redirects -> players
+//! ```
+//!
+//! - `membership`: what the records mean now, a pure function; `fleet`: the table in force, renewed and published
+//! - `routes` and `steer`: the HTTP interface of edges and players; `operate`: drain, purge; `page`: the fleet for people
+//!
+//! What it leaves to others: media bytes, and anything edges need in order to keep serving.
+
+mod config;
+mod control;
+mod fleet;
+mod membership;
+mod metrics;
+mod operate;
+mod page;
+mod problem;
+mod routes;
+mod steer;
+
+pub use config::Config;
+pub use control::ControlPlane;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole of the program: its command line, its life, its exit code.
+pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
+    sluice_service::main_with::<ControlPlane>(args)
+}

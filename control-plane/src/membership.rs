@@ -1,0 +1,95 @@
+//! Membership: what the records of nodes mean now. Pure.
+
+use sluice_storage::NodeRecord;
+use sluice_wire::{NodeState, RouteNode, RouteTable};
+
+/// How long a node that is gone stays in the table, so that people see that it was there: ten leases.
+const REMEMBERED_LEASES: u64 = 10;
+
+/// A node's state.
+pub(crate) fn state(record: &NodeRecord, now_ms: u64) -> NodeState {
+    if record.lease_until_ms <= now_ms {
+        NodeState::Gone
+    } else if record.draining {
+        NodeState::Draining
+    } else if record.report.ready {
+        NodeState::Ready
+    } else {
+        NodeState::Joining
+    }
+}
+
+/// The table that the records make, without a version.
+pub(crate) fn table(records: &[NodeRecord], origins: &[String], lease_ms: u64, now_ms: u64) -> RouteTable {
+    let forgotten = |record: &NodeRecord| record.lease_until_ms + REMEMBERED_LEASES * lease_ms <= now_ms;
+    let mut nodes: Vec<RouteNode> = records
+        .iter()
+        .filter(|record| !forgotten(record))
+        .map(|record| RouteNode {
+            node: record.report.node.clone(),
+            tier: record.report.tier,
+            site: record.report.site.clone(),
+            state: state(record, now_ms),
+            weight: record.report.weight,
+            peer_url: record.report.peer_url.clone(),
+            public_url: record.report.public_url.clone(),
+        })
+        .collect();
+    nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    RouteTable { version: 0, nodes, origins: origins.to_vec() }
+}
+
+/// True when two tables say the same, whatever their versions.
+pub(crate) fn same(a: &RouteTable, b: &RouteTable) -> bool {
+    a.nodes == b.nodes && a.origins == b.origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sluice_wire::node::NodeCounters;
+    use sluice_wire::{NodeId, NodeReport, Tier};
+
+    fn record(name: &str, ready: bool, draining: bool, lease_until_ms: u64) -> NodeRecord {
+        let report = NodeReport {
+            node: NodeId::new(name).unwrap(),
+            tier: Tier::Near,
+            site: "local".into(),
+            weight: 1.0,
+            peer_url: "http://a:1".into(),
+            public_url: "http://a:1".into(),
+            ready,
+            counters: NodeCounters::default(),
+            log_seq: 0,
+            table_version: 0,
+            started_ms: 0,
+        };
+        NodeRecord { report, draining, lease_until_ms, first_ms: 0, updated_ms: 0 }
+    }
+
+    #[test]
+    fn a_node_lives_as_long_as_its_lease() {
+        assert_eq!(state(&record("a", true, false, 100), 99), NodeState::Ready);
+        assert_eq!(state(&record("a", true, false, 100), 100), NodeState::Gone);
+        assert_eq!(state(&record("a", true, true, 100), 99), NodeState::Draining);
+        assert_eq!(state(&record("a", false, false, 100), 99), NodeState::Joining);
+        assert!(table(&[record("a", true, false, 100)], &[], 10, 200).nodes.is_empty(), "forgotten at last");
+    }
+
+    proptest! {
+        #[test]
+        fn every_table_is_good_and_only_living_nodes_are_ready(
+            nodes in prop::collection::btree_map("[a-z]{1,8}", (any::<bool>(), any::<bool>(), 0u64..2000), 0..20), now in 0u64..2000,
+        ) {
+            let records: Vec<_> = nodes.iter().map(|(n, (r, d, l))| record(n, *r, *d, *l)).collect();
+            let made = table(&records, &["http://o".into()], 100, now);
+            prop_assert_eq!(made.check(), Ok(()));
+            for node in made.ready(Tier::Near) {
+                let (ready, draining, lease) = nodes[node.node.as_str()];
+                prop_assert!(ready && !draining && lease > now);
+            }
+            prop_assert!(same(&made, &table(&records, &["http://o".into()], 100, now)));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The control plane's metrics.
+
+use prometheus::{IntCounter, IntGauge, IntGaugeVec};
+use sluice_service::Metrics as Registry;
+
+/// What the control plane counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Nodes by state.
+    pub(crate) nodes: IntGaugeVec,
+    /// The route table's version.
+    pub(crate) table_version: IntGauge,
+    /// Reports taken.
+    pub(crate) reports: IntCounter,
+    /// Edges waiting for a newer table.
+    pub(crate) waiting: IntGauge,
+    /// Steering manifests answered.
+    pub(crate) steered: IntCounter,
+    /// Redirects answered.
+    pub(crate) redirected: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new(r: &Registry) -> Self {
+        Self {
+            nodes: r.gauges("sluice_control_nodes", "Nodes by state", &["state"]),
+            table_version: r.gauge("sluice_control_table_version", "The route table's version"),
+            reports: r.counter("sluice_control_reports_total", "Reports taken"),
+            waiting: r.gauge("sluice_control_waiting", "Edges waiting for a newer table"),
+            steered: r.counter("sluice_control_steering_total", "Steering manifests answered"),
+            redirected: r.counter("sluice_control_redirects_total", "Redirects answered"),
+        }
+    }
+}

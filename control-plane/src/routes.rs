@@ -1,0 +1,116 @@
+//! What edges ask: to be in the fleet, and for the route table.
+
+use crate::control::State;
+use crate::membership;
+use crate::problem::Failure;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use prometheus::IntGauge;
+use serde_json::json;
+use sluice_wire::{NodeReport, NodeState, ReportAnswer, RouteNode, RouteTable};
+use std::time::Duration;
+
+type Shared = axum::extract::State<State>;
+
+/// How long an edge may wait for a newer table.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// Edges waiting at a time.
+const MAX_WAITING: i64 = 4_096;
+/// Bytes of a site's name.
+const MAX_SITE: usize = 64;
+
+/// `POST /v1/nodes/ID/report`: registers a node, or renews its lease.
+pub(crate) async fn report(
+    axum::extract::State(state): Shared,
+    Path(id): Path<String>,
+    body: Result<axum::Json<NodeReport>, JsonRejection>,
+) -> Result<Response, Failure> {
+    let axum::Json(report) =
+        body.map_err(|e| Failure::new(e.status().as_u16(), "bad-report", "Bad report", e.body_text()))?;
+    check(&id, &report)?;
+    let record = state.storage.fleet().report(&report, state.fleet.lease()).await?;
+    state.metrics.reports.inc();
+    let now = membership::state(&record, state.storage.clock.now_ms());
+    let table = state.fleet.table();
+    if table.node(&report.node).is_none_or(|known| !agrees(known, &report, now)) {
+        state.fleet.nudge();
+    }
+    let lease_ms = u64::try_from(state.fleet.lease().as_millis()).unwrap_or(u64::MAX);
+    Ok(axum::Json(ReportAnswer { lease_ms, state: now, table_version: table.version }).into_response())
+}
+
+fn agrees(known: &RouteNode, report: &NodeReport, state: NodeState) -> bool {
+    known.state == state && known.peer_url == report.peer_url && known.public_url == report.public_url
+}
+
+/// A report must make a table that edges will take.
+fn check(id: &str, report: &NodeReport) -> Result<(), Failure> {
+    let bad = |detail: String| Err(Failure::new(422, "bad-report", "Bad report", detail));
+    if report.node.as_str() != id {
+        return bad(format!("the report is of {}, the address of {id:.80}", report.node));
+    }
+    if report.site.len() > MAX_SITE || report.site.chars().any(char::is_control) {
+        return bad(format!("a site is named by at most {MAX_SITE} plain characters"));
+    }
+    let node = RouteNode {
+        node: report.node.clone(),
+        tier: report.tier,
+        site: report.site.clone(),
+        state: NodeState::Ready,
+        weight: report.weight,
+        peer_url: report.peer_url.clone(),
+        public_url: report.public_url.clone(),
+    };
+    let alone = RouteTable { version: 1, nodes: vec![node], origins: vec![] };
+    alone.check().or_else(|error| bad(error.to_string()))
+}
+
+/// `GET /v1/nodes`: the fleet, with the newest report of each.
+pub(crate) async fn nodes(axum::extract::State(state): Shared) -> Response {
+    let now = state.storage.clock.now_ms();
+    let nodes: Vec<_> = state
+        .fleet
+        .records()
+        .iter()
+        .map(|r| json!({ "state": membership::state(r, now), "draining": r.draining, "lease_until_ms": r.lease_until_ms, "report": r.report }))
+        .collect();
+    axum::Json(json!({ "table_version": state.fleet.table().version, "nodes": nodes })).into_response()
+}
+
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct After {
+    #[serde(default)]
+    after: u64,
+}
+
+/// A place among those who wait, given back when dropped.
+struct Waiting(IntGauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// `GET /v1/routes?after=VERSION`: the table once it is newer; 304 when it is not in time.
+pub(crate) async fn table(
+    axum::extract::State(state): Shared,
+    Query(After { after }): Query<After>,
+) -> Result<Response, Failure> {
+    state.metrics.waiting.inc();
+    let _place = Waiting(state.metrics.waiting.clone());
+    if state.metrics.waiting.get() > MAX_WAITING {
+        return Err(Failure::unavailable("too many are waiting for the table"));
+    }
+    let stop = state.drain.token();
+    let newer = tokio::select! {
+        newer = state.fleet.newer(after, PATIENCE) => newer,
+        () = stop.cancelled() => None,
+    };
+    Ok(match newer {
+        Some(table) => axum::Json(&*table).into_response(),
+        None => StatusCode::NOT_MODIFIED.into_response(),
+    })
+}

@@ -1,0 +1,136 @@
+//! What a client does, over HTTP alone.
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a clip may take from upload to ready on two busy cores.
+const READY_LIMIT: Duration = Duration::from_secs(240);
+
+/// A client with deadlines and without redirects.
+#[must_use]
+pub fn client() -> Client {
+    Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(60))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+/// Uploads bytes as `curl -T` does; the video's document.
+pub async fn put(edge: &str, name: &str, bytes: Vec<u8>) -> Value {
+    let answer = client().put(format!("{edge}/v1/videos/{name}")).body(bytes).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED, "{:?}", answer.text().await);
+    answer.json().await.unwrap()
+}
+
+/// A video's document.
+pub async fn video(edge: &str, id: &str) -> Value {
+    let answer = client().get(format!("{edge}/v1/videos/{id}")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.json().await.unwrap()
+}
+
+/// Waits until a video's document satisfies something.
+pub async fn wait_until(edge: &str, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    let mut last = Value::Null;
+    loop {
+        let answer = client().get(format!("{edge}/v1/videos/{id}")).send().await;
+        if let Ok(answer) = answer
+            && answer.status() == StatusCode::OK
+        {
+            last = answer.json().await.unwrap_or_default();
+            if done(&last) {
+                return last;
+            }
+        }
+        assert!(begun.elapsed() < READY_LIMIT, "{id} was never {what}: {last}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until a video is ready; its document. A failed one ends the story.
+pub async fn wait_ready(edge: &str, id: &str) -> Value {
+    let ended = wait_until(edge, id, "ready", |v| v["state"] == "ready" || v["state"] == "failed").await;
+    assert_eq!(ended["state"], "ready", "{ended}");
+    ended
+}
+
+/// Fetches something that must be there.
+pub async fn get(url: &str) -> Response {
+    let answer = client().get(url).send().await.unwrap();
+    assert!(answer.status().is_success(), "{url}: {} {:?}", answer.status(), answer.text().await);
+    answer
+}
+
+/// Fetches the bytes of something that must be there.
+pub async fn bytes(url: &str) -> Vec<u8> {
+    get(url).await.bytes().await.unwrap().to_vec()
+}
+
+/// A header's text, or nothing.
+#[must_use]
+pub fn header(answer: &Response, name: &str) -> String {
+    answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// SHA-256 in hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Every media URI below a video's multivariant playlist, as absolute URLs: `(rung, init, segments)` each.
+pub async fn rungs(edge: &str, id: &str) -> Vec<Rung> {
+    let master = bytes(&format!("{edge}/v/{id}/master.m3u8")).await;
+    let (_, master) = m3u8_rs::parse_master_playlist(&master).expect("a multivariant playlist");
+    let audio = master.alternatives.iter().filter_map(|a| a.uri.clone());
+    let mut uris: Vec<String> = master.variants.iter().map(|v| v.uri.clone()).chain(audio).collect();
+    uris.dedup();
+    let mut rungs = vec![];
+    for uri in uris {
+        let base = format!("{edge}/v/{id}/{uri}");
+        let text = bytes(&base).await;
+        let (_, list) = m3u8_rs::parse_media_playlist(&text).expect("a media playlist");
+        let folder = base.rsplit_once('/').unwrap().0.to_owned();
+        let map = list.segments.iter().find_map(|s| s.map.as_ref()).expect("EXT-X-MAP").uri.clone();
+        rungs.push(Rung {
+            name: uri.split('/').next().unwrap().to_owned(),
+            init: format!("{folder}/{map}"),
+            segments: list.segments.iter().map(|s| format!("{folder}/{}", s.uri)).collect(),
+            durations: list.segments.iter().map(|s| f64::from(s.duration)).collect(),
+            ended: list.end_list,
+        });
+    }
+    rungs
+}
+
+/// One rung as a player sees it.
+#[derive(Debug, Clone)]
+pub struct Rung {
+    /// Its name.
+    pub name: String,
+    /// URL of its header.
+    pub init: String,
+    /// URLs of its segments.
+    pub segments: Vec<String>,
+    /// Seconds of each.
+    pub durations: Vec<f64>,
+    /// True when the playlist says that no more will come.
+    pub ended: bool,
+}
+
+impl Rung {
+    /// Header and segments in one piece, as a player feeds them to its decoder.
+    pub async fn whole(&self) -> Vec<u8> {
+        let mut all = bytes(&self.init).await;
+        for segment in &self.segments {
+            all.extend(bytes(segment).await);
+        }
+        all
+    }
+}

@@ -1,0 +1,44 @@
+//! The media of the stories: real clips where they are at hand (`SLUICE_MEDIA_DIR`), else made with the ffmpeg command
+//! line.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The folder of real clips, if there is one.
+#[must_use]
+pub fn media_dir() -> Option<PathBuf> {
+    let dir = std::env::var_os("SLUICE_MEDIA_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/media"), PathBuf::from);
+    dir.is_dir().then_some(dir)
+}
+
+/// A real clip by name, or `None` where it is not at hand.
+#[must_use]
+pub fn real(name: &str) -> Option<Vec<u8>> {
+    std::fs::read(media_dir()?.join(name)).ok()
+}
+
+/// A made clip: a moving test picture and a tone.
+///
+/// `seconds` long, `size` such as `640x360`, at `rate` frames a second.
+#[must_use]
+pub fn made(seconds: u32, size: &str, rate: u32) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("clip.mp4");
+    let output = Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            &format!("testsrc2=size={size}:rate={rate}:duration={seconds}"),
+        ])
+        .args(["-f", "lavfi", "-i", &format!("sine=frequency=440:sample_rate=48000:duration={seconds}")])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"])
+        .arg(&file)
+        .output()
+        .expect("ffmpeg is installed by `make setup`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(file).unwrap()
+}

@@ -1,0 +1,54 @@
+//! What ffprobe says: an independent reader of what we serve.
+
+use serde_json::Value;
+use std::process::Command;
+
+fn run(args: &[&str], target: &str) -> Value {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-print_format", "json"])
+        .args(args)
+        .arg(target)
+        .output()
+        .expect("ffprobe is installed by `make setup`");
+    assert!(output.status.success(), "ffprobe {target}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Streams and format of a file or URL.
+#[must_use]
+pub fn streams(target: &str) -> Value {
+    run(&["-show_streams", "-show_format"], target)
+}
+
+/// One packet as ffprobe lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet {
+    /// Presentation time in seconds.
+    pub pts: f64,
+    /// Decoding time in seconds.
+    pub dts: f64,
+    /// Duration in seconds.
+    pub duration: f64,
+    /// True for a keyframe.
+    pub key: bool,
+}
+
+/// Packets of the first stream of a file held in memory, in decoding order.
+#[must_use]
+pub fn packets(bytes: &[u8]) -> Vec<Packet> {
+    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let listing = run(&["-show_packets", "-select_streams", "0"], file.path().to_str().unwrap());
+    let number = |p: &Value, key: &str| p[key].as_str().and_then(|t| t.parse().ok()).unwrap_or(f64::NAN);
+    listing["packets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| Packet {
+            pts: number(p, "pts_time"),
+            dts: number(p, "dts_time"),
+            duration: number(p, "duration_time"),
+            key: p["flags"].as_str().is_some_and(|f| f.starts_with('K')),
+        })
+        .collect()
+}

@@ -1,0 +1,14 @@
+//! The harness of the end-to-end stories: real processes on loopback, real clips, an outside client's view.
+//!
+//! - [`process`]: one server process: started, waited for, killed, started again where it was
+//! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
+//! - [`client`]: what a client does: upload, wait, fetch
+//! - [`clips`]: the media the stories use
+//! - [`ffprobe`]: what an independent reader says of what we serve
+#![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
+
+pub mod client;
+pub mod clips;
+pub mod ffprobe;
+pub mod process;
+pub mod stack;

@@ -1,0 +1,180 @@
+//! One server process of a story.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a process may take to come up on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a process listens, `host:port` each.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Addresses {
+    /// HTTP/1.1 and h2c.
+    pub http: Option<String>,
+    /// TLS: HTTP/1.1 and HTTP/2.
+    pub https: Option<String>,
+    /// HTTP/3.
+    pub h3: Option<String>,
+    /// Metrics and health.
+    pub admin: Option<String>,
+}
+
+/// A server process. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    program: PathBuf,
+    flags: BTreeMap<String, String>,
+    dir: PathBuf,
+    child: Option<Child>,
+    /// Where it listens; kept over restarts.
+    pub at: Addresses,
+}
+
+impl Process {
+    /// Describes a process of one of our programs, with its configuration as dotted keys.
+    #[must_use]
+    pub fn new(name: &str, program: &str, dir: &Path, flags: &[(&str, String)]) -> Self {
+        Self {
+            name: name.into(),
+            program: binary(program),
+            flags: flags.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
+            dir: dir.into(),
+            child: None,
+            at: Addresses::default(),
+        }
+    }
+
+    /// Starts it and waits until it serves. Started again, it takes the addresses it had.
+    pub async fn start(&mut self) {
+        let announce = self.dir.join(format!("{}.json", self.name));
+        drop(std::fs::remove_file(&announce));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        let mut command = Command::new(&self.program);
+        command.arg("--listen.announce").arg(&announce);
+        for (key, value) in &self.flags {
+            command.arg(format!("--{key}")).arg(value);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child =
+            command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program.display()));
+        self.child = Some(child);
+        let begun = Instant::now();
+        self.at = loop {
+            if let Ok(text) = std::fs::read(&announce) {
+                break serde_json::from_slice(&text).unwrap();
+            }
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                panic!("{} ended at its start ({status}):\n{}", self.name, self.output());
+            }
+            assert!(begun.elapsed() < START_LIMIT, "{} did not come up:\n{}", self.name, self.output());
+            sleep(Duration::from_millis(20)).await;
+        };
+        for (key, at) in [("http", &self.at.http), ("https", &self.at.https), ("admin", &self.at.admin)] {
+            if let Some(at) = at {
+                self.flags.insert(format!("listen.{key}"), at.clone());
+            }
+        }
+    }
+
+    /// Base URL of its plain listener.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.at.http.as_ref().expect("the process has a plain listener"))
+    }
+
+    /// Kills it as a power cut would, and reaps it.
+    pub fn kill9(&mut self) {
+        self.signal(Signal::SIGKILL);
+        if let Some(mut child) = self.child.take() {
+            child.wait().unwrap();
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        }
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        let mut child = self.child.take().expect("it was started");
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < START_LIMIT, "{} did not end:\n{}", self.name, self.output());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Its name in the story.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join(format!("{}.log", self.name))
+    }
+
+    /// The end of what it wrote.
+    #[must_use]
+    pub fn output(&self) -> String {
+        let text = std::fs::read(self.log()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// One of its counters or gauges: the sum over all series of this name whose labels contain every given text.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let admin = self.at.admin.as_ref().expect("the process has an admin listener");
+        let text = reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
+        let matches = |line: &&str| {
+            let series = line.split_ascii_whitespace().next().unwrap_or_default();
+            series.split('{').next() == Some(name) && labels.iter().all(|l| series.contains(l))
+        };
+        text.lines().filter(matches).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop((child.kill(), child.wait()));
+        }
+        if std::thread::panicking() {
+            let mut err = std::io::stderr().lock();
+            drop(std::io::Write::write_fmt(&mut err, format_args!("--- {}\n{}\n", self.name, self.output())));
+        }
+    }
+}
+
+/// One of our programs, built beside the tests.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let mut dir = std::env::current_exe().unwrap();
+    dir.pop();
+    if dir.ends_with("deps") {
+        dir.pop();
+    }
+    let program = dir.join(name);
+    assert!(program.is_file(), "{} is missing: `make binaries` builds it", program.display());
+    program
+}
+
+/// A port of loopback that is free now.
+#[must_use]
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,213 @@
+//! Real workers with the real codec on a real store: what is published is whole, whoever dies.
+
+mod support;
+
+use nix::sys::signal::Signal;
+use sluice_storage::{JobState, Put, RenditionKind, StorageError, VideoState};
+use sluice_wire::{EventKind, ObjectKey, RungName, Tag};
+use std::os::unix::fs::PermissionsExt;
+use support::{House, alive, clip, decoded_frames, until};
+
+/// Waits until each rung has so many segments.
+async fn under_way(house: &House, video: sluice_wire::VideoId, rungs: usize, segments: usize) {
+    until("segments are published", async || {
+        let rows = house.rows(video).await;
+        (rows.len() == rungs && rows.values().all(|r| r.len() >= segments)).then_some(())
+    })
+    .await;
+    assert_eq!(house.video(video).await.state, VideoState::Processing, "the story needs a longer clip");
+}
+
+#[tokio::test]
+async fn an_upload_becomes_rungs_rows_and_objects() {
+    let house = House::open().await;
+    let (video, job) = house.upload(&clip(house.dir.path(), 10, "640x360"), 3).await;
+    let worker = house.worker("one");
+    let ready = house.finished(video).await;
+    assert_eq!((ready.state, ready.error, ready.progress_permille), (VideoState::Ready, None, 1_000));
+    assert!(ready.duration_ms.unwrap().abs_diff(10_000) < 60);
+    assert_eq!((ready.width, ready.height), (Some(640), Some(360)));
+    let whole = house.whole(video).await;
+    let names: Vec<&str> = whole.keys().map(RungName::as_str).collect();
+    assert_eq!(names, ["a64", "v240", "v360"]);
+    for rendition in house.storage.videos().renditions(video).await.unwrap() {
+        let rows = house.storage.videos().segments(video, &rendition.rung).await.unwrap();
+        let sound = rendition.kind == RenditionKind::Audio;
+        // Ten seconds of sound are 469 frames; the priming and the source's own padding come to them.
+        let frames = if sound { 470..=471 } else { 250..=250 };
+        assert!(frames.contains(&decoded_frames(&whole[&rendition.rung])), "{}", rendition.rung);
+        assert!(rendition.ended);
+        let (bits, ticks) = rows.iter().fold((0, 0), |s, r| (s.0 + 8 * r.bytes, s.1 + r.duration));
+        assert_eq!(rendition.average_bandwidth, bits * u64::from(rendition.timescale) / ticks, "measured");
+        assert!(rendition.bandwidth >= rendition.average_bandwidth);
+    }
+    let poster = house.storage.objects.bytes(&ObjectKey::Poster(video), 1 << 20).await.unwrap();
+    assert_eq!(poster[..3], [0xff, 0xd8, 0xff]);
+    assert_eq!(house.storage.jobs().get(job).await.unwrap().unwrap().state, JobState::Done);
+    until("the source is removed", async || (house.scratch_files() == 0).then_some(())).await;
+    let metrics = worker.metrics().await;
+    assert!(metrics.contains("sluice_transcode_jobs_total{outcome=\"done\"} 1"), "{metrics}");
+    assert!(metrics.contains("sluice_segments_stored_total 9"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_killed_worker_loses_nothing_and_nothing_is_made_twice() {
+    let house = House::open().await;
+    let (video, _) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
+    let mut first = house.worker("first");
+    under_way(&house, video, 3, 2).await;
+    let codecs = first.codecs();
+    assert_eq!(codecs.len(), 1);
+    first.kill();
+    let before = house.rows(video).await;
+    until("an orphaned codec ends", async || codecs.iter().all(|c| !alive(*c)).then_some(())).await;
+    let second = house.worker("second");
+    assert_eq!(house.finished(video).await.state, VideoState::Ready);
+    let after = house.rows(video).await;
+    for (rung, rows) in &before {
+        assert_eq!(after[rung][..rows.len()], rows[..], "{rung}: what was published stays as it was");
+    }
+    let frames: Vec<usize> = house.whole(video).await.values().map(|b| decoded_frames(b)).collect();
+    assert_eq!(frames[1..], [1_500, 1_500]);
+    let stored: usize =
+        after.values().map(Vec::len).sum::<usize>() - before.values().map(Vec::len).sum::<usize>();
+    let metrics = second.metrics().await;
+    assert!(metrics.contains(&format!("sluice_segments_stored_total {stored}\n")), "only the rest was made");
+    until("what the killed one left is swept", async || (house.scratch_files() == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_killed_codec_is_tried_again() {
+    let house = House::open().await;
+    let (video, _) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
+    let worker = house.worker("one");
+    under_way(&house, video, 3, 1).await;
+    for codec in worker.codecs() {
+        nix::sys::signal::kill(codec, Signal::SIGKILL).unwrap();
+    }
+    assert_eq!(house.finished(video).await.state, VideoState::Ready);
+    let frames: Vec<usize> = house.whole(video).await.values().map(|b| decoded_frames(b)).collect();
+    assert_eq!(frames[1..], [1_500, 1_500]);
+    assert!(worker.metrics().await.contains("sluice_transcode_jobs_total{outcome=\"again\"} 1"));
+}
+
+#[tokio::test]
+async fn a_frozen_worker_comes_back_and_changes_nothing() {
+    let house = House::open().await;
+    let (video, _) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
+    let frozen = house.worker("frozen");
+    under_way(&house, video, 3, 1).await;
+    frozen.signal(Signal::SIGSTOP);
+    let _second = house.worker("second");
+    until("the second has taken over", async || {
+        let rows = house.rows(video).await;
+        rows.values().all(|r| r.len() >= 4).then_some(())
+    })
+    .await;
+    frozen.signal(Signal::SIGCONT);
+    assert_eq!(house.finished(video).await.state, VideoState::Ready);
+    until("the frozen one has given up", async || {
+        frozen.metrics().await.contains("sluice_transcode_jobs_total{outcome=\"lost\"} 1").then_some(())
+    })
+    .await;
+    assert!(frozen.codecs().is_empty());
+    // Every row is still what its object is.
+    let frames: Vec<usize> = house.whole(video).await.values().map(|b| decoded_frames(b)).collect();
+    assert_eq!(frames[1..], [1_500, 1_500]);
+}
+
+#[tokio::test]
+async fn a_segment_stored_but_not_committed_is_taken_as_it_is() {
+    let house = House::open().await;
+    let source = clip(house.dir.path(), 6, "320x240");
+    let (video, _) = house.upload(&source, 3).await;
+    // An attempt that ended between storing and committing left this: a whole segment, by an encoder with other settings.
+    let rung = RungName::new("v240").unwrap();
+    let other = House::open().await;
+    let (twin, _) = other.upload(&source, 3).await;
+    let _worker = other.worker("one");
+    assert_eq!(other.finished(twin).await.state, VideoState::Ready);
+    let mut left = other
+        .storage
+        .objects
+        .bytes(&ObjectKey::Segment(twin, rung.clone(), 0), 1 << 20)
+        .await
+        .unwrap()
+        .to_vec();
+    left.extend_from_slice(b"\0\0\0\x0cfree\0\0\0\0");
+    let key = ObjectKey::Segment(video, rung.clone(), 0);
+    assert_eq!(house.storage.objects.put_if_absent(&key, left.clone().into()).await.unwrap(), Put::Created);
+    let _worker = house.worker("one");
+    assert_eq!(house.finished(video).await.state, VideoState::Ready);
+    let whole = house.whole(video).await;
+    assert_eq!(house.rows(video).await[&rung][0].bytes, left.len() as u64);
+    assert_eq!(decoded_frames(&whole[&rung]), 150);
+}
+
+#[tokio::test]
+async fn what_is_no_video_fails_with_a_reason_at_once() {
+    let house = House::open().await;
+    let (video, job) = house.upload(b"only words, and a few more of them to make up parts", 5).await;
+    let _worker = house.worker("one");
+    let failed = house.finished(video).await;
+    assert_eq!(failed.state, VideoState::Failed);
+    assert!(failed.error.unwrap().contains("not a video or audio file"));
+    let job = house.storage.jobs().get(job).await.unwrap().unwrap();
+    assert_eq!((job.state, job.attempt), (JobState::Dead, 1), "not tried again");
+}
+
+#[tokio::test]
+async fn a_codec_that_always_crashes_is_given_up() {
+    let house = House::open().await;
+    let (video, job) = house.upload(b"whatever this is, it crashes", 2).await;
+    let crasher = house.dir.path().join("crasher");
+    std::fs::write(&crasher, "#!/bin/sh\necho bang >&2\nkill -SEGV $$\n").unwrap();
+    std::fs::set_permissions(&crasher, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let _worker = house.worker_with("one", &crasher);
+    let failed = house.finished(video).await;
+    assert_eq!(failed.state, VideoState::Failed);
+    assert!(failed.error.unwrap().contains("ended in the middle"));
+    assert_eq!(house.storage.jobs().get(job).await.unwrap().unwrap().attempt, 2);
+    let log = std::fs::read_to_string(house.dir.path().join("one.log")).unwrap();
+    assert!(log.contains("bang"), "its last words are in the log: {log}");
+}
+
+#[tokio::test]
+async fn a_video_deleted_on_the_way_leaves_nothing_behind() {
+    let house = House::open().await;
+    let (video, job) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
+    let worker = house.worker("one");
+    under_way(&house, video, 3, 1).await;
+    let videos = house.storage.videos();
+    let deleted = house.storage.database.write::<_, StorageError, _>(|tx| {
+        let videos = &videos;
+        Box::pin(async move {
+            videos.delete(tx, video).await?;
+            tx.emit(&Tag::video(video), EventKind::Deleted, serde_json::json!({})).await
+        })
+    });
+    deleted.await.unwrap();
+    house.storage.objects.delete_prefix(&ObjectKey::media_prefix(video)).await.unwrap();
+    until("the job is done with", async || {
+        let job = house.storage.jobs().get(job).await.unwrap().unwrap();
+        (job.state == JobState::Done).then_some(())
+    })
+    .await;
+    assert_eq!(house.storage.objects.delete_prefix(&ObjectKey::media_prefix(video)).await.unwrap(), 0);
+    assert!(house.rows(video).await.is_empty(), "and no row is left of it");
+    assert!(worker.metrics().await.contains("sluice_transcode_jobs_total{outcome=\"gone\"} 1"));
+    until("the codec is gone", async || worker.codecs().is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_worker_told_to_end_gives_its_job_back() {
+    let house = House::open().await;
+    let (video, job) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
+    let mut worker = house.worker("one");
+    under_way(&house, video, 3, 1).await;
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.exit_code().await, Some(0));
+    let job = house.storage.jobs().get(job).await.unwrap().unwrap();
+    assert_eq!((job.state, job.attempt), (JobState::Queued, 0), "the attempt does not count");
+    assert_eq!(house.scratch_files(), 0);
+}
