@@ -1,0 +1,88 @@
+// The origin's interface, as seen through the edge.
+
+export interface Rung {
+  name: string;
+  kind: 'video' | 'audio';
+  width: number;
+  height: number;
+  bandwidth: number;
+  segments: number;
+  done: boolean;
+}
+
+export interface Video {
+  id: string;
+  name: string;
+  title: string;
+  state: 'uploading' | 'queued' | 'processing' | 'ready' | 'failed';
+  progress: number;
+  playable: boolean;
+  duration_ms: number | null;
+  width: number | null;
+  height: number | null;
+  bytes: number | null;
+  error: string | null;
+  created_ms: number;
+  rungs: Rung[];
+  urls: { master: string; poster: string };
+}
+
+export interface Page {
+  videos: Video[];
+  next: string | null;
+}
+
+/** A failure in words: the problem's own (RFC 9457), if there is one. */
+async function failure(answer: Response): Promise<Error> {
+  try {
+    const problem = (await answer.json()) as { title?: string; detail?: string };
+    return new Error([problem.title, problem.detail].filter(Boolean).join(': '));
+  } catch {
+    return new Error(`the server answered ${answer.status}`);
+  }
+}
+
+async function json<T>(path: string): Promise<T> {
+  const answer = await fetch(path, { headers: { accept: 'application/json' } });
+  if (!answer.ok) throw await failure(answer);
+  return (await answer.json()) as T;
+}
+
+export const list = (after?: string): Promise<Page> =>
+  json(`/v1/videos?limit=24${after ? `&after=${encodeURIComponent(after)}` : ''}`);
+
+export const get = (id: string): Promise<Video> => json(`/v1/videos/${id}`);
+
+export async function remove(id: string): Promise<void> {
+  const answer = await fetch(`/v1/videos/${id}`, { method: 'DELETE' });
+  if (!answer.ok && answer.status !== 404) throw await failure(answer);
+}
+
+const settled = (video: Video) => video.state === 'ready' || video.state === 'failed';
+
+/** Follows a video until it is settled: by its events, or by asking where those do not come through. */
+export function follow(id: string, tell: (video: Video) => void): () => void {
+  let ended = false;
+  let timer = 0;
+  const poll = async () => {
+    if (ended) return;
+    const video = await get(id).catch(() => null);
+    if (video) tell(video);
+    if (!video || !settled(video)) timer = window.setTimeout(poll, 1500);
+  };
+  const source = new EventSource(`/v1/videos/${id}/events`);
+  source.addEventListener('video', (event) => {
+    const video = JSON.parse((event as MessageEvent<string>).data) as Video;
+    tell(video);
+    // The server ends the stream after its last word; without this the browser would ask again.
+    if (settled(video)) source.close();
+  });
+  source.addEventListener('error', () => {
+    if (source.readyState === EventSource.CLOSED && !ended) void poll();
+  });
+  return () => {
+    ended = true;
+    clearTimeout(timer);
+    source.close();
+  };
+}

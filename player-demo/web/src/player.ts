@@ -1,0 +1,64 @@
+// hls.js, with what it can tell about each segment.
+import Hls, { type FragLoadedData, type HlsConfig, type Level } from 'hls.js';
+import { lastHop } from './cache-status';
+
+export interface Segment {
+  rung: string;
+  seq: number;
+  bytes: number;
+  ms: number;
+  edge: string;
+  cache: string;
+  age: string;
+}
+
+export const label = (level: Level): string => (level.height ? `${Math.min(level.width, level.height)}p` : 'Audio');
+
+/** Measured: with these a dead edge costs no freeze, where the defaults cost eight seconds. */
+const policy = (): HlsConfig['fragLoadPolicy'] => ({
+  default: {
+    maxTimeToFirstByteMs: 2000,
+    maxLoadTimeMs: 60000,
+    timeoutRetry: { maxNumRetry: 2, retryDelayMs: 100, maxRetryDelayMs: 500 },
+    errorRetry: { maxNumRetry: 4, retryDelayMs: 100, maxRetryDelayMs: 1000 },
+  },
+});
+
+export function attach(video: HTMLVideoElement, url: string, heard: (segment: Segment) => void): Hls {
+  const hls = new Hls({
+    backBufferLength: 30,
+    maxBufferLength: 30,
+    fragLoadPolicy: policy(),
+    cmcd: { sessionId: crypto.randomUUID?.() ?? String(Math.random()).slice(2), useHeaders: false },
+  });
+  hls.on(Hls.Events.FRAG_LOADED, (_, data) => {
+    const segment = describe(hls, data);
+    if (segment) heard(segment);
+  });
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    if (!data.fatal) return;
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
+    else if (data.type === Hls.ErrorTypes.NETWORK_ERROR) window.setTimeout(() => hls.startLoad(), 1000);
+  });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  return hls;
+}
+
+function describe(hls: Hls, data: FragLoadedData): Segment | null {
+  const { frag, networkDetails } = data;
+  if (frag.sn === 'initSegment') return null;
+  const level = hls.levels[frag.level];
+  const field = (name: string) => (networkDetails as XMLHttpRequest | null)?.getResponseHeader?.(name) ?? '';
+  const hop = lastHop(field('cache-status'));
+  const { loading, total } = frag.stats;
+  return {
+    rung: frag.type === 'main' && level ? label(level) : 'Audio',
+    seq: frag.sn,
+    bytes: total,
+    ms: Math.round(loading.end - loading.start),
+    edge: field('sluice-node') || hop?.node || new URL(frag.url).host,
+    cache: hop?.outcome ?? 'unknown',
+    age: field('age'),
+  };
+}

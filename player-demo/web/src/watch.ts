@@ -1,0 +1,169 @@
+// The watch page: the player, and what is going on behind it.
+import Hls from 'hls.js';
+import 'media-chrome';
+import { follow, get, type Video } from './api';
+import { el, say } from './dom';
+import { bytes, rate } from './format';
+import { attach, label, type Segment } from './player';
+import { spark } from './spark';
+
+/** Rows of the segments' table. */
+const ROWS = 40;
+
+export function watch(main: HTMLElement, id: string): void {
+  main.classList.add('watch');
+  main.append(el('p', { class: 'dim' }, 'Loading…'));
+  get(id).then(
+    (video) => {
+      if (video.playable) show(main, video);
+      else wait(main, video);
+    },
+    (error: Error) => main.replaceChildren(el('h1', {}, 'This video cannot be watched'), el('p', { class: 'why', role: 'alert' }, error.message), el('a', { href: '/' }, 'To the library')),
+  );
+}
+
+/** A video that cannot be played yet becomes one that can. */
+function wait(main: HTMLElement, first: Video): void {
+  const state = el('p', { class: 'dim', 'aria-live': 'polite' });
+  const bar = el('progress', { max: '1', value: '0', 'aria-label': 'Transcoding' });
+  main.replaceChildren(el('h1', {}, first.title), state, bar);
+  const stop = follow(first.id, (video) => {
+    bar.value = video.progress;
+    say(state, video.state === 'failed' ? `Cannot be shown: ${video.error ?? ''}` : 'It can be watched in a moment.');
+    if (video.playable) {
+      stop();
+      show(main, video);
+    }
+  });
+}
+
+function show(main: HTMLElement, video: Video): void {
+  document.title = `${video.title} · Sluice`;
+  const player = el('video', { id: 'player', slot: 'media', playsinline: true, crossorigin: true, ...(video.width ? { poster: video.urls.poster } : {}) });
+  const controls = document.createElement('media-controller');
+  controls.append(player, ...['media-loading-indicator'].map(centre), bar());
+  const facts = panel();
+  const links = share(video);
+  main.replaceChildren(
+    el('div', { class: 'stage' }, controls, el('div', { class: 'title' }, el('h1', {}, video.title), el('p', { class: 'dim' }, `${video.name}${video.bytes ? ` · ${bytes(video.bytes)}` : ''}`)), video.error && el('p', { class: 'why' }, video.error)),
+    el('aside', { class: 'side', 'aria-label': 'Playback' }, facts.root),
+    facts.table,
+    links,
+  );
+  if (Hls.isSupported()) connect(player, video, facts);
+  else player.src = video.urls.master;
+}
+
+function centre(name: string): HTMLElement {
+  const node = document.createElement(name);
+  node.setAttribute('slot', 'centered-chrome');
+  node.setAttribute('noautohide', '');
+  return node;
+}
+
+function bar(): HTMLElement {
+  const names = ['play-button', 'seek-backward-button', 'seek-forward-button', 'time-range', 'time-display', 'mute-button', 'volume-range', 'playback-rate-button', 'pip-button', 'fullscreen-button'];
+  const node = document.createElement('media-control-bar');
+  for (const name of names) {
+    const control = document.createElement(`media-${name}`);
+    if (name === 'time-display') control.setAttribute('showduration', '');
+    if (name.startsWith('seek')) control.setAttribute('seekoffset', '10');
+    node.append(control);
+  }
+  return node;
+}
+
+interface Facts {
+  root: HTMLElement;
+  table: HTMLElement;
+  rungs: HTMLSelectElement;
+  current: HTMLElement;
+  buffer: HTMLElement;
+  throughput: HTMLElement;
+  dropped: HTMLElement;
+  steering: HTMLElement;
+  graph: (seconds: number) => void;
+  row: (segment: Segment) => void;
+}
+
+function panel(): Facts {
+  const rungs = el('select', { 'data-testid': 'rung-select', id: 'rungs' }, el('option', { value: '-1' }, 'Auto'));
+  const fact = (name: string, id: string): [HTMLElement, HTMLElement] => {
+    const value = el('dd', { 'data-testid': id }, '–');
+    return [el('dt', {}, name), value];
+  };
+  const current = fact('Now playing', 'current-rung');
+  const buffer = fact('Buffer', 'buffer');
+  const throughput = fact('Throughput', 'throughput');
+  const dropped = fact('Dropped frames', 'dropped');
+  const steering = fact('Pathway', 'pathway');
+  const graph = spark(60, 30);
+  const rows = el('tbody');
+  const table = el(
+    'section',
+    { class: 'segments', 'aria-label': 'Segments' },
+    el('h2', {}, 'Segments'),
+    el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Latest segments' }, el('table', {}, el('thead', {}, el('tr', {}, ...['Rung', 'No.', 'Size', 'Time', 'Edge', 'Cache'].map((h) => el('th', { scope: 'col' }, h)))), rows)),
+  );
+  const row = (s: Segment) => {
+    const cells = [s.rung, String(s.seq), bytes(s.bytes), `${s.ms} ms`, s.edge];
+    const cache = el('span', { class: `tag ${s.cache === 'hit' ? 'hit' : 'miss'}` }, s.cache === 'hit' && s.age ? `hit, ${s.age} s old` : s.cache);
+    rows.prepend(el('tr', { 'data-testid': 'segment-row', 'data-edge': s.edge, 'data-cache': s.cache }, ...cells.map((c) => el('td', {}, c)), el('td', {}, cache)));
+    while (rows.childElementCount > ROWS) rows.lastElementChild?.remove();
+    const served = document.querySelector<HTMLElement>('#served');
+    if (served) say(served, `served by ${s.edge}`);
+  };
+  const root = el(
+    'div',
+    { class: 'facts' },
+    el('label', { for: 'rungs' }, 'Quality'),
+    rungs,
+    graph.canvas,
+    el('dl', {}, ...current, ...buffer, ...throughput, ...dropped, ...steering),
+  );
+  return { root, table, rungs, current: current[1], buffer: buffer[1], throughput: throughput[1], dropped: dropped[1], steering: steering[1], graph: graph.push, row };
+}
+
+function connect(player: HTMLVideoElement, video: Video, facts: Facts): void {
+  const hls = attach(player, video.urls.master, facts.row);
+  hls.on(Hls.Events.MANIFEST_PARSED, () => {
+    const order = hls.levels.map((level, index) => ({ level, index })).sort((a, b) => b.level.bitrate - a.level.bitrate);
+    facts.rungs.append(...order.map(({ level, index }) => el('option', { value: String(index) }, `${label(level)} · ${rate(level.bitrate)}`)));
+  });
+  hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
+    const now = hls.levels[level];
+    if (now) say(facts.current, label(now));
+  });
+  facts.rungs.addEventListener('change', () => {
+    hls.nextLevel = Number(facts.rungs.value);
+  });
+  window.setInterval(() => {
+    const ahead = bufferAhead(player);
+    facts.graph(ahead);
+    say(facts.buffer, `${ahead.toFixed(1)} s`);
+    say(facts.throughput, Number.isFinite(hls.bandwidthEstimate) ? rate(hls.bandwidthEstimate) : '–');
+    say(facts.dropped, String(player.getVideoPlaybackQuality?.().droppedVideoFrames ?? 0));
+    const now = hls.levels[hls.currentLevel] ?? hls.levels[hls.loadLevel];
+    say(facts.steering, now?.pathwayId ?? '–');
+  }, 500);
+}
+
+function bufferAhead(player: HTMLVideoElement): number {
+  const { buffered, currentTime } = player;
+  for (let i = 0; i < buffered.length; i += 1) {
+    if (buffered.start(i) <= currentTime + 0.1 && buffered.end(i) > currentTime) return buffered.end(i) - currentTime;
+  }
+  return 0;
+}
+
+function share(video: Video): HTMLElement {
+  const url = new URL(video.urls.master, location.href).href;
+  const line = (text: string) => {
+    const button = el('button', { type: 'button', class: 'quiet' }, 'Copy');
+    button.addEventListener('click', () => {
+      void navigator.clipboard?.writeText(text).then(() => say(button, 'Copied'));
+    });
+    return el('li', {}, el('code', {}, text), button);
+  };
+  return el('section', { class: 'links', 'aria-label': 'Elsewhere' }, el('h2', {}, 'Play it elsewhere'), el('ul', {}, ...[url, `ffplay ${url}`, `mpv ${url}`, `curl -sI ${url}`].map(line)));
+}

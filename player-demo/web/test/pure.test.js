@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { lastHop, parseCacheStatus } from '../src/cache-status.ts';
+import { bytes, clock, eta, rate } from '../src/format.ts';
+import { watched } from '../src/route.ts';
+
+test('each hop of Cache-Status is read', () => {
+  const hops = parseCacheStatus('shield-a; fwd=miss; stored, near-a; hit; ttl=3599');
+  assert.deepEqual(hops.map((h) => [h.node, h.outcome]), [['shield-a', 'miss'], ['near-a', 'hit']]);
+  assert.equal(lastHop('"1st"; fwd=stale; detail="a, b"')?.outcome, 'stale');
+  assert.equal(lastHop(''), null);
+});
+
+test('numbers are shown as people read them', () => {
+  assert.equal(bytes(1536), '1.5 kB');
+  assert.equal(rate(8_400_000), '8.4 Mbit/s');
+  assert.equal(clock(3725), '1:02:05');
+  assert.equal(clock(65), '1:05');
+  assert.equal(eta(50, 100, 10), '5 s left');
+  assert.equal(eta(0, 100, 0), '');
+});
+
+test('only an id is watched', () => {
+  assert.equal(watched('/watch/0abc'), '0abc');
+  assert.equal(watched('/watch/../x'), null);
+  assert.equal(watched('/'), null);
+});
