@@ -146,11 +146,12 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, stale: Option<Arc<Object>>) 
             if ask.tries < FILL_TRIES { Phase::Collapse(ask, Some(object)) } else { Phase::Pass(ask) }
         }
         Ok(Filled::NotShared) => match fill.take() {
-            Some(mut answer) => {
+            // What is not shared is asked for as it was: a HEAD may be answered where a GET is not.
+            Some(mut answer) if *ask.request.method() == Method::GET => {
                 deliver::label(answer.headers_mut(), &edge.config.node, "fwd=bypass");
                 Phase::Done(answer, Outcome::Bypass)
             }
-            None => Phase::Pass(ask),
+            _ => Phase::Pass(ask),
         },
         Ok(Filled::Failed) => fall_back(edge, ask, stale, NoAnswer::Unreachable),
         Err(_) => fall_back(edge, ask, stale, NoAnswer::Late),

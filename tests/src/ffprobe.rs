@@ -40,7 +40,7 @@ pub fn packets(bytes: &[u8]) -> Vec<Packet> {
     std::fs::write(file.path(), bytes).unwrap();
     let listing = run(&["-show_packets", "-select_streams", "0"], file.path().to_str().unwrap());
     let number = |p: &Value, key: &str| p[key].as_str().and_then(|t| t.parse().ok()).unwrap_or(f64::NAN);
-    listing["packets"]
+    let mut packets: Vec<Packet> = listing["packets"]
         .as_array()
         .unwrap()
         .iter()
@@ -50,5 +50,9 @@ pub fn packets(bytes: &[u8]) -> Vec<Packet> {
             duration: number(p, "duration_time"),
             key: p["flags"].as_str().is_some_and(|f| f.starts_with('K')),
         })
-        .collect()
+        .collect();
+    // ffprobe leaves out the duration of a packet that an edit list cuts; all of a track's are the same.
+    let usual = packets.iter().map(|p| p.duration).find(|d| d.is_finite()).unwrap_or(f64::NAN);
+    packets.iter_mut().filter(|p| !p.duration.is_finite()).for_each(|p| p.duration = usual);
+    packets
 }

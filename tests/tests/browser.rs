@@ -33,7 +33,11 @@ async fn a_person_uploads_through_the_page_and_watches() {
     assert_eq!(report["errors"].as_array().unwrap().len(), 0, "no error in the console: {report}");
     assert!(report["rungs"].as_array().unwrap().len() >= 3, "Auto and the rungs: {report}");
     let segments = report["segments"].as_array().unwrap();
-    assert!(!segments.is_empty() && segments.iter().all(|s| s["edge"] == "near-a"), "{report}");
+    assert!(
+        !segments.is_empty()
+            && segments.iter().all(|s| s["edge"].as_str().is_some_and(|e| e.starts_with("near-"))),
+        "{report}"
+    );
     let chosen: String =
         report["chosen"].as_str().unwrap().chars().filter(char::is_ascii_digit).take(3).collect();
     assert!(

