@@ -26,13 +26,17 @@ impl Clip {
     pub(super) fn describe(&self) -> String {
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
         let seconds = self.source.duration_ms as f64 / 1_000.0;
-        let picture = self.source.video.as_ref().map_or("no picture".into(), |video| {
-            let rate = video.frame_rate.as_f64();
-            format!("{} {} x {}, {rate:.2} frames/s", video.codec, video.width, video.height)
-        });
-        let sound = self.source.audio.as_ref().map_or("no sound".into(), |audio| {
-            format!("{} {} channels {} Hz", audio.codec, audio.channels, audio.sample_rate)
-        });
+        let picture = self.source.video.as_ref().map_or_else(
+            || "no picture".into(),
+            |video| {
+                let rate = video.frame_rate.as_f64();
+                format!("{} {} x {}, {rate:.2} frames/s", video.codec, video.width, video.height)
+            },
+        );
+        let sound = self.source.audio.as_ref().map_or_else(
+            || "no sound".into(),
+            |audio| format!("{} {} channels {} Hz", audio.codec, audio.channels, audio.sample_rate),
+        );
         format!("`{name}`: {seconds:.1} s, {picture}, {sound}")
     }
 }

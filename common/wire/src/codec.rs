@@ -60,7 +60,7 @@ pub enum CodecMessage {
         seq: u32,
         /// Presentation time of the first sample, in ticks.
         start: u64,
-        /// Sum of the samples' durations, in ticks.
+        /// How long it lasts when presented, in ticks; samples that an edit list hides are not counted.
         duration: u64,
     },
     /// The poster is the payload (JPEG).

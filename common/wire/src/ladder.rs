@@ -177,7 +177,7 @@ pub fn plan(source: &Source) -> Ladder {
     Ladder { audio: source.audio.as_ref().map(|audio| audio_rung(audio, segment)), video }
 }
 
-/// The rate of [`RATES`] nearest to an average. Absurd averages (a nominal 1000 frames a second) count as 30.
+/// The common rate nearest to an average. Absurd averages (a nominal 1000 frames a second) count as 30.
 #[must_use]
 pub fn snap_frame_rate(average: Ratio) -> Ratio {
     let wanted = average.as_f64();

@@ -12,6 +12,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, TryStreamExt};
@@ -28,6 +29,12 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, StorageError>>;
 
 /// Deletes under way at once.
 const PARALLEL_DELETES: usize = 8;
+
+/// Attempts at a conditional put whose outcome is unclear.
+const CREATE_ATTEMPTS: u32 = 4;
+
+/// Pause between two of them, multiplied by the attempt and jittered down to nothing.
+const CREATE_PAUSE: Duration = Duration::from_millis(100);
 
 /// An object store. Clones share it.
 #[derive(Clone)]
@@ -92,7 +99,9 @@ impl Objects {
     /// # Cancel safety
     /// Dropped, the object is stored whole or not at all.
     pub async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), StorageError> {
-        self.put_mode(key, bytes, PutMode::Overwrite).await.map(|_| ())
+        let path = self.path(key);
+        self.store.put(&path, PutPayload::from_bytes(bytes)).await.map_err(storage_error)?;
+        self.settle(&path).await
     }
 
     /// Stores an object unless there is one of that key. Of parallel writers one gets [`Put::Created`].
@@ -100,18 +109,26 @@ impl Objects {
     /// # Errors
     /// As [`Objects::put`].
     pub async fn put_if_absent(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, StorageError> {
-        self.put_mode(key, bytes, PutMode::Create).await
-    }
-
-    async fn put_mode(&self, key: &ObjectKey, bytes: Bytes, mode: PutMode) -> Result<Put, StorageError> {
         let path = self.path(key);
-        let options = PutOptions { mode, ..PutOptions::default() };
-        let put = match self.store.put_opts(&path, PutPayload::from_bytes(bytes), options).await {
-            Ok(_) => Put::Created,
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Put::Existed
+        let mut attempt = 1;
+        let put = loop {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let payload = PutPayload::from_bytes(bytes.clone());
+            let error = match self.store.put_opts(&path, payload, options).await {
+                Ok(_) => break Put::Created,
+                Err(error) => storage_error(error),
+            };
+            // The client library repeats no conditional put, and a server that refuses one may close the connection
+            // before it has read the body. So look what is there, whatever was said.
+            let unclear = matches!(error, StorageError::Conflict(_) | StorageError::Unavailable { .. });
+            if unclear && self.head(key).await.is_ok() {
+                break Put::Existed;
             }
-            Err(error) => return Err(storage_error(error)),
+            if !unclear || attempt == CREATE_ATTEMPTS {
+                return Err(error);
+            }
+            tokio::time::sleep(CREATE_PAUSE.mul_f64(rand::random()) * attempt).await;
+            attempt += 1;
         };
         self.settle(&path).await?;
         Ok(put)
