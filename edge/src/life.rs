@@ -222,12 +222,15 @@ fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
         deliver::label(answer.headers_mut(), &edge.config.node, "fwd=miss; detail=redirected");
         return Phase::Done(answer, Outcome::Redirect);
     }
+    let nobody = "neither the tier above nor another edge can serve this now";
     let problem = match why {
-        NoAnswer::Unreachable => Problem::new(502, "no-parent", "No parent answers"),
-        NoAnswer::Late => Problem::new(504, "late-parent", "The parent takes too long"),
+        NoAnswer::Unreachable => Problem::new(502, "no-parent", "No parent answers").detail(nobody),
+        NoAnswer::Late => Problem::new(504, "late-parent", "The parent takes too long").detail(nobody),
+        NoAnswer::Cut => {
+            Problem::new(400, "cut", "Request cut").detail("the body ended before its declared length")
+        }
     };
-    let mut answer =
-        problem_response(problem.detail("neither the tier above nor another edge can serve this now"));
+    let mut answer = problem_response(problem);
     deliver::label(answer.headers_mut(), &edge.config.node, "fwd=miss; detail=no-parent");
     Phase::Done(answer, Outcome::Error)
 }

@@ -43,6 +43,8 @@ pub(crate) enum NoAnswer {
     Unreachable,
     /// It took too long.
     Late,
+    /// The client broke off while its body was passed on: no fault of the parent.
+    Cut,
 }
 
 impl Parents {
@@ -76,6 +78,7 @@ impl Parents {
                 gate::remove_hop_by_hop(answer.headers_mut());
                 return Ok(answer);
             }
+            Ok(Err(error)) if is_clients_fault(&error) => return Err(NoAnswer::Cut),
             Ok(Err(error)) => {
                 tracing::debug!(parent, %error, "a parent broke off");
                 NoAnswer::Unreachable
@@ -98,6 +101,12 @@ impl Parents {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
         self.shunned.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// True when it was the request's own body that failed.
+fn is_clients_fault(error: &hyper_util::client::legacy::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(hyper::Error::is_user)
 }
 
 /// Parents of a miss, in order: for a near edge the shields in the object's own order, then the origins.

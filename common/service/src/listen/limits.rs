@@ -33,5 +33,10 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
 pub(super) const QUIC_IDLE: Duration = Duration::from_secs(30);
 /// Pieces of a request body between an HTTP/3 stream and the service.
 pub(super) const BODY_PIECES: usize = 8;
+/// How long the rest of a refused request's body is read, and how long without a byte of it: what nginx has as
+/// `lingering_time` and `lingering_timeout`.
+pub(super) const LINGER: Duration = Duration::from_secs(30);
+/// See [`LINGER`].
+pub(super) const LINGER_STALL: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (no file descriptors left, say).
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

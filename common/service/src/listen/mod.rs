@@ -3,11 +3,13 @@
 //! - [`bind`](Listeners::bind) takes every port at once, before anything is loaded
 //! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
 //! - `front` is what every request passes: trace, `Host`, target length, `Alt-Svc`
+//! - `linger` reads what a refused client still sends, so that it hears the refusal
 //! - `limits` holds every bound
 
 mod bind;
 mod front;
 mod limits;
+mod linger;
 mod quic;
 mod tcp;
 mod tls;

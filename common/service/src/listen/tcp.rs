@@ -4,6 +4,7 @@ use super::limits::{
     ACCEPT_PAUSE, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE, MAX_CONNECTIONS,
     MAX_FIELDS, MAX_HEAD, MAX_HEADER_LIST, MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
 };
+use super::linger::Linger;
 use super::{Peer, Protocol, Shell};
 use crate::{Body, HttpRequest, HttpResponse};
 use hyper::Request;
@@ -94,7 +95,12 @@ where
         let protocol =
             if request.version() == hyper::Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http1 };
         let peer = Peer { addr, protocol, secure };
-        front.clone().answer(service.clone(), request.map(Body::new), peer)
+        let (head, body) = request.into_parts();
+        let body = match protocol {
+            Protocol::Http1 => Body::new(Linger::new(body, &head.headers)),
+            _ => Body::new(body),
+        };
+        front.clone().answer(service.clone(), Request::from_parts(head, body), peer)
     });
     let builder = builder(h2);
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, handler));
