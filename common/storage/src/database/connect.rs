@@ -8,6 +8,8 @@ use sea_orm::{
     AccessMode, ConnectOptions, DatabaseConnection, IsolationLevel, SqliteTransactionMode, TransactionOptions,
 };
 
+use tokio::time::Instant;
+
 use crate::error::StorageError;
 
 /// Connections that read from SQLite. Readers never wait for the writer in WAL mode; more than the cores of a small
@@ -19,6 +21,9 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 
 /// How long SQLite waits for another process's write before it says "busy", and how long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest pause before a busy SQLite file is opened again: opening one takes a few milliseconds.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a connection to PostgreSQL is waited for: long enough for a restart, short enough to say so while the client
 /// still listens.
@@ -75,10 +80,20 @@ pub(super) async fn open(
     Ok((engine, writer, reader))
 }
 
+/// Processes that open a new SQLite file at the same moment collide where it is put into WAL mode, and there the engine
+/// says "busy" without waiting: the others look again.
 async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, StorageError> {
-    sea_orm::Database::connect(options)
-        .await
-        .map_err(|e| StorageError::Unavailable { seam: "database", reason: e.to_string() })
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let error = match sea_orm::Database::connect(options.clone()).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        if !crate::error::is_contention(&error) || Instant::now() >= deadline {
+            return Err(StorageError::Unavailable { seam: "database", reason: error.to_string() });
+        }
+        tokio::time::sleep(BUSY_PAUSE.mul_f64(rand::random())).await;
+    }
 }
 
 async fn open_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnection), StorageError> {

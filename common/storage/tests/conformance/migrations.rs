@@ -8,7 +8,7 @@ use crate::transactions::made;
 
 pub(crate) async fn many_processes_open_a_new_database_at_once(ground: Ground) {
     let mut opening = JoinSet::new();
-    for _ in 0..6 {
+    for _ in 0..12 {
         let config = ground.config();
         opening.spawn(async move { Storage::open(&config).await.unwrap() });
     }
