@@ -154,11 +154,14 @@ mod tests {
 
     #[test]
     fn every_rung_has_its_output_and_its_limits() {
-        let line = words(&clip(Ratio::new(30, 1), true)).unwrap().join(" ");
+        let clip = clip(Ratio::new(30, 1), true);
+        let line = words(&clip).unwrap().join(" ");
         let graph = "[0:1]fps=30/1,scale=854:480:flags=bicubic,format=yuv420p,setsar=1,split=2[v0][t0];\
                      [t0]scale=426:240:flags=bicubic,format=yuv420p,setsar=1[v1]";
         assert!(line.contains(graph), "{line}");
-        assert!(line.contains("-maxrate:v:1 450000 -bufsize:v:1 675000 -g:v:1 60"), "{line}");
+        let cap = clip.ladder.video[0].max_bitrate;
+        let limits = format!("-maxrate:v:1 {cap} -bufsize:v:1 {} -g:v:1 60", cap * 3 / 2);
+        assert!(line.contains(&limits), "{line}");
         assert!(line.contains("-map 0:0 -c:a aac") && line.contains("-hls_time 4.000"), "{line}");
         assert!(
             line.contains("v:0,agroup:sound,name:v480 v:1,agroup:sound,name:v240 a:0,agroup:sound"),
