@@ -1,20 +1,16 @@
 //! The control plane's configuration.
 
 use serde::{Deserialize, Serialize};
-use sluice_service::{Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
-use std::time::Duration;
 
 /// The control plane's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Config {
-    /// Where it listens.
-    pub listen: ListenConfig,
-    /// Its certificate.
-    pub tls: TlsConfig,
-    /// What is logged.
-    pub log: LogConfig,
+    /// Its listeners, certificate, log and drain.
+    #[serde(flatten)]
+    pub server: ServerConfig,
     /// Where rows are.
     pub storage: StorageConfig,
     /// Origins that edges fill from, by preference.
@@ -25,41 +21,24 @@ pub struct Config {
     pub steering_ttl_s: u32,
     /// Where players reach this; the request's own host when absent.
     pub public_url: Option<String>,
-    /// Milliseconds to finish what is under way when told to end.
-    pub drain_grace_ms: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: ListenConfig::loopback(),
-            tls: TlsConfig::default(),
-            log: LogConfig::default(),
+            server: ServerConfig { drain_grace_ms: 2_000, ..ServerConfig::default() },
             storage: StorageConfig::default(),
             origins: vec![],
             lease_ms: 3_000,
             steering_ttl_s: 10,
             public_url: None,
-            drain_grace_ms: 2_000,
         }
     }
 }
 
 impl ProcessConfig for Config {
-    fn listen(&self) -> &ListenConfig {
-        &self.listen
-    }
-
-    fn tls(&self) -> &TlsConfig {
-        &self.tls
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn drain_grace(&self) -> Duration {
-        Duration::from_millis(self.drain_grace_ms)
+    fn server(&self) -> &ServerConfig {
+        &self.server
     }
 
     fn validate(&self, faults: &mut Faults) {

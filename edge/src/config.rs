@@ -1,21 +1,17 @@
 //! The edge's configuration.
 
 use serde::{Deserialize, Serialize};
-use sluice_service::{Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_wire::{NodeId, Tier};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The edge's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Config {
-    /// Where it listens.
-    pub listen: ListenConfig,
-    /// Its certificate.
-    pub tls: TlsConfig,
-    /// What is logged.
-    pub log: LogConfig,
+    /// Its listeners, certificate, log and drain.
+    #[serde(flatten)]
+    pub server: ServerConfig,
     /// Its name in the fleet.
     pub node: NodeId,
     /// `near` or `shield`.
@@ -40,8 +36,6 @@ pub struct Config {
     pub report_ms: u64,
     /// Milliseconds of silence after which a body that a parent sends is cut.
     pub watchdog_ms: u64,
-    /// Milliseconds to finish what is under way when told to end.
-    pub drain_grace_ms: u64,
 }
 
 /// The cache's bounds.
@@ -63,9 +57,7 @@ impl Default for CacheConfig {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: ListenConfig::loopback(),
-            tls: TlsConfig::default(),
-            log: LogConfig::default(),
+            server: ServerConfig::default(),
             node: NodeId::new("edge").expect("a DNS label"),
             tier: Tier::Near,
             site: "local".into(),
@@ -78,26 +70,13 @@ impl Default for Config {
             state_dir: "var/edge".into(),
             report_ms: 1_000,
             watchdog_ms: 1_000,
-            drain_grace_ms: 10_000,
         }
     }
 }
 
 impl ProcessConfig for Config {
-    fn listen(&self) -> &ListenConfig {
-        &self.listen
-    }
-
-    fn tls(&self) -> &TlsConfig {
-        &self.tls
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn drain_grace(&self) -> Duration {
-        Duration::from_millis(self.drain_grace_ms)
+    fn server(&self) -> &ServerConfig {
+        &self.server
     }
 
     fn validate(&self, faults: &mut Faults) {
@@ -116,7 +95,7 @@ impl ProcessConfig for Config {
         if self.cache.max_object_bytes > self.cache.memory_bytes {
             faults.add("cache.max_object_bytes", "cannot be above cache.memory_bytes");
         }
-        if self.listen.http.is_none() {
+        if self.server.listen.http.is_none() {
             faults.add("listen.http", "other nodes reach an edge on its plain listener");
         }
         for (key, ms) in [("report_ms", self.report_ms), ("watchdog_ms", self.watchdog_ms)] {

@@ -1,21 +1,17 @@
 //! The origin's configuration.
 
 use serde::{Deserialize, Serialize};
-use sluice_service::{Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The origin's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Config {
-    /// Where it listens.
-    pub listen: ListenConfig,
-    /// Its certificate.
-    pub tls: TlsConfig,
-    /// What is logged.
-    pub log: LogConfig,
+    /// Its listeners, certificate, log and drain.
+    #[serde(flatten)]
+    pub server: ServerConfig,
     /// Where rows and objects are.
     pub storage: StorageConfig,
     /// Bounds of uploads.
@@ -24,8 +20,6 @@ pub struct Config {
     pub pages: PagesConfig,
     /// Where players reach the control plane; absent, playlists name no steering.
     pub steering_url: Option<String>,
-    /// Milliseconds to finish what is under way when told to end.
-    pub drain_grace_ms: u64,
 }
 
 /// Bounds of uploads.
@@ -57,33 +51,18 @@ impl Default for UploadConfig {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: ListenConfig::loopback(),
-            tls: TlsConfig::default(),
-            log: LogConfig::default(),
+            server: ServerConfig::default(),
             storage: StorageConfig::default(),
             upload: UploadConfig::default(),
             pages: PagesConfig::default(),
             steering_url: None,
-            drain_grace_ms: 10_000,
         }
     }
 }
 
 impl ProcessConfig for Config {
-    fn listen(&self) -> &ListenConfig {
-        &self.listen
-    }
-
-    fn tls(&self) -> &TlsConfig {
-        &self.tls
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn drain_grace(&self) -> Duration {
-        Duration::from_millis(self.drain_grace_ms)
+    fn server(&self) -> &ServerConfig {
+        &self.server
     }
 
     fn validate(&self, faults: &mut Faults) {

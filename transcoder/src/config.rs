@@ -1,21 +1,17 @@
 //! The worker's configuration.
 
 use serde::{Deserialize, Serialize};
-use sluice_service::{Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+use sluice_service::{Faults, ListenConfig, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The transcoder's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Config {
-    /// Only `listen.admin` is used: a worker serves nobody.
-    pub listen: ListenConfig,
-    /// Unused without a public listener.
-    pub tls: TlsConfig,
-    /// What is logged.
-    pub log: LogConfig,
+    /// Its listeners, certificate, log and drain. Of the listeners only `listen.admin` is used: a worker serves nobody.
+    #[serde(flatten)]
+    pub server: ServerConfig,
     /// Where rows and objects are.
     pub storage: StorageConfig,
     /// This worker's name, for people.
@@ -30,16 +26,15 @@ pub struct Config {
     pub lease_ms: u64,
     /// Milliseconds between two looks for a job.
     pub poll_ms: u64,
-    /// Milliseconds to finish what is under way when told to end.
-    pub drain_grace_ms: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: ListenConfig { http: None, ..ListenConfig::loopback() },
-            tls: TlsConfig::default(),
-            log: LogConfig::default(),
+            server: ServerConfig {
+                listen: ListenConfig { http: None, ..ListenConfig::loopback() },
+                ..ServerConfig::default()
+            },
             storage: StorageConfig::default(),
             worker: "worker".into(),
             slots: 1,
@@ -47,31 +42,18 @@ impl Default for Config {
             codec: None,
             lease_ms: 10_000,
             poll_ms: 250,
-            drain_grace_ms: 2_000,
         }
     }
 }
 
 impl ProcessConfig for Config {
-    fn listen(&self) -> &ListenConfig {
-        &self.listen
-    }
-
-    fn tls(&self) -> &TlsConfig {
-        &self.tls
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn drain_grace(&self) -> Duration {
-        Duration::from_millis(self.drain_grace_ms)
+    fn server(&self) -> &ServerConfig {
+        &self.server
     }
 
     fn validate(&self, faults: &mut Faults) {
         self.storage.faults().iter().for_each(|fault| faults.add("storage", fault));
-        if self.listen.http.is_some() || self.listen.https.is_some() {
+        if self.server.listen.http.is_some() || self.server.listen.https.is_some() {
             faults.add("listen", "a transcoder serves nobody; only listen.admin may be set");
         }
         if !(1..=64).contains(&self.slots) {

@@ -24,7 +24,7 @@ pub mod process;
 pub mod telemetry;
 pub mod trace;
 
-pub use config::{ConfigError, Faults, ListenConfig, LogConfig, ProcessConfig, TlsConfig};
+pub use config::{ConfigError, Faults, ListenConfig, LogConfig, ProcessConfig, ServerConfig, TlsConfig};
 pub use drain::Drain;
 pub use health::{Health, HealthFlag};
 pub use listen::{Addresses, Listeners, Peer, Protocol};

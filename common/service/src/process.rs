@@ -1,11 +1,12 @@
 //! The life of a server, from its command line to its end.
 
-use crate::config::{self, ConfigError, ProcessConfig};
+use crate::config::{self, ConfigError, ProcessConfig, ServerConfig};
 use crate::listen::{BindError, Listeners};
 use crate::{Drain, Health, Metrics, admin, announce, telemetry};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Why a server could not start or had to end.
@@ -65,13 +66,13 @@ pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
         say(&mut std::io::stdout(), "the configuration is good\n");
         return ExitCode::SUCCESS;
     }
-    telemetry::init(loaded.config.log());
+    telemetry::init(&loaded.config.server().log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(P::NAME, &error.to_string()),
     };
     let ended = runtime.block_on(live::<P>(loaded.config));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(P::NAME, &chain(error.as_ref())),
@@ -80,9 +81,9 @@ pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 async fn live<P: Process>(config: P::Config) -> Result<(), ProcessError> {
     let (metrics, health) = (Metrics::default(), Health::default());
-    let drain = Drain::new(config.drain_grace());
-    let listen = config.listen().clone();
-    let listeners = Listeners::bind(&listen, config.tls(), drain.clone(), &metrics)?;
+    let ServerConfig { listen, tls, drain_grace_ms, .. } = config.server().clone();
+    let drain = Drain::new(Duration::from_millis(drain_grace_ms));
+    let listeners = Listeners::bind(&listen, &tls, drain.clone(), &metrics)?;
     let at = listeners.addresses();
     watch_signals(&drain)?;
     let admin = Listeners::admin(&listen, drain.clone())?;

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where a server listens. Port 0 takes any free port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,16 +77,32 @@ impl Default for LogConfig {
     }
 }
 
-/// A component's whole configuration. Its `Default` serialised is the list of its keys.
-pub trait ProcessConfig: Serialize + DeserializeOwned + Default + Clone + Send + 'static {
+/// What every server is told, each of these a key of the component itself (`listen.http`, `drain_grace_ms`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerConfig {
     /// Where it listens.
-    fn listen(&self) -> &ListenConfig;
+    pub listen: ListenConfig,
     /// Its certificate.
-    fn tls(&self) -> &TlsConfig;
+    pub tls: TlsConfig,
     /// What it logs.
-    fn log(&self) -> &LogConfig;
-    /// How long it may take to finish what is under way.
-    fn drain_grace(&self) -> Duration;
+    pub log: LogConfig,
+    /// Milliseconds to finish what is under way when told to end.
+    pub drain_grace_ms: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        let (listen, tls, log) = (ListenConfig::default(), TlsConfig::default(), LogConfig::default());
+        Self { listen, tls, log, drain_grace_ms: 10_000 }
+    }
+}
+
+/// A component's whole configuration. Its `Default` serialised is the list of its keys, and any other is refused: it
+/// needs no `deny_unknown_fields`, which serde has not beside a flattened [`ServerConfig`].
+pub trait ProcessConfig: Serialize + DeserializeOwned + Default + Clone + Send + 'static {
+    /// What it is told as a server.
+    fn server(&self) -> &ServerConfig;
     /// Adds what is wrong with values that have the right type.
     fn validate(&self, faults: &mut Faults);
 }
@@ -180,7 +195,7 @@ pub fn load<C: ProcessConfig>(
 }
 
 fn common_faults<C: ProcessConfig>(config: &C, faults: &mut Faults) {
-    let (listen, tls) = (config.listen(), config.tls());
+    let ServerConfig { listen, tls, log, .. } = config.server();
     if listen.h3 && listen.https.is_none() {
         faults.add("listen.h3", "needs listen.https, whose port it shares");
     }
@@ -193,7 +208,7 @@ fn common_faults<C: ProcessConfig>(config: &C, faults: &mut Faults) {
             faults.add(key, format!("{} is no file", file.display()));
         }
     }
-    if let Err(error) = config.log().filter.parse::<tracing_subscriber::EnvFilter>() {
+    if let Err(error) = log.filter.parse::<tracing_subscriber::EnvFilter>() {
         faults.add("log.filter", format!("{error}; write a level such as info, or target=level pairs"));
     }
 }

@@ -2,11 +2,10 @@ use super::*;
 use std::io::Write;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct Example {
-    listen: ListenConfig,
-    tls: TlsConfig,
-    log: LogConfig,
+    #[serde(flatten)]
+    server: ServerConfig,
     node: String,
     workers: u32,
     ratio: f64,
@@ -18,9 +17,7 @@ struct Example {
 impl Default for Example {
     fn default() -> Self {
         Self {
-            listen: ListenConfig::loopback(),
-            tls: TlsConfig::default(),
-            log: LogConfig::default(),
+            server: ServerConfig::default(),
             node: "near-a".into(),
             workers: 2,
             ratio: 0.5,
@@ -32,17 +29,8 @@ impl Default for Example {
 }
 
 impl ProcessConfig for Example {
-    fn listen(&self) -> &ListenConfig {
-        &self.listen
-    }
-    fn tls(&self) -> &TlsConfig {
-        &self.tls
-    }
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-    fn drain_grace(&self) -> Duration {
-        Duration::from_secs(1)
+    fn server(&self) -> &ServerConfig {
+        &self.server
     }
     fn validate(&self, faults: &mut Faults) {
         if self.workers == 0 {
@@ -69,7 +57,7 @@ fn flags_win_over_the_environment_which_wins_over_the_file() {
     assert_eq!(config.workers, 3);
     assert_eq!(config.node, "env");
     assert!(config.verbose);
-    assert_eq!(config.listen.http, Some("127.0.0.1:3".parse().unwrap()));
+    assert_eq!(config.server.listen.http, Some("127.0.0.1:3".parse().unwrap()));
     assert_eq!(config.peers, ["a", "b"]);
     assert_eq!(config.limit, Some(7));
 }
