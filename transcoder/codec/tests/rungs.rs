@@ -113,11 +113,8 @@ fn sources_of_odd_shapes_come_out_upright_and_even() {
 #[test]
 fn sound_alone_and_silent_pictures_are_fine() {
     let dir = tempfile::tempdir().unwrap();
-    let sound = made_clip(
-        dir.path(),
-        "mono.m4a",
-        &["-f", "lavfi", "-i", "sine=f=300:sample_rate=8000:duration=9", "-c:a", "aac"],
-    );
+    let sound =
+        made_clip(dir.path(), "mono.m4a", "-f lavfi -i sine=f=300:sample_rate=8000:duration=9 -c:a aac");
     let source = probe(&sound).unwrap();
     assert!(source.video.is_none());
     let made = encode(&sound, &source, vec![]);
@@ -129,7 +126,7 @@ fn sound_alone_and_silent_pictures_are_fine() {
     let silent = made_clip(
         dir.path(),
         "silent.webm",
-        &["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=24:duration=5", "-c:v", "libvpx", "-b:v", "300k"],
+        "-f lavfi -i testsrc2=size=320x240:rate=24:duration=5 -c:v libvpx -b:v 300k",
     );
     let source = probe(&silent).unwrap();
     assert!(source.audio.is_none());
@@ -144,26 +141,8 @@ fn late_sound_is_filled_so_that_both_agree() {
     let file = made_clip(
         dir.path(),
         "late.ts",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x240:rate=25:duration=6",
-            "-itsoffset",
-            "1.5",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=f=440:duration=4.5",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-c:a",
-            "aac",
-            "-f",
-            "mpegts",
-        ],
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=6 -itsoffset 1.5 -f lavfi -i \
+         sine=f=440:duration=4.5 -c:v libx264 -preset ultrafast -c:a aac -f mpegts",
     );
     let source = probe(&file).unwrap();
     let made = encode(&file, &source, vec![]);
@@ -207,18 +186,8 @@ fn a_truncated_source_is_as_long_as_what_is_there() {
     let file = made_clip(
         dir.path(),
         "whole.mp4",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x240:rate=25:duration=12",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-movflags",
-            "+faststart",
-        ],
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=12 -c:v libx264 -preset ultrafast \
+         -movflags +faststart",
     );
     let bytes = std::fs::read(&file).unwrap();
     let cut = dir.path().join("cut.mp4");

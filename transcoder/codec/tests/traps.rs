@@ -72,28 +72,10 @@ fn lips_and_voice_agree_from_the_first_to_the_last_second() {
         let file = made_clip(
             dir.path(),
             name,
-            &[
-                "-f",
-                "lavfi",
-                "-i",
-                &picture,
-                "-itsoffset",
-                &late,
-                "-f",
-                "lavfi",
-                "-i",
-                &sound,
-                "-c:v",
-                "libx264",
-                "-preset",
-                "ultrafast",
-                "-pix_fmt",
-                "yuv420p",
-                "-c:a",
-                "aac",
-                "-output_ts_offset",
-                shift,
-            ],
+            &format!(
+                "-f lavfi -i {picture} -itsoffset {late} -f lavfi -i {sound} -c:v libx264 -preset \
+                 ultrafast -pix_fmt yuv420p -c:a aac -output_ts_offset {shift}"
+            ),
         );
         let source = probe(&file).unwrap();
         let made = encode(&file, &source, vec![]);
@@ -114,16 +96,7 @@ fn a_hole_in_the_sound_is_silence() {
     let file = made_clip(
         dir.path(),
         "hole.mkv",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=f=500:duration=5",
-            "-af",
-            "aselect='not(between(t,1,3))'",
-            "-c:a",
-            "pcm_s16le",
-        ],
+        "-f lavfi -i sine=f=500:duration=5 -af aselect='not(between(t,1,3))' -c:a pcm_s16le",
     );
     let source = probe(&file).unwrap();
     let made = encode(&file, &source, vec![]);
@@ -140,20 +113,8 @@ fn a_last_segment_of_one_frame_fits_the_header_of_the_first_run() {
     let file = made_clip(
         dir.path(),
         "tail.mp4",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x240:rate=25",
-            "-frames:v",
-            "101",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-pix_fmt",
-            "yuv420p",
-        ],
+        "-f lavfi -i testsrc2=size=320x240:rate=25 -frames:v 101 -c:v libx264 -preset \
+         ultrafast -pix_fmt yuv420p",
     );
     let source = probe(&file).unwrap();
     let whole = encode(&file, &source, vec![]);
@@ -181,22 +142,12 @@ fn turned_and_mirrored_pictures_look_as_players_show_them() {
     let plain = made_clip(
         dir.path(),
         "plain.mp4",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=320x192:rate=25:duration=1",
-            "-c:v",
-            "libx264",
-            "-pix_fmt",
-            "yuv420p",
-        ],
+        "-f lavfi -i testsrc=size=320x192:rate=25:duration=1 -c:v libx264 -pix_fmt yuv420p",
     );
     let mut clips = vec![];
     for turn in ["90", "180", "270"] {
         let name = format!("turn{turn}.mp4");
-        let turn = format!("rotate={turn}");
-        let arguments = ["-i", path(&plain), "-c", "copy", "-metadata:s:v:0", &turn];
+        let arguments = format!("-i {} -c copy -metadata:s:v:0 rotate={turn}", path(&plain));
         clips.push(made_clip(dir.path(), &name, &arguments));
     }
     clips.extend(media("sample_rotate_and_reflect.mp4"));
@@ -235,20 +186,8 @@ fn interlaced_and_anamorphic_sources_are_shown_whole() {
     let file = made_clip(
         dir.path(),
         "broadcast.ts",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=720x576:rate=50:duration=2",
-            "-vf",
-            "tinterlace=interleave_top,setsar=64/45",
-            "-c:v",
-            "mpeg2video",
-            "-b:v",
-            "4M",
-            "-flags",
-            "+ildct+ilme",
-        ],
+        "-f lavfi -i testsrc2=size=720x576:rate=50:duration=2 -vf \
+         tinterlace=interleave_top,setsar=64/45 -c:v mpeg2video -b:v 4M -flags +ildct+ilme",
     );
     let source = probe(&file).unwrap();
     let video = source.video.as_ref().unwrap();
@@ -265,46 +204,10 @@ fn the_sound_is_that_of_the_pictures_programme() {
     let file = made_clip(
         dir.path(),
         "two.ts",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=160x120:rate=25:duration=2",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=f=300:duration=2",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=640x480:rate=25:duration=2",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=f=900:duration=2",
-            "-map",
-            "0",
-            "-map",
-            "1",
-            "-map",
-            "2",
-            "-map",
-            "3",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-c:a",
-            "aac",
-            "-ac:a:0",
-            "2",
-            "-ac:a:1",
-            "1",
-            "-program",
-            "st=0:st=1",
-            "-program",
-            "st=2:st=3",
-        ],
+        "-f lavfi -i testsrc2=size=160x120:rate=25:duration=2 -f lavfi -i \
+         sine=f=300:duration=2 -f lavfi -i testsrc2=size=640x480:rate=25:duration=2 -f lavfi \
+         -i sine=f=900:duration=2 -map 0 -map 1 -map 2 -map 3 -c:v libx264 -preset ultrafast \
+         -c:a aac -ac:a:0 2 -ac:a:1 1 -program st=0:st=1 -program st=2:st=3",
     );
     let source = probe(&file).unwrap();
     let (video, audio) = (source.video.unwrap(), source.audio.unwrap());
@@ -318,26 +221,8 @@ fn cover_art_is_no_video() {
     let file = made_clip(
         dir.path(),
         "song.m4a",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=2",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=300x300:rate=1:duration=1",
-            "-map",
-            "0",
-            "-map",
-            "1",
-            "-c:a",
-            "aac",
-            "-c:v",
-            "mjpeg",
-            "-disposition:v",
-            "attached_pic",
-        ],
+        "-f lavfi -i sine=duration=2 -f lavfi -i testsrc2=size=300x300:rate=1:duration=1 -map \
+         0 -map 1 -c:a aac -c:v mjpeg -disposition:v attached_pic",
     );
     let source = probe(&file).unwrap();
     assert!(source.video.is_none() && source.audio.is_some());
@@ -351,24 +236,10 @@ fn a_size_that_changes_on_the_way_and_a_clock_that_begins_anew_are_survived() {
         let file = made_clip(
             dir.path(),
             name,
-            &[
-                "-f",
-                "lavfi",
-                "-i",
-                &picture,
-                "-f",
-                "lavfi",
-                "-i",
-                "sine=duration=3",
-                "-c:v",
-                "libx264",
-                "-preset",
-                "ultrafast",
-                "-pix_fmt",
-                "yuv420p",
-                "-c:a",
-                "aac",
-            ],
+            &format!(
+                "-f lavfi -i {picture} -f lavfi -i sine=duration=3 -c:v libx264 -preset ultrafast \
+                 -pix_fmt yuv420p -c:a aac"
+            ),
         );
         std::fs::read(file).unwrap()
     };
@@ -388,22 +259,9 @@ fn a_picture_that_stays_for_long_is_repeated_in_little_memory() {
     let file = made_clip(
         dir.path(),
         "still.mkv",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=960x720:rate=30:duration=2",
-            "-vf",
-            "setpts='if(lt(N,59),N,N+2640)/30/TB'",
-            "-fps_mode",
-            "passthrough",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-bf",
-            "0",
-        ],
+        "-f lavfi -i testsrc2=size=960x720:rate=30:duration=2 -vf \
+         setpts='if(lt(N,59),N,N+2640)/30/TB' -fps_mode passthrough -c:v libx264 -preset \
+         ultrafast -bf 0",
     );
     let source = probe(&file).unwrap();
     let mut ladder = plan(&source);

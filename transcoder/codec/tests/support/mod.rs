@@ -119,10 +119,15 @@ pub(crate) fn media(name: &str) -> Option<PathBuf> {
     Some(dir.join(name)).filter(|f| f.is_file())
 }
 
-pub(crate) fn made_clip(dir: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+/// A clip of what the ffmpeg command line is told, in words without spaces of their own.
+pub(crate) fn made_clip(dir: &Path, name: &str, arguments: &str) -> PathBuf {
     let file = dir.join(name);
-    let status =
-        Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(&file).status().unwrap();
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-y"])
+        .args(arguments.split_whitespace())
+        .arg(&file)
+        .status()
+        .unwrap();
     assert!(status.success());
     file
 }
@@ -135,24 +140,10 @@ pub(crate) fn test_clip(dir: &Path, seconds: u32, size: &str, rate: &str) -> Pat
     made_clip(
         dir,
         &format!("{size}-{}.mp4", rate.replace('/', "-")),
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            &picture,
-            "-f",
-            "lavfi",
-            "-i",
-            &sound,
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-        ],
+        &format!(
+            "-f lavfi -i {picture} -f lavfi -i {sound} -c:v libx264 -preset ultrafast -pix_fmt \
+             yuv420p -c:a aac"
+        ),
     )
 }
 
