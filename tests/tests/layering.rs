@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates above all others: they may use any, and none may use them.
-const TOP: &[&str] = &["sluice-tests", "sluice-bench"];
+const TOP: &[&str] = &["sluice-tests", "sluice-fuzz", "sluice-bench"];
 
 fn arrows() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = MetadataCommand::new()
