@@ -6,7 +6,7 @@ use sluice_storage::StorageConfig;
 use std::path::PathBuf;
 
 /// The origin's keys.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
     /// Its listeners, certificate, log and drain.
@@ -45,18 +45,6 @@ pub struct PagesConfig {
 impl Default for UploadConfig {
     fn default() -> Self {
         Self { max_bytes: 64 << 30, part_bytes: 8 << 20, expire_ms: 24 * 3_600_000 }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            server: ServerConfig::default(),
-            storage: StorageConfig::default(),
-            upload: UploadConfig::default(),
-            pages: PagesConfig::default(),
-            steering_url: None,
-        }
     }
 }
 
