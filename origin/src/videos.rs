@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::{ApiError, Page};
-use sluice_storage::{StorageError, VideoState};
+use sluice_storage::{StorageError, Video, VideoState};
 use sluice_wire::{EventKind, ObjectKey, Tag, VideoId};
 
 type Shared = axum::extract::State<State>;
@@ -23,8 +23,7 @@ pub(crate) async fn view(state: &State, id: VideoId) -> Result<VideoView, ApiErr
     let videos = state.storage.videos();
     let video =
         videos.get(id).await?.ok_or_else(|| ApiError::not_found(format!("there is no video {id}")))?;
-    let (renditions, counts) = (videos.renditions(id).await?, videos.segment_counts(id).await?);
-    Ok(VideoView::new(video, &renditions, &counts))
+    Ok(VideoView::new(video, &videos.media(id).await?))
 }
 
 /// `GET /v1/videos/ID`.
@@ -51,11 +50,13 @@ pub(crate) async fn list(
     let videos = state.storage.videos();
     let rows = videos.list(after, page.size()).await?;
     let next = (rows.len() as u64 == page.size()).then(|| rows.last().map(|v| v.id)).flatten();
-    let mut views = vec![];
-    for row in rows.into_iter().filter(|v| v.state != VideoState::Uploading) {
-        let (renditions, counts) = (videos.renditions(row.id).await?, videos.segment_counts(row.id).await?);
-        views.push(VideoView::new(row, &renditions, &counts));
-    }
+    let shown: Vec<_> = rows.into_iter().filter(|v| v.state != VideoState::Uploading).collect();
+    let mut media = videos.media_of(&shown.iter().map(|v| v.id).collect::<Vec<_>>()).await?;
+    let view = |video: Video| {
+        let media = media.remove(&video.id).unwrap_or_default();
+        VideoView::new(video, &media)
+    };
+    let views: Vec<VideoView> = shown.into_iter().map(view).collect();
     let mut answer = axum::Json(json!({ "videos": views, "next": next })).into_response();
     // Progress of what is being transcoded is in it, which raises the tags of videos, not of the list: clients ask anew.
     cache::lifetime(answer.headers_mut(), Lifetime::Never);

@@ -1,7 +1,7 @@
 //! A video's document, as clients read it.
 
 use serde::Serialize;
-use sluice_storage::{Rendition, RenditionKind, Video, VideoState};
+use sluice_storage::{Media, Rendition, RenditionKind, Video, VideoState};
 use sluice_wire::ladder::Ladder;
 use sluice_wire::{MediaAsset, MediaPath, RungName, VideoId};
 
@@ -52,12 +52,11 @@ fn state<S: serde::Serializer>(state: &VideoState, serializer: S) -> Result<S::O
 }
 
 impl VideoView {
-    /// `counts` are the stored segments of each rung.
-    pub(crate) fn new(video: Video, renditions: &[Rendition], counts: &[(RungName, u64)]) -> Self {
-        let playable = is_playable(&video, counts);
+    pub(crate) fn new(video: Video, media: &Media) -> Self {
+        let playable = is_playable(&video, media);
         let url = |asset| MediaPath { video: video.id, asset }.to_string();
         let urls = Urls { master: url(MediaAsset::Master), poster: url(MediaAsset::Poster) };
-        let rungs = renditions.iter().map(|r| rung(r, counts)).collect();
+        let rungs = media.renditions.iter().map(|r| rung(r, media)).collect();
         Self {
             id: video.id,
             state: video.state,
@@ -85,16 +84,16 @@ pub(crate) fn ladder(video: &Video) -> Option<Ladder> {
 }
 
 /// True once every planned rung has a segment: a player may take any of them.
-pub(crate) fn is_playable(video: &Video, counts: &[(RungName, u64)]) -> bool {
+pub(crate) fn is_playable(video: &Video, media: &Media) -> bool {
     let Some(ladder) = ladder(video) else { return false };
     let mut planned =
         ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|a| &a.name)).peekable();
     planned.peek().is_some()
         && video.state != VideoState::Failed
-        && planned.all(|name| counts.iter().any(|(rung, count)| rung == name && *count > 0))
+        && planned.all(|name| media.segments.get(name).is_some_and(|count| *count > 0))
 }
 
-fn rung(rendition: &Rendition, counts: &[(RungName, u64)]) -> RungView {
+fn rung(rendition: &Rendition, media: &Media) -> RungView {
     RungView {
         name: rendition.rung.clone(),
         kind: match rendition.kind {
@@ -107,7 +106,7 @@ fn rung(rendition: &Rendition, counts: &[(RungName, u64)]) -> RungView {
         bandwidth: rendition.bandwidth,
         average_bandwidth: rendition.average_bandwidth,
         codecs: rendition.codecs.clone(),
-        segments: counts.iter().find(|(rung, _)| *rung == rendition.rung).map_or(0, |(_, count)| *count),
+        segments: media.segments.get(&rendition.rung).copied().unwrap_or_default(),
         done: rendition.ended,
     }
 }

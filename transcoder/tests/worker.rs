@@ -31,7 +31,7 @@ async fn an_upload_becomes_rungs_rows_and_objects() {
     let whole = house.whole(video).await;
     let names: Vec<&str> = whole.keys().map(RungName::as_str).collect();
     assert_eq!(names, ["a64", "v240", "v360"]);
-    for rendition in house.storage.videos().renditions(video).await.unwrap() {
+    for rendition in house.storage.videos().media(video).await.unwrap().renditions {
         let rows = house.storage.videos().segments(video, &rendition.rung).await.unwrap();
         let sound = rendition.kind == RenditionKind::Audio;
         // Ten seconds of sound are 469 frames; the priming and the source's own padding come to them.

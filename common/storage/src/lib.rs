@@ -54,4 +54,6 @@ pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put};
 pub use relay::Relay;
 pub use storage::Storage;
 pub use uploads::{NewUpload, Part, Upload, UploadState, Uploads};
-pub use videos::{NewVideo, Rendition, RenditionKind, SegmentRow, SourceFacts, Video, VideoState, Videos};
+pub use videos::{
+    Media, NewVideo, Rendition, RenditionKind, SegmentRow, SourceFacts, Video, VideoState, Videos,
+};

@@ -83,18 +83,17 @@ enum Served {
 async fn master(state: &State, path: &MediaPath) -> Result<Served, ApiError> {
     let videos = state.storage.videos();
     let video = videos.get(path.video).await?.ok_or_else(|| missing(path))?;
-    let counts = videos.segment_counts(path.video).await?;
-    if !is_playable(&video, &counts) {
+    let media = videos.media(path.video).await?;
+    if !is_playable(&video, &media) {
         return Err(missing(path));
     }
-    let renditions = videos.renditions(path.video).await?;
     let channels = ladder(&video).and_then(|l| l.audio).map_or(2, |a| a.channels);
     let steering = state
         .config
         .steering_url
         .as_deref()
         .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
-    Ok(Served::Text(playlist::master(&renditions, channels, steering.as_deref())))
+    Ok(Served::Text(playlist::master(&media.renditions, channels, steering.as_deref())))
 }
 
 /// A stored object whose row does not keep its size.

@@ -154,7 +154,7 @@ impl House {
     /// All segment rows, by rung.
     pub(crate) async fn rows(&self, id: VideoId) -> BTreeMap<RungName, Vec<SegmentRow>> {
         let mut rows = BTreeMap::new();
-        for rendition in self.storage.videos().renditions(id).await.unwrap() {
+        for rendition in self.storage.videos().media(id).await.unwrap().renditions {
             let segments = self.storage.videos().segments(id, &rendition.rung).await.unwrap();
             rows.insert(rendition.rung, segments);
         }

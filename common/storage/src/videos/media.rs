@@ -1,5 +1,7 @@
 //! Renditions and segments: what a playlist is made of.
 
+use std::collections::{BTreeMap, HashMap};
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, Iterable, PrimaryKeyToColumn, QueryFilter, QueryOrder,
@@ -68,6 +70,15 @@ pub struct Rendition {
     pub init_bytes: u64,
     /// True when no segment will follow.
     pub ended: bool,
+}
+
+/// What is stored of a video.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Media {
+    /// Its renditions, by rung name.
+    pub renditions: Vec<Rendition>,
+    /// How many segments each rung has.
+    pub segments: BTreeMap<RungName, u64>,
 }
 
 /// One stored segment.
@@ -145,17 +156,46 @@ impl Videos {
         Ok(())
     }
 
-    /// A video's renditions, by rung name.
+    /// What is stored of a video; nothing of an unknown one.
     ///
     /// # Errors
     /// The engine's.
-    pub async fn renditions(&self, video: VideoId) -> Result<Vec<Rendition>, StorageError> {
-        let rows = rendition::Entity::find()
-            .filter(rendition::Column::Video.eq(video.as_i64()))
+    pub async fn media(&self, video: VideoId) -> Result<Media, StorageError> {
+        Ok(self.media_of(&[video]).await?.remove(&video).unwrap_or_default())
+    }
+
+    /// What is stored of each of several videos, in two statements. Those of which nothing is stored are left out.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn media_of(&self, videos: &[VideoId]) -> Result<HashMap<VideoId, Media>, StorageError> {
+        let keys = || videos.iter().map(|video| video.as_i64());
+        let renditions = rendition::Entity::find()
+            .filter(rendition::Column::Video.is_in(keys()))
             .order_by_asc(rendition::Column::Rung)
             .all(self.database.reader())
             .await?;
-        rows.into_iter().map(Rendition::try_from).collect()
+        let counts: Vec<(i64, String, i64)> = segment::Entity::find()
+            .select_only()
+            .columns([segment::Column::Video, segment::Column::Rung])
+            .column_as(segment::Column::Seq.count(), "stored")
+            .filter(segment::Column::Video.is_in(keys()))
+            .group_by(segment::Column::Video)
+            .group_by(segment::Column::Rung)
+            .into_tuple()
+            .all(self.database.reader())
+            .await?;
+        let mut media: HashMap<VideoId, Media> = HashMap::new();
+        for row in renditions {
+            let rendition = Rendition::try_from(row)?;
+            media.entry(rendition.video).or_default().renditions.push(rendition);
+        }
+        for (video, rung, count) in counts {
+            let rung = flag("segments.rung", &rung, rung_name)?;
+            let stored = &mut media.entry(video_id(video)?).or_default().segments;
+            stored.insert(rung, unsigned("segments.count", count)?);
+        }
+        Ok(media)
     }
 
     /// One rendition.
@@ -204,27 +244,6 @@ impl Videos {
             .await?
             .map(SegmentRow::try_from)
             .transpose()
-    }
-
-    /// How many segments each rung of a video has.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn segment_counts(&self, video: VideoId) -> Result<Vec<(RungName, u64)>, StorageError> {
-        let rows: Vec<(String, i64)> = segment::Entity::find()
-            .select_only()
-            .column(segment::Column::Rung)
-            .column_as(segment::Column::Seq.count(), "stored")
-            .filter(segment::Column::Video.eq(video.as_i64()))
-            .group_by(segment::Column::Rung)
-            .order_by_asc(segment::Column::Rung)
-            .into_tuple()
-            .all(self.database.reader())
-            .await?;
-        let count = |(rung, count): (String, i64)| {
-            Ok((flag("segments.rung", &rung, rung_name)?, unsigned("segments.count", count)?))
-        };
-        rows.into_iter().map(count).collect()
     }
 }
 

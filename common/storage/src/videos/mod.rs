@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use sluice_wire::{Tag, VideoId};
 
-pub use media::{Rendition, RenditionKind, SegmentRow};
+pub use media::{Media, Rendition, RenditionKind, SegmentRow};
 pub use row::{NewVideo, SourceFacts, Video, VideoState};
 
 use crate::database::entity::{rendition, segment, tag_version, video};

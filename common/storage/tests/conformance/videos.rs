@@ -1,7 +1,11 @@
 //! Video rows.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
-use sluice_storage::{Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, VideoState};
+use sluice_storage::{
+    Media, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, VideoState,
+};
 use sluice_wire::{EventKind, RungName, Tag, Version, VideoId};
 
 use crate::ground::Ground;
@@ -57,14 +61,19 @@ pub(crate) async fn segments_replace_themselves_and_keep_their_order(ground: Gro
     let (id, videos) = (made(&storage).await, &storage.videos());
     put(&storage, &rendition(id, false), &[segment(id, 2, 7), segment(id, 0, 5), segment(id, 1, 6)]).await;
     put(&storage, &rendition(id, true), &[segment(id, 1, 66)]).await;
-    let found = videos.renditions(id).await.unwrap();
-    assert_eq!(found, [rendition(id, true)]);
+    let found = videos.media(id).await.unwrap();
+    assert_eq!(found.renditions, [rendition(id, true)]);
+    assert_eq!(found.segments, BTreeMap::from([(rung(), 3)]));
     assert_eq!(videos.rendition(id, &rung()).await.unwrap(), Some(rendition(id, true)));
     let sizes: Vec<u64> = videos.segments(id, &rung()).await.unwrap().iter().map(|s| s.bytes).collect();
     assert_eq!(sizes, [5, 66, 7]);
     assert_eq!(videos.segment(id, &rung(), 1).await.unwrap(), Some(segment(id, 1, 66)));
     assert_eq!(videos.segment(id, &rung(), 9).await.unwrap(), None);
-    assert_eq!(videos.segment_counts(id).await.unwrap(), [(rung(), 3)]);
+    let other = made(&storage).await;
+    put(&storage, &rendition(other, false), &[segment(other, 0, 5)]).await;
+    let both = videos.media_of(&[id, other]).await.unwrap();
+    assert_eq!(both[&id], found);
+    assert_eq!(both[&other].segments, BTreeMap::from([(rung(), 1)]));
 }
 
 pub(crate) async fn deleting_a_video_leaves_no_row_behind(ground: Ground) {
@@ -77,7 +86,7 @@ pub(crate) async fn deleting_a_video_leaves_no_row_behind(ground: Ground) {
     assert!(delete().await.unwrap());
     assert!(!delete().await.unwrap(), "gone is gone");
     assert_eq!(videos.get(id).await.unwrap(), None);
-    assert!(videos.renditions(id).await.unwrap().is_empty());
+    assert_eq!(videos.media(id).await.unwrap(), Media::default());
     assert!(videos.segments(id, &rung()).await.unwrap().is_empty());
     assert_eq!(videos.segments(other, &rung()).await.unwrap().len(), 1);
 }
