@@ -41,6 +41,11 @@ async fn first_miss_then_hit(stack: &Stack, id: &str) {
     assert!(own.contains("near-b") && own.contains("hit"), "the last member is the serving node's: {hit}");
     assert!(header(&second, "age").parse::<u64>().is_ok());
     assert_eq!(header(&second, "sluice-node"), "near-b");
+    let ids = [&first, &second].map(|answer| header(answer, "x-request-id"));
+    assert!(
+        ids[0] != ids[1] && ids.iter().all(|id| id.len() == 32),
+        "a request's own, never the kept one: {ids:?}"
+    );
     let etag = header(&second, "etag");
     assert!(etag.starts_with('"'), "a strong validator, not {etag}");
     let unchanged = client::client().get(&url).header("if-none-match", &etag).send().await.unwrap();

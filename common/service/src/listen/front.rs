@@ -62,7 +62,7 @@ impl Front {
             answer
         };
         let headers = answer.headers_mut();
-        headers.entry(HeaderName::from_static(REQUEST_ID)).or_insert(id_header);
+        headers.insert(HeaderName::from_static(REQUEST_ID), id_header);
         if let Some(alt_svc) = self.alt_svc.filter(|_| peer.secure && peer.protocol != Protocol::Http3) {
             headers.insert(ALT_SVC, alt_svc);
         }
