@@ -107,7 +107,7 @@ function panel(): Facts {
   );
   const row = (s: Segment) => {
     const cells = [s.rung, String(s.seq), bytes(s.bytes), `${s.ms} ms`, s.edge];
-    const cache = el('span', { class: `tag ${s.cache === 'hit' ? 'hit' : 'miss'}` }, s.cache === 'hit' && s.age ? `hit, ${s.age} s old` : s.cache);
+    const cache = el('span', { class: `tag ${s.cache === 'hit' ? 'hit' : 'miss'}` }, s.cache === 'hit' && s.age ? `hit, ${s.age} s` : s.cache);
     rows.prepend(el('tr', { 'data-testid': 'segment-row', 'data-edge': s.edge, 'data-cache': s.cache }, ...cells.map((c) => el('td', {}, c)), el('td', {}, cache)));
     while (rows.childElementCount > ROWS) rows.lastElementChild?.remove();
     const served = document.querySelector<HTMLElement>('#served');
