@@ -7,7 +7,8 @@ pub(crate) fn lines() -> Vec<String> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // The machine's, not those that this thread is bound to.
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let model = model(&cpu).unwrap_or("unknown processor");
     let gigabytes = memory_kib(&memory).map_or(0, |kib| kib >> 20);
     vec![
