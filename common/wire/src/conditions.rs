@@ -1,9 +1,13 @@
 //! What a request asks of a representation that is at hand: a range, or only news (RFC 9110 sections 13 and 14).
 
+/// Ranges of one request that are heeded. More are a way to make a server work, not a way to read (RFC 9110 section
+/// 17.15): the whole is given instead.
+pub const MAX_RANGES: usize = 5;
+
 /// The part of a representation that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// All of it: no range, one that is not understood, or several (a server may ignore those).
+    /// All of it: no range, or one that is not understood.
     Whole,
     /// From the first byte to before the second, within the representation.
     Bytes(u64, u64),
@@ -32,6 +36,31 @@ pub fn part(range: &str, size: u64) -> Part {
             suffix => within(size.saturating_sub(suffix), size, size),
         },
         _ => Part::Whole,
+    }
+}
+
+/// Reads a `Range` field that may name several ranges. One part when there is one, when the whole is to be given
+/// instead, or when none can be satisfied; else the parts in the order asked for, without those that cannot be satisfied.
+/// More than [`MAX_RANGES`], overlapping or descending ones give the whole.
+#[must_use]
+pub fn parts(range: &str, size: u64) -> Vec<Part> {
+    let Some((unit, specs)) = range.split_once('=').filter(|(_, specs)| specs.contains(',')) else {
+        return vec![part(range, size)];
+    };
+    let specs: Vec<&str> = specs.split(',').map(str::trim).filter(|spec| !spec.is_empty()).collect();
+    let parts: Vec<Part> = specs.iter().map(|spec| part(&format!("{unit}={spec}"), size)).collect();
+    if parts.is_empty() || parts.len() > MAX_RANGES || parts.contains(&Part::Whole) {
+        return vec![Part::Whole];
+    }
+    let bytes: Vec<Part> = parts.into_iter().filter(|part| *part != Part::Unsatisfiable).collect();
+    let ascending = bytes.windows(2).all(|pair| match pair {
+        [Part::Bytes(_, end), Part::Bytes(begin, _)] => end <= begin,
+        _ => false,
+    });
+    match bytes.len() {
+        0 => vec![Part::Unsatisfiable],
+        _ if !ascending => vec![Part::Whole],
+        _ => bytes,
     }
 }
 
@@ -83,6 +112,23 @@ mod tests {
             if let Part::Bytes(from, to) = part(&range, size) {
                 prop_assert!(from < to && to <= size);
             }
+        }
+
+        #[test]
+        fn several_parts_never_make_more_than_there_is(ranges in prop::collection::vec("[0-9]{0,3}-[0-9]{0,3}", 1..9), size in 0u64..999) {
+            let parts = parts(&format!("bytes={}", ranges.join(", ")), size);
+            let bytes: u64 = parts.iter().map(|p| if let Part::Bytes(from, to) = p { to - from } else { 0 }).sum();
+            prop_assert!(!parts.is_empty() && parts.len() <= MAX_RANGES && bytes <= size);
+        }
+    }
+
+    #[test]
+    fn several_ranges_are_heeded_within_reason() {
+        assert_eq!(parts("bytes=0-1,5-6", 10), [Part::Bytes(0, 2), Part::Bytes(5, 7)]);
+        assert_eq!(parts("bytes=0-1, 50-60", 10), [Part::Bytes(0, 2)]);
+        assert_eq!(parts("bytes=50-60,70-", 10), [Part::Unsatisfiable]);
+        for whole in ["bytes=0-5,3-6", "bytes=5-6,0-1", "bytes=0-0,1-1,2-2,3-3,4-4,5-5", "bytes=0-1,x"] {
+            assert_eq!(parts(whole, 10), [Part::Whole], "{whole}");
         }
     }
 
