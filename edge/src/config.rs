@@ -1,9 +1,11 @@
 //! The edge's configuration.
 
+use crate::cache::Policy;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_wire::{NodeId, Tier};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The edge's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// The cache.
     pub cache: CacheConfig,
+    /// Methods let in beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. They are passed on, and count as unsafe.
+    pub methods: Vec<String>,
     /// Folder for the last route table.
     pub state_dir: PathBuf,
     /// Milliseconds between two reports to the control plane.
@@ -46,11 +50,36 @@ pub struct CacheConfig {
     pub memory_bytes: u64,
     /// Bytes of the largest body kept; larger ones pass through.
     pub max_object_bytes: u64,
+    /// Milliseconds for which an answer that says nothing on it may be served stale while no parent can be reached.
+    pub stale_when_disconnected_ms: u64,
+    /// Milliseconds for which a 404 or 410 without freshness is kept; 0 keeps none.
+    pub negative_ms: u64,
+    /// Keeps answers with `Set-Cookie` too, and replays it to everybody.
+    pub keep_cookies: bool,
+    /// Heeds `Cache-Control` of clients. Off, a client can only ask for `only-if-cached`.
+    pub heed_clients: bool,
+}
+
+impl CacheConfig {
+    pub(crate) const fn policy(&self) -> Policy {
+        Policy {
+            keep_cookies: self.keep_cookies,
+            when_disconnected: Duration::from_millis(self.stale_when_disconnected_ms),
+            negative: Duration::from_millis(self.negative_ms),
+        }
+    }
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { memory_bytes: 256 << 20, max_object_bytes: 64 << 20 }
+        Self {
+            memory_bytes: 256 << 20,
+            max_object_bytes: 64 << 20,
+            stale_when_disconnected_ms: 600_000,
+            negative_ms: 0,
+            keep_cookies: false,
+            heed_clients: false,
+        }
     }
 }
 
@@ -67,6 +96,7 @@ impl Default for Config {
             control: vec![],
             origins: vec![],
             cache: CacheConfig::default(),
+            methods: vec![],
             state_dir: "var/edge".into(),
             report_ms: 1_000,
             watchdog_ms: 1_000,
@@ -87,6 +117,12 @@ impl ProcessConfig for Config {
         for (key, url) in urls.iter().flat_map(|(key, urls)| urls.iter().map(move |url| (key, url))) {
             if !url.starts_with("http://") {
                 faults.add(key, format!("{url} is no http:// address"));
+            }
+        }
+        for method in &self.methods {
+            let plain = !method.is_empty() && method.bytes().all(|c| c.is_ascii_uppercase() || c == b'-');
+            if !plain || matches!(method.as_str(), "CONNECT" | "TRACE") {
+                faults.add("methods", format!("{method} cannot be let in; name methods in capital letters"));
             }
         }
         if !self.weight.is_finite() || self.weight <= 0.0 {

@@ -1,16 +1,17 @@
 //! Answers out of an object: conditions, ranges, age, and what the cache did.
 
-use crate::cache::Object;
+use crate::cache::{Object, parse_date};
 use crate::parent::append;
+use crate::ranges;
 use http::header::{
-    AGE, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    AGE, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use http::{Method, StatusCode};
-use sluice_service::{Body, HttpResponse, problem_response};
-use sluice_wire::conditions::{self, Part};
+use sluice_service::{Body, HttpResponse};
+use sluice_wire::NodeId;
+use sluice_wire::conditions;
 use sluice_wire::headers::{CACHE_STATUS, SLUICE_NODE};
-use sluice_wire::{NodeId, Problem};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +22,14 @@ pub(crate) enum Served {
     Hit(Duration),
     /// Kept, served though it is stale.
     Stale,
-    /// Fetched for this request; `revalidated` when a kept body was confirmed.
+    /// Fetched for this request.
     Fetched {
+        /// Why it went forward, as RFC 9211 section 2.2 calls it.
+        why: &'static str,
         /// Another request's fetch served this one too.
         collapsed: bool,
-        /// A kept one was stale.
-        was_stale: bool,
+        /// It is kept for the next.
+        stored: bool,
     },
 }
 
@@ -38,28 +41,14 @@ pub(crate) fn answer(
     object: &Arc<Object>,
     served: Served,
 ) -> HttpResponse {
-    let field = |name: HeaderName| asked.get(name).and_then(|v| v.to_str().ok());
-    let own = |name: HeaderName| object.headers.get(name).and_then(|v| v.to_str().ok());
-    let mut answer = if not_modified(field, own, object.status) {
+    let mut answer = if not_modified(asked, object) {
         let mut answer = head(object, StatusCode::NOT_MODIFIED);
         answer.headers_mut().remove(CONTENT_LENGTH);
         answer
     } else {
-        let same = field(IF_RANGE).is_none_or(|tag| own(ETAG) == Some(tag) && !tag.starts_with("W/"));
-        let range =
-            field(RANGE).filter(|_| same && object.status == StatusCode::OK && *method == Method::GET);
-        let length = object.body.length();
-        match range.map_or(Part::Whole, |range| conditions::part(range, length)) {
-            Part::Unsatisfiable => unsatisfiable(length),
-            Part::Bytes(from, to) => {
-                let mut part = head(object, StatusCode::PARTIAL_CONTENT);
-                *part.body_mut() = Body::from_stream(object.body.read(from, to));
-                let headers = part.headers_mut();
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(to - from));
-                set(headers, CONTENT_RANGE, &format!("bytes {from}-{}/{length}", to - 1));
-                part
-            }
-            Part::Whole => whole(method, object),
+        match part_asked(method, asked, object) {
+            Some((range, length)) => ranges::answer(range, length, object),
+            None => whole(method, object),
         }
     };
     let headers = answer.headers_mut();
@@ -69,48 +58,60 @@ pub(crate) fn answer(
 }
 
 /// RFC 9110 section 13.2.2: If-None-Match goes before If-Modified-Since.
-fn not_modified<'a>(
-    field: impl Fn(HeaderName) -> Option<&'a str>,
-    own: impl Fn(HeaderName) -> Option<&'a str>,
-    status: StatusCode,
-) -> bool {
-    if status != StatusCode::OK {
+fn not_modified(asked: &HeaderMap, object: &Object) -> bool {
+    if object.head.status != StatusCode::OK {
         return false;
     }
-    if let Some(known) = field(IF_NONE_MATCH) {
-        return own(ETAG).is_some_and(|etag| conditions::none_match(known, etag));
+    if asked.contains_key(IF_NONE_MATCH) {
+        let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
+        let etag = text(&object.head.headers, ETAG);
+        return etag.is_some_and(|etag| known.into_iter().any(|known| conditions::none_match(known, etag)));
     }
-    let date = |text: Option<&str>| httpdate::parse_http_date(text?).ok();
-    match (date(field(IF_MODIFIED_SINCE)), date(own(LAST_MODIFIED))) {
+    let date = |headers, name| parse_date(text(headers, name)?);
+    match (date(asked, IF_MODIFIED_SINCE), date(&object.head.headers, LAST_MODIFIED)) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
 }
 
+/// The `Range` field that counts, and the length it is about: of a GET for a whole 200 whose length is known, when
+/// `If-Range` names this very representation (RFC 9110 section 13.1.5).
+fn part_asked<'a>(method: &Method, asked: &'a HeaderMap, object: &Object) -> Option<(&'a str, u64)> {
+    let range = text(asked, RANGE)?;
+    let counts = *method == Method::GET && object.head.status == StatusCode::OK;
+    (counts && is_same(asked, object)).then_some((range, object.body.length()?))
+}
+
+fn is_same(asked: &HeaderMap, object: &Object) -> bool {
+    let own = |name| text(&object.head.headers, name);
+    asked.get(IF_RANGE).is_none_or(|known| match known.to_str() {
+        Ok(tag) if tag.starts_with('"') => own(ETAG) == Some(tag),
+        Ok(weak) if weak.starts_with("W/") => false,
+        Ok(date) => parse_date(date).is_some() && own(LAST_MODIFIED) == Some(date),
+        Err(_) => false,
+    })
+}
+
 fn whole(method: &Method, object: &Arc<Object>) -> HttpResponse {
-    let mut answer = head(object, object.status);
-    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(object.body.length()));
+    let mut answer = head(object, object.head.status);
+    let bodiless = matches!(object.head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let Some(length) = object.body.length().filter(|_| !bodiless) {
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     if *method != Method::HEAD {
         *answer.body_mut() = match object.body.joined() {
             Some(bytes) => Body::from(bytes),
-            None => Body::from_stream(object.body.read(0, object.body.length())),
+            None => Body::from_stream(object.body.read(0, object.body.length().unwrap_or(u64::MAX))),
         };
     }
     answer
 }
 
-fn head(object: &Object, status: StatusCode) -> HttpResponse {
+/// The head of an answer out of an object.
+pub(crate) fn head(object: &Object, status: StatusCode) -> HttpResponse {
     let mut answer = HttpResponse::new(Body::empty());
     *answer.status_mut() = status;
-    *answer.headers_mut() = object.headers.clone();
-    answer
-}
-
-fn unsatisfiable(length: u64) -> HttpResponse {
-    let problem =
-        Problem::new(416, "range", "Range not satisfiable").detail(format!("it has {length} bytes"));
-    let mut answer = problem_response(problem);
-    set(answer.headers_mut(), CONTENT_RANGE, &format!("bytes */{length}"));
+    *answer.headers_mut() = object.head.headers.clone();
     answer
 }
 
@@ -118,9 +119,9 @@ fn member(served: Served) -> String {
     match served {
         Served::Hit(ttl) => format!("hit; ttl={}", ttl.as_secs()),
         Served::Stale => "hit; fwd=stale; detail=served-stale".into(),
-        Served::Fetched { collapsed, was_stale } => {
-            let why = if was_stale { "stale" } else { "miss" };
-            format!("fwd={why}; stored{}", if collapsed { "; collapsed" } else { "" })
+        Served::Fetched { why, collapsed, stored } => {
+            let stored = if stored { "; stored" } else { "" };
+            format!("fwd={why}{stored}{}", if collapsed { "; collapsed" } else { "" })
         }
     }
 }
@@ -131,11 +132,11 @@ pub(crate) fn label(headers: &mut HeaderMap, node: &NodeId, member: &str) {
     let begins = node.as_str().starts_with(|c: char| c.is_ascii_alphabetic());
     let name = if begins { node.to_string() } else { format!("\"{node}\"") };
     append(headers, HeaderName::from_static(CACHE_STATUS), &format!("{name}; {member}"));
-    set(headers, HeaderName::from_static(SLUICE_NODE), node.as_str());
+    if let Ok(value) = HeaderValue::from_str(node.as_str()) {
+        headers.insert(HeaderName::from_static(SLUICE_NODE), value);
+    }
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name, value);
-    }
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
 }

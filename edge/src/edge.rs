@@ -5,11 +5,12 @@ use crate::config::Config;
 use crate::feed::Liveness;
 use crate::fleet::Disk;
 use crate::floors::Floors;
+use crate::gate::Target;
 use crate::metrics::Metrics;
 use crate::parent::Parents;
 use crate::{feed, fleet, life};
 use sluice_service::{Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
-use sluice_wire::RouteTable;
+use sluice_wire::{PlacementKey, RouteTable};
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) public_url: String,
     pub(crate) started_ms: u64,
     table: RwLock<Arc<RouteTable>>,
+    /// The table before the one in force.
+    former: RwLock<Arc<RouteTable>>,
     disk: Disk,
     routes: HealthFlag,
 }
@@ -49,7 +52,20 @@ impl Shared {
         }
         tracing::info!(version = table.version, nodes = table.nodes.len(), "route table");
         self.routes.set_ready(true, "from the control plane");
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        let mut current = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::replace(&mut *current, Arc::new(table));
+        *self.former.write().unwrap_or_else(PoisonError::into_inner) = former;
+    }
+
+    /// True when another node of this tier was a target's owner until the last change of the table.
+    pub(crate) fn has_moved_here(&self, target: &Target) -> bool {
+        let owner = |table: &RouteTable| {
+            let order = table.order(self.config.tier, PlacementKey::of_path(&target.path));
+            order.first().map(|node| node.node.clone())
+        };
+        let former = Arc::clone(&self.former.read().unwrap_or_else(PoisonError::into_inner));
+        owner(&former).is_some_and(|owner| owner != self.config.node)
+            && owner(&self.table()).is_some_and(|owner| owner == self.config.node)
     }
 
     /// The origins: the table's, or the configured ones.
@@ -94,6 +110,7 @@ impl Process for Edge {
             public_url: config.public_url.clone().unwrap_or(own),
             started_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
             table: RwLock::new(Arc::new(kept.unwrap_or_default())),
+            former: RwLock::default(),
             disk,
             routes,
             metrics,

@@ -80,7 +80,7 @@ pub(crate) fn is_below(object: &Object, floors: &[(Tag, Version)]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::{Growing, Lifetimes};
+    use crate::cache::{Growing, Head, Lifetimes, POLICY};
     use http::{HeaderMap, StatusCode};
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -92,8 +92,9 @@ mod tests {
         headers.insert("surrogate-key", "a".parse().unwrap());
         headers.insert("sluice-version", format!("a={version}").parse().unwrap());
         let lifetimes =
-            Lifetimes::of(&HeaderMap::new(), StatusCode::OK, &headers, SystemTime::now()).unwrap();
-        Object::new(StatusCode::OK, headers, lifetimes, Arc::new(Growing::new(0)), mark)
+            Lifetimes::of(&HeaderMap::new(), StatusCode::OK, &headers, SystemTime::now(), POLICY).unwrap();
+        let head = Head { status: StatusCode::OK, headers, lifetimes, varies: (vec![], String::new()) };
+        Object::new(head, Arc::new(Growing::new(0)), mark)
     }
 
     proptest! {

@@ -41,7 +41,8 @@ impl Target {
 }
 
 /// Reads a request's target, or says why it is not let in.
-pub(crate) fn target(request: &HttpRequest) -> Result<Target, Problem> {
+/// `methods` are let in beside the usual ones.
+pub(crate) fn target(request: &HttpRequest, methods: &[String]) -> Result<Target, Problem> {
     let refuse =
         |status, kind: &str, detail: &str| Problem::new(status, kind, "Request refused").detail(detail);
     let headers = request.headers();
@@ -56,6 +57,7 @@ pub(crate) fn target(request: &HttpRequest) -> Result<Target, Problem> {
         Method::CONNECT | Method::TRACE => {
             return Err(refuse(405, "method", "CONNECT and TRACE are not served"));
         }
+        ref other if methods.iter().any(|method| method == other.as_str()) => {}
         _ => return Err(refuse(501, "method", "this method is not known here")),
     }
     if headers.get_all(HOST).iter().count() != 1 {
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn a_path_has_one_spelling() {
         for good in ["/", "/v/x/master.m3u8", "/v1/videos/..%2Fetc", "/assets/a-b.js"] {
-            assert!(target(&request(Method::GET, good, "h")).is_ok(), "{good}");
+            assert!(target(&request(Method::GET, good, "h"), &[]).is_ok(), "{good}");
         }
         for bad in ["/a/../b", "/a//b", "/v/%2e%2e/x", "/a%00", "/v/a%2fb", "/a/./b", "/a\\b"] {
             assert_eq!(path(bad), None, "{bad}");
@@ -160,16 +162,19 @@ mod tests {
 
     #[test]
     fn hosts_and_methods_are_checked() {
-        assert_eq!(target(&request(Method::CONNECT, "/", "h")).unwrap_err().status, 405);
-        assert_eq!(target(&request(Method::from_bytes(b"BREW").unwrap(), "/", "h")).unwrap_err().status, 501);
-        assert_eq!(target(&request(Method::GET, "http://other/", "h")).unwrap_err().status, 400);
-        assert_eq!(target(&request(Method::GET, "/", "a@b")).unwrap_err().status, 400);
+        assert_eq!(target(&request(Method::CONNECT, "/", "h"), &[]).unwrap_err().status, 405);
+        assert_eq!(
+            target(&request(Method::from_bytes(b"BREW").unwrap(), "/", "h"), &[]).unwrap_err().status,
+            501
+        );
+        assert_eq!(target(&request(Method::GET, "http://other/", "h"), &[]).unwrap_err().status, 400);
+        assert_eq!(target(&request(Method::GET, "/", "a@b"), &[]).unwrap_err().status, 400);
     }
 
     #[test]
     fn what_is_about_the_viewer_is_not_in_the_key() {
         let uri = "/v/x?a=1&CMCD=br%3D5&sluice-tried=near-a.near-b&_HLS_pathway=x&b=2";
-        let target = target(&request(Method::GET, uri, "h")).unwrap();
+        let target = target(&request(Method::GET, uri, "h"), &[]).unwrap();
         assert_eq!(target.query.as_deref(), Some("a=1&b=2"));
         assert_eq!(target.tried.len(), 2);
     }

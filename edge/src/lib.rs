@@ -22,6 +22,7 @@ mod gate;
 mod life;
 mod metrics;
 mod parent;
+mod ranges;
 mod redirect;
 
 pub use config::{CacheConfig, Config};

@@ -3,20 +3,22 @@
 //! ```text
 //! accept -> normalise -> lookup -> deliver
 //!                           |-> collapse -> deliver | redirect | refuse
+//!                           |-> alone    -> deliver | redirect | refuse
 //!                           `-> pass
 //! ```
 
 mod fetch;
+mod lookup;
 
-use crate::cache::{Filled, Key, Object, Standing};
+use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
 use crate::deliver::{self, Served};
 use crate::edge::Shared;
 use crate::gate::{self, Target};
-use crate::metrics::Outcome;
+use crate::metrics::{Miss, Outcome};
 use crate::parent::{self, NoAnswer};
 use crate::redirect;
-use http::Method;
-use http::header::AUTHORIZATION;
+use http::header::{CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
+use http::{Method, Uri};
 use sluice_service::{Body, HttpRequest, HttpResponse, problem_response};
 use sluice_wire::headers::SLUICE_FLOOR;
 use sluice_wire::tag::{Tag, Version, parse_versions};
@@ -27,17 +29,30 @@ use tokio::time::timeout;
 
 /// Time until a fill's head must be there, over all its parents.
 const FILL_LIMIT: Duration = Duration::from_secs(25);
-/// Fills tried for one request when what they bring is below its floors.
-const FILL_TRIES: u32 = 2;
+/// Fills tried for one request when what they bring is below its floors, or of another form.
+const FILL_TRIES: u32 = 3;
 
 /// A request that was let in.
 pub(crate) struct Ask {
     pub(crate) request: HttpRequest,
     pub(crate) target: Target,
+    /// What the target is kept under.
     pub(crate) key: Key,
     /// Versions that the asker (a lower tier) knows of.
     pub(crate) floors: Vec<(Tag, Version)>,
     tries: u32,
+}
+
+/// What a fetch is for.
+struct Wanted {
+    /// What is fetched under: the target's key, or a variant's.
+    key: Key,
+    /// What is kept and cannot be served as it is.
+    stale: Option<Arc<Object>>,
+    /// Why it goes forward, as RFC 9211 calls it.
+    why: &'static str,
+    /// Why nothing was there, if something had been.
+    gone: Option<Gone>,
 }
 
 /// Where a request is in its life.
@@ -45,7 +60,8 @@ enum Phase {
     Accept(HttpRequest),
     Normalise(HttpRequest, Target),
     Lookup(Ask),
-    Collapse(Ask, Option<Arc<Object>>),
+    Collapse(Ask, Wanted),
+    Alone(Ask),
     Deliver(Ask, Arc<Object>, Served),
     Pass(Ask),
     Unserved(Ask, NoAnswer),
@@ -62,8 +78,9 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
         phase = match phase {
             Phase::Accept(request) => accept(&edge, request),
             Phase::Normalise(request, target) => normalise(&edge, request, target),
-            Phase::Lookup(ask) => lookup(&edge, ask),
-            Phase::Collapse(ask, stale) => collapse(&edge, ask, stale).await,
+            Phase::Lookup(ask) => lookup::lookup(&edge, ask),
+            Phase::Collapse(ask, wanted) => collapse(&edge, ask, wanted).await,
+            Phase::Alone(ask) => alone(&edge, ask).await,
             Phase::Deliver(ask, object, served) => answer_from(&edge, &ask, &object, served),
             Phase::Pass(ask) => pass(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
@@ -90,7 +107,7 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
             Problem::new(508, "loop", "Loop detected").detail("this node has passed the request before"),
         );
     }
-    match gate::target(&request) {
+    match gate::target(&request, &edge.config.methods) {
         Ok(target) => Phase::Normalise(request, target),
         Err(problem) => refuse(problem),
     }
@@ -102,81 +119,109 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
     let floors = told.and_then(|v| v.to_str().ok()).map(parse_versions).unwrap_or_default();
     let key = Key::new(&target.as_text());
     let ask = Ask { request, target, key, floors, tries: 0 };
-    let shareable = matches!(*ask.request.method(), Method::GET | Method::HEAD)
-        && !ask.request.headers().contains_key(AUTHORIZATION);
+    let shareable = matches!(*ask.request.method(), Method::GET | Method::HEAD);
     if shareable { Phase::Lookup(ask) } else { Phase::Pass(ask) }
 }
 
-fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
-    let Some(object) = edge.store.get(&ask.key) else { return Phase::Collapse(ask, None) };
-    if edge.floors.is_below(&object) || crate::floors::is_below(&object, &ask.floors) {
-        return Phase::Collapse(ask, Some(object));
+async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
+    ask.tries += 1;
+    let (fill, permit) = edge.fills.join(&wanted.key);
+    let collapsed = permit.is_none();
+    let stale = wanted.stale.clone();
+    if let Some(permit) = permit {
+        edge.metrics.missed(miss_class(edge, &ask, &wanted));
+        fetch::spawn(edge, permit, &ask, wanted.stale);
     }
-    match object.standing(edge.liveness.is_live()) {
-        Standing::Fresh(ttl) => Phase::Deliver(ask, object, Served::Hit(ttl)),
-        Standing::WhileRevalidating => {
-            let (_, permit) = edge.fills.join(&ask.key);
-            if let Some(permit) = permit {
-                fetch::spawn(edge, permit, &ask, Some(Arc::clone(&object)));
+    let why = match timeout(FILL_LIMIT, fill.outcome()).await {
+        Ok(Filled::Object(object)) => {
+            if is_below(edge, &ask, &object) {
+                edge.metrics.floor_refusals.inc();
+                return if ask.tries < FILL_TRIES { Phase::Lookup(ask) } else { Phase::Alone(ask) };
             }
-            Phase::Deliver(ask, object, Served::Stale)
+            if !object.is_selected_by(ask.request.headers()) {
+                // It turned out that answers vary, and this is another form.
+                return if ask.tries < FILL_TRIES { Phase::Lookup(ask) } else { Phase::Alone(ask) };
+            }
+            let served = Served::Fetched { why: wanted.why, collapsed, stored: true };
+            return Phase::Deliver(ask, object, served);
         }
-        Standing::IfError | Standing::Stale => Phase::Collapse(ask, Some(object)),
+        // What is not shared is asked for as it was: a HEAD may be answered where a GET is not.
+        Ok(Filled::NotShared) => {
+            return match fill.take().filter(|_| *ask.request.method() == Method::GET) {
+                Some(answer) => not_kept(edge, answer, wanted.why),
+                None => Phase::Alone(ask),
+            };
+        }
+        Ok(Filled::Failed(why)) => why,
+        Err(_) => NoAnswer::Late,
+    };
+    match (fall_back(edge, &ask, stale, why), fill.take()) {
+        (Some(object), _) => Phase::Deliver(ask, object, Served::Stale),
+        (None, Some(answer)) => not_kept(edge, answer, wanted.why),
+        (None, None) => Phase::Unserved(ask, why),
     }
 }
 
-async fn collapse(edge: &Arc<Shared>, mut ask: Ask, stale: Option<Arc<Object>>) -> Phase {
-    ask.tries += 1;
-    let (fill, permit) = edge.fills.join(&ask.key);
-    let collapsed = permit.is_none();
-    if let Some(permit) = permit {
-        fetch::spawn(edge, permit, &ask, stale.clone());
+fn not_kept(edge: &Shared, mut answer: HttpResponse, why: &str) -> Phase {
+    deliver::label(answer.headers_mut(), &edge.config.node, &format!("fwd={why}"));
+    Phase::Done(answer, Outcome::Bypass)
+}
+
+/// True when an object is older than what this edge or the asker has heard of.
+fn is_below(edge: &Shared, ask: &Ask, object: &Object) -> bool {
+    edge.floors.is_below(object) || crate::floors::is_below(object, &ask.floors)
+}
+
+/// Each miss has exactly one class.
+fn miss_class(edge: &Shared, ask: &Ask, wanted: &Wanted) -> Miss {
+    match (&wanted.stale, wanted.gone) {
+        (Some(stale), _) if is_below(edge, ask, stale) => Miss::Purged,
+        (Some(_), _) => Miss::Expired,
+        (None, Some(Gone::Purged)) => Miss::Purged,
+        (None, Some(Gone::Evicted)) => Miss::Evicted,
+        (None, None) if !ask.target.tried.is_empty() => Miss::Health,
+        (None, None) if edge.has_moved_here(&ask.target) => Miss::RingMoved,
+        (None, None) => Miss::FirstEver,
     }
+}
+
+/// No parent answered as it should: what is kept may do, if it says so and no floor forbids it.
+fn fall_back(edge: &Shared, ask: &Ask, stale: Option<Arc<Object>>, why: NoAnswer) -> Option<Arc<Object>> {
+    stale.filter(|object| {
+        let allowed = match object.standing(edge.liveness.is_live()) {
+            Standing::Fresh(_) | Standing::WhileRevalidating => true,
+            Standing::Stale { if_error, .. } if why == NoAnswer::Erred => if_error,
+            Standing::Stale { if_disconnected, .. } => if_disconnected,
+        };
+        allowed && !is_below(edge, ask, object)
+    })
+}
+
+/// As it was asked, for this asker alone: nobody waits for it, and it waits for nobody. What may be shared after all is
+/// kept.
+async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
+    let permit = Permit::alone();
+    let fill = Arc::clone(&permit.fill);
+    fetch::spawn_alone(edge, permit, &ask);
     match timeout(FILL_LIMIT, fill.outcome()).await {
         Ok(Filled::Object(object)) => {
-            let below = edge.floors.is_below(&object) || crate::floors::is_below(&object, &ask.floors);
-            if !below {
-                return Phase::Deliver(
-                    ask,
-                    object,
-                    Served::Fetched { collapsed, was_stale: stale.is_some() },
-                );
-            }
-            edge.metrics.floor_refusals.inc();
-            if ask.tries < FILL_TRIES { Phase::Collapse(ask, Some(object)) } else { Phase::Pass(ask) }
+            let served = Served::Fetched { why: "bypass", collapsed: false, stored: true };
+            Phase::Deliver(ask, object, served)
         }
-        Ok(Filled::NotShared) => match fill.take() {
-            // What is not shared is asked for as it was: a HEAD may be answered where a GET is not.
-            Some(mut answer) if *ask.request.method() == Method::GET => {
-                deliver::label(answer.headers_mut(), &edge.config.node, "fwd=bypass");
-                Phase::Done(answer, Outcome::Bypass)
-            }
-            _ => Phase::Pass(ask),
+        Ok(outcome) => match (fill.take(), outcome) {
+            (Some(answer), _) => not_kept(edge, answer, "bypass"),
+            (None, Filled::Failed(why)) => Phase::Unserved(ask, why),
+            (None, _) => Phase::Unserved(ask, NoAnswer::Unreachable),
         },
-        Ok(Filled::Failed) => fall_back(edge, ask, stale, NoAnswer::Unreachable),
-        Err(_) => fall_back(edge, ask, stale, NoAnswer::Late),
-    }
-}
-
-/// No parent answered: what is kept may do, if it says so and no floor forbids it.
-fn fall_back(edge: &Shared, ask: Ask, stale: Option<Arc<Object>>, why: NoAnswer) -> Phase {
-    let allowed = |object: &Arc<Object>| {
-        !edge.floors.is_below(object)
-            && object.body.is_whole()
-            && !matches!(object.standing(edge.liveness.is_live()), Standing::Stale)
-    };
-    match stale.filter(allowed) {
-        Some(object) => Phase::Deliver(ask, object, Served::Stale),
-        None => Phase::Unserved(ask, why),
+        Err(_) => Phase::Unserved(ask, NoAnswer::Late),
     }
 }
 
 fn answer_from(edge: &Shared, ask: &Ask, object: &Arc<Object>, served: Served) -> Phase {
     let answer =
         deliver::answer(&edge.config.node, ask.request.method(), ask.request.headers(), object, served);
-    edge.metrics
-        .bytes_out
-        .inc_by(http_body::Body::size_hint(answer.body()).exact().unwrap_or_else(|| object.body.length()));
+    let bytes = http_body::Body::size_hint(answer.body()).exact().or_else(|| object.body.length());
+    edge.metrics.bytes_out.inc_by(bytes.unwrap_or(0));
     let outcome = match served {
         Served::Hit(_) => Outcome::Hit,
         Served::Stale => Outcome::Stale,
@@ -190,7 +235,6 @@ fn answer_from(edge: &Shared, ask: &Ask, object: &Arc<Object>, served: Served) -
 async fn pass(edge: &Shared, ask: Ask) -> Phase {
     let headers = parent::pass_headers(edge, &ask.request);
     let (method, target) = (ask.request.method().clone(), ask.target.as_text());
-    let safe = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     let parents = parent::of_pass(edge);
     let Some(origin) = parents.first().cloned() else { return Phase::Unserved(ask, NoAnswer::Unreachable) };
     let Ask { request, target: asked, key, floors, tries } = ask;
@@ -199,17 +243,30 @@ async fn pass(edge: &Shared, ask: Ask) -> Phase {
     let kept = (parts.method.clone(), parts.headers.clone());
     match edge.parents.ask(&origin, HttpRequest::from_parts(parts, body), &target).await {
         Ok(mut answer) => {
-            if !safe && answer.status().as_u16() < 400 {
-                edge.store.invalidate(&key);
+            if method != Method::OPTIONS && answer.status().as_u16() < 400 {
+                invalidate(edge, &key, &kept.1, answer.headers());
             }
-            let member = if safe { "fwd=bypass" } else { "fwd=method" };
-            deliver::label(answer.headers_mut(), &edge.config.node, member);
+            deliver::label(answer.headers_mut(), &edge.config.node, "fwd=method");
             Phase::Done(answer, Outcome::Bypass)
         }
         Err(why) => {
             let mut request = HttpRequest::new(Body::empty());
             (*request.method_mut(), *request.headers_mut()) = kept;
             Phase::Unserved(Ask { request, target: asked, key, floors, tries }, why)
+        }
+    }
+}
+
+/// An unsafe method succeeded: its target's copies are unusable, and those of what the answer points at on the same
+/// host (RFC 9111 section 4.4).
+fn invalidate(edge: &Shared, key: &Key, asked: &HeaderMap, answer: &HeaderMap) {
+    edge.store.invalidate(key);
+    let host = asked.get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    for name in [LOCATION, CONTENT_LOCATION] {
+        let Some(uri) = answer.get(name).and_then(|v| v.to_str().ok()?.parse::<Uri>().ok()) else { continue };
+        let here = uri.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host));
+        if let Some(path) = uri.path_and_query().filter(|_| here) {
+            edge.store.invalidate(&Key::new(path.as_str()));
         }
     }
 }
@@ -224,7 +281,9 @@ fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
     }
     let nobody = "neither the tier above nor another edge can serve this now";
     let problem = match why {
-        NoAnswer::Unreachable => Problem::new(502, "no-parent", "No parent answers").detail(nobody),
+        NoAnswer::Unreachable | NoAnswer::Erred => {
+            Problem::new(502, "no-parent", "No parent answers").detail(nobody)
+        }
         NoAnswer::Late => Problem::new(504, "late-parent", "The parent takes too long").detail(nobody),
         NoAnswer::Cut => {
             Problem::new(400, "cut", "Request cut").detail("the body ended before its declared length")

@@ -11,6 +11,8 @@ pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
     /// Requests under way.
     pub(crate) active: IntGauge,
+    /// Misses by class.
+    pub(crate) misses: IntCounterVec,
     /// Fetches from parents by result.
     pub(crate) fetches: IntCounterVec,
     /// Body bytes from parents.
@@ -61,11 +63,46 @@ impl Outcome {
     }
 }
 
+/// Why a request was a miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// Nobody asked for it here before, as far as is remembered.
+    FirstEver,
+    /// It was here, and gave way to something else.
+    Evicted,
+    /// It is here, and no longer fresh.
+    Expired,
+    /// It was here, and was purged or changed.
+    Purged,
+    /// Another node was its owner until the last change of the route table.
+    RingMoved,
+    /// Another node is its owner, and could not serve it.
+    Health,
+}
+
+impl Miss {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstEver => "first-ever",
+            Self::Evicted => "evicted",
+            Self::Expired => "expired",
+            Self::Purged => "purged",
+            Self::RingMoved => "ring-moved",
+            Self::Health => "health",
+        }
+    }
+}
+
 impl Metrics {
     pub(crate) fn new(r: &Registry) -> Self {
         Self {
             requests: r.counters("sluice_edge_requests_total", "Requests by outcome", &["outcome"]),
             active: r.gauge("sluice_edge_requests_active", "Requests under way"),
+            misses: r.counters(
+                "sluice_edge_misses_total",
+                "Misses by class: each has exactly one",
+                &["class"],
+            ),
             fetches: r.counters("sluice_edge_fetches_total", "Fetches from parents by result", &["result"]),
             bytes_in: r.counter("sluice_edge_bytes_in_total", "Body bytes from parents into the cache"),
             bytes_out: r.counter("sluice_edge_bytes_out_total", "Body bytes to clients out of the cache"),
@@ -85,6 +122,10 @@ impl Metrics {
 
     pub(crate) fn count(&self, outcome: Outcome) {
         self.requests.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub(crate) fn missed(&self, class: Miss) {
+        self.misses.with_label_values(&[class.as_str()]).inc();
     }
 
     /// The counts of a report.

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sluice_service::{Body, HttpRequest, HttpResponse, Peer, TraceContext};
 use sluice_wire::headers::{CDN_LOOP, TRACEPARENT};
-use sluice_wire::{PlacementKey, Tier};
+use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub(crate) enum NoAnswer {
     Unreachable,
     /// It took too long.
     Late,
+    /// It answered with an error of its own.
+    Erred,
     /// The client broke off while its body was passed on: no fault of the parent.
     Cut,
 }
@@ -143,7 +145,9 @@ const NOT_IN_FILLS: [HeaderName; 9] = [
 pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
     let mut headers = pass_headers(edge, request);
     NOT_IN_FILLS.iter().for_each(|name| drop(headers.remove(name)));
-    headers.remove(http::header::COOKIE);
+    if MediaPath::parse(request.uri().path()).is_some() {
+        headers.remove(http::header::COOKIE);
+    }
     headers
 }
 

@@ -12,6 +12,8 @@ pub const SLUICE_NODE: &str = "sluice-node";
 pub const CACHE_STATUS: &str = "cache-status";
 /// RFC 9213: freshness for caches that belong to the origin's operator.
 pub const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
+/// RFC 9213, for our own edges alone: counts while an edge hears of every change.
+pub const SLUICE_CACHE_CONTROL: &str = "sluice-cache-control";
 /// RFC 8586: nodes a request passed, so that a loop is seen.
 pub const CDN_LOOP: &str = "cdn-loop";
 /// W3C Trace Context.

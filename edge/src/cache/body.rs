@@ -26,24 +26,43 @@ struct Inner {
     end: End,
 }
 
-/// A body of a known length.
+/// A body that grows to a known length, or to wherever it ends.
 #[derive(Debug)]
 pub(crate) struct Growing {
     inner: Mutex<Inner>,
     grown: Notify,
-    length: u64,
+    length: Option<u64>,
+    limit: u64,
 }
 
 impl Growing {
     /// An empty body that will have this many bytes.
     pub(crate) fn new(length: u64) -> Self {
         let end = if length == 0 { End::Whole } else { End::Open };
-        Self { inner: Mutex::new(Inner { pieces: vec![], bytes: 0, end }), grown: Notify::new(), length }
+        Self::with(end, Some(length), length)
     }
 
-    /// Its length when whole.
-    pub(crate) const fn length(&self) -> u64 {
-        self.length
+    /// An empty body of an unknown length, at most `limit` bytes.
+    pub(crate) fn unmeasured(limit: u64) -> Self {
+        Self::with(End::Open, None, limit)
+    }
+
+    fn with(end: End, length: Option<u64>, limit: u64) -> Self {
+        let inner = Mutex::new(Inner { pieces: vec![], bytes: 0, end });
+        Self { inner, grown: Notify::new(), length, limit }
+    }
+
+    /// Its length when whole, if that is known already.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length.or_else(|| {
+            let inner = self.lock();
+            (inner.end == End::Whole).then_some(inner.bytes)
+        })
+    }
+
+    /// Bytes that are here.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().bytes
     }
 
     /// True when all of it is here.
@@ -51,16 +70,11 @@ impl Growing {
         self.lock().end == End::Whole
     }
 
-    /// True when it will never be whole.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.lock().end == End::Cut
-    }
-
-    /// Adds a piece. False when it goes past the length.
+    /// Adds a piece. False when it goes past the length or the limit.
     pub(crate) fn push(&self, piece: Bytes) -> bool {
         let fits = {
             let mut inner = self.lock();
-            let fits = inner.bytes + piece.len() as u64 <= self.length;
+            let fits = inner.bytes + piece.len() as u64 <= self.limit;
             if fits {
                 inner.bytes += piece.len() as u64;
                 inner.pieces.push(piece);
@@ -71,14 +85,15 @@ impl Growing {
         fits
     }
 
-    /// Ends it: whole if nothing is missing, else cut. True when whole.
-    pub(crate) fn end(&self) -> bool {
+    /// Ends it, as its sender did or by a fault: whole if it was ended well and nothing is missing, else cut. True when
+    /// whole.
+    pub(crate) fn end(&self, well: bool) -> bool {
         let whole = {
             let mut inner = self.lock();
-            let whole = inner.bytes == self.length;
+            let whole = self.length.map_or(well, |length| inner.bytes == length);
             inner.end = if whole { End::Whole } else { End::Cut };
-            if whole && self.length <= JOIN && inner.pieces.len() > 1 {
-                let mut joined = BytesMut::with_capacity(usize::try_from(self.length).unwrap_or(0));
+            if whole && inner.bytes <= JOIN && inner.pieces.len() > 1 {
+                let mut joined = BytesMut::with_capacity(usize::try_from(inner.bytes).unwrap_or(0));
                 inner.pieces.iter().for_each(|p| joined.extend_from_slice(p));
                 inner.pieces = vec![joined.freeze()];
             }
@@ -98,7 +113,7 @@ impl Growing {
         }
     }
 
-    /// The bytes from `from` to before `to`, as they come. Ends in an error when the body is cut.
+    /// The bytes from `from` to before `to` or the end, as they come. Ends in an error when the body is cut.
     pub(crate) fn read(
         self: &Arc<Self>,
         from: u64,
@@ -110,7 +125,8 @@ impl Growing {
                 return None;
             }
             match body.next(at, to).await {
-                Ok(piece) => {
+                Ok(None) => None,
+                Ok(Some(piece)) => {
                     let after = at + piece.len() as u64;
                     Some((Ok(piece), (body, after)))
                 }
@@ -119,16 +135,20 @@ impl Growing {
         })
     }
 
-    async fn next(&self, at: u64, to: u64) -> io::Result<Bytes> {
+    async fn next(&self, at: u64, to: u64) -> io::Result<Option<Bytes>> {
         loop {
             let mut grown = std::pin::pin!(self.grown.notified());
             // Registered before the look, so that growth between the two is not missed.
             grown.as_mut().enable();
             if let Some(piece) = self.piece(at, to) {
-                return Ok(piece);
+                return Ok(Some(piece));
             }
-            if self.lock().end != End::Open {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the parent's body was cut"));
+            match self.lock().end {
+                End::Open => {}
+                End::Whole => return Ok(None),
+                End::Cut => {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the parent's body was cut"));
+                }
             }
             grown.await;
         }
@@ -168,7 +188,7 @@ mod tests {
         assert_eq!(early.next().await.unwrap().unwrap(), "01234");
         let late = body.read(3, 8);
         assert!(body.push(Bytes::from_static(b"56789")));
-        assert!(body.end());
+        assert!(body.end(true));
         assert_eq!(early.next().await.unwrap().unwrap(), "56789");
         assert!(early.next().await.is_none());
         let late: Vec<Bytes> = late.map(Result::unwrap).collect().await;
@@ -179,11 +199,24 @@ mod tests {
     async fn a_cut_body_is_an_error_and_never_an_end() {
         let body = Arc::new(Growing::new(10));
         body.push(Bytes::from_static(b"012"));
-        assert!(!body.end());
+        assert!(!body.end(true));
         let read: Vec<_> = body.read(0, 10).collect().await;
         assert_eq!(read.len(), 2);
         assert!(read[1].is_err());
         assert!(!Growing::new(2).push(Bytes::from_static(b"123")), "more than was announced");
+        let unmeasured = Arc::new(Growing::unmeasured(10));
+        assert!(unmeasured.push(Bytes::from_static(b"012")) && !unmeasured.end(false), "broken off");
+    }
+
+    #[tokio::test]
+    async fn a_body_of_unknown_length_is_whole_where_its_sender_ends_it() {
+        let body = Arc::new(Growing::unmeasured(5));
+        let read = body.read(0, u64::MAX);
+        assert!(body.push(Bytes::from_static(b"0123")) && body.length().is_none());
+        assert!(!body.push(Bytes::from_static(b"45")), "past its limit");
+        assert!(body.end(true));
+        let read: Vec<Bytes> = read.map(Result::unwrap).collect().await;
+        assert_eq!((read.concat().as_slice(), body.length()), (b"0123".as_slice(), Some(4)));
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! outcome what to do: read the object (also while it grows), fetch for themselves, or take the failure.
 
 use super::{Key, Object};
+use crate::parent::NoAnswer;
 use sluice_service::HttpResponse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +17,12 @@ pub(crate) enum Filled {
     Object(Arc<Object>),
     /// The answer is not to be shared: the first to ask may have it, the others fetch for themselves.
     NotShared,
-    /// No parent answered.
-    Failed,
+    /// No parent answered as it should.
+    Failed(NoAnswer),
 }
 
 /// A fill under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Fill {
     outcome: watch::Sender<Option<Filled>>,
     unshared: Mutex<Option<HttpResponse>>,
@@ -33,10 +34,10 @@ impl Fill {
         self.outcome.send_replace(Some(outcome));
     }
 
-    /// Tells everyone who waits that the answer is for one of them alone.
-    pub(crate) fn hand_over(&self, answer: HttpResponse) {
+    /// Leaves an answer for one of those who wait alone, and tells them all what it means.
+    pub(crate) fn hand_over(&self, answer: HttpResponse, outcome: Filled) {
         *self.unshared.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        self.settle(Filled::NotShared);
+        self.settle(outcome);
     }
 
     /// Takes the answer that is for one alone, if nobody has.
@@ -48,8 +49,8 @@ impl Fill {
     pub(crate) async fn outcome(&self) -> Filled {
         let mut receiver = self.outcome.subscribe();
         match receiver.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Filled::Failed),
-            Err(_) => Filled::Failed,
+            Ok(outcome) => outcome.clone().unwrap_or(Filled::Failed(NoAnswer::Unreachable)),
+            Err(_) => Filled::Failed(NoAnswer::Unreachable),
         }
     }
 }
@@ -61,9 +62,15 @@ pub(crate) struct Fills(Arc<Mutex<HashMap<Key, Arc<Fill>>>>);
 /// The right to fill a key. Given back when dropped, however the fill ended; who still waits then is told it failed.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    key: Key,
     pub(crate) fill: Arc<Fill>,
-    fills: Fills,
+    shared: Option<(Key, Fills)>,
+}
+
+impl Permit {
+    /// A fill that nobody else joins.
+    pub(crate) fn alone() -> Self {
+        Self { fill: Arc::new(Fill::default()), shared: None }
+    }
 }
 
 impl Fills {
@@ -73,18 +80,20 @@ impl Fills {
         if let Some(fill) = fills.get(key) {
             return (Arc::clone(fill), None);
         }
-        let fill = Arc::new(Fill { outcome: watch::Sender::new(None), unshared: Mutex::new(None) });
+        let fill = Arc::new(Fill::default());
         fills.insert(key.clone(), Arc::clone(&fill));
-        let permit = Permit { key: key.clone(), fill: Arc::clone(&fill), fills: self.clone() };
+        let permit = Permit { fill: Arc::clone(&fill), shared: Some((key.clone(), self.clone())) };
         (fill, Some(permit))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.fills.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        if let Some((key, fills)) = &self.shared {
+            fills.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        }
         if self.fill.outcome.borrow().is_none() {
-            self.fill.settle(Filled::Failed);
+            self.fill.settle(Filled::Failed(NoAnswer::Unreachable));
         }
     }
 }

@@ -1,13 +1,25 @@
 //! The cache: what may be kept and for how long, what is kept, and how it gets there.
+//!
+//! - `directives`, `date`, `freshness`, `vary`: pure functions of fields
+//! - `body`: bodies that are read while they grow; `object`: a kept answer
+//! - `store`: what is kept, by key; `fill`: one fetch for a missing key
 
 mod body;
+mod date;
+mod directives;
 mod fill;
 mod freshness;
 mod object;
 mod store;
+mod vary;
 
 pub(crate) use body::Growing;
+pub(crate) use date::parse as parse_date;
+pub(crate) use directives::Directives;
 pub(crate) use fill::{Filled, Fills, Permit};
-pub(crate) use freshness::Lifetimes;
-pub(crate) use object::{FeedMark, Object, Standing};
-pub(crate) use store::{Key, Store};
+#[cfg(test)]
+pub(crate) use freshness::tests::POLICY;
+pub(crate) use freshness::{Lifetimes, Policy};
+pub(crate) use object::{FeedMark, Head, Object, Standing};
+pub(crate) use store::{Found, Gone, Key, Store};
+pub(crate) use vary::{fields as vary_fields, selection};

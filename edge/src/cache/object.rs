@@ -1,8 +1,8 @@
 //! A kept answer.
 
-use super::Growing;
 use super::freshness::{Lifetimes, Window, initial_age};
-use http::header::{ETAG, HeaderMap, LAST_MODIFIED, VARY};
+use super::{Growing, vary};
+use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use http::{HeaderName, StatusCode};
 use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, parse_keys, parse_versions};
@@ -13,17 +13,25 @@ use tokio::time::Instant;
 /// What an object weighs beside its body: fields, index, list links.
 const OVERHEAD: u64 = 1_024;
 
+/// The head of an answer that may be kept, and what was decided about it.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) lifetimes: Lifetimes,
+    /// The request fields it depends on, and what its request selected by them.
+    pub(crate) varies: (Vec<HeaderName>, String),
+}
+
 /// A kept answer: its head, its body, and what decides whether it may be served.
 #[derive(Debug)]
 pub(crate) struct Object {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) head: Head,
     pub(crate) body: Arc<Growing>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) versions: Vec<(Tag, Version)>,
     /// Where the event feed was when this was asked for.
     pub(crate) asked_at: FeedMark,
-    lifetimes: Lifetimes,
     since: Instant,
     initial_age: Duration,
 }
@@ -44,34 +52,21 @@ pub(crate) enum Standing {
     Fresh(Duration),
     /// Serve it, and ask for news meanwhile.
     WhileRevalidating,
-    /// Ask for news; serve it only if that fails.
-    IfError,
-    /// Ask for news; never serve it before.
-    Stale,
+    /// Ask for news; serve it only if a parent answers with an error, or none answers.
+    Stale {
+        /// It may stand in for an error.
+        if_error: bool,
+        /// It may stand in for an answer that never came.
+        if_disconnected: bool,
+    },
 }
 
 impl Object {
-    pub(crate) fn new(
-        status: StatusCode,
-        headers: HeaderMap,
-        lifetimes: Lifetimes,
-        body: Arc<Growing>,
-        asked_at: FeedMark,
-    ) -> Self {
-        let field = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    pub(crate) fn new(head: Head, body: Arc<Growing>, asked_at: FeedMark) -> Self {
+        let field = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let (tags, versions) = (parse_keys(field(SURROGATE_KEY)), parse_versions(field(SLUICE_VERSION)));
-        let initial_age = initial_age(&headers, SystemTime::now());
-        Self {
-            status,
-            headers,
-            body,
-            tags,
-            versions,
-            asked_at,
-            lifetimes,
-            since: Instant::now(),
-            initial_age,
-        }
+        let initial_age = initial_age(&head.headers, SystemTime::now());
+        Self { head, body, tags, versions, asked_at, since: Instant::now(), initial_age }
     }
 
     /// Its age (RFC 9111 section 4.2.3).
@@ -81,38 +76,39 @@ impl Object {
 
     /// How it stands by time alone; floors are another matter.
     pub(crate) fn standing(&self, feed_is_live: bool) -> Standing {
-        let Window { fresh, while_revalidating, if_error } = self.lifetimes.window(feed_is_live);
+        let lifetimes = &self.head.lifetimes;
+        let Window { fresh, while_revalidating, if_error, if_disconnected } = lifetimes.window(feed_is_live);
         let age = self.age();
         if age < fresh {
-            Standing::Fresh(fresh - age)
-        } else if age < fresh + while_revalidating {
-            Standing::WhileRevalidating
-        } else if age < fresh + if_error.max(self.lifetimes.pushed.if_error) {
-            Standing::IfError
-        } else {
-            Standing::Stale
+            return Standing::Fresh(fresh - age);
         }
+        if age < fresh + while_revalidating {
+            return Standing::WhileRevalidating;
+        }
+        // What our own origin allowed in hard times holds while its feed is down too.
+        let within = |own: Duration, pushed: Duration| age < fresh + own.max(pushed);
+        Standing::Stale {
+            if_error: within(if_error, lifetimes.pushed.if_error),
+            if_disconnected: within(if_disconnected, lifetimes.pushed.if_disconnected),
+        }
+    }
+
+    /// True when a request selects this form of the answer.
+    pub(crate) fn is_selected_by(&self, request: &HeaderMap) -> bool {
+        let (fields, selected) = &self.head.varies;
+        fields.is_empty()
+            || vary::selection(fields, request) == *selected
+            || vary::selects_language(&self.head.headers, request)
     }
 
     /// What it costs the budget.
     pub(crate) fn weight(&self) -> u64 {
-        self.body.length() + OVERHEAD
+        self.body.bytes() + OVERHEAD
     }
 
     /// Its validators, as a conditional request carries them.
     pub(crate) fn validators(&self) -> impl Iterator<Item = (HeaderName, http::HeaderValue)> {
         let pairs = [(ETAG, http::header::IF_NONE_MATCH), (LAST_MODIFIED, http::header::IF_MODIFIED_SINCE)];
-        pairs.into_iter().filter_map(|(of, ask)| Some((ask, self.headers.get(of)?.clone())))
-    }
-
-    /// Names of the request fields that its answer depends on, in lower case.
-    pub(crate) fn vary(headers: &HeaderMap) -> Vec<HeaderName> {
-        let lines = headers.get_all(VARY);
-        lines
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .flat_map(|v| v.split(','))
-            .filter_map(|n| n.trim().parse().ok())
-            .collect()
+        pairs.into_iter().filter_map(|(of, ask)| Some((ask, self.head.headers.get(of)?.clone())))
     }
 }

@@ -1,18 +1,31 @@
-//! The store: objects by key within a budget of bytes, the least recently used out first.
+//! The store: whole answers by key within a budget of bytes.
 //!
-//! The order of eviction is in one place (`Shard::make_room`), so that a better one can take its.
+//! A target whose answers vary has an entry that says by which fields, and one entry for each form. A target whose last
+//! answer was for one asker alone has an entry that says so: the next ones do not wait for one another
+//! (hit-for-miss).
 
-use super::Object;
+use super::object::Object;
+use super::vary::{self, MAX_VARIANTS};
 use crate::metrics::Metrics;
+use http::HeaderName;
+use http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use lru::LruCache;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Shards: enough that two cores seldom meet in one.
 const SHARDS: usize = 16;
+/// How long an answer for one alone is taken as the sign that the next will be so too.
+const UNSHARED_FOR: Duration = Duration::from_secs(10);
+/// What an entry without a body weighs.
+const SIGN: u64 = 256;
+/// Keys remembered in each shard after their objects have gone, to tell one miss from another.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).expect("above 0");
 
-/// What an object is kept under: the target's one spelling. Answers that vary by more than what a fill leaves out are
-/// not shared.
+/// What an object is kept under: the target's one spelling, and for a variant what selects it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key(Arc<str>);
 
@@ -20,10 +33,63 @@ impl Key {
     pub(crate) fn new(target: &str) -> Self {
         Self(target.into())
     }
+
+    fn variant(&self, selection: &str) -> Self {
+        Self(format!("{}{selection}", self.0).into())
+    }
+
+    fn hashed(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Why an object that was here is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gone {
+    Evicted,
+    Purged,
+}
+
+/// What a lookup found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An object; the key it is under.
+    Object(Key, Arc<Object>),
+    /// Nothing; the key to fill, and why nothing is there, if something was.
+    Nothing(Key, Option<Gone>),
+    /// No form that the request selects; the key of the one it would.
+    NoVariant(Key),
+    /// Answers are for one asker alone.
+    Unshared,
+}
+
+#[derive(Debug)]
+struct Variants {
+    fields: Vec<HeaderName>,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    Object(Arc<Object>),
+    Varies(Arc<Variants>),
+    Unshared(Instant),
+}
+
+impl Entry {
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Object(object) => object.weight(),
+            Self::Varies(_) | Self::Unshared(_) => SIGN,
+        }
+    }
 }
 
 struct Shard {
-    objects: LruCache<Key, Arc<Object>>,
+    entries: LruCache<Key, Entry>,
+    gone: LruCache<u64, Gone>,
     bytes: u64,
 }
 
@@ -37,62 +103,116 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(budget: u64, metrics: Metrics) -> Self {
-        let shard = |_| Mutex::new(Shard { objects: LruCache::unbounded(), bytes: 0 });
+        let shard = |_| {
+            Mutex::new(Shard { entries: LruCache::unbounded(), gone: LruCache::new(REMEMBERED), bytes: 0 })
+        };
         Self { shards: (0..SHARDS).map(shard).collect(), budget: budget / SHARDS as u64, metrics }
     }
 
-    /// The object under a key, made the most recently used. One whose body was cut is none.
-    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Object>> {
-        let found = self.shard(key).objects.get(key).cloned()?;
-        (!found.body.is_cut()).then_some(found)
+    /// What there is for a request.
+    pub(crate) fn find(&self, key: &Key, request: &HeaderMap) -> Found {
+        match self.entry(key) {
+            Some(Entry::Object(object)) => Found::Object(key.clone(), object),
+            Some(Entry::Varies(variants)) => self.select(key, &variants, request),
+            Some(Entry::Unshared(until)) if Instant::now() < until => Found::Unshared,
+            Some(Entry::Unshared(_)) | None => {
+                Found::Nothing(key.clone(), self.shard(key).gone.peek(&key.hashed()).copied())
+            }
+        }
     }
 
-    /// Keeps an object, making room for it. One that is larger than a shard's budget is not kept.
-    pub(crate) fn put(&self, key: Key, object: Arc<Object>) {
+    fn select(&self, key: &Key, variants: &Variants, request: &HeaderMap) -> Found {
+        let wanted = key.variant(&vary::selection(&variants.fields, request));
+        if let Some(Entry::Object(object)) = self.entry(&wanted) {
+            return Found::Object(wanted, object);
+        }
+        if variants.fields.contains(&ACCEPT_LANGUAGE) {
+            for other in &variants.keys {
+                if let Some(Entry::Object(object)) = self.entry(other)
+                    && vary::selects_language(&object.head.headers, request)
+                {
+                    return Found::Object(other.clone(), object);
+                }
+            }
+        }
+        Found::NoVariant(wanted)
+    }
+
+    fn entry(&self, key: &Key) -> Option<Entry> {
+        self.shard(key).entries.get(key).cloned()
+    }
+
+    /// Keeps a whole object for a target, making room for it. One that is larger than a shard's budget is not kept.
+    pub(crate) fn put(&self, target: &Key, object: Arc<Object>) {
         if object.weight() > self.budget {
             return;
         }
-        let mut shard = self.shard(&key);
-        let (before, objects) = (shard.bytes, shard.objects.len());
-        shard.bytes += object.weight();
-        if let Some(replaced) = shard.objects.put(key, object) {
+        let (fields, selected) = &object.head.varies;
+        if fields.is_empty() {
+            return self.insert(target, Entry::Object(object));
+        }
+        let variant = target.variant(selected);
+        let (mut keys, mut too_many) = match self.entry(target) {
+            Some(Entry::Varies(before)) if before.fields == *fields => (before.keys.clone(), vec![]),
+            // The answers vary in another way than before: what was kept by the old way is found no more.
+            Some(Entry::Varies(before)) => (vec![], before.keys.clone()),
+            _ => (vec![], vec![]),
+        };
+        keys.retain(|key| *key != variant);
+        too_many.extend(keys.drain(..keys.len().saturating_sub(MAX_VARIANTS - 1)));
+        keys.push(variant.clone());
+        self.insert(target, Entry::Varies(Arc::new(Variants { fields: fields.clone(), keys })));
+        self.insert(&variant, Entry::Object(object));
+        too_many.iter().for_each(|key| drop(self.take(key)));
+    }
+
+    /// Remembers that a target's answers are for one asker alone.
+    pub(crate) fn mark_unshared(&self, target: &Key) {
+        self.invalidate(target);
+        self.insert(target, Entry::Unshared(Instant::now() + UNSHARED_FOR));
+    }
+
+    /// Forgets whatever is kept for a target, in all its forms. True when there was something.
+    pub(crate) fn invalidate(&self, target: &Key) -> bool {
+        let found = self.take(target);
+        if let Some(Entry::Varies(variants)) = &found {
+            variants.keys.iter().for_each(|key| drop(self.take(key)));
+        }
+        if found.is_some() {
+            self.shard(target).gone.put(target.hashed(), Gone::Purged);
+        }
+        found.is_some()
+    }
+
+    fn insert(&self, key: &Key, entry: Entry) {
+        let mut shard = self.shard(key);
+        let (before, entries) = (shard.bytes, shard.entries.len());
+        shard.bytes += entry.weight();
+        if let Some(replaced) = shard.entries.put(key.clone(), entry) {
             shard.bytes -= replaced.weight();
         }
         let evicted = shard.make_room(self.budget);
         self.metrics.evictions.inc_by(evicted);
-        self.gauge(&shard, before, objects);
+        self.gauge(&shard, before, entries);
     }
 
-    /// Forgets an object, if it is still this one.
-    pub(crate) fn remove(&self, key: &Key, object: &Arc<Object>) {
+    fn take(&self, key: &Key) -> Option<Entry> {
         let mut shard = self.shard(key);
-        if !shard.objects.peek(key).is_some_and(|found| Arc::ptr_eq(found, object)) {
-            return;
-        }
-        let (before, objects) = (shard.bytes, shard.objects.len());
-        shard.objects.pop(key);
-        shard.bytes -= object.weight();
-        self.gauge(&shard, before, objects);
+        let (before, entries) = (shard.bytes, shard.entries.len());
+        let found = shard.entries.pop(key)?;
+        shard.bytes -= found.weight();
+        self.gauge(&shard, before, entries);
+        Some(found)
     }
 
-    /// Forgets whatever is under a key.
-    pub(crate) fn invalidate(&self, key: &Key) {
-        let found = self.shard(key).objects.peek(key).cloned();
-        if let Some(found) = found {
-            self.remove(key, &found);
-        }
-    }
-
-    fn gauge(&self, shard: &Shard, bytes_before: u64, objects_before: usize) {
+    fn gauge(&self, shard: &Shard, bytes_before: u64, entries_before: usize) {
         self.metrics.cache_bytes.add(shard.bytes.cast_signed() - bytes_before.cast_signed());
-        let (now, before) = (shard.objects.len() as u64, objects_before as u64);
+        let (now, before) = (shard.entries.len() as u64, entries_before as u64);
         self.metrics.cache_objects.add(now.cast_signed() - before.cast_signed());
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let index = (hasher.finish() % SHARDS as u64) as usize;
+        let index = (key.hashed() % SHARDS as u64) as usize;
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,9 +221,10 @@ impl Shard {
     fn make_room(&mut self, budget: u64) -> u64 {
         let mut evicted = 0;
         while self.bytes > budget
-            && let Some((_, object)) = self.objects.pop_lru()
+            && let Some((key, entry)) = self.entries.pop_lru()
         {
-            self.bytes -= object.weight();
+            self.bytes -= entry.weight();
+            self.gone.put(key.hashed(), Gone::Evicted);
             evicted += 1;
         }
         evicted

@@ -1,10 +1,10 @@
 //! Fetching for the cache: a task of its own, from the first parent asked to the last byte stored.
 
 use super::Ask;
-use crate::cache::{Filled, Growing, Key, Lifetimes, Object, Permit};
+use crate::cache::{FeedMark, Filled, Growing, Head, Key, Lifetimes, Object, Permit, selection, vary_fields};
 use crate::edge::Shared;
-use crate::parent;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use crate::parent::{self, NoAnswer};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::{HeaderName, Method, StatusCode};
 use http_body_util::BodyExt;
 use sluice_service::{Body, HttpRequest, HttpResponse};
@@ -14,9 +14,6 @@ use sluice_wire::tag::{Tag, render_versions};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
-
-/// Request fields that an answer may vary by and still be shared: a fill leaves them out.
-const HARMLESS: [&str; 2] = ["accept-encoding", "origin"];
 
 /// Begins a fill. It goes on whoever of its waiters stays.
 pub(super) fn spawn(edge: &Arc<Shared>, permit: Permit, ask: &Ask, stale: Option<Arc<Object>>) {
@@ -28,11 +25,28 @@ pub(super) fn spawn(edge: &Arc<Shared>, permit: Permit, ask: &Ask, stale: Option
     heed_floors(edge, &tags, ask, &mut headers);
     let fetch = Fetch {
         edge: Arc::clone(edge),
+        method: Method::GET,
         headers,
+        selecting: ask.request.headers().clone(),
         target: ask.target.as_text(),
         parents: parent::of_miss(edge, &ask.target),
         key: ask.key.clone(),
-        stale: stale.filter(|object| object.body.is_whole()),
+        stale,
+    };
+    edge.drain.tasks().spawn(fetch.run(permit));
+}
+
+/// Begins a fetch of just what was asked, for its asker alone.
+pub(super) fn spawn_alone(edge: &Arc<Shared>, permit: Permit, ask: &Ask) {
+    let fetch = Fetch {
+        edge: Arc::clone(edge),
+        method: ask.request.method().clone(),
+        headers: parent::pass_headers(edge, &ask.request),
+        selecting: ask.request.headers().clone(),
+        target: ask.target.as_text(),
+        parents: parent::of_pass(edge),
+        key: ask.key.clone(),
+        stale: None,
     };
     edge.drain.tasks().spawn(fetch.run(permit));
 }
@@ -50,98 +64,147 @@ fn heed_floors(edge: &Shared, tags: &[Tag], ask: &Ask, headers: &mut HeaderMap) 
 
 struct Fetch {
     edge: Arc<Shared>,
+    method: Method,
     headers: HeaderMap,
+    /// The fields of the request as it came: they select the answer's form.
+    selecting: HeaderMap,
     target: String,
     parents: Vec<String>,
     key: Key,
     stale: Option<Arc<Object>>,
 }
 
+/// What to do with an answer.
+enum Keep {
+    /// Store it, and share it.
+    Yes(Head),
+    /// Share it with those who wait for it now.
+    Now(Head),
+    /// It is for one asker alone.
+    No,
+}
+
 impl Fetch {
     async fn run(self, permit: Permit) {
         let mark = self.edge.floors.mark();
-        let Some(answer) = self.answer().await else {
-            self.count("failed");
-            return permit.fill.settle(Filled::Failed);
-        };
-        if answer.status() == StatusCode::NOT_MODIFIED
-            && let Some(stale) = &self.stale
-        {
-            self.count("confirmed");
-            return self.confirm(&permit, stale, answer.headers(), mark);
-        }
-        match self.shareable(&answer) {
-            Some((lifetimes, length)) => {
-                let (head, body) = answer.into_parts();
-                let growing = Arc::new(Growing::new(length));
-                let object = Object::new(head.status, head.headers, lifetimes, Arc::clone(&growing), mark);
-                let object = Arc::new(object);
-                self.edge.store.put(self.key.clone(), Arc::clone(&object));
-                permit.fill.settle(Filled::Object(Arc::clone(&object)));
-                if self.pump(body, &growing).await {
-                    self.count("stored");
-                } else {
-                    self.count("cut");
-                    self.edge.store.remove(&self.key, &object);
-                }
+        let answer = match self.answer().await {
+            Ok(answer) => answer,
+            Err(why) => {
+                self.count("failed");
+                return permit.fill.settle(Filled::Failed(why));
             }
-            None => {
+        };
+        let erred = answer.status().is_server_error();
+        match &self.stale {
+            Some(stale) if answer.status() == StatusCode::NOT_MODIFIED => {
+                self.count("confirmed");
+                return self.confirm(&permit, stale, answer.headers(), mark);
+            }
+            Some(_) if erred => {
+                self.count("erred");
+                return permit.fill.hand_over(answer, Filled::Failed(NoAnswer::Erred));
+            }
+            _ => {}
+        }
+        match self.keep(&answer) {
+            Keep::Yes(head) => self.share(&permit, head, answer.into_body(), mark, true).await,
+            Keep::Now(head) => self.share(&permit, head, answer.into_body(), mark, false).await,
+            Keep::No => {
                 self.count("not_shared");
-                permit.fill.hand_over(answer);
+                if self.method == Method::GET && !erred {
+                    self.edge.store.mark_unshared(&self.key);
+                }
+                permit.fill.hand_over(answer, Filled::NotShared);
             }
         }
     }
 
+    /// Lets everyone who waits read the answer while it comes, and stores it once it is whole.
+    async fn share(&self, permit: &Permit, head: Head, body: Body, mark: FeedMark, store: bool) {
+        let limit = self.edge.config.cache.max_object_bytes;
+        let growing = match length_of(&head) {
+            Some(length) => Growing::new(length),
+            None => Growing::unmeasured(limit),
+        };
+        let object = Arc::new(Object::new(head, Arc::new(growing), mark));
+        permit.fill.settle(Filled::Object(Arc::clone(&object)));
+        let whole = self.pump(body, &object.body).await;
+        self.count(if whole { "stored" } else { "cut" });
+        if whole && store {
+            self.edge.store.put(&self.key, object);
+        } else if store && object.body.length().is_none() {
+            // It may be too large to keep: the next ones read it without waiting for one another.
+            self.edge.store.mark_unshared(&self.key);
+        }
+    }
+
     /// The first answer of a parent that is no failure; else the last failure that was an answer.
-    async fn answer(&self) -> Option<HttpResponse> {
-        let mut last = None;
+    async fn answer(&self) -> Result<HttpResponse, NoAnswer> {
+        let mut last = Err(NoAnswer::Unreachable);
         for parent in &self.parents {
             let mut request = HttpRequest::new(Body::empty());
-            *request.method_mut() = Method::GET;
+            *request.method_mut() = self.method.clone();
             *request.headers_mut() = self.headers.clone();
             if let Some(stale) = &self.stale {
                 request.headers_mut().extend(stale.validators());
             }
             match self.edge.parents.ask(parent, request, &self.target).await {
-                Ok(answer) if !answer.status().is_server_error() => return Some(answer),
-                Ok(answer) => last = Some(answer),
-                Err(_) => {}
+                Ok(answer) if !answer.status().is_server_error() => return Ok(answer),
+                // For media a failure is not passed on: another edge may do.
+                Ok(_) if self.target.starts_with("/v/") => last = Err(NoAnswer::Erred),
+                Ok(answer) => last = Ok(answer),
+                Err(why) => last = last.or(Err(why)),
             }
         }
-        // With a kept copy, or for media, a failure is not passed on: the copy or another edge may do.
-        last.filter(|_| self.stale.is_none() && !self.target.starts_with("/v/"))
+        last
     }
 
-    /// How long an answer may be kept, and its length; `None` when it is for one asker alone.
-    fn shareable(&self, answer: &HttpResponse) -> Option<(Lifetimes, u64)> {
-        let headers = answer.headers();
-        let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok())?;
-        let varies = Object::vary(headers).iter().any(|name| !HARMLESS.contains(&name.as_str()));
-        if varies
-            || length > self.edge.config.cache.max_object_bytes
-            || headers.contains_key(TRANSFER_ENCODING)
-        {
-            return None;
+    /// How long an answer may be kept, and what its form depends on.
+    fn keep(&self, answer: &HttpResponse) -> Keep {
+        let status = answer.status();
+        let too_large = || {
+            let length = answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
+            Some(length > self.edge.config.cache.max_object_bytes)
+        };
+        let Some(fields) = vary_fields(answer.headers()) else { return Keep::No };
+        if self.method != Method::GET || too_large().unwrap_or(false) {
+            return Keep::No;
         }
-        let lifetimes = Lifetimes::of(&self.headers, answer.status(), headers, SystemTime::now()).ok()?;
-        Some((lifetimes, length))
+        let policy = self.edge.config.cache.policy();
+        let lifetimes = Lifetimes::of(&self.headers, status, answer.headers(), SystemTime::now(), policy);
+        let selected = selection(&fields, &self.selecting);
+        let head = |lifetimes| {
+            let headers = kept_fields(answer.headers());
+            Head { status, headers, lifetimes, varies: (fields, selected) }
+        };
+        match lifetimes {
+            Ok(lifetimes) => Keep::Yes(head(lifetimes)),
+            // Nobody asks a failing parent again for each of those who wait.
+            Err(reason) if status.is_server_error() && reason.may_be_shared_now() => {
+                Keep::Now(head(Lifetimes::NONE))
+            }
+            Err(_) => Keep::No,
+        }
     }
 
-    /// A parent confirmed the kept body: its fields are renewed (RFC 9111 section 4.3.4).
-    fn confirm(&self, permit: &Permit, stale: &Arc<Object>, news: &HeaderMap, mark: crate::cache::FeedMark) {
-        let mut headers = stale.headers.clone();
-        for (name, value) in news.iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
-            headers.insert(name.clone(), value.clone());
+    /// A parent confirmed the kept body: its fields are renewed (RFC 9111 section 3.2).
+    fn confirm(&self, permit: &Permit, stale: &Arc<Object>, news: &HeaderMap, mark: FeedMark) {
+        let mut headers = stale.head.headers.clone();
+        for name in news.keys().filter(|name| **name != CONTENT_LENGTH) {
+            headers.remove(name);
+            news.get_all(name).iter().for_each(|value| _ = headers.append(name.clone(), value.clone()));
         }
-        match Lifetimes::of(&self.headers, stale.status, &headers, SystemTime::now()) {
+        let (status, varies) = (stale.head.status, stale.head.varies.clone());
+        let policy = self.edge.config.cache.policy();
+        match Lifetimes::of(&self.headers, status, &headers, SystemTime::now(), policy) {
             Ok(lifetimes) => {
-                let object =
-                    Arc::new(Object::new(stale.status, headers, lifetimes, Arc::clone(&stale.body), mark));
-                self.edge.store.put(self.key.clone(), Arc::clone(&object));
+                let head = Head { status, headers: kept_fields(&headers), lifetimes, varies };
+                let object = Arc::new(Object::new(head, Arc::clone(&stale.body), mark));
+                self.edge.store.put(&self.key, Arc::clone(&object));
                 permit.fill.settle(Filled::Object(object));
             }
             Err(_) => {
-                self.edge.store.remove(&self.key, stale);
+                self.edge.store.invalidate(&self.key);
                 permit.fill.settle(Filled::NotShared);
             }
         }
@@ -151,16 +214,21 @@ impl Fetch {
     /// worse than one that ends. True when all of it came.
     async fn pump(&self, mut body: Body, growing: &Growing) -> bool {
         let watchdog = Duration::from_millis(self.edge.config.watchdog_ms);
+        let mut well = false;
         while !growing.is_whole() {
             match timeout(watchdog, body.frame()).await {
                 Ok(Some(Ok(frame))) => {
                     let Ok(piece) = frame.into_data() else { continue };
                     self.edge.metrics.bytes_in.inc_by(piece.len() as u64);
                     if !growing.push(piece) {
+                        tracing::debug!(target = self.target, "a body is longer than announced or allowed");
                         break;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    well = true;
+                    break;
+                }
                 Ok(Some(Err(error))) => {
                     tracing::debug!(%error, target = self.target, "a parent's body was cut");
                     break;
@@ -171,10 +239,26 @@ impl Fetch {
                 }
             }
         }
-        growing.end()
+        growing.end(well)
     }
 
     fn count(&self, result: &str) {
         self.edge.metrics.fetches.with_label_values(&[result]).inc();
     }
+}
+
+/// The length an answer's head announces. An answer that has no body has none of it.
+fn length_of(head: &Head) -> Option<u64> {
+    if head.status == StatusCode::NO_CONTENT {
+        return Some(0);
+    }
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The fields that are kept: without those that `no-cache` or `private` names.
+fn kept_fields(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    let said = crate::cache::Directives::of(headers, CACHE_CONTROL.as_str());
+    said.unkept_fields().for_each(|name| drop(kept.remove(name)));
+    kept
 }

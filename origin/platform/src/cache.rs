@@ -4,7 +4,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, HeaderMap, HeaderName,
     HeaderValue,
 };
-use sluice_wire::headers::{CDN_CACHE_CONTROL, SLUICE_VERSION, SURROGATE_KEY};
+use sluice_wire::headers::{SLUICE_CACHE_CONTROL, SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, render_keys, render_versions};
 
 /// How long whom may keep an answer.
@@ -20,7 +20,7 @@ pub enum Lifetime {
     Never,
 }
 
-/// Sets `Cache-Control` and, for our own edges, `CDN-Cache-Control` (RFC 9213).
+/// Sets `Cache-Control` and, for our own edges, `Sluice-Cache-Control` (RFC 9213).
 pub fn lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
     let (clients, edges) = match lifetime {
         Lifetime::Immutable => ("public, max-age=31536000, immutable", None),
@@ -32,7 +32,7 @@ pub fn lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(clients));
     if let Some(edges) = edges {
-        headers.insert(HeaderName::from_static(CDN_CACHE_CONTROL), HeaderValue::from_static(edges));
+        headers.insert(HeaderName::from_static(SLUICE_CACHE_CONTROL), HeaderValue::from_static(edges));
     }
 }
 
