@@ -12,6 +12,8 @@ pub(crate) enum Bench {
     CacheHit,
     /// Transcoding beside the ffmpeg command line.
     Transcode,
+    /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
+    Replay,
 }
 
 impl Bench {
@@ -20,6 +22,7 @@ impl Bench {
         match self {
             Self::CacheHit => "cache-hit",
             Self::Transcode => "transcode",
+            Self::Replay => "replay",
         }
     }
 }
@@ -52,6 +55,12 @@ pub(crate) struct Options {
     /// The clip to transcode instead of the sample (30 s of 1080p; made from a test picture when it is missing)
     #[arg(long, value_name = "FILE")]
     pub(crate) clip: Option<PathBuf>,
+    /// The trace to replay, lines of `time,key,size`; a Zipf trace is made when none is named
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Cache sizes to replay with, in per cent of the trace's unique bytes
+    #[arg(long, value_delimiter = ',', default_values_t = [0.1, 1.0, 10.0])]
+    pub(crate) cache: Vec<f64>,
     /// The folder for the results
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     pub(crate) results: PathBuf,
@@ -92,6 +101,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     let (seconds, warm) = (options.seconds, options.warm);
     anyhow::ensure!((0.2..=600.0).contains(&seconds), "--seconds: between 0.2 and 600, not {seconds}");
     anyhow::ensure!((0.0..=600.0).contains(&warm), "--warm: between 0 and 600, not {warm}");
+    let share = options.cache.iter().find(|share| !(0.001..=100.0).contains(*share));
+    anyhow::ensure!(share.is_none(), "--cache: between 0.001 and 100 per cent each");
     let rounds = options.rounds;
     anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
     Ok(Some(options))
@@ -108,7 +119,7 @@ mod tests {
     #[test]
     fn without_a_name_every_benchmark_runs() {
         let all = options(&[]).unwrap().unwrap();
-        assert_eq!(all.benches(), [Bench::CacheHit, Bench::Transcode]);
+        assert_eq!(all.benches(), [Bench::CacheHit, Bench::Transcode, Bench::Replay]);
         let one = options(&["transcode"]).unwrap().unwrap();
         assert_eq!(one.benches(), [Bench::Transcode]);
     }

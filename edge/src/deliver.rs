@@ -128,13 +128,17 @@ fn member(served: Served) -> String {
 
 /// Says which node answered and what its cache did: one member of Cache-Status a hop.
 pub(crate) fn label(headers: &mut HeaderMap, node: &NodeId, member: &str) {
-    // A structured-field token begins with a letter; other names are strings (RFC 8941).
-    let begins = node.as_str().starts_with(|c: char| c.is_ascii_alphabetic());
-    let name = if begins { node.to_string() } else { format!("\"{node}\"") };
+    let name = member_name(node);
     append(headers, HeaderName::from_static(CACHE_STATUS), &format!("{name}; {member}"));
     if let Ok(value) = HeaderValue::from_str(node.as_str()) {
         headers.insert(HeaderName::from_static(SLUICE_NODE), value);
     }
+}
+
+/// A node's name in Cache-Status: a structured-field token begins with a letter; other names are strings (RFC 8941).
+pub(crate) fn member_name(node: &NodeId) -> String {
+    let begins = node.as_str().starts_with(|c: char| c.is_ascii_alphabetic());
+    if begins { node.to_string() } else { format!("\"{node}\"") }
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -8,6 +8,7 @@ use crate::floors::Floors;
 use crate::gate::Target;
 use crate::metrics::Metrics;
 use crate::parent::Parents;
+use crate::shortcut::Hits;
 use crate::{feed, fleet, life};
 use sluice_service::{Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
 use sluice_wire::{PlacementKey, RouteTable};
@@ -128,11 +129,13 @@ impl Process for Edge {
             tasks.spawn(fleet::follow(Arc::clone(&shared)));
             tasks.spawn(fleet::report(Arc::clone(&shared)));
         }
+        let shortcuts = Arc::clone(&shared);
         let service = service_fn(move |request: HttpRequest| {
             let shared = Arc::clone(&shared);
             async move { Ok::<_, Infallible>(life::live(shared, request).await) }
         });
-        self.listeners.serve(service).await;
+        let shortcut = Arc::new(Hits::new(&shortcuts));
+        self.listeners.serve_per_core(service, shortcut).await;
         Ok(())
     }
 }

@@ -5,8 +5,7 @@ use futures::TryStreamExt;
 use sluice_wire::event::LogLine;
 use sluice_wire::limits::MAX_CODEC_HEAD;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -15,18 +14,32 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Pauses between tries, doubled each time.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Whether the feed can be relied on.
-#[derive(Debug, Default)]
-pub(crate) struct Liveness(Mutex<Option<Instant>>);
+/// Whether the feed can be relied on: when the origin last spoke, in milliseconds since this was made, and 0 before.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    since: Instant,
+    heard_ms: AtomicU64,
+}
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Self { since: Instant::now(), heard_ms: AtomicU64::new(0) }
+    }
+}
 
 impl Liveness {
     /// True while the origin has spoken lately: what changes is pushed.
     pub(crate) fn is_live(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|heard| heard.elapsed() < SILENCE)
+        let heard = self.heard_ms.load(Ordering::Relaxed);
+        heard > 0 && self.now_ms().saturating_sub(heard) < SILENCE.as_millis() as u64
     }
 
     fn heard(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        1 + self.since.elapsed().as_millis() as u64
     }
 }
 

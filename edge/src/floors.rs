@@ -3,6 +3,7 @@
 use crate::cache::{FeedMark, Object};
 use sluice_wire::tag::{Tag, Version};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Tags remembered. One more, and everything kept so far counts as stale instead: bounded, and never wrong.
@@ -16,7 +17,11 @@ struct Inner {
 
 /// What the event log has said so far.
 #[derive(Debug, Default)]
-pub(crate) struct Floors(Mutex<Inner>);
+pub(crate) struct Floors {
+    inner: Mutex<Inner>,
+    /// Rises with every change, once it is made: what was above the floors at a state is so until the next.
+    state: AtomicU64,
+}
 
 impl Floors {
     /// Applies an event: raises its tag's floor. Events that were applied before change nothing.
@@ -27,16 +32,18 @@ impl Floors {
         {
             inner.floors.clear();
             inner.mark.epoch += 1;
-            return;
+        } else {
+            let floor = inner.floors.entry(tag.clone()).or_default();
+            *floor = (floor.0.max(version), floor.1.max(seq));
         }
-        let floor = inner.floors.entry(tag.clone()).or_default();
-        *floor = (floor.0.max(version), floor.1.max(seq));
+        self.state.fetch_add(1, Ordering::Release);
     }
 
     /// Continuity of the feed is lost: everything kept so far counts as stale, and the feed goes on after `seq`.
     pub(crate) fn restart(&self, seq: u64) {
         let mut inner = self.lock();
         inner.mark = FeedMark { epoch: inner.mark.epoch + 1, seq };
+        self.state.fetch_add(1, Ordering::Release);
     }
 
     /// Where the feed is.
@@ -44,8 +51,21 @@ impl Floors {
         self.lock().mark
     }
 
-    /// True when an object shows a state older than a floor.
+    /// True when an object shows a state older than a floor. Costs two loads while nothing has changed since the last look.
     pub(crate) fn is_below(&self, object: &Object) -> bool {
+        // States are told apart from an object that was never checked, whose mark is 0.
+        let state = self.state.load(Ordering::Acquire) + 1;
+        if object.checked.load(Ordering::Relaxed) == state {
+            return false;
+        }
+        let below = self.compare(object);
+        if !below {
+            object.checked.store(state, Ordering::Relaxed);
+        }
+        below
+    }
+
+    fn compare(&self, object: &Object) -> bool {
         let inner = self.lock();
         object.asked_at.epoch < inner.mark.epoch
             || object.tags.iter().any(|tag| {
@@ -65,7 +85,7 @@ impl Floors {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

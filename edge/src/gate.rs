@@ -64,7 +64,7 @@ pub(crate) fn target(request: &HttpRequest, methods: &[String]) -> Result<Target
         return Err(refuse(400, "host", "name one host"));
     }
     let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    if host.is_empty() || host.contains(['@', '/', ' ', '\\', '?', '#']) {
+    if !is_host(host) {
         return Err(refuse(400, "host", "the host is malformed"));
     }
     if request.uri().authority().is_some_and(|a| !a.as_str().eq_ignore_ascii_case(host)) {
@@ -77,6 +77,21 @@ pub(crate) fn target(request: &HttpRequest, methods: &[String]) -> Result<Target
         .ok_or_else(|| refuse(400, "target", "the path has another meaning than it shows"))?;
     let (query, tried) = query(request.uri().query());
     Ok(Target { path, query, tried })
+}
+
+/// True for what may stand in `Host`: a name or address, and a port that exists.
+pub(crate) fn is_host(host: &str) -> bool {
+    let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    let malformed = |c: char| c.is_whitespace() || c.is_control() || "@/\\?#,".contains(c);
+    !host.is_empty() && !host.contains(malformed) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// True for a path in its one spelling beyond doubt: nothing encoded, no query, no empty or dot segment.
+pub(crate) fn is_plain(target: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~');
+    let bytes = target.as_bytes();
+    let doubtful = bytes.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
+    bytes.first() == Some(&b'/') && bytes.iter().all(|byte| plain(*byte)) && !doubtful
 }
 
 /// A path that means what it shows: no dot segments, empty segments, NUL or backslash, in any encoding.
@@ -157,6 +172,22 @@ mod tests {
         }
         for bad in ["/a/../b", "/a//b", "/v/%2e%2e/x", "/a%00", "/v/a%2fb", "/a/./b", "/a\\b"] {
             assert_eq!(path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_let_in_as_it_is() {
+        for target in ["/", "/a/b.c/d-e_f~", "/v/x/0.m4s"] {
+            assert!(is_plain(target) && path(target).as_deref() == Some(target), "{target}");
+        }
+        for target in ["", "a", "//", "/a//b", "/.a", "/a/../b", "/a?b", "/%61", "/a\\b", "/\u{e4}", "*"] {
+            assert!(!is_plain(target), "{target}");
+        }
+        for host in ["a", "a.b:80", "[::1]:8080", "[::1]", "127.0.0.1"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in ["", "a@b", "a b", "a:99999", "a:", "a:x", "a,b", "a/b"] {
+            assert!(!is_host(host), "{host}");
         }
     }
 

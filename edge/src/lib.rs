@@ -24,7 +24,9 @@ mod metrics;
 mod parent;
 mod ranges;
 mod redirect;
+mod shortcut;
 
+pub use cache::policy;
 pub use config::{CacheConfig, Config};
 pub use edge::Edge;
 

@@ -27,7 +27,7 @@ pub mod trace;
 pub use config::{ConfigError, Faults, ListenConfig, LogConfig, ProcessConfig, ServerConfig, TlsConfig};
 pub use drain::Drain;
 pub use health::{Health, HealthFlag};
-pub use listen::{Addresses, Listeners, Peer, Protocol};
+pub use listen::{Addresses, Interim, Listeners, Peer, Protocol, Shortcut};
 pub use metrics::Metrics;
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};

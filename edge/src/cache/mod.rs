@@ -2,7 +2,7 @@
 //!
 //! - `directives`, `date`, `freshness`, `vary`: pure functions of fields
 //! - `body`: bodies that are read while they grow; `object`: a kept answer
-//! - `store`: what is kept, by key; `fill`: one fetch for a missing key
+//! - [`policy`]: what gives way to what; `store`: what is kept, by key; `fill`: one fetch for a missing key
 
 mod body;
 mod date;
@@ -10,6 +10,7 @@ mod directives;
 mod fill;
 mod freshness;
 mod object;
+pub mod policy;
 mod store;
 mod vary;
 

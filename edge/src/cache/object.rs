@@ -6,7 +6,8 @@ use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use http::{HeaderName, StatusCode};
 use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, parse_keys, parse_versions};
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -32,6 +33,10 @@ pub(crate) struct Object {
     pub(crate) versions: Vec<(Tag, Version)>,
     /// Where the event feed was when this was asked for.
     pub(crate) asked_at: FeedMark,
+    /// The state of the floors when it was last found to be above them.
+    pub(crate) checked: AtomicU64,
+    /// Its head as HTTP/1 has it, made by the first who needs it.
+    rendered: OnceLock<Vec<u8>>,
     since: Instant,
     initial_age: Duration,
 }
@@ -66,7 +71,13 @@ impl Object {
         let field = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let (tags, versions) = (parse_keys(field(SURROGATE_KEY)), parse_versions(field(SLUICE_VERSION)));
         let initial_age = initial_age(&head.headers, SystemTime::now());
-        Self { head, body, tags, versions, asked_at, since: Instant::now(), initial_age }
+        let (checked, rendered, since) = (AtomicU64::new(0), OnceLock::new(), Instant::now());
+        Self { head, body, tags, versions, asked_at, checked, rendered, since, initial_age }
+    }
+
+    /// Its head as HTTP/1 has it, made once: without the fields that differ from answer to answer.
+    pub(crate) fn rendered(&self, render: impl FnOnce(&Head) -> Vec<u8>) -> &[u8] {
+        self.rendered.get_or_init(|| render(&self.head))
     }
 
     /// Its age (RFC 9111 section 4.2.3).

@@ -5,14 +5,16 @@
 //! (hit-for-miss).
 
 use super::object::Object;
+use super::policy::{Identity, Policy, SizedTinyLfu};
 use super::vary::{self, MAX_VARIANTS};
 use crate::metrics::Metrics;
 use http::HeaderName;
 use http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use lru::LruCache;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,24 +27,28 @@ const SIGN: u64 = 256;
 /// Keys remembered in each shard after their objects have gone, to tell one miss from another.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).expect("above 0");
 
+/// So that nobody outside can tell which targets collide.
+static SEED: LazyLock<u64> = LazyLock::new(rand::random);
+
 /// What an object is kept under: the target's one spelling, and for a variant what selects it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(Arc<str>);
+pub(crate) struct Key {
+    hash: u64,
+    text: Arc<str>,
+}
 
 impl Key {
     pub(crate) fn new(target: &str) -> Self {
-        Self(target.into())
+        Self { hash: hashed(target), text: target.into() }
     }
 
     fn variant(&self, selection: &str) -> Self {
-        Self(format!("{}{selection}", self.0).into())
+        Self::new(&format!("{}{selection}", self.text))
     }
+}
 
-    fn hashed(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
-    }
+fn hashed(text: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), *SEED)
 }
 
 /// Why an object that was here is not.
@@ -88,9 +94,12 @@ impl Entry {
 }
 
 struct Shard {
-    entries: LruCache<Key, Entry>,
+    /// By the key's hash; the text beside it tells two keys of one hash apart.
+    entries: HashMap<u64, (Arc<str>, Entry), BuildHasherDefault<Identity>>,
+    policy: SizedTinyLfu,
     gone: LruCache<u64, Gone>,
-    bytes: u64,
+    /// Room for what an insertion evicts.
+    evicted: Vec<u64>,
 }
 
 /// The store. Clones are the same one.
@@ -103,10 +112,28 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(budget: u64, metrics: Metrics) -> Self {
+        let budget = budget / SHARDS as u64;
         let shard = |_| {
-            Mutex::new(Shard { entries: LruCache::unbounded(), gone: LruCache::new(REMEMBERED), bytes: 0 })
+            Mutex::new(Shard {
+                entries: HashMap::default(),
+                policy: SizedTinyLfu::new(budget),
+                gone: LruCache::new(REMEMBERED),
+                evicted: vec![],
+            })
         };
-        Self { shards: (0..SHARDS).map(shard).collect(), budget: budget / SHARDS as u64, metrics }
+        Self { shards: (0..SHARDS).map(shard).collect(), budget, metrics }
+    }
+
+    /// The object under a target that does not vary, without a key of it being made.
+    pub(crate) fn plain(&self, target: &str) -> Option<Arc<Object>> {
+        let hash = hashed(target);
+        let mut shard = self.shard(hash);
+        let object = match shard.entries.get(&hash) {
+            Some((text, Entry::Object(object))) if **text == *target => Arc::clone(object),
+            _ => return None,
+        };
+        shard.policy.touch(hash);
+        Some(object)
     }
 
     /// What there is for a request.
@@ -116,7 +143,7 @@ impl Store {
             Some(Entry::Varies(variants)) => self.select(key, &variants, request),
             Some(Entry::Unshared(until)) if Instant::now() < until => Found::Unshared,
             Some(Entry::Unshared(_)) | None => {
-                Found::Nothing(key.clone(), self.shard(key).gone.peek(&key.hashed()).copied())
+                Found::Nothing(key.clone(), self.shard(key.hash).gone.peek(&key.hash).copied())
             }
         }
     }
@@ -139,7 +166,10 @@ impl Store {
     }
 
     fn entry(&self, key: &Key) -> Option<Entry> {
-        self.shard(key).entries.get(key).cloned()
+        let mut shard = self.shard(key.hash);
+        shard.policy.touch(key.hash);
+        let (text, entry) = shard.entries.get(&key.hash)?;
+        (*text == key.text).then(|| entry.clone())
     }
 
     /// Keeps a whole object for a target, making room for it. One that is larger than a shard's budget is not kept.
@@ -179,55 +209,45 @@ impl Store {
             variants.keys.iter().for_each(|key| drop(self.take(key)));
         }
         if found.is_some() {
-            self.shard(target).gone.put(target.hashed(), Gone::Purged);
+            self.shard(target.hash).gone.put(target.hash, Gone::Purged);
         }
         found.is_some()
     }
 
     fn insert(&self, key: &Key, entry: Entry) {
-        let mut shard = self.shard(key);
-        let (before, entries) = (shard.bytes, shard.entries.len());
-        shard.bytes += entry.weight();
-        if let Some(replaced) = shard.entries.put(key.clone(), entry) {
-            shard.bytes -= replaced.weight();
+        let mut shard = self.shard(key.hash);
+        let (bytes, entries) = (shard.policy.bytes(), shard.entries.len());
+        let Shard { entries: kept, policy, gone, evicted } = &mut *shard;
+        let weight = entry.weight();
+        kept.insert(key.hash, (Arc::clone(&key.text), entry));
+        policy.insert(key.hash, weight, evicted);
+        self.metrics.evictions.inc_by(evicted.len() as u64);
+        for hash in evicted.drain(..) {
+            kept.remove(&hash);
+            gone.put(hash, Gone::Evicted);
         }
-        let evicted = shard.make_room(self.budget);
-        self.metrics.evictions.inc_by(evicted);
-        self.gauge(&shard, before, entries);
+        self.gauge(&shard, bytes, entries);
     }
 
     fn take(&self, key: &Key) -> Option<Entry> {
-        let mut shard = self.shard(key);
-        let (before, entries) = (shard.bytes, shard.entries.len());
-        let found = shard.entries.pop(key)?;
-        shard.bytes -= found.weight();
-        self.gauge(&shard, before, entries);
+        let mut shard = self.shard(key.hash);
+        let (bytes, entries) = (shard.policy.bytes(), shard.entries.len());
+        let (_, found) = shard.entries.remove(&key.hash)?;
+        shard.policy.remove(key.hash);
+        self.gauge(&shard, bytes, entries);
         Some(found)
     }
 
     fn gauge(&self, shard: &Shard, bytes_before: u64, entries_before: usize) {
-        self.metrics.cache_bytes.add(shard.bytes.cast_signed() - bytes_before.cast_signed());
+        self.metrics.cache_bytes.add(shard.policy.bytes().cast_signed() - bytes_before.cast_signed());
         let (now, before) = (shard.entries.len() as u64, entries_before as u64);
         self.metrics.cache_objects.add(now.cast_signed() - before.cast_signed());
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        let index = (key.hashed() % SHARDS as u64) as usize;
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The low bits choose within a shard's map.
+        let index = (hash >> 56) as usize % SHARDS;
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shard {
-    fn make_room(&mut self, budget: u64) -> u64 {
-        let mut evicted = 0;
-        while self.bytes > budget
-            && let Some((key, entry)) = self.entries.pop_lru()
-        {
-            self.bytes -= entry.weight();
-            self.gone.put(key.hashed(), Gone::Evicted);
-            evicted += 1;
-        }
-        evicted
     }
 }
 

@@ -1,11 +1,12 @@
 //! Taking the ports.
 
+use super::limits::{BACKLOG, MAX_CONNECTIONS};
 use super::tls;
 use crate::config::{ListenConfig, TlsConfig};
 use serde::{Deserialize, Serialize};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 /// Tries at finding a port free for TCP and UDP alike.
@@ -59,11 +60,30 @@ pub enum BindError {
     Signal(std::io::Error),
 }
 
+/// A TCP port with what is spoken there.
+pub(super) struct Tcp {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<TlsAcceptor>,
+    /// One for each connection it may have.
+    pub(super) permits: Arc<Semaphore>,
+}
+
+impl Tcp {
+    fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
+        Self { listener, tls, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+    }
+
+    /// The same port, for another thread to accept on.
+    pub(super) fn try_clone(&self) -> std::io::Result<Self> {
+        let listener = self.listener.try_clone()?;
+        Ok(Self { listener, tls: self.tls.clone(), permits: Arc::clone(&self.permits) })
+    }
+}
+
 /// Ports, taken and not yet served.
 #[derive(Default)]
 pub(super) struct Bound {
-    pub(super) http: Option<TcpListener>,
-    pub(super) https: Option<(TcpListener, TlsAcceptor)>,
+    pub(super) tcp: Vec<Tcp>,
     pub(super) quic: Option<quinn::Endpoint>,
 }
 
@@ -77,14 +97,14 @@ impl Bound {
     pub(super) fn new(listen: &ListenConfig, tls: &TlsConfig) -> Result<Self, BindError> {
         let mut bound = Self::default();
         if let Some(address) = listen.http {
-            bound.http = Some(tcp("listen.http", address)?);
+            bound.tcp.push(Tcp::new(tcp("listen.http", address)?, None));
         }
         if let Some(address) = listen.https {
             let identity = tls::Identity::load(tls)?;
             let acceptor = TlsAcceptor::from(Arc::new(identity.server(&[b"h2", b"http/1.1"])?));
             let (listener, udp) =
                 if listen.h3 { both(address)? } else { (tcp("listen.https", address)?, None) };
-            bound.https = Some((listener, acceptor));
+            bound.tcp.push(Tcp::new(listener, Some(acceptor)));
             if let Some(udp) = udp {
                 bound.quic = Some(super::quic::endpoint(udp, &identity)?);
             }
@@ -93,14 +113,19 @@ impl Bound {
     }
 
     pub(super) fn plain(key: &'static str, address: SocketAddr) -> Result<Self, BindError> {
-        Ok(Self { http: Some(tcp(key, address)?), ..Self::default() })
+        Ok(Self { tcp: vec![Tcp::new(tcp(key, address)?, None)], quic: None })
     }
 
     pub(super) fn addresses(&self) -> Addresses {
-        let of = |listener: &TcpListener| listener.local_addr().ok();
+        let of = |secure: bool| {
+            self.tcp
+                .iter()
+                .find(|tcp| tcp.tls.is_some() == secure)
+                .and_then(|tcp| tcp.listener.local_addr().ok())
+        };
         Addresses {
-            http: self.http.as_ref().and_then(of),
-            https: self.https.as_ref().and_then(|(listener, _)| of(listener)),
+            http: of(false),
+            https: of(true),
             h3: self.quic.as_ref().and_then(|endpoint| endpoint.local_addr().ok()),
             admin: None,
         }
@@ -117,7 +142,8 @@ fn tcp(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError>
         // A restarted server takes its port back though connections of the former one linger in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(1_024)
+        // In a std listener, which any thread's runtime can take over, non-blocking as it is.
+        socket.listen(BACKLOG)?.into_std()
     };
     bind().map_err(|error| refused(key, address, error))
 }

@@ -5,7 +5,7 @@ use super::{Peer, Protocol};
 use crate::{HttpRequest, HttpResponse, Metrics, TraceContext, problem_response};
 use http::header::{ALT_SVC, HOST};
 use http::{HeaderName, HeaderValue};
-use prometheus::IntCounterVec;
+use prometheus::{IntCounter, IntCounterVec};
 use sluice_wire::Problem;
 use sluice_wire::headers::REQUEST_ID;
 use std::convert::Infallible;
@@ -16,6 +16,8 @@ use tracing::Instrument;
 pub(super) struct Front {
     alt_svc: Option<HeaderValue>,
     requests: Option<IntCounterVec>,
+    /// The counter of what the shortcut answers, found once.
+    plain_hits: Option<IntCounter>,
 }
 
 impl Front {
@@ -31,7 +33,20 @@ impl Front {
                 &["protocol", "status"],
             )
         });
-        Self { alt_svc, requests }
+        let plain_hits = requests.as_ref().map(|r| r.with_label_values(&[Protocol::Http1.as_str(), "2xx"]));
+        Self { alt_svc, requests, plain_hits }
+    }
+
+    /// What a hit by the shortcut gets beside its own fields, and is counted as.
+    pub(super) fn finish_plain(&self, peer: Peer, head: &mut Vec<u8>) {
+        if let Some(alt_svc) = self.alt_svc.as_ref().filter(|_| peer.secure) {
+            head.extend_from_slice(b"alt-svc: ");
+            head.extend_from_slice(alt_svc.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        if let Some(hits) = &self.plain_hits {
+            hits.inc();
+        }
     }
 
     /// Has the service answer a request.

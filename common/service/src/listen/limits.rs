@@ -5,11 +5,15 @@ use std::time::Duration;
 /// Connections of one listener at a time; a further one waits in the kernel's queue. Half of a common limit of 20,000
 /// open files, since a connection may need a parent's beside its own.
 pub(super) const MAX_CONNECTIONS: usize = 10_000;
+/// Connections in the kernel's queue before they are accepted.
+pub(super) const BACKLOG: u32 = 1_024;
 /// Time for a request's head, and for the first byte of a connection.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time a connection may wait for its next request: what nginx has as `keepalive_timeout`.
+pub(super) const IDLE: Duration = Duration::from_secs(75);
 /// Time for a TLS or QUIC handshake.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time in which a client must take something of an answer on HTTP/3.
+/// Time in which a client must take something of an answer.
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Bytes of an HTTP/1 head; also the read buffer's limit.
 pub(super) const MAX_HEAD: usize = 64 << 10;
@@ -31,7 +35,7 @@ pub(super) const CONNECTION_WINDOW: u32 = 4 << 20;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Silence after which a QUIC connection ends.
 pub(super) const QUIC_IDLE: Duration = Duration::from_secs(30);
-/// Pieces of a request body between an HTTP/3 stream and the service.
+/// Pieces of a request body between a connection and the service.
 pub(super) const BODY_PIECES: usize = 8;
 /// How long the rest of a refused request's body is read, and how long without a byte of it: what nginx has as
 /// `lingering_time` and `lingering_timeout`.

@@ -3,18 +3,22 @@
 //! - [`bind`](Listeners::bind) takes every port at once, before anything is loaded
 //! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
 //! - `front` is what every request passes: trace, `Host`, target length, `Alt-Svc`
-//! - `linger` reads what a refused client still sends, so that it hears the refusal
+//! - `h1` is HTTP/1: its strict gate, hits by the shortest way, and what a refused client still sends
+//! - `workers` runs one thread a core where a server asks for it
 //! - `limits` holds every bound
 
 mod bind;
 mod front;
+mod h1;
 mod limits;
-mod linger;
+mod prefixed;
 mod quic;
 mod tcp;
 mod tls;
+mod workers;
 
 pub use bind::{Addresses, BindError};
+pub use h1::{Interim, Shortcut};
 
 use crate::config::{ListenConfig, TlsConfig};
 use crate::{Drain, HttpRequest, HttpResponse, Metrics};
@@ -22,6 +26,8 @@ use bind::Bound;
 use front::Front;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
@@ -102,26 +108,39 @@ impl Listeners {
         S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
     {
-        let connections = TaskTracker::new();
-        let shell = Shell { drain: self.drain.clone(), front: self.front, connections: connections.clone() };
+        let shell = self.shell(None);
         let accepting = TaskTracker::new();
-        if let Some(listener) = self.bound.http {
-            accepting.spawn(tcp::accept(listener, None, service.clone(), shell.clone()));
-        }
-        if let Some((listener, tls)) = self.bound.https {
-            accepting.spawn(tcp::accept(listener, Some(tls), service.clone(), shell.clone()));
+        for tcp in self.bound.tcp {
+            accepting.spawn(tcp::accept(tcp, service.clone(), shell.clone()));
         }
         if let Some(endpoint) = self.bound.quic {
-            accepting.spawn(quic::accept(endpoint, service, shell));
+            accepting.spawn(quic::accept(endpoint, service, shell.clone()));
         }
         accepting.close();
         accepting.wait().await;
-        connections.close();
-        let cut = self.drain.cut();
-        tokio::select! {
-            () = connections.wait() => {}
-            () = cut.cancelled() => tracing::warn!(connections = connections.len(), "cut after the grace period"),
+        shell.finish().await;
+    }
+
+    /// As [`serve`](Self::serve), on one thread a core: each accepts, and keeps what it has accepted. Plain requests are
+    /// tried by the shortcut first.
+    pub async fn serve_per_core<S>(self, service: S, shortcut: Arc<dyn Shortcut>)
+    where
+        S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let shell = self.shell(Some(shortcut));
+        let workers = workers::start(&self.bound.tcp, &service, &shell);
+        if let Some(endpoint) = self.bound.quic {
+            quic::accept(endpoint, service, shell.clone()).await;
         }
+        workers.accepted().await;
+        shell.finish().await;
+        workers.end();
+    }
+
+    fn shell(&self, shortcut: Option<Arc<dyn Shortcut>>) -> Shell {
+        let (drain, front) = (self.drain.clone(), self.front.clone());
+        Shell { begun: drain.token(), drain, front, connections: TaskTracker::new(), shortcut }
     }
 
     /// As [`serve`](Self::serve), but ends with the drain's beginning: nobody waits for a scrape.
@@ -142,6 +161,22 @@ impl Listeners {
 #[derive(Debug, Clone)]
 struct Shell {
     drain: Drain,
+    begun: CancellationToken,
     front: Front,
     connections: TaskTracker,
+    shortcut: Option<Arc<dyn Shortcut>>,
+}
+
+impl Shell {
+    /// Waits for the connections to end, or to be cut.
+    async fn finish(&self) {
+        self.connections.close();
+        let cut = self.drain.cut();
+        tokio::select! {
+            () = self.connections.wait() => {}
+            () = cut.cancelled() => {
+                tracing::warn!(connections = self.connections.len(), "cut after the grace period");
+            }
+        }
+    }
 }

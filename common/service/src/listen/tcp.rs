@@ -1,15 +1,14 @@
-//! HTTP/1.1 and HTTP/2 over TCP, with and without TLS.
+//! HTTP/1.1 and HTTP/2 over TCP, with and without TLS: our own HTTP/1 in front, hyper's HTTP/2 behind it.
 
+use super::bind::Tcp;
 use super::limits::{
-    ACCEPT_PAUSE, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE, MAX_CONNECTIONS,
-    MAX_FIELDS, MAX_HEAD, MAX_HEADER_LIST, MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
+    ACCEPT_PAUSE, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE, MAX_FIELDS, MAX_HEAD,
+    MAX_HEADER_LIST, MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
 };
-use super::linger::Linger;
-use super::{Peer, Protocol, Shell};
+use super::{Peer, Protocol, Shell, h1};
 use crate::{Body, HttpRequest, HttpResponse};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -17,20 +16,24 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 /// Accepts until the drain begins. A permit is taken before a connection is accepted, so that a full server leaves
 /// newcomers in the kernel's queue.
-pub(super) async fn accept<S>(listener: TcpListener, tls: Option<TlsAcceptor>, service: S, shell: Shell)
+pub(super) async fn accept<S>(bound: Tcp, service: S, shell: Shell)
 where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let Tcp { listener, tls, permits } = bound;
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
+    };
     let begun = shell.drain.token();
     loop {
         let accepted = async {
@@ -65,28 +68,40 @@ where
 {
     drop(stream.set_nodelay(true));
     match tls {
-        None => {
-            // Which protocol is spoken is decided by the first bytes; they too have a deadline.
-            let spoke = timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await;
-            if matches!(spoke, Ok(Ok(read)) if read > 0) {
-                speak(TokioIo::new(stream), addr, false, None, service, shell).await;
-            }
-        }
+        None => speak(stream, addr, false, service, shell).await,
         Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                speak(TokioIo::new(stream), addr, true, Some(h2), service, shell).await;
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Box::pin(speak_with_hyper(stream, addr, true, service, shell)).await;
             }
+            Ok(Ok(stream)) => speak(stream, addr, true, service, shell).await,
             Ok(Err(error)) => tracing::debug!(%error, %addr, "TLS handshake failed"),
             Err(_) => tracing::debug!(%addr, "TLS handshake took too long"),
         },
     }
 }
 
-/// Speaks HTTP on a connection until it ends, is drained, or is cut.
-async fn speak<S, I>(io: I, addr: SocketAddr, secure: bool, h2: Option<bool>, service: S, shell: Shell)
+/// Speaks HTTP/1, and whatever the client turns to from there.
+async fn speak<S, I>(io: I, addr: SocketAddr, secure: bool, service: S, shell: Shell)
 where
-    I: Read + Write + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let peer = Peer { addr, protocol: Protocol::Http1, secure };
+    let cut = shell.drain.cut();
+    let other = tokio::select! {
+        other = h1::converse(io, peer, service.clone(), &shell) => other,
+        () = cut.cancelled() => None,
+    };
+    if let Some(other) = other {
+        Box::pin(speak_with_hyper(other, addr, secure, service, shell)).await;
+    }
+}
+
+/// Speaks HTTP/2, or HTTP/1 that is upgraded, until it ends, is drained, or is cut.
+async fn speak_with_hyper<S, I>(io: I, addr: SocketAddr, secure: bool, service: S, shell: Shell)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
@@ -95,15 +110,10 @@ where
         let protocol =
             if request.version() == hyper::Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http1 };
         let peer = Peer { addr, protocol, secure };
-        let (head, body) = request.into_parts();
-        let body = match protocol {
-            Protocol::Http1 => Body::new(Linger::new(body, &head.headers)),
-            _ => Body::new(body),
-        };
-        front.clone().answer(service.clone(), Request::from_parts(head, body), peer)
+        front.clone().answer(service.clone(), request.map(Body::new), peer)
     });
-    let builder = builder(h2);
-    let mut connection = pin!(builder.serve_connection_with_upgrades(io, handler));
+    let builder = builder();
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), handler));
     let (begun, cut) = (shell.drain.token(), shell.drain.cut());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -120,8 +130,7 @@ where
     }
 }
 
-/// `h2` is what ALPN said, if TLS was spoken.
-fn builder(h2: Option<bool>) -> Builder<TokioExecutor> {
+fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -139,9 +148,5 @@ fn builder(h2: Option<bool>) -> Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
-    match h2 {
-        None => builder,
-        Some(true) => builder.http2_only(),
-        Some(false) => builder.http1_only(),
-    }
+    builder
 }

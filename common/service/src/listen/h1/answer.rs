@@ -1,0 +1,182 @@
+//! Answers of HTTP/1, written.
+
+use super::super::limits::WRITE_STALL;
+use crate::HttpResponse;
+use bytes::{Buf, Bytes};
+use futures::FutureExt;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use std::io::{self, IoSlice, Write};
+use std::time::SystemTime;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// What an answer must heed of its request.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) keep_alive: bool,
+    pub(super) modern: bool,
+}
+
+/// How an answer's body is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    None,
+    Length(u64),
+    Chunked,
+    /// By the connection's end.
+    Closing,
+}
+
+/// Writes an answer. True when the connection may serve another request.
+pub(super) async fn write<W: AsyncWrite + Unpin>(
+    io: &mut W,
+    answer: HttpResponse,
+    asked: &Asked,
+) -> io::Result<bool> {
+    let (mut head, mut body) = answer.into_parts();
+    let length = body.size_hint().exact();
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    head.headers.remove(TRANSFER_ENCODING);
+    head.headers.remove(CONNECTION);
+    let frame = match announced.or(length) {
+        _ if asked.method == Method::HEAD => Frame::None,
+        _ if head.status.is_informational() || bodiless(head.status) => Frame::None,
+        Some(length) => Frame::Length(length),
+        None if asked.modern => Frame::Chunked,
+        None => Frame::Closing,
+    };
+    if bodiless(head.status) && head.status == StatusCode::NO_CONTENT {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    let keep_alive = asked.keep_alive && frame != Frame::Closing;
+    let mut text = Vec::with_capacity(1_024);
+    status_line(&mut text, head.status);
+    fields(&mut text, &head.headers);
+    if !head.headers.contains_key(DATE) {
+        drop(write!(text, "date: {}\r\n", httpdate::fmt_http_date(SystemTime::now())));
+    }
+    match frame {
+        Frame::Length(length) if announced.is_none() => drop(write!(text, "content-length: {length}\r\n")),
+        Frame::Chunked => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        _ => {}
+    }
+    if !keep_alive {
+        text.extend_from_slice(b"connection: close\r\n");
+    } else if !asked.modern {
+        text.extend_from_slice(b"connection: keep-alive\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    match frame {
+        Frame::None => all(io, &text, &mut Bytes::new()).await?,
+        frame => send(io, text, &mut body, frame).await?,
+    }
+    stalled(timeout(WRITE_STALL, io.flush()).await)?;
+    Ok(keep_alive)
+}
+
+/// Writes an interim answer (RFC 9110 section 15.2).
+pub(super) async fn interim<W: AsyncWrite + Unpin>(
+    io: &mut W,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> io::Result<()> {
+    let mut text = vec![];
+    status_line(&mut text, status);
+    fields(&mut text, headers);
+    text.extend_from_slice(b"\r\n");
+    all(io, &text, &mut Bytes::new()).await?;
+    stalled(timeout(WRITE_STALL, io.flush()).await)
+}
+
+async fn send<W: AsyncWrite + Unpin>(
+    io: &mut W,
+    mut text: Vec<u8>,
+    body: &mut crate::Body,
+    frame: Frame,
+) -> io::Result<()> {
+    let mut left = if let Frame::Length(length) = frame { length } else { u64::MAX };
+    loop {
+        // What is ready goes out with the head; what is not, does not hold it back.
+        let next = match body.frame().now_or_never() {
+            Some(next) => next,
+            None => {
+                all(io, &text, &mut Bytes::new()).await?;
+                stalled(timeout(WRITE_STALL, io.flush()).await)?;
+                text.clear();
+                body.frame().await
+            }
+        };
+        let Some(next) = next else { break };
+        // A body that ends in an error ends the connection: a client never takes it for a whole one.
+        let Ok(mut data) = next.map_err(io::Error::other)?.into_data() else { continue };
+        if data.is_empty() {
+            continue;
+        }
+        left = left
+            .checked_sub(data.len() as u64)
+            .ok_or_else(|| io::Error::other("a body beyond its length"))?;
+        if frame == Frame::Chunked {
+            drop(write!(text, "{:x}\r\n", data.len()));
+        }
+        all(io, &text, &mut data).await?;
+        text.clear();
+        if frame == Frame::Chunked {
+            text.extend_from_slice(b"\r\n");
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    match frame {
+        Frame::Length(_) if left > 0 => return Err(io::Error::other("a body short of its length")),
+        Frame::Chunked => text.extend_from_slice(b"0\r\n\r\n"),
+        _ => {}
+    }
+    all(io, &text, &mut Bytes::new()).await
+}
+
+/// Writes two pieces as one. Each write must get somewhere within its deadline.
+pub(super) async fn all<W: AsyncWrite + Unpin>(io: &mut W, head: &[u8], body: &mut Bytes) -> io::Result<()> {
+    let mut head = head;
+    while head.has_remaining() || body.has_remaining() {
+        let written = if head.is_empty() {
+            stalled(timeout(WRITE_STALL, io.write(body)).await)?
+        } else {
+            let slices = [IoSlice::new(head), IoSlice::new(body)];
+            stalled(timeout(WRITE_STALL, io.write_vectored(&slices)).await)?
+        };
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let of_head = written.min(head.len());
+        head.advance(of_head);
+        body.advance(written - of_head);
+    }
+    Ok(())
+}
+
+fn stalled<T>(outcome: Result<io::Result<T>, tokio::time::error::Elapsed>) -> io::Result<T> {
+    outcome.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+}
+
+fn bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn status_line(text: &mut Vec<u8>, status: StatusCode) {
+    drop(write!(text, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()));
+}
+
+/// The fields as they go over the wire.
+pub(super) fn fields(text: &mut Vec<u8>, headers: &HeaderMap) {
+    for (name, value) in headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+}

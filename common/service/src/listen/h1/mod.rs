@@ -1,0 +1,265 @@
+//! HTTP/1 on a connection: a strict gate, hits by the shortest way, everything else through the service.
+//!
+//! - `head`: the gate; `chunks` and `body`: request bodies; `answer`: answers
+//! - [`Shortcut`]: what a cache may answer before a request is even made of the bytes
+//!
+//! Upgrades and HTTP/2 without TLS are handed over to hyper, with what was read.
+
+mod answer;
+mod body;
+mod chunks;
+mod head;
+mod shortcut;
+
+pub use shortcut::Shortcut;
+
+use super::limits::{HEAD_TIMEOUT, IDLE};
+use super::prefixed::Prefixed;
+use super::{Peer, Shell};
+use crate::{Body, HttpRequest, HttpResponse, problem_response};
+use answer::Asked;
+use bytes::{Buf, BytesMut};
+use head::{BadHead, Framing, Manner};
+use http::{HeaderMap, StatusCode};
+use sluice_wire::Problem;
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tower::Service;
+
+/// Bytes read for a head at a time: most heads fit, and an idle connection holds no more.
+const READ: usize = 2 << 10;
+/// Interim answers of one request that wait to be written; more are dropped.
+const INTERIM: usize = 8;
+/// What an HTTP/2 connection begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
+/// A way to send interim answers (1xx) to the client: an extension of requests whose client can take them.
+#[derive(Debug, Clone)]
+pub struct Interim(mpsc::Sender<(StatusCode, HeaderMap)>);
+
+impl Interim {
+    /// Sends one. It is dropped when too many wait: an interim answer is a hint.
+    pub fn send(&self, status: StatusCode, headers: HeaderMap) {
+        drop(self.0.try_send((status, headers)));
+    }
+}
+
+/// How a connection goes on after an exchange.
+enum Next {
+    Request,
+    Close,
+    /// As something else than HTTP/1, from the bytes in the buffer on.
+    Other,
+}
+
+/// Serves a connection until it ends, or becomes something else: then it is given back with what was read.
+pub(super) async fn converse<I, S>(mut io: I, peer: Peer, service: S, shell: &Shell) -> Option<Prefixed<I>>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send,
+    S::Future: Send,
+{
+    let mut buffer = BytesMut::new();
+    let mut out = vec![];
+    loop {
+        let next = match next_head(&mut io, &mut buffer, shell).await {
+            Ok(Some(end)) => match shortcut::take(&buffer[..end], peer, shell, &mut out) {
+                Some(mut body) => {
+                    buffer.advance(end);
+                    let written = answer::all(&mut io, &out, &mut body).await;
+                    let flushed = if peer.secure { io.flush().await } else { Ok(()) };
+                    if written.and(flushed).is_ok() { Next::Request } else { Next::Close }
+                }
+                None => Box::pin(exchange(&mut io, &mut buffer, end, peer, service.clone(), shell)).await,
+            },
+            Ok(None) => Next::Close,
+            Err(bad) => refuse(&mut io, bad).await,
+        };
+        match next {
+            Next::Request => {}
+            Next::Close => {
+                drop(timeout(HEAD_TIMEOUT, io.shutdown()).await);
+                return None;
+            }
+            Next::Other => return Some(Prefixed { before: buffer.freeze(), io }),
+        }
+    }
+}
+
+/// Waits for a whole head; where it ends in the buffer. `None` when the connection is over.
+async fn next_head<I>(io: &mut I, buffer: &mut BytesMut, shell: &Shell) -> Result<Option<usize>, BadHead>
+where
+    I: AsyncRead + Unpin,
+{
+    if buffer.is_empty() {
+        // An idle connection holds no more than it must.
+        *buffer = BytesMut::with_capacity(READ);
+        let waited = tokio::select! {
+            biased;
+            read = timeout(IDLE, io.read_buf(buffer)) => read,
+            () = shell.begun.cancelled() => return Ok(None),
+        };
+        if !matches!(waited, Ok(Ok(read)) if read > 0) {
+            return Ok(None);
+        }
+    }
+    match head::end_of(buffer, 0) {
+        Ok(Some(end)) if !buffer.starts_with(b"\r\n") => Ok(Some(end)),
+        Err(bad) => Err(bad),
+        Ok(_) => timeout(HEAD_TIMEOUT, rest_of_head(io, buffer)).await.unwrap_or(Ok(None)),
+    }
+}
+
+/// Reads on until a head is whole.
+async fn rest_of_head<I>(io: &mut I, buffer: &mut BytesMut) -> Result<Option<usize>, BadHead>
+where
+    I: AsyncRead + Unpin,
+{
+    let mut seen = 0;
+    loop {
+        // One empty line before a request is passed over (RFC 9112 section 2.2).
+        if seen == 0 && buffer.starts_with(b"\r\n") {
+            buffer.advance(2);
+        }
+        if let Some(end) = head::end_of(buffer, seen)? {
+            return Ok(Some(end));
+        }
+        seen = buffer.len();
+        buffer.reserve(READ);
+        if !matches!(io.read_buf(buffer).await, Ok(read) if read > 0) {
+            return Ok(None);
+        }
+    }
+}
+
+/// One request through the service.
+async fn exchange<I, S>(
+    io: &mut I,
+    buffer: &mut BytesMut,
+    end: usize,
+    peer: Peer,
+    service: S,
+    shell: &Shell,
+) -> Next
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send,
+    S::Future: Send,
+{
+    if !peer.secure && buffer.starts_with(PREFACE) {
+        return Next::Other;
+    }
+    let (request, manner) = match head::read(&buffer[..end]) {
+        Ok((_, Manner { upgrade: true, framing: Framing::None, .. })) => return Next::Other,
+        Ok(read) => read,
+        Err(bad) => return refuse(io, bad).await,
+    };
+    buffer.advance(end);
+    let keep_alive = manner.keep_alive && !shell.begun.is_cancelled();
+    let asked = Asked { method: request.method().clone(), keep_alive, modern: manner.modern };
+    let (interim, mut interims) = mpsc::channel(INTERIM);
+    let with_body = |body: Body| {
+        let mut request = request.map(|()| body);
+        if manner.modern {
+            request.extensions_mut().insert(Interim(interim));
+        }
+        shell.front.clone().answer(service, request, peer)
+    };
+    let done = match manner.framing {
+        Framing::None => respond(io, pin!(with_body(Body::empty())), &mut interims, &asked).await,
+        framing => {
+            let (body, given) = body::body(framing);
+            let (mut reading, mut writing) = tokio::io::split(io);
+            let mut answering = pin!(with_body(body));
+            if manner.expects && !await_want(&mut writing, &given, answering.as_mut(), &asked).await {
+                return Next::Close;
+            }
+            let responding = respond(&mut writing, answering, &mut interims, &asked);
+            let receiving = async { Ok(given.read(&mut reading, buffer).await) };
+            tokio::try_join!(responding, receiving).map(|(more, clean)| more && clean)
+        }
+    };
+    match done {
+        Ok(true) => Next::Request,
+        Ok(false) => Next::Close,
+        Err(error) => {
+            tracing::debug!(%error, addr = %peer.addr, "a connection ended early");
+            Next::Close
+        }
+    }
+}
+
+type Answering<'a, F> = Pin<&'a mut F>;
+
+/// Tells a client that waits for it to send its body, as soon as the service wants it. False when the service answered
+/// without; the answer has been written then.
+async fn await_want<W, F>(
+    io: &mut W,
+    given: &body::Given,
+    mut answering: Answering<'_, F>,
+    asked: &Asked,
+) -> bool
+where
+    W: AsyncWrite + Unpin,
+    F: Future<Output = Result<HttpResponse, Infallible>>,
+{
+    let answer = tokio::select! {
+        Ok(answer) = answering.as_mut() => answer,
+        wanted = given.is_wanted() => {
+            if wanted {
+                return answer::interim(io, StatusCode::CONTINUE, &HeaderMap::new()).await.is_ok();
+            }
+            let Ok(answer) = answering.await;
+            answer
+        }
+    };
+    // The body that was not asked for may come all the same: the connection cannot go on.
+    let last = Asked { keep_alive: false, ..asked.clone() };
+    drop(answer::write(io, answer, &last).await);
+    false
+}
+
+/// Writes the interim answers as they come, then the answer. True when the connection may go on.
+async fn respond<W, F>(
+    io: &mut W,
+    mut answering: Answering<'_, F>,
+    interims: &mut mpsc::Receiver<(StatusCode, HeaderMap)>,
+    asked: &Asked,
+) -> io::Result<bool>
+where
+    W: AsyncWrite + Unpin,
+    F: Future<Output = Result<HttpResponse, Infallible>>,
+{
+    let answer = loop {
+        tokio::select! {
+            biased;
+            Some((status, headers)) = interims.recv() => answer::interim(io, status, &headers).await?,
+            Ok(answer) = answering.as_mut() => break answer,
+        }
+    };
+    while let Ok((status, headers)) = interims.try_recv() {
+        answer::interim(io, status, &headers).await?;
+    }
+    answer::write(io, answer, asked).await
+}
+
+/// What the gate does not let in is told why, and the connection ends: where the next request begins is unknown.
+async fn refuse<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I, bad: BadHead) -> Next {
+    let (status, title) = match bad {
+        BadHead::TooLarge => (431, "Head too large"),
+        BadHead::Coding => (501, "Unknown transfer coding"),
+        _ => (400, "Malformed request"),
+    };
+    let answer = problem_response(Problem::new(status, "malformed", title).detail(bad.to_string()));
+    let asked = Asked { method: http::Method::GET, keep_alive: false, modern: true };
+    if answer::write(io, answer, &asked).await.is_ok() {
+        drop(io.shutdown().await);
+        let (_, given) = body::body(Framing::Length(u64::MAX));
+        given.read(io, &mut BytesMut::new()).await;
+    }
+    Next::Close
+}

@@ -1,0 +1,84 @@
+//! Hits by the shortest way: a plain GET for a fresh object that is kept whole, answered with a head that was rendered
+//! once.
+
+use crate::cache::{Head, Object, Standing};
+use crate::deliver;
+use crate::edge::Shared;
+use crate::gate;
+use crate::metrics::Outcome;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{AGE, CONTENT_LENGTH};
+use prometheus::IntCounter;
+use sluice_service::Shortcut;
+use sluice_wire::headers::{CACHE_STATUS, SLUICE_NODE};
+use std::io::Write;
+use std::sync::Arc;
+
+/// The cache as a shortcut.
+pub(crate) struct Hits {
+    edge: Arc<Shared>,
+    hits: IntCounter,
+    /// This node's name in Cache-Status.
+    member: String,
+}
+
+impl std::fmt::Debug for Hits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hits").finish_non_exhaustive()
+    }
+}
+
+impl Hits {
+    pub(crate) fn new(edge: &Arc<Shared>) -> Self {
+        let hits = edge.metrics.requests.with_label_values(&[Outcome::Hit.as_str()]);
+        let member = deliver::member_name(&edge.config.node);
+        Self { edge: Arc::clone(edge), hits, member }
+    }
+
+    /// The fields that differ from answer to answer.
+    fn fields(&self, object: &Object, ttl: u64, head: &mut Vec<u8>) {
+        drop(write!(head, "{AGE}: {}\r\n{CACHE_STATUS}: ", object.age().as_secs()));
+        for before in object.head.headers.get_all(CACHE_STATUS) {
+            head.extend_from_slice(before.as_bytes());
+            head.extend_from_slice(b", ");
+        }
+        drop(write!(head, "{}; hit; ttl={ttl}\r\n", self.member));
+    }
+}
+
+impl Shortcut for Hits {
+    fn hit(&self, host: &str, target: &str, head: &mut Vec<u8>) -> Option<Bytes> {
+        if !gate::is_plain(target) || !gate::is_host(host) {
+            return None;
+        }
+        let object = self.edge.store.plain(target)?;
+        let Standing::Fresh(ttl) = object.standing(self.edge.liveness.is_live()) else { return None };
+        if object.head.status != StatusCode::OK || self.edge.floors.is_below(&object) {
+            return None;
+        }
+        let body = object.body.joined()?;
+        head.extend_from_slice(
+            object.rendered(|head| render(head, body.len(), self.edge.config.node.as_str())),
+        );
+        self.fields(&object, ttl.as_secs(), head);
+        self.hits.inc();
+        self.edge.metrics.bytes_out.inc_by(body.len() as u64);
+        Some(body)
+    }
+}
+
+/// Status line and kept fields.
+fn render(head: &Head, length: usize, node: &str) -> Vec<u8> {
+    let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
+    let differs =
+        |name: &str| [AGE.as_str(), CACHE_STATUS, CONTENT_LENGTH.as_str(), SLUICE_NODE].contains(&name);
+    for (name, value) in head.headers.iter().filter(|(name, _)| !differs(name.as_str())) {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    drop(write!(text, "{CONTENT_LENGTH}: {length}\r\n{SLUICE_NODE}: {node}\r\n"));
+    text
+}
