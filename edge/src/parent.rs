@@ -2,15 +2,15 @@
 
 use crate::edge::Shared;
 use crate::gate::{self, Target};
-use http::Method;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, VIA,
 };
+use http::{Method, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use sluice_service::{Body, HttpRequest, HttpResponse, Peer, TraceContext};
+use sluice_service::{Body, HttpRequest, HttpResponse, Interim, Peer, TraceContext};
 use sluice_wire::headers::{CDN_LOOP, TRACEPARENT};
 use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
@@ -103,6 +103,17 @@ impl Parents {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
         self.shunned.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Has a parent's interim answers passed on as they come (RFC 9110 section 15.2); they are never kept.
+pub(crate) fn pass_interim(request: &mut HttpRequest, interim: Interim) {
+    hyper::ext::on_informational(request, move |answer| {
+        if answer.status() != StatusCode::CONTINUE {
+            let mut headers = answer.headers().clone();
+            gate::remove_hop_by_hop(&mut headers);
+            interim.send(answer.status(), headers);
+        }
+    });
 }
 
 /// True when it was the request's own body that failed.

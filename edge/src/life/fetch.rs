@@ -7,7 +7,7 @@ use crate::parent::{self, NoAnswer};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::{HeaderName, Method, StatusCode};
 use http_body_util::BodyExt;
-use sluice_service::{Body, HttpRequest, HttpResponse};
+use sluice_service::{Body, HttpRequest, HttpResponse, Interim};
 use sluice_wire::MediaPath;
 use sluice_wire::headers::SLUICE_FLOOR;
 use sluice_wire::tag::{Tag, render_versions};
@@ -32,6 +32,7 @@ pub(super) fn spawn(edge: &Arc<Shared>, permit: Permit, ask: &Ask, stale: Option
         parents: parent::of_miss(edge, &ask.target),
         key: ask.key.clone(),
         stale,
+        interim: ask.request.extensions().get().cloned(),
     };
     edge.drain.tasks().spawn(fetch.run(permit));
 }
@@ -47,6 +48,7 @@ pub(super) fn spawn_alone(edge: &Arc<Shared>, permit: Permit, ask: &Ask) {
         parents: parent::of_pass(edge),
         key: ask.key.clone(),
         stale: None,
+        interim: ask.request.extensions().get().cloned(),
     };
     edge.drain.tasks().spawn(fetch.run(permit));
 }
@@ -72,6 +74,8 @@ struct Fetch {
     parents: Vec<String>,
     key: Key,
     stale: Option<Arc<Object>>,
+    /// Where interim answers go: to whom the fetch is for.
+    interim: Option<Interim>,
 }
 
 /// What to do with an answer.
@@ -147,6 +151,9 @@ impl Fetch {
             *request.headers_mut() = self.headers.clone();
             if let Some(stale) = &self.stale {
                 request.headers_mut().extend(stale.validators());
+            }
+            if let Some(interim) = self.interim.clone() {
+                parent::pass_interim(&mut request, interim);
             }
             match self.edge.parents.ask(parent, request, &self.target).await {
                 Ok(answer) if !answer.status().is_server_error() => return Ok(answer),
