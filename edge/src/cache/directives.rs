@@ -71,7 +71,7 @@ impl Directives {
 
     /// True when anything here decides freshness or forbids keeping.
     fn take(&mut self, name: &str, value: &str) -> bool {
-        let seconds = || value.trim_matches('"').parse::<u64>().unwrap_or(saturated(value));
+        let seconds = || value.trim_matches('"').parse::<u64>().unwrap_or_else(|_| saturated(value));
         match name {
             "no-store" => self.no_store = true,
             "no-cache" => self.no_cache.widen(value),
