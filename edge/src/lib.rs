@@ -1,12 +1,14 @@
 //! Sluice's edge: the caching proxy.
 //!
 //! ```text
-//! accept -> authorise -> normalise -> lookup -> (collapse -> route -> fetch -> store) -> deliver -> report
+//! accept -> normalise -> lookup -> (collapse | alone -> fetch -> store) -> deliver
 //! ```
 //!
 //! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling
-//! - `cache`: freshness (pure), objects, bodies that are read while they grow, the store, fills
-//! - `parent`: where a miss goes, and how; `deliver`: answers out of an object; `redirect`: to the next edge
+//! - `shortcut`: hits, before a request is even made of the bytes that were read
+//! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
+//!   store, fills
+//! - `parent`: where a miss goes, and how; `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
 //! - `floors` and `feed`: what the event log says is stale; `fleet`: reports, the route table and its copy on disk
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
