@@ -28,7 +28,8 @@ demo: | setup-build
 	exec target/release/sluice-demo --video "$(VIDEO)" --port $(PORT) --dir "$(DIR)"
 
 test: | setup-test
-	$(MAKE) --no-print-directory web binaries tests/browser/node_modules/.package-lock.json
+	$(MAKE) --no-print-directory web binaries tests/browser/node_modules/.package-lock.json \
+	  tests/conformance/node_modules/.package-lock.json
 	npm --prefix $(WEB) test
 	cargo nextest run --workspace --locked --no-fail-fast
 	cargo test --workspace --locked --doc --quiet
@@ -83,4 +84,4 @@ setup-build setup-web setup-test setup-bench: setup-%:
 
 clean:
 	cargo clean
-	rm -rf $(WEB)/dist $(WEB)/node_modules tests/browser/node_modules
+	rm -rf $(WEB)/dist $(WEB)/node_modules tests/browser/node_modules tests/conformance/node_modules
