@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::{AGE, CONTENT_LENGTH};
 use prometheus::IntCounter;
 use sluice_service::Shortcut;
-use sluice_wire::headers::{CACHE_STATUS, SLUICE_NODE};
+use sluice_wire::headers::{CACHE_STATUS, REQUEST_ID, SLUICE_NODE};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -68,12 +68,13 @@ impl Shortcut for Hits {
     }
 }
 
+/// Fields that are an answer's own.
+const OWN: [&str; 5] = ["age", CACHE_STATUS, "content-length", REQUEST_ID, SLUICE_NODE];
+
 /// Status line and kept fields.
 fn render(head: &Head, length: usize, node: &str) -> Vec<u8> {
     let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
-    let differs =
-        |name: &str| [AGE.as_str(), CACHE_STATUS, CONTENT_LENGTH.as_str(), SLUICE_NODE].contains(&name);
-    for (name, value) in head.headers.iter().filter(|(name, _)| !differs(name.as_str())) {
+    for (name, value) in head.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
         text.extend_from_slice(value.as_bytes());

@@ -62,9 +62,12 @@ impl SizedTinyLfu {
         }
         if let Some(mut needed) = size.checked_sub(free + 1).map(|short| short + 1) {
             let worth = self.worth(key, size);
+            // Among equals newcomers replace what nobody asked for twice, and nothing else: a loop keeps its head.
+            let repeated = self.sketch.of(key) > 1;
             let mut victims = vec![];
             for (victim, bytes) in self.probation.oldest().chain(self.protected.oldest()) {
-                if victims.len() == MAX_VICTIMS || self.worth(victim, bytes) > worth {
+                let held = self.worth(victim, bytes);
+                if victims.len() == MAX_VICTIMS || held > worth || (held >= worth && repeated) {
                     return evicted.push(key);
                 }
                 victims.push(victim);

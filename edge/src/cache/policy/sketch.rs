@@ -5,7 +5,8 @@
 const ROWS: u64 = 4;
 /// What a counter holds at most.
 const MOST: u8 = 15;
-/// Additions for each key held until all counters are halved.
+/// Repeated additions for each key held until all counters are halved. Keys that are new do not age the others: a scan
+/// would have what is popular forgotten.
 const AGE: u64 = 10;
 /// Keys held that count at least, so that a small cache does not forget at once.
 const LEAST: u64 = 64;
@@ -34,7 +35,7 @@ impl Sketch {
                 }
             }
         }
-        self.additions += 1;
+        self.additions += u64::from(least > 0);
         if self.additions >= AGE * LEAST.max(held as u64) {
             self.counters.iter_mut().for_each(|counter| *counter /= 2);
             self.additions = 0;
