@@ -16,7 +16,7 @@ mod vary;
 
 pub(crate) use body::Growing;
 pub(crate) use date::parse as parse_date;
-pub(crate) use directives::Directives;
+pub(crate) use directives::{Directives, Scope};
 pub(crate) use fill::{Filled, Fills, Permit};
 #[cfg(test)]
 pub(crate) use freshness::tests::POLICY;

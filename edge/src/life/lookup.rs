@@ -1,7 +1,7 @@
 //! Lookup: whether what is kept may be served to a request, as it stands.
 
 use super::{Ask, Phase, Wanted, fetch, is_below};
-use crate::cache::{Directives, Found, Object, Standing};
+use crate::cache::{Directives, Found, Object, Scope, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
 use crate::metrics::Outcome;
@@ -18,24 +18,21 @@ pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
         Found::Object(_, object) if authorised && !object.head.lifetimes.for_authorised => {
             return Phase::Alone(ask);
         }
-        Found::Object(key, object) => {
-            let standing = stands(edge, &ask, &asked, &object);
-            match standing {
-                Standing::Fresh(ttl) => return Phase::Deliver(ask, object, Served::Hit(ttl)),
-                Standing::WhileRevalidating => {
-                    if let (_, Some(permit)) = edge.fills.join(&key) {
-                        fetch::spawn(edge, permit, &ask, Some(Arc::clone(&object)));
-                    }
-                    return Phase::Deliver(ask, object, Served::Stale);
+        Found::Object(key, object) => match stands(edge, &ask, &asked, &object) {
+            Standing::Fresh(ttl) => return Phase::Deliver(ask, object, Served::Hit(ttl)),
+            Standing::WhileRevalidating => {
+                if let (_, Some(permit)) = edge.fills.join(&key) {
+                    fetch::spawn(edge, permit, &ask, Some(Arc::clone(&object)));
                 }
-                Standing::Stale { .. } => Wanted { key, stale: Some(object), why: "stale", gone: None },
+                return Phase::Deliver(ask, object, Served::Stale);
             }
-        }
-        Found::Unshared => return missing(&ask, &asked).unwrap_or(Phase::Alone(ask)),
+            Standing::Stale { .. } => Wanted { key, stale: Some(object), why: "stale", gone: None },
+        },
+        Found::Unshared => return missing(&asked).unwrap_or(Phase::Alone(ask)),
         Found::NoVariant(key) => Wanted { key, stale: None, why: "vary-miss", gone: None },
         Found::Nothing(key, gone) => Wanted { key, stale: None, why: "uri-miss", gone },
     };
-    if let Some(refused) = missing(&ask, &asked) {
+    if let Some(refused) = missing(&asked) {
         return refused;
     }
     // Credentials are for this asker alone, and so may the answer be.
@@ -43,7 +40,7 @@ pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
 }
 
 /// `only-if-cached`: nothing is fetched for this request (RFC 9111 section 5.2.1.7).
-fn missing(_ask: &Ask, asked: &Directives) -> Option<Phase> {
+fn missing(asked: &Directives) -> Option<Phase> {
     asked.only_if_cached.then(|| {
         let problem = Problem::new(504, "only-if-cached", "Not in the cache")
             .detail("the request asks for what is kept, and this is not");
@@ -68,7 +65,7 @@ fn heeding(standing: Standing, asked: &Directives, request: &HeaderMap, age: Dur
     let pragma = !request.contains_key(CACHE_CONTROL)
         && request.get(PRAGMA).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"no-cache"));
     let refused = pragma
-        || asked.no_cache != Default::default()
+        || asked.no_cache != Scope::Absent
         || asked.no_store
         || asked.max_age.is_some_and(|most| age > Duration::from_secs(most));
     let stale = Standing::Stale { if_error: true, if_disconnected: true };

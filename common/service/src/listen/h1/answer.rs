@@ -49,7 +49,7 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
         None if asked.modern => Frame::Chunked,
         None => Frame::Closing,
     };
-    if bodiless(head.status) && head.status == StatusCode::NO_CONTENT {
+    if head.status == StatusCode::NO_CONTENT {
         head.headers.remove(CONTENT_LENGTH);
     }
     let keep_alive = asked.keep_alive && frame != Frame::Closing;
