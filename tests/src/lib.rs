@@ -2,6 +2,7 @@
 //!
 //! - [`process`]: one server process: started, waited for, killed, started again where it was
 //! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
+//! - [`origin`]: an origin of a story's own, for stories of an edge alone
 //! - [`client`]: what a client does: upload, wait, fetch
 //! - [`clips`]: the media the stories use
 //! - [`ffprobe`]: what an independent reader says of what we serve
@@ -10,5 +11,6 @@
 pub mod client;
 pub mod clips;
 pub mod ffprobe;
+pub mod origin;
 pub mod process;
 pub mod stack;

@@ -200,3 +200,18 @@ fn edge(dir: &TempDir, name: &str, tier: &str, control: &str, origin: &str) -> P
     ];
     Process::new(name, "sluice-edge", dir.path(), &flags)
 }
+
+/// An edge alone in front of these origins, without a control plane; not started. `flags` come last and win.
+#[must_use]
+pub fn lone_edge(dir: &Path, name: &str, origin: &str, flags: &[(&str, &str)]) -> Process {
+    let state = dir.join(name).display().to_string();
+    let mut all: Vec<(&str, String)> = vec![
+        ("listen.http", "127.0.0.1:0".into()),
+        ("listen.admin", "127.0.0.1:0".into()),
+        ("node", name.into()),
+        ("origins", origin.into()),
+        ("state_dir", state),
+    ];
+    all.extend(flags.iter().map(|(key, value)| (*key, (*value).to_owned())));
+    Process::new(name, "sluice-edge", dir, &all)
+}

@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use serde_json::Value;
-use sluice_tests::process::{Process, free_port};
+use sluice_tests::process::free_port;
+use sluice_tests::stack::lone_edge;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -113,16 +114,9 @@ async fn an_edge_passes_the_public_suite() {
     let scratch = tempfile::tempdir().unwrap();
     let (folder, engine) = suite();
     let (_server, port) = origin(&folder, &engine, scratch.path()).await;
-    let flags = [
-        ("listen.http", "127.0.0.1:0".to_owned()),
-        ("listen.admin", "127.0.0.1:0".to_owned()),
-        ("origins", format!("http://127.0.0.1:{port}")),
-        ("state_dir", scratch.path().join("edge").display().to_string()),
-        // What the suite asks for and a careful operator does not: to replay cookies, and a method of its own.
-        ("cache.keep_cookies", "true".to_owned()),
-        ("methods", "M-SEARCH".to_owned()),
-    ];
-    let mut edge = Process::new("edge", "sluice-edge", scratch.path(), &flags);
+    // What the suite asks for and a careful operator does not: to replay cookies, and a method of its own.
+    let flags = [("cache.keep_cookies", "true"), ("methods", "M-SEARCH")];
+    let mut edge = lone_edge(scratch.path(), "edge", &format!("http://127.0.0.1:{port}"), &flags);
     edge.start().await;
     let base = format!("http://{}", edge.at.http.as_ref().unwrap());
     let mut command = node(engine.join("cli.mjs"), &folder);
