@@ -1,6 +1,7 @@
 //! The edge's configuration.
 
 use crate::cache::Policy;
+use crate::transform::TransformConfig;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_wire::{NodeId, Tier};
@@ -32,6 +33,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// The cache.
     pub cache: CacheConfig,
+    /// Other forms of what is kept.
+    pub transform: TransformConfig,
     /// Methods let in beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. They are passed on, and count as unsafe.
     pub methods: Vec<String>,
     /// Folder for the last route table.
@@ -96,6 +99,7 @@ impl Default for Config {
             control: vec![],
             origins: vec![],
             cache: CacheConfig::default(),
+            transform: TransformConfig::default(),
             methods: vec![],
             state_dir: "var/edge".into(),
             report_ms: 1_000,

@@ -3,9 +3,11 @@
 use crate::cache::{Object, parse_date};
 use crate::parent::append;
 use crate::ranges;
+use crate::transform::{self, Chosen, Coding};
+use bytes::Bytes;
 use http::header::{
-    AGE, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, LAST_MODIFIED, RANGE,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use http::{Method, StatusCode};
 use sluice_service::{Body, HttpResponse};
@@ -39,38 +41,56 @@ pub(crate) fn answer(
     method: &Method,
     asked: &HeaderMap,
     object: &Arc<Object>,
+    form: Chosen,
     served: Served,
 ) -> HttpResponse {
-    let mut answer = if not_modified(asked, object) {
+    let varies = form.varies;
+    let mut answer = if let Some(coding) = confirmed(asked, object, &form) {
         let mut answer = head(object, StatusCode::NOT_MODIFIED);
-        answer.headers_mut().remove(CONTENT_LENGTH);
+        if let Some(coding) = coding {
+            transform::code_head(answer.headers_mut(), coding);
+        }
+        // Neither is for a cache to update (RFC 9111 section 3.2).
+        [CONTENT_LENGTH, CONTENT_ENCODING].iter().for_each(|name| drop(answer.headers_mut().remove(name)));
         answer
     } else {
-        match part_asked(method, asked, object) {
-            Some((range, length)) => ranges::answer(range, length, object),
-            None => whole(method, object),
+        match (part_asked(method, asked, object), form.coded) {
+            (Some((range, length)), _) => ranges::answer(range, length, object),
+            (None, Some((coding, bytes))) => coded(method, object, coding, bytes),
+            (None, None) => whole(method, object),
         }
     };
     let headers = answer.headers_mut();
+    if varies {
+        transform::add_vary(headers);
+    }
     headers.insert(AGE, HeaderValue::from(object.age().as_secs()));
     label(headers, node, &member(served));
     answer
 }
 
-/// RFC 9110 section 13.2.2: If-None-Match goes before If-Modified-Since.
-fn not_modified(asked: &HeaderMap, object: &Object) -> bool {
+/// The form that the asker has and may go on using, if it has one: the plain one or a coded one. RFC 9110 section
+/// 13.2.2: If-None-Match goes before If-Modified-Since.
+fn confirmed(asked: &HeaderMap, object: &Object, form: &Chosen) -> Option<Option<Coding>> {
     if object.head.status != StatusCode::OK {
-        return false;
+        return None;
     }
+    let chosen = form.coded.as_ref().map(|(coding, _)| *coding);
     if asked.contains_key(IF_NONE_MATCH) {
-        let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-        let etag = text(&object.head.headers, ETAG);
-        return etag.is_some_and(|etag| known.into_iter().any(|known| conditions::none_match(known, etag)));
+        let etag = text(&object.head.headers, ETAG)?;
+        let knows = |coding: &Option<Coding>| {
+            let tag =
+                coding.map_or_else(|| Some(etag.to_owned()), |coding| transform::coded_tag(etag, coding));
+            let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
+            tag.is_some_and(|tag| known.into_iter().any(|known| conditions::none_match(known, &tag)))
+        };
+        let others = Coding::ALL.into_iter().filter(|coding| form.accepts.takes(*coding)).map(Some);
+        return [chosen, None].into_iter().chain(others).find(knows);
     }
     let date = |headers, name| parse_date(text(headers, name)?);
     match (date(asked, IF_MODIFIED_SINCE), date(&object.head.headers, LAST_MODIFIED)) {
-        (Some(since), Some(modified)) => modified <= since,
-        _ => false,
+        (Some(since), Some(modified)) if modified <= since => Some(chosen),
+        _ => None,
     }
 }
 
@@ -103,6 +123,17 @@ fn whole(method: &Method, object: &Arc<Object>) -> HttpResponse {
             Some(bytes) => Body::from(bytes),
             None => Body::from_stream(object.body.read(0, object.body.length().unwrap_or(u64::MAX))),
         };
+    }
+    answer
+}
+
+/// A coded form, whole.
+fn coded(method: &Method, object: &Object, coding: Coding, bytes: Bytes) -> HttpResponse {
+    let mut answer = head(object, object.head.status);
+    transform::code_head(answer.headers_mut(), coding);
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    if *method != Method::HEAD {
+        *answer.body_mut() = Body::from(bytes);
     }
     answer
 }

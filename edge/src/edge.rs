@@ -9,6 +9,7 @@ use crate::gate::Target;
 use crate::metrics::Metrics;
 use crate::parent::Parents;
 use crate::shortcut::Hits;
+use crate::transform::Pool;
 use crate::{feed, fleet, life};
 use sluice_service::{Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
 use sluice_wire::{PlacementKey, RouteTable};
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) floors: Floors,
     pub(crate) liveness: Liveness,
     pub(crate) parents: Parents,
+    /// Where coded forms are made.
+    pub(crate) coders: Pool,
     /// For questions to the control plane and the event feed.
     pub(crate) http: reqwest::Client,
     pub(crate) peer_url: String,
@@ -106,6 +109,7 @@ impl Process for Edge {
             floors: Floors::default(),
             liveness: Liveness::default(),
             parents: Parents::new(),
+            coders: Pool::for_codings(),
             http,
             peer_url: config.peer_url.clone().unwrap_or_else(|| own.clone()),
             public_url: config.public_url.clone().unwrap_or(own),

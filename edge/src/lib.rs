@@ -9,6 +9,7 @@
 //! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
 //!   store, fills
 //! - `parent`: where a miss goes, and how; `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
+//! - `transform`: coded forms of what is kept, made here
 //! - `floors` and `feed`: what the event log says is stale; `fleet`: reports, the route table and its copy on disk
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
@@ -27,10 +28,12 @@ mod parent;
 mod ranges;
 mod redirect;
 mod shortcut;
+mod transform;
 
 pub use cache::policy;
 pub use config::{CacheConfig, Config};
 pub use edge::Edge;
+pub use transform::TransformConfig;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

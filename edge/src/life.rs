@@ -17,6 +17,7 @@ use crate::gate::{self, Target};
 use crate::metrics::{Miss, Outcome};
 use crate::parent::{self, NoAnswer};
 use crate::redirect;
+use crate::transform;
 use http::header::{CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
 use http::{Method, Uri};
 use sluice_service::{Body, HttpRequest, HttpResponse, problem_response};
@@ -81,7 +82,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Lookup(ask) => lookup::lookup(&edge, ask),
             Phase::Collapse(ask, wanted) => collapse(&edge, ask, wanted).await,
             Phase::Alone(ask) => alone(&edge, ask).await,
-            Phase::Deliver(ask, object, served) => answer_from(&edge, &ask, &object, served),
+            Phase::Deliver(ask, object, served) => answer_from(&edge, ask, object, served).await,
             Phase::Pass(ask) => pass(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(answer, outcome) => {
@@ -217,9 +218,11 @@ async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
     }
 }
 
-fn answer_from(edge: &Shared, ask: &Ask, object: &Arc<Object>, served: Served) -> Phase {
-    let answer =
-        deliver::answer(&edge.config.node, ask.request.method(), ask.request.headers(), object, served);
+async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: Served) -> Phase {
+    let Ask { request, key, .. } = ask;
+    let (asked, _) = request.into_parts();
+    let form = transform::select(edge, (&asked.method, &asked.headers), &key, &object).await;
+    let answer = deliver::answer(&edge.config.node, &asked.method, &asked.headers, &object, form, served);
     let bytes = http_body::Body::size_hint(answer.body()).exact().or_else(|| object.body.length());
     edge.metrics.bytes_out.inc_by(bytes.unwrap_or(0));
     let outcome = match served {

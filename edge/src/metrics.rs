@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     pub(crate) cache_objects: IntGauge,
     /// Objects evicted for room.
     pub(crate) evictions: IntCounter,
+    /// Coded forms by coding and result.
+    pub(crate) codings: IntCounterVec,
     /// Bodies refused because they were below a floor.
     pub(crate) floor_refusals: IntCounter,
     /// Events applied.
@@ -109,6 +111,11 @@ impl Metrics {
             cache_bytes: r.gauge("sluice_edge_cache_bytes", "Bytes the cache holds"),
             cache_objects: r.gauge("sluice_edge_cache_objects", "Objects the cache holds"),
             evictions: r.counter("sluice_edge_evictions_total", "Objects evicted for room"),
+            codings: r.counters(
+                "sluice_edge_codings_total",
+                "Coded forms by coding and what became of them: made, not_worth (saves too little) or failed",
+                &["coding", "result"],
+            ),
             floor_refusals: r.counter("sluice_edge_floor_refusals_total", "Bodies refused below a floor"),
             events: r.counter("sluice_edge_events_total", "Events of the log applied"),
             event_delay: r.seconds(

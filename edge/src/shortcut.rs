@@ -1,11 +1,12 @@
 //! Hits by the shortest way: a plain GET for a fresh object that is kept whole, answered with a head that was rendered
 //! once.
 
-use crate::cache::{Head, Object, Standing};
+use crate::cache::{Object, Standing};
 use crate::deliver;
 use crate::edge::Shared;
 use crate::gate;
 use crate::metrics::Outcome;
+use crate::transform::{self, Accepts, Coding};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{AGE, CONTENT_LENGTH};
@@ -48,7 +49,7 @@ impl Hits {
 }
 
 impl Shortcut for Hits {
-    fn hit(&self, host: &str, target: &str, head: &mut Vec<u8>) -> Option<Bytes> {
+    fn hit(&self, host: &str, target: &str, accepted: Option<&str>, head: &mut Vec<u8>) -> Option<Bytes> {
         if !gate::is_plain(target) || !gate::is_host(host) {
             return None;
         }
@@ -57,9 +58,14 @@ impl Shortcut for Hits {
         if object.head.status != StatusCode::OK || self.edge.floors.is_below(&object) {
             return None;
         }
-        let body = object.body.joined()?;
+        let plain = object.body.joined()?;
+        let varies = self.edge.config.transform.compress
+            && object.codable
+            && transform::is_worth_coding(plain.len() as u64);
+        let (coding, body) = if varies { coded(&object, plain, accepted)? } else { (None, plain) };
+        let node = self.edge.config.node.as_str();
         head.extend_from_slice(
-            object.rendered(|head| render(head, body.len(), self.edge.config.node.as_str())),
+            object.rendered(coding, |object| render(object, coding, body.len(), varies, node)),
         );
         self.fields(&object, ttl.as_secs(), head);
         self.hits.inc();
@@ -68,13 +74,29 @@ impl Shortcut for Hits {
     }
 }
 
+/// The form that is wanted: the plain one too when no other is worth having. `None` when one is still to be made.
+fn coded(object: &Object, plain: Bytes, accepted: Option<&str>) -> Option<(Option<Coding>, Bytes)> {
+    match accepted.and_then(|accepted| Accepts::read([accepted].into_iter()).best()) {
+        None => Some((None, plain)),
+        Some(coding) => match object.body.forms().ready(coding)? {
+            Some(form) => Some((Some(coding), form)),
+            None => Some((None, plain)),
+        },
+    }
+}
+
 /// Fields that are an answer's own.
 const OWN: [&str; 5] = ["age", CACHE_STATUS, "content-length", REQUEST_ID, SLUICE_NODE];
 
-/// Status line and kept fields.
-fn render(head: &Head, length: usize, node: &str) -> Vec<u8> {
+/// Status line and kept fields of one of an object's forms.
+fn render(object: &Object, coding: Option<Coding>, length: usize, varies: bool, node: &str) -> Vec<u8> {
+    let mut headers = object.head.headers.clone();
+    coding.into_iter().for_each(|coding| transform::code_head(&mut headers, coding));
+    if varies {
+        transform::add_vary(&mut headers);
+    }
     let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
-    for (name, value) in head.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
+    for (name, value) in headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
         text.extend_from_slice(value.as_bytes());

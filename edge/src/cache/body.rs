@@ -1,10 +1,11 @@
 //! Bodies that are read while they grow: one writer, any number of readers, each at its own pace.
 
+use crate::transform::Forms;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use futures::stream::unfold;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 /// Bodies up to this size are joined into one piece when whole: one write a hit.
@@ -33,6 +34,8 @@ pub(crate) struct Growing {
     grown: Notify,
     length: Option<u64>,
     limit: u64,
+    /// Its coded forms, when anybody asked for one.
+    forms: OnceLock<Box<Forms>>,
 }
 
 impl Growing {
@@ -49,7 +52,7 @@ impl Growing {
 
     fn with(end: End, length: Option<u64>, limit: u64) -> Self {
         let inner = Mutex::new(Inner { pieces: vec![], bytes: 0, end });
-        Self { inner, grown: Notify::new(), length, limit }
+        Self { inner, grown: Notify::new(), length, limit, forms: OnceLock::new() }
     }
 
     /// Its length when whole, if that is known already.
@@ -63,6 +66,28 @@ impl Growing {
     /// Bytes that are here.
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().bytes
+    }
+
+    /// Bytes it holds: its own, and its coded forms'.
+    pub(crate) fn weight(&self) -> u64 {
+        self.bytes() + self.forms.get().map_or(0, |forms| forms.bytes())
+    }
+
+    /// Its coded forms.
+    pub(crate) fn forms(&self) -> &Forms {
+        self.forms.get_or_init(Box::default)
+    }
+
+    /// Waits until it grows no more: whole or cut. Cancel safe.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let mut grown = std::pin::pin!(self.grown.notified());
+            grown.as_mut().enable();
+            if self.lock().end != End::Open {
+                return;
+            }
+            grown.await;
+        }
     }
 
     /// True when all of it is here.

@@ -2,6 +2,7 @@
 
 use super::freshness::{Lifetimes, Window, initial_age};
 use super::{Growing, vary};
+use crate::transform::{self, Coding};
 use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use http::{HeaderName, StatusCode};
 use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
@@ -35,8 +36,10 @@ pub(crate) struct Object {
     pub(crate) asked_at: FeedMark,
     /// The state of the floors when it was last found to be above them.
     pub(crate) checked: AtomicU64,
-    /// Its head as HTTP/1 has it, made by the first who needs it.
-    rendered: OnceLock<Vec<u8>>,
+    /// It has, or may have, coded forms: answers depend on what the asker accepts.
+    pub(crate) codable: bool,
+    /// Its head as HTTP/1 has it, plain and in each coding, made by the first who needs it.
+    rendered: [OnceLock<Vec<u8>>; 1 + Coding::ALL.len()],
     since: Instant,
     initial_age: Duration,
 }
@@ -71,13 +74,14 @@ impl Object {
         let field = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let (tags, versions) = (parse_keys(field(SURROGATE_KEY)), parse_versions(field(SLUICE_VERSION)));
         let initial_age = initial_age(&head.headers, SystemTime::now());
-        let (checked, rendered, since) = (AtomicU64::new(0), OnceLock::new(), Instant::now());
-        Self { head, body, tags, versions, asked_at, checked, rendered, since, initial_age }
+        let codable = transform::is_codable(head.status, &head.headers);
+        let (checked, rendered, since) = (AtomicU64::new(0), Default::default(), Instant::now());
+        Self { head, body, tags, versions, asked_at, checked, codable, rendered, since, initial_age }
     }
 
-    /// Its head as HTTP/1 has it, made once: without the fields that differ from answer to answer.
-    pub(crate) fn rendered(&self, render: impl FnOnce(&Head) -> Vec<u8>) -> &[u8] {
-        self.rendered.get_or_init(|| render(&self.head))
+    /// Its head as HTTP/1 has it, of one of its forms, made once: without the fields that differ from answer to answer.
+    pub(crate) fn rendered(&self, form: Option<Coding>, render: impl FnOnce(&Self) -> Vec<u8>) -> &[u8] {
+        self.rendered[form.map_or(0, |coding| 1 + coding as usize)].get_or_init(|| render(self))
     }
 
     /// Its age (RFC 9111 section 4.2.3).
@@ -114,7 +118,7 @@ impl Object {
 
     /// What it costs the budget.
     pub(crate) fn weight(&self) -> u64 {
-        self.body.bytes() + OVERHEAD
+        self.body.weight() + OVERHEAD
     }
 
     /// Its validators, as a conditional request carries them.

@@ -196,6 +196,24 @@ impl Store {
         too_many.iter().for_each(|key| drop(self.take(key)));
     }
 
+    /// Counts an object's bytes anew, after a form of its body was made. Nothing happens when it is kept no more.
+    pub(crate) fn reweigh(&self, target: &Key, object: &Arc<Object>) {
+        let (fields, selected) = &object.head.varies;
+        let variant = (!fields.is_empty()).then(|| target.variant(selected));
+        let key = variant.as_ref().unwrap_or(target);
+        let mut shard = self.shard(key.hash);
+        // Its head may have been renewed meanwhile; the body counts.
+        let kept = match shard.entries.get(&key.hash) {
+            Some((text, Entry::Object(kept)))
+                if *text == key.text && Arc::ptr_eq(&kept.body, &object.body) =>
+            {
+                Arc::clone(kept)
+            }
+            _ => return,
+        };
+        self.insert_in(&mut shard, key, Entry::Object(kept));
+    }
+
     /// Remembers that a target's answers are for one asker alone.
     pub(crate) fn mark_unshared(&self, target: &Key) {
         self.invalidate(target);
@@ -215,7 +233,10 @@ impl Store {
     }
 
     fn insert(&self, key: &Key, entry: Entry) {
-        let mut shard = self.shard(key.hash);
+        self.insert_in(&mut self.shard(key.hash), key, entry);
+    }
+
+    fn insert_in(&self, shard: &mut Shard, key: &Key, entry: Entry) {
         let (bytes, entries) = (shard.policy.bytes(), shard.entries.len());
         let Shard { entries: kept, policy, gone, evicted } = &mut *shard;
         let weight = entry.weight();
@@ -226,7 +247,7 @@ impl Store {
             kept.remove(&hash);
             gone.put(hash, Gone::Evicted);
         }
-        self.gauge(&shard, bytes, entries);
+        self.gauge(shard, bytes, entries);
     }
 
     fn take(&self, key: &Key) -> Option<Entry> {
