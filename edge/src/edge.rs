@@ -1,5 +1,6 @@
 //! The process: what an edge holds, and its background work.
 
+use crate::budget::Budget;
 use crate::cache::{Fills, Store};
 use crate::config::Config;
 use crate::feed::Liveness;
@@ -18,6 +19,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tower::service_fn;
 
+/// Second fetches at once: a few objects, not an edge's whole traffic.
+const HEDGES_AT_ONCE: u32 = 10;
+/// Bodies gone on with at once: as many as a busy edge has under way from one parent.
+const RESUMES_AT_ONCE: u32 = 100;
+
 /// What every request and every background task of an edge shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -31,6 +37,10 @@ pub(crate) struct Shared {
     pub(crate) parents: Parents,
     /// Where coded forms are made.
     pub(crate) coders: Pool,
+    /// For second fetches beside a slow parent's: one in ten at most.
+    pub(crate) hedges: Budget,
+    /// For going on with bodies that a parent cut: one fetch in five, and all that were under way when it broke down.
+    pub(crate) resumes: Budget,
     /// For questions to the control plane and the event feed.
     pub(crate) http: reqwest::Client,
     pub(crate) peer_url: String,
@@ -110,6 +120,8 @@ impl Process for Edge {
             liveness: Liveness::default(),
             parents: Parents::new(),
             coders: Pool::for_codings(),
+            hedges: Budget::new(100, HEDGES_AT_ONCE),
+            resumes: Budget::new(200, RESUMES_AT_ONCE),
             http,
             peer_url: config.peer_url.clone().unwrap_or_else(|| own.clone()),
             public_url: config.public_url.clone().unwrap_or(own),

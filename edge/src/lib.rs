@@ -8,12 +8,15 @@
 //! - `shortcut`: hits, before a request is even made of the bytes that were read
 //! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
 //!   store, fills
-//! - `parent`: where a miss goes, and how; `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
+//! - `parent`: where a miss goes, and how; `health`: what is known of a parent; `budget`: bounds of extra fetches; `same`:
+//!   whether two answers may stand in one body; `watchdog`: bodies that stand still
+//! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
 //! - `transform`: coded forms of what is kept, made here
 //! - `floors` and `feed`: what the event log says is stale; `fleet`: reports, the route table and its copy on disk
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
 
+mod budget;
 mod cache;
 mod config;
 mod deliver;
@@ -22,13 +25,16 @@ mod feed;
 mod fleet;
 mod floors;
 mod gate;
+mod health;
 mod life;
 mod metrics;
 mod parent;
 mod ranges;
 mod redirect;
+mod same;
 mod shortcut;
 mod transform;
+mod watchdog;
 
 pub use cache::policy;
 pub use config::{CacheConfig, Config};

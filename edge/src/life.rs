@@ -9,6 +9,8 @@
 
 mod fetch;
 mod lookup;
+mod pump;
+mod race;
 
 use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
 use crate::deliver::{self, Served};
@@ -16,20 +18,21 @@ use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::metrics::{Miss, Outcome};
 use crate::parent::{self, NoAnswer};
-use crate::redirect;
-use crate::transform;
+use crate::{redirect, transform, watchdog};
 use http::header::{CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
 use http::{Method, Uri};
 use sluice_service::{Body, HttpRequest, HttpResponse, problem_response};
 use sluice_wire::headers::SLUICE_FLOOR;
 use sluice_wire::tag::{Tag, Version, parse_versions};
-use sluice_wire::{Problem, Tier};
+use sluice_wire::{MediaPath, Problem, Tier};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// Time until a fill's head must be there, over all its parents.
-const FILL_LIMIT: Duration = Duration::from_secs(25);
+const FILL_LIMIT: Duration = Duration::from_secs(14);
+/// How long one who has a stale copy that may stand in waits for news.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Fills tried for one request when what they bring is below its floors, or of another form.
 const FILL_TRIES: u32 = 3;
 
@@ -42,6 +45,8 @@ pub(crate) struct Ask {
     /// Versions that the asker (a lower tier) knows of.
     pub(crate) floors: Vec<(Tag, Version)>,
     tries: u32,
+    /// Counted among the misses: a request is one once, however often it is tried.
+    missed: bool,
 }
 
 /// What a fetch is for.
@@ -119,7 +124,7 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
     let told = request.headers().get(SLUICE_FLOOR).filter(|_| edge.config.tier == Tier::Shield);
     let floors = told.and_then(|v| v.to_str().ok()).map(parse_versions).unwrap_or_default();
     let key = Key::new(&target.as_text());
-    let ask = Ask { request, target, key, floors, tries: 0 };
+    let ask = Ask { request, target, key, floors, tries: 0, missed: false };
     let shareable = matches!(*ask.request.method(), Method::GET | Method::HEAD);
     if shareable { Phase::Lookup(ask) } else { Phase::Pass(ask) }
 }
@@ -130,10 +135,18 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
     let collapsed = permit.is_none();
     let stale = wanted.stale.clone();
     if let Some(permit) = permit {
-        edge.metrics.missed(miss_class(edge, &ask, &wanted));
+        if !std::mem::replace(&mut ask.missed, true) {
+            edge.metrics.missed(miss_class(edge, &ask, &wanted));
+        }
         fetch::spawn(edge, permit, &ask, wanted.stale);
     }
-    let why = match timeout(FILL_LIMIT, fill.outcome()).await {
+    let stands_in = fall_back(edge, &ask, stale.clone(), NoAnswer::Late);
+    let patience = match &stands_in {
+        Some(_) if fill.is_late() => Duration::ZERO,
+        Some(_) => PATIENCE,
+        None => FILL_LIMIT,
+    };
+    let why = match timeout(patience, fill.outcome()).await {
         Ok(Filled::Object(object)) => {
             if is_below(edge, &ask, &object) {
                 edge.metrics.floor_refusals.inc();
@@ -149,23 +162,34 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
         // What is not shared is asked for as it was: a HEAD may be answered where a GET is not.
         Ok(Filled::NotShared) => {
             return match fill.take().filter(|_| *ask.request.method() == Method::GET) {
-                Some(answer) => not_kept(edge, answer, wanted.why),
+                Some(answer) => not_kept(edge, &ask, answer, wanted.why),
                 None => Phase::Alone(ask),
             };
         }
         Ok(Filled::Failed(why)) => why,
-        Err(_) => NoAnswer::Late,
+        Err(_) => {
+            fill.mark_late();
+            NoAnswer::Late
+        }
     };
     match (fall_back(edge, &ask, stale, why), fill.take()) {
         (Some(object), _) => Phase::Deliver(ask, object, Served::Stale),
-        (None, Some(answer)) => not_kept(edge, answer, wanted.why),
+        (None, Some(answer)) => not_kept(edge, &ask, answer, wanted.why),
         (None, None) => Phase::Unserved(ask, why),
     }
 }
 
-fn not_kept(edge: &Shared, mut answer: HttpResponse, why: &str) -> Phase {
+fn not_kept(edge: &Shared, ask: &Ask, answer: HttpResponse, why: &str) -> Phase {
+    let mut answer = watched(edge, &ask.target, answer);
     deliver::label(answer.headers_mut(), &edge.config.node, &format!("fwd={why}"));
     Phase::Done(answer, Outcome::Bypass)
+}
+
+/// An answer that is passed on as it comes. Media that stands still is cut, since a player waits for it.
+fn watched(edge: &Shared, target: &Target, answer: HttpResponse) -> HttpResponse {
+    let media = MediaPath::parse(&target.path).is_some();
+    let limit = if media { Duration::from_millis(edge.config.watchdog_ms) } else { watchdog::QUIET };
+    answer.map(|body| watchdog::watched(body, limit))
 }
 
 /// True when an object is older than what this edge or the asker has heard of.
@@ -210,7 +234,7 @@ async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
             Phase::Deliver(ask, object, served)
         }
         Ok(outcome) => match (fill.take(), outcome) {
-            (Some(answer), _) => not_kept(edge, answer, "bypass"),
+            (Some(answer), _) => not_kept(edge, &ask, answer, "bypass"),
             (None, Filled::Failed(why)) => Phase::Unserved(ask, why),
             (None, _) => Phase::Unserved(ask, NoAnswer::Unreachable),
         },
@@ -240,12 +264,13 @@ async fn pass(edge: &Shared, ask: Ask) -> Phase {
     let (method, target) = (ask.request.method().clone(), ask.target.as_text());
     let parents = parent::of_pass(edge);
     let Some(origin) = parents.first().cloned() else { return Phase::Unserved(ask, NoAnswer::Unreachable) };
-    let Ask { request, target: asked, key, floors, tries } = ask;
+    let Ask { request, target: asked, key, floors, tries, missed } = ask;
     let (mut parts, body) = request.into_parts();
     parts.headers = headers;
     let kept = (parts.method.clone(), parts.headers.clone());
     match edge.parents.ask(&origin, HttpRequest::from_parts(parts, body), &target).await {
-        Ok(mut answer) => {
+        Ok(answer) => {
+            let mut answer = watched(edge, &asked, answer);
             if method != Method::OPTIONS && answer.status().as_u16() < 400 {
                 invalidate(edge, &key, &kept.1, answer.headers());
             }
@@ -255,7 +280,7 @@ async fn pass(edge: &Shared, ask: Ask) -> Phase {
         Err(why) => {
             let mut request = HttpRequest::new(Body::empty());
             (*request.method_mut(), *request.headers_mut()) = kept;
-            Phase::Unserved(Ask { request, target: asked, key, floors, tries }, why)
+            Phase::Unserved(Ask { request, target: asked, key, floors, tries, missed }, why)
         }
     }
 }
@@ -274,13 +299,18 @@ fn invalidate(edge: &Shared, key: &Key, asked: &HeaderMap, answer: &HeaderMap) {
     }
 }
 
-/// What cannot be served here: the next edge may have it; else the client is told plainly.
+/// What cannot be served here: the next edge may have it; else media is cut, and anything else gets a plain word.
 fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
     let media = matches!(*ask.request.method(), Method::GET | Method::HEAD) && edge.config.tier == Tier::Near;
     let location = media.then(|| redirect::target(&edge.table(), &ask.target, &edge.config.node)).flatten();
     if let Some(mut answer) = location.and_then(|location| redirect::answer(&location)) {
         deliver::label(answer.headers_mut(), &edge.config.node, "fwd=miss; detail=redirected");
         return Phase::Done(answer, Outcome::Redirect);
+    }
+    if media && MediaPath::parse(&ask.target.path).is_some() {
+        let mut answer = redirect::cut();
+        deliver::label(answer.headers_mut(), &edge.config.node, "fwd=miss; detail=cut");
+        return Phase::Done(answer, Outcome::Cut);
     }
     let nobody = "neither the tier above nor another edge can serve this now";
     let problem = match why {

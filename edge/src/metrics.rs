@@ -15,6 +15,10 @@ pub(crate) struct Metrics {
     pub(crate) misses: IntCounterVec,
     /// Fetches from parents by result.
     pub(crate) fetches: IntCounterVec,
+    /// Second fetches beside a slow parent's, by what became of them.
+    pub(crate) hedges: IntCounterVec,
+    /// Bodies that were cut and gone on with elsewhere, by what became of that.
+    pub(crate) resumes: IntCounterVec,
     /// Body bytes from parents.
     pub(crate) bytes_in: IntCounter,
     /// Body bytes to clients, as far as they are known beforehand.
@@ -47,6 +51,7 @@ pub(crate) enum Outcome {
     Bypass,
     Redirect,
     Refused,
+    Cut,
     Error,
 }
 
@@ -60,6 +65,7 @@ impl Outcome {
             Self::Bypass => "bypass",
             Self::Redirect => "redirect",
             Self::Refused => "refused",
+            Self::Cut => "cut",
             Self::Error => "error",
         }
     }
@@ -106,6 +112,16 @@ impl Metrics {
                 &["class"],
             ),
             fetches: r.counters("sluice_edge_fetches_total", "Fetches from parents by result", &["result"]),
+            hedges: r.counters(
+                "sluice_edge_hedges_total",
+                "Second fetches beside a slow parent's: won, lost, or denied by their budget",
+                &["result"],
+            ),
+            resumes: r.counters(
+                "sluice_edge_resumes_total",
+                "Bodies cut by a parent: resumed, refused by the next, or denied by their budget",
+                &["result"],
+            ),
             bytes_in: r.counter("sluice_edge_bytes_in_total", "Body bytes from parents into the cache"),
             bytes_out: r.counter("sluice_edge_bytes_out_total", "Body bytes to clients out of the cache"),
             cache_bytes: r.gauge("sluice_edge_cache_bytes", "Bytes the cache holds"),
@@ -147,13 +163,14 @@ impl Metrics {
             Outcome::Bypass,
             Outcome::Redirect,
             Outcome::Refused,
+            Outcome::Cut,
             Outcome::Error,
         ];
         NodeCounters {
             requests: all.into_iter().map(of).sum(),
             hits: of(Outcome::Hit) + of(Outcome::Collapsed) + of(Outcome::Stale),
             misses: of(Outcome::Miss),
-            errors: of(Outcome::Error),
+            errors: of(Outcome::Error) + of(Outcome::Cut),
             bytes_out: self.bytes_out.get(),
             bytes_in: self.bytes_in.get(),
             active: positive(&self.active),

@@ -2,6 +2,7 @@
 
 use crate::edge::Shared;
 use crate::gate::{self, Target};
+use crate::health::{Health, SLOW};
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, VIA,
@@ -24,8 +25,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 const HEAD: Duration = Duration::from_secs(10);
 /// Time for the head of an answer to a request with a body.
 const UPLOAD_HEAD: Duration = Duration::from_secs(120);
-/// How long a parent that failed is asked after the others.
-const SHUN: Duration = Duration::from_secs(1);
+/// Parents remembered; one more, and all are new again. A route table has fewer.
+const MAX_PARENTS: usize = 4_096;
 /// Idle connections kept to a parent, and for how long.
 const IDLE: (usize, Duration) = (64, Duration::from_secs(30));
 
@@ -33,7 +34,7 @@ const IDLE: (usize, Duration) = (64, Duration::from_secs(30));
 #[derive(Debug)]
 pub(crate) struct Parents {
     client: Client<HttpConnector, Body>,
-    shunned: Mutex<HashMap<String, Instant>>,
+    health: Mutex<HashMap<String, Health>>,
 }
 
 /// Why a parent gave no answer.
@@ -60,7 +61,7 @@ impl Parents {
             .pool_max_idle_per_host(IDLE.0)
             .pool_idle_timeout(IDLE.1)
             .build(connector);
-        Self { client, shunned: Mutex::new(HashMap::new()) }
+        Self { client, health: Mutex::new(HashMap::new()) }
     }
 
     /// Asks a parent (scheme, host and port) for what the request names.
@@ -73,9 +74,20 @@ impl Parents {
         let uri = format!("{}{target}", parent.trim_end_matches('/')).parse();
         *request.uri_mut() = uri.map_err(|_| NoAnswer::Unreachable)?;
         *request.version_mut() = http::Version::HTTP_11;
-        let limit = if matches!(*request.method(), Method::GET | Method::HEAD) { HEAD } else { UPLOAD_HEAD };
-        let failure = match timeout(limit, self.client.request(request)).await {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let (asked, limit) = (Instant::now(), if is_read { HEAD } else { UPLOAD_HEAD });
+        let limit = self.note(parent, |health| health.head_limit(asked, limit));
+        let mut answering = std::pin::pin!(self.client.request(request));
+        let mut answer = timeout(limit.min(SLOW), answering.as_mut()).await;
+        if answer.is_err() && limit > SLOW {
+            if is_read {
+                self.note(parent, |health| health.kept_waiting(asked));
+            }
+            answer = timeout(limit - SLOW, answering).await;
+        }
+        let failure = match answer {
             Ok(Ok(answer)) => {
+                self.note(parent, |health| health.answered(Instant::now(), asked.elapsed()));
                 let mut answer = answer.map(Body::new);
                 gate::remove_hop_by_hop(answer.headers_mut());
                 return Ok(answer);
@@ -87,21 +99,47 @@ impl Parents {
             }
             Err(_) => NoAnswer::Late,
         };
-        self.lock().insert(parent.to_owned(), Instant::now() + SHUN);
+        self.failed(parent);
         Err(failure)
     }
 
-    /// Puts parents that failed a moment ago after the others.
-    fn healthy_first(&self, mut parents: Vec<String>) -> Vec<String> {
-        let mut shunned = self.lock();
+    /// A parent failed in what it had begun: the next ones are asked before it.
+    pub(crate) fn failed(&self, parent: &str) {
+        self.note(parent, |health| health.failed(Instant::now()));
+    }
+
+    /// Another parent was quicker, though it was asked later.
+    pub(crate) fn lost(&self, parent: &str) {
+        self.note(parent, |health| health.lost(Instant::now()));
+    }
+
+    /// How long after a parent another one may be asked beside it.
+    pub(crate) fn hedge_after(&self, parent: &str) -> Duration {
+        self.note(parent, |health| health.hedge_after())
+    }
+
+    /// True when none of these parents is worth waiting for, for anyone who has something else.
+    pub(crate) fn are_suspect(&self, parents: &[String]) -> bool {
         let now = Instant::now();
-        shunned.retain(|_, until| *until > now);
-        parents.sort_by_key(|parent| shunned.contains_key(parent));
+        parents.iter().all(|parent| self.note(parent, |health| health.is_suspect(now)))
+    }
+
+    /// Puts parents that failed a moment ago after the others.
+    pub(crate) fn healthy_first(&self, mut parents: Vec<String>) -> Vec<String> {
+        let now = Instant::now();
+        parents.sort_by_cached_key(|parent| self.note(parent, |health| health.is_shunned(now)));
         parents
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
-        self.shunned.lock().unwrap_or_else(PoisonError::into_inner)
+    fn note<T>(&self, parent: &str, note: impl FnOnce(&mut Health) -> T) -> T {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = health.get_mut(parent) {
+            return note(known);
+        }
+        if health.len() >= MAX_PARENTS {
+            health.clear();
+        }
+        note(health.entry(parent.to_owned()).or_default())
     }
 }
 

@@ -1,11 +1,13 @@
-//! The failure contract: what an edge cannot serve it sends to the next one in that object's own order.
+//! The failure contract: media that an edge cannot serve it sends to the next one in that object's own order; when none is
+//! left it cuts the body. Stock players go on elsewhere at once after either; they wait out an error status or a silence.
 
 use crate::gate::Target;
 use http::StatusCode;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, HeaderValue, LOCATION,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, HeaderMap, HeaderValue,
+    LOCATION,
 };
-use sluice_service::{Body, HttpResponse};
+use sluice_service::{Body, HttpResponse, cut_response};
 use sluice_wire::headers::TRIED_PARAM;
 use sluice_wire::limits::MAX_TRIED;
 use sluice_wire::{MediaPath, NodeId, PlacementKey, RouteTable};
@@ -28,15 +30,26 @@ pub(crate) fn target(table: &RouteTable, target: &Target, this: &NodeId) -> Opti
 pub(crate) fn answer(location: &str) -> Option<HttpResponse> {
     let mut answer = HttpResponse::new(Body::empty());
     *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    let headers = answer.headers_mut();
-    headers.insert(LOCATION, HeaderValue::from_str(location).ok()?);
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_str(location).ok()?);
+    open(answer.headers_mut());
+    Some(answer)
+}
+
+/// What a client is given when no edge is left to send it to: a body that is cut.
+pub(crate) fn cut() -> HttpResponse {
+    let mut answer = cut_response();
+    open(answer.headers_mut());
+    answer
+}
+
+/// For a player of any origin, and for nobody to keep.
+fn open(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("location, sluice-node, cache-status"),
     );
-    Some(answer)
 }
 
 #[cfg(test)]

@@ -13,4 +13,5 @@ pub mod clips;
 pub mod ffprobe;
 pub mod origin;
 pub mod process;
+pub mod raw;
 pub mod stack;

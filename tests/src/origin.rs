@@ -4,11 +4,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What a scripted origin does with a request.
@@ -79,4 +83,40 @@ pub fn answer(status: u16, fields: &[(&str, &str)], body: impl Into<Body>) -> Re
         answer = answer.header(*name, *value);
     }
     answer.body(body.into()).unwrap()
+}
+
+/// A body that stops after its first part until the gate is opened.
+#[must_use]
+pub fn gated(first: Vec<u8>, mut gate: watch::Receiver<bool>, rest: Vec<u8>) -> Body {
+    let rest = stream::once(async move {
+        gate.wait_for(|open| *open).await.map_err(io::Error::other)?;
+        Ok(Bytes::from(rest))
+    });
+    Body::from_stream(stream::iter([Ok::<_, io::Error>(Bytes::from(first))]).chain(rest))
+}
+
+/// A body that breaks off, with its connection, after its first part, once the gate is opened.
+#[must_use]
+pub fn broken(first: Vec<u8>, mut gate: watch::Receiver<bool>) -> Body {
+    let end = stream::once(async move {
+        drop(gate.wait_for(|open| *open).await);
+        Err::<Bytes, _>(io::Error::other("broken off"))
+    });
+    Body::from_stream(stream::iter([Ok::<_, io::Error>(Bytes::from(first))]).chain(end))
+}
+
+/// Bytes that differ from place to place: nothing read from elsewhere is taken for right.
+#[must_use]
+pub fn pattern(count: usize, seed: u32) -> Vec<u8> {
+    (0..count as u32).map(|i| (i ^ seed).wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect()
+}
+
+/// The part of `whole` that a request's single `Range` asks for, `from` and `to` (exclusive), or all of it.
+#[must_use]
+pub fn range_of(request: &Request, whole: usize) -> Option<(usize, usize)> {
+    let range = request.headers().get("range")?.to_str().ok()?.strip_prefix("bytes=")?;
+    let (from, last) = range.split_once('-')?;
+    let from: usize = from.parse().ok()?;
+    let to = if last.is_empty() { whole } else { last.parse::<usize>().ok()? + 1 };
+    Some((from, to.min(whole)))
 }

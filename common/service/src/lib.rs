@@ -8,13 +8,14 @@
 //! - [`process`]: the life of a server; [`drain`]: its orderly end
 //! - [`listen`]: HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`tower::Service`]
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
-//! - [`problem`]: RFC 9457 answers
+//! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer
 //!
 //! What it leaves to the servers: everything about media, caching, routing and storage.
 
 mod admin;
 mod announce;
 pub mod config;
+mod cut;
 pub mod drain;
 pub mod health;
 pub mod listen;
@@ -25,6 +26,7 @@ pub mod telemetry;
 pub mod trace;
 
 pub use config::{ConfigError, Faults, ListenConfig, LogConfig, ProcessConfig, ServerConfig, TlsConfig};
+pub use cut::{Cut, cut_response};
 pub use drain::Drain;
 pub use health::{Health, HealthFlag};
 pub use listen::{Addresses, Interim, Listeners, Peer, Protocol, Shortcut};

@@ -64,6 +64,28 @@ pub fn parts(range: &str, size: u64) -> Vec<Part> {
     }
 }
 
+/// Where the part that a 206 brings lies in its representation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its first byte.
+    pub from: u64,
+    /// Its last byte and one.
+    pub to: u64,
+    /// Bytes of the whole.
+    pub total: u64,
+}
+
+/// Reads a `Content-Range` field that names a part and the length of the whole (RFC 9110 section 14.4). `None` for any
+/// other, and for one that contradicts itself.
+#[must_use]
+pub fn span(field: &str) -> Option<Span> {
+    let (range, total) = field.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let value = |text| number(text)?.parse::<u64>().ok();
+    let (from, last, total) = (value(first)?, value(last)?, value(total)?);
+    (from <= last && last < total).then_some(Span { from, to: last + 1, total })
+}
+
 fn number(text: &str) -> Option<&str> {
     (!text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())).then_some(text)
 }
@@ -119,6 +141,16 @@ mod tests {
             let parts = parts(&format!("bytes={}", ranges.join(", ")), size);
             let bytes: u64 = parts.iter().map(|p| if let Part::Bytes(from, to) = p { to - from } else { 0 }).sum();
             prop_assert!(!parts.is_empty() && parts.len() <= MAX_RANGES && bytes <= size);
+        }
+    }
+
+    #[test]
+    fn a_content_range_is_read_or_refused() {
+        assert_eq!(span("bytes 5-9/100"), Some(Span { from: 5, to: 10, total: 100 }));
+        for bad in
+            ["bytes 5-9/*", "bytes */100", "bytes 9-5/100", "bytes 0-100/100", "items 0-1/2", "bytes +1-2/9"]
+        {
+            assert_eq!(span(bad), None, "{bad}");
         }
     }
 

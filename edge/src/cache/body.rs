@@ -23,6 +23,8 @@ enum End {
 #[derive(Debug)]
 struct Inner {
     pieces: Vec<Bytes>,
+    /// Where each piece ends.
+    ends: Vec<u64>,
     bytes: u64,
     end: End,
 }
@@ -51,7 +53,7 @@ impl Growing {
     }
 
     fn with(end: End, length: Option<u64>, limit: u64) -> Self {
-        let inner = Mutex::new(Inner { pieces: vec![], bytes: 0, end });
+        let inner = Mutex::new(Inner { pieces: vec![], ends: vec![], bytes: 0, end });
         Self { inner, grown: Notify::new(), length, limit, forms: OnceLock::new() }
     }
 
@@ -100,8 +102,10 @@ impl Growing {
         let fits = {
             let mut inner = self.lock();
             let fits = inner.bytes + piece.len() as u64 <= self.limit;
-            if fits {
+            if fits && !piece.is_empty() {
                 inner.bytes += piece.len() as u64;
+                let end = inner.bytes;
+                inner.ends.push(end);
                 inner.pieces.push(piece);
             }
             fits
@@ -121,6 +125,7 @@ impl Growing {
                 let mut joined = BytesMut::with_capacity(usize::try_from(inner.bytes).unwrap_or(0));
                 inner.pieces.iter().for_each(|p| joined.extend_from_slice(p));
                 inner.pieces = vec![joined.freeze()];
+                inner.ends = vec![inner.bytes];
             }
             whole
         };
@@ -181,17 +186,12 @@ impl Growing {
 
     fn piece(&self, at: u64, to: u64) -> Option<Bytes> {
         let inner = self.lock();
-        let mut start = 0u64;
-        for piece in &inner.pieces {
-            let end = start + piece.len() as u64;
-            if at < end {
-                let from = usize::try_from(at - start).ok()?;
-                let until = usize::try_from((to - start).min(piece.len() as u64)).ok()?.min(from + PIECE);
-                return Some(piece.slice(from..until));
-            }
-            start = end;
-        }
-        None
+        let index = inner.ends.partition_point(|end| *end <= at);
+        let piece = inner.pieces.get(index)?;
+        let start = inner.ends[index] - piece.len() as u64;
+        let from = usize::try_from(at - start).ok()?;
+        let until = usize::try_from((to - start).min(piece.len() as u64)).ok()?.min(from + PIECE);
+        Some(piece.slice(from..until))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

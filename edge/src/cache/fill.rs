@@ -7,6 +7,7 @@ use super::{Key, Object};
 use crate::parent::NoAnswer;
 use sluice_service::HttpResponse;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -26,6 +27,7 @@ pub(crate) enum Filled {
 pub(crate) struct Fill {
     outcome: watch::Sender<Option<Filled>>,
     unshared: Mutex<Option<HttpResponse>>,
+    late: AtomicBool,
 }
 
 impl Fill {
@@ -43,6 +45,16 @@ impl Fill {
     /// Takes the answer that is for one alone, if nobody has.
     pub(crate) fn take(&self) -> Option<HttpResponse> {
         self.unshared.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Somebody lost patience with it: who has something else need not wait.
+    pub(crate) fn mark_late(&self) {
+        self.late.store(true, Ordering::Relaxed);
+    }
+
+    /// True when somebody lost patience with it.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
     }
 
     /// Waits for the outcome. Cancel safe.

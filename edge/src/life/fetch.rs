@@ -6,14 +6,12 @@ use crate::edge::Shared;
 use crate::parent::{self, NoAnswer};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::{HeaderName, Method, StatusCode};
-use http_body_util::BodyExt;
-use sluice_service::{Body, HttpRequest, HttpResponse, Interim};
+use sluice_service::{Body, HttpResponse, Interim};
 use sluice_wire::MediaPath;
 use sluice_wire::headers::SLUICE_FLOOR;
 use sluice_wire::tag::{Tag, render_versions};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-use tokio::time::timeout;
+use std::time::SystemTime;
 
 /// Begins a fill. It goes on whoever of its waiters stays.
 pub(super) fn spawn(edge: &Arc<Shared>, permit: Permit, ask: &Ask, stale: Option<Arc<Object>>) {
@@ -64,18 +62,18 @@ fn heed_floors(edge: &Shared, tags: &[Tag], ask: &Ask, headers: &mut HeaderMap) 
     }
 }
 
-struct Fetch {
-    edge: Arc<Shared>,
-    method: Method,
-    headers: HeaderMap,
+pub(super) struct Fetch {
+    pub(super) edge: Arc<Shared>,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
     /// The fields of the request as it came: they select the answer's form.
     selecting: HeaderMap,
-    target: String,
-    parents: Vec<String>,
+    pub(super) target: String,
+    pub(super) parents: Vec<String>,
     key: Key,
-    stale: Option<Arc<Object>>,
+    pub(super) stale: Option<Arc<Object>>,
     /// Where interim answers go: to whom the fetch is for.
-    interim: Option<Interim>,
+    pub(super) interim: Option<Interim>,
 }
 
 /// What to do with an answer.
@@ -91,8 +89,8 @@ enum Keep {
 impl Fetch {
     async fn run(self, permit: Permit) {
         let mark = self.edge.floors.mark();
-        let answer = match self.answer().await {
-            Ok(answer) => answer,
+        let (answer, parent) = match self.answer().await {
+            Ok(answered) => answered,
             Err(why) => {
                 self.count("failed");
                 return permit.fill.settle(Filled::Failed(why));
@@ -111,8 +109,8 @@ impl Fetch {
             _ => {}
         }
         match self.keep(&answer) {
-            Keep::Yes(head) => self.share(&permit, head, answer.into_body(), mark, true).await,
-            Keep::Now(head) => self.share(&permit, head, answer.into_body(), mark, false).await,
+            Keep::Yes(head) => self.share(&permit, head, (answer.into_body(), &parent), mark, true).await,
+            Keep::Now(head) => self.share(&permit, head, (answer.into_body(), &parent), mark, false).await,
             Keep::No => {
                 self.count("not_shared");
                 if self.method == Method::GET && !erred {
@@ -124,7 +122,7 @@ impl Fetch {
     }
 
     /// Lets everyone who waits read the answer while it comes, and stores it once it is whole.
-    async fn share(&self, permit: &Permit, head: Head, body: Body, mark: FeedMark, store: bool) {
+    async fn share(&self, permit: &Permit, head: Head, from: (Body, &str), mark: FeedMark, store: bool) {
         let limit = self.edge.config.cache.max_object_bytes;
         let growing = match length_of(&head) {
             Some(length) => Growing::new(length),
@@ -132,7 +130,7 @@ impl Fetch {
         };
         let object = Arc::new(Object::new(head, Arc::new(growing), mark));
         permit.fill.settle(Filled::Object(Arc::clone(&object)));
-        let whole = self.pump(body, &object.body).await;
+        let whole = self.pump(from, &object).await;
         self.count(if whole { "stored" } else { "cut" });
         if whole && store {
             self.edge.store.put(&self.key, object);
@@ -140,30 +138,6 @@ impl Fetch {
             // It may be too large to keep: the next ones read it without waiting for one another.
             self.edge.store.mark_unshared(&self.key);
         }
-    }
-
-    /// The first answer of a parent that is no failure; else the last failure that was an answer.
-    async fn answer(&self) -> Result<HttpResponse, NoAnswer> {
-        let mut last = Err(NoAnswer::Unreachable);
-        for parent in &self.parents {
-            let mut request = HttpRequest::new(Body::empty());
-            *request.method_mut() = self.method.clone();
-            *request.headers_mut() = self.headers.clone();
-            if let Some(stale) = &self.stale {
-                request.headers_mut().extend(stale.validators());
-            }
-            if let Some(interim) = self.interim.clone() {
-                parent::pass_interim(&mut request, interim);
-            }
-            match self.edge.parents.ask(parent, request, &self.target).await {
-                Ok(answer) if !answer.status().is_server_error() => return Ok(answer),
-                // For media a failure is not passed on: another edge may do.
-                Ok(_) if self.target.starts_with("/v/") => last = Err(NoAnswer::Erred),
-                Ok(answer) => last = Ok(answer),
-                Err(why) => last = last.or(Err(why)),
-            }
-        }
-        last
     }
 
     /// How long an answer may be kept, and what its form depends on.
@@ -215,38 +189,6 @@ impl Fetch {
                 permit.fill.settle(Filled::NotShared);
             }
         }
-    }
-
-    /// Copies the body, piece by piece. A parent that is silent for too long is cut off: a body that stands still is
-    /// worse than one that ends. True when all of it came.
-    async fn pump(&self, mut body: Body, growing: &Growing) -> bool {
-        let watchdog = Duration::from_millis(self.edge.config.watchdog_ms);
-        let mut well = false;
-        while !growing.is_whole() {
-            match timeout(watchdog, body.frame()).await {
-                Ok(Some(Ok(frame))) => {
-                    let Ok(piece) = frame.into_data() else { continue };
-                    self.edge.metrics.bytes_in.inc_by(piece.len() as u64);
-                    if !growing.push(piece) {
-                        tracing::debug!(target = self.target, "a body is longer than announced or allowed");
-                        break;
-                    }
-                }
-                Ok(None) => {
-                    well = true;
-                    break;
-                }
-                Ok(Some(Err(error))) => {
-                    tracing::debug!(%error, target = self.target, "a parent's body was cut");
-                    break;
-                }
-                Err(_) => {
-                    tracing::debug!(target = self.target, "a parent's body stood still");
-                    break;
-                }
-            }
-        }
-        growing.end(well)
     }
 
     fn count(&self, result: &str) {

@@ -1,10 +1,11 @@
 //! Lookup: whether what is kept may be served to a request, as it stands.
 
-use super::{Ask, Phase, Wanted, fetch, is_below};
+use super::{Ask, Phase, Wanted, fall_back, fetch, is_below};
 use crate::cache::{Directives, Found, Object, Scope, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
 use crate::metrics::Outcome;
+use crate::parent::{self, NoAnswer};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, PRAGMA};
 use sluice_service::problem_response;
 use sluice_wire::Problem;
@@ -21,6 +22,16 @@ pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
         Found::Object(key, object) => match stands(edge, &ask, &asked, &object) {
             Standing::Fresh(ttl) => return Phase::Deliver(ask, object, Served::Hit(ttl)),
             Standing::WhileRevalidating => {
+                if let (_, Some(permit)) = edge.fills.join(&key) {
+                    fetch::spawn(edge, permit, &ask, Some(Arc::clone(&object)));
+                }
+                return Phase::Deliver(ask, object, Served::Stale);
+            }
+            // Nobody waits for parents that are down; they are asked all the same, so that their return is noticed.
+            Standing::Stale { .. }
+                if edge.parents.are_suspect(&parent::of_miss(edge, &ask.target))
+                    && fall_back(edge, &ask, Some(Arc::clone(&object)), NoAnswer::Late).is_some() =>
+            {
                 if let (_, Some(permit)) = edge.fills.join(&key) {
                     fetch::spawn(edge, permit, &ask, Some(Arc::clone(&object)));
                 }

@@ -2,7 +2,7 @@
 
 use super::limits::MAX_TARGET;
 use super::{Peer, Protocol};
-use crate::{HttpRequest, HttpResponse, Metrics, TraceContext, problem_response};
+use crate::{Cut, HttpRequest, HttpResponse, Metrics, TraceContext, problem_response};
 use http::header::{ALT_SVC, HOST};
 use http::{HeaderName, HeaderValue};
 use prometheus::{IntCounter, IntCounterVec};
@@ -82,11 +82,17 @@ impl Front {
             headers.insert(ALT_SVC, alt_svc);
         }
         if let Some(requests) = self.requests {
-            let class =
-                ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(answer.status().as_u16() / 100 - 1).min(4)];
-            requests.with_label_values(&[peer.protocol.as_str(), class]).inc();
+            requests.with_label_values(&[peer.protocol.as_str(), class(&answer)]).inc();
         }
         Ok(answer)
+    }
+}
+
+/// An answer's status class in the metrics.
+fn class(answer: &HttpResponse) -> &'static str {
+    match answer.extensions().get::<Cut>() {
+        Some(_) => "cut",
+        None => ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(answer.status().as_u16() / 100 - 1).min(4)],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Answers of HTTP/1, written.
 
 use super::super::limits::WRITE_STALL;
-use crate::HttpResponse;
+use crate::{Cut, HttpResponse};
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
@@ -37,6 +37,10 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
     answer: HttpResponse,
     asked: &Asked,
 ) -> io::Result<bool> {
+    // Neither a client of HTTP/1.0 nor one that asked for a head alone could see that the body is cut.
+    if (asked.method == Method::HEAD || !asked.modern) && answer.extensions().get::<Cut>().is_some() {
+        return Err(io::Error::other("cut"));
+    }
     let (mut head, mut body) = answer.into_parts();
     let length = body.size_hint().exact();
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());

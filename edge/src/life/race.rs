@@ -1,0 +1,87 @@
+//! Asking parents: one after the other, and a second one beside the first when that is slow.
+
+use super::fetch::Fetch;
+use crate::parent::{self, NoAnswer};
+use futures::stream::{FuturesUnordered, StreamExt};
+use http::Method;
+use sluice_service::{Body, HttpRequest, HttpResponse};
+use tokio::time::sleep;
+
+/// What a parent gave, and its place in the order.
+type Given = (usize, Result<HttpResponse, NoAnswer>);
+
+impl Fetch {
+    /// The first answer of a parent that is no failure, and whose it is; else the last failure that was an answer. The
+    /// second parent of a GET is asked beside the first once that is later than most of its answers are; whichever is
+    /// good first wins, and the other is broken off.
+    pub(super) async fn answer(&self) -> Result<(HttpResponse, String), NoAnswer> {
+        let Some(first) = self.parents.first() else { return Err(NoAnswer::Unreachable) };
+        self.edge.hedges.earn();
+        self.edge.resumes.earn();
+        let mut race = FuturesUnordered::new();
+        race.push(self.ask(0));
+        let mut next = 1;
+        let mut hedged = None;
+        let mut may_hedge = self.method == Method::GET;
+        let mut slow = std::pin::pin!(sleep(self.edge.parents.hedge_after(first)));
+        let mut last = Err(NoAnswer::Unreachable);
+        loop {
+            tokio::select! {
+                biased;
+                Some((index, given)) = race.next() => {
+                    let parent = &self.parents[index];
+                    match given {
+                        Ok(answer) if !answer.status().is_server_error() => {
+                            self.settle_hedge(hedged, index);
+                            return Ok((answer, parent.clone()));
+                        }
+                        // For media a failure is not passed on: another edge may do.
+                        Ok(_) if self.target.starts_with("/v/") => last = Err(NoAnswer::Erred),
+                        Ok(answer) => last = Ok((answer, parent.clone())),
+                        Err(why) => last = last.or(Err(why)),
+                    }
+                    if race.is_empty() {
+                        if next == self.parents.len() {
+                            return last;
+                        }
+                        race.push(self.ask(next));
+                        next += 1;
+                    }
+                }
+                () = slow.as_mut(), if may_hedge && next < self.parents.len() => {
+                    may_hedge = false;
+                    if self.edge.hedges.spend() {
+                        hedged = Some(next);
+                        race.push(self.ask(next));
+                        next += 1;
+                    } else {
+                        self.edge.metrics.hedges.with_label_values(&["denied"]).inc();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts a hedge by who won. Whom it beat is asked after the others for a while.
+    fn settle_hedge(&self, hedged: Option<usize>, winner: usize) {
+        let Some(hedge) = hedged else { return };
+        let won = hedge == winner;
+        self.edge.metrics.hedges.with_label_values(&[if won { "won" } else { "lost" }]).inc();
+        if won {
+            self.parents[..hedge].iter().for_each(|parent| self.edge.parents.lost(parent));
+        }
+    }
+
+    async fn ask(&self, index: usize) -> Given {
+        let mut request = HttpRequest::new(Body::empty());
+        *request.method_mut() = self.method.clone();
+        *request.headers_mut() = self.headers.clone();
+        if let Some(stale) = &self.stale {
+            request.headers_mut().extend(stale.validators());
+        }
+        if let Some(interim) = self.interim.clone() {
+            parent::pass_interim(&mut request, interim);
+        }
+        (index, self.edge.parents.ask(&self.parents[index], request, &self.target).await)
+    }
+}
