@@ -123,6 +123,7 @@ impl ProcessConfig for Config {
                 faults.add(key, format!("{url} is no http:// address"));
             }
         }
+        self.transform.validate(faults);
         for method in &self.methods {
             let plain = !method.is_empty() && method.bytes().all(|c| c.is_ascii_uppercase() || c == b'-');
             if !plain || matches!(method.as_str(), "CONNECT" | "TRACE") {

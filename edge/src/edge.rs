@@ -10,7 +10,7 @@ use crate::gate::Target;
 use crate::metrics::Metrics;
 use crate::parent::Parents;
 use crate::shortcut::Hits;
-use crate::transform::Pool;
+use crate::transform::{Images, Pool};
 use crate::{feed, fleet, life};
 use sluice_service::{Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
 use sluice_wire::{PlacementKey, RouteTable};
@@ -41,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) hedges: Budget,
     /// For going on with bodies that a parent cut: one fetch in five, and all that were under way when it broke down.
     pub(crate) resumes: Budget,
+    /// Which variants of images are made, and where.
+    pub(crate) images: Images,
+    pub(crate) painters: Pool,
     /// For questions to the control plane and the event feed.
     pub(crate) http: reqwest::Client,
     pub(crate) peer_url: String,
@@ -122,6 +125,8 @@ impl Process for Edge {
             coders: Pool::for_codings(),
             hedges: Budget::new(100, HEDGES_AT_ONCE),
             resumes: Budget::new(200, RESUMES_AT_ONCE),
+            images: Images::open(&config.transform.images)?,
+            painters: Pool::for_images(),
             http,
             peer_url: config.peer_url.clone().unwrap_or_else(|| own.clone()),
             public_url: config.public_url.clone().unwrap_or(own),

@@ -11,7 +11,7 @@
 //! - `parent`: where a miss goes, and how; `health`: what is known of a parent; `budget`: bounds of extra fetches; `same`:
 //!   whether two answers may stand in one body; `watchdog`: bodies that stand still
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
-//! - `transform`: coded forms of what is kept, made here
+//! - `transform`: other forms of what is kept, made here: codings, and variants of images
 //! - `floors` and `feed`: what the event log says is stale; `fleet`: reports, the route table and its copy on disk
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
@@ -39,7 +39,7 @@ mod watchdog;
 pub use cache::policy;
 pub use config::{CacheConfig, Config};
 pub use edge::Edge;
-pub use transform::TransformConfig;
+pub use transform::{ImagesConfig, TransformConfig};
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -8,6 +8,7 @@
 //! ```
 
 mod fetch;
+mod image;
 mod lookup;
 mod pump;
 mod race;
@@ -18,7 +19,8 @@ use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::metrics::{Miss, Outcome};
 use crate::parent::{self, NoAnswer};
-use crate::{redirect, transform, watchdog};
+use crate::transform::{self, Asked};
+use crate::{redirect, watchdog};
 use http::header::{CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
 use http::{Method, Uri};
 use sluice_service::{Body, HttpRequest, HttpResponse, problem_response};
@@ -66,6 +68,7 @@ enum Phase {
     Accept(HttpRequest),
     Normalise(HttpRequest, Target),
     Lookup(Ask),
+    Image(Ask, Asked),
     Collapse(Ask, Wanted),
     Alone(Ask),
     Deliver(Ask, Arc<Object>, Served),
@@ -85,6 +88,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Accept(request) => accept(&edge, request),
             Phase::Normalise(request, target) => normalise(&edge, request, target),
             Phase::Lookup(ask) => lookup::lookup(&edge, ask),
+            Phase::Image(ask, asked) => image::serve(&edge, ask, asked).await,
             Phase::Collapse(ask, wanted) => collapse(&edge, ask, wanted).await,
             Phase::Alone(ask) => alone(&edge, ask).await,
             Phase::Deliver(ask, object, served) => answer_from(&edge, ask, object, served).await,
@@ -123,10 +127,20 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
 fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
     let told = request.headers().get(SLUICE_FLOOR).filter(|_| edge.config.tier == Tier::Shield);
     let floors = told.and_then(|v| v.to_str().ok()).map(parse_versions).unwrap_or_default();
-    let key = Key::new(&target.as_text());
+    let shareable = matches!(*request.method(), Method::GET | Method::HEAD);
+    let variant = || edge.images.asked(&target.path, target.query.as_deref(), request.headers());
+    let image = match shareable.then(variant).flatten().transpose() {
+        Ok(image) => image,
+        Err(problem) => return Phase::Done(problem_response(problem), Outcome::Refused),
+    };
+    // A variant is kept beside its image.
+    let key = if image.is_some() { Key::new(&target.path) } else { Key::new(&target.as_text()) };
     let ask = Ask { request, target, key, floors, tries: 0, missed: false };
-    let shareable = matches!(*ask.request.method(), Method::GET | Method::HEAD);
-    if shareable { Phase::Lookup(ask) } else { Phase::Pass(ask) }
+    match image {
+        Some(asked) => Phase::Image(ask, asked),
+        None if shareable => Phase::Lookup(ask),
+        None => Phase::Pass(ask),
+    }
 }
 
 async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {

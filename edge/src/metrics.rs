@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     pub(crate) evictions: IntCounter,
     /// Coded forms by coding and result.
     pub(crate) codings: IntCounterVec,
+    /// Variants of images by result.
+    pub(crate) images: IntCounterVec,
     /// Bodies refused because they were below a floor.
     pub(crate) floor_refusals: IntCounter,
     /// Events applied.
@@ -131,6 +133,12 @@ impl Metrics {
                 "sluice_edge_codings_total",
                 "Coded forms by coding and what became of them: made, not_worth (saves too little) or failed",
                 &["coding", "result"],
+            ),
+            images: r.counters(
+                "sluice_edge_images_total",
+                "Variants of images by what became of them: made, renewed (its source was confirmed), refused (no image, or \
+                 too large), busy (as much waits as may) or failed",
+                &["result"],
             ),
             floor_refusals: r.counter("sluice_edge_floor_refusals_total", "Bodies refused below a floor"),
             events: r.counter("sluice_edge_events_total", "Events of the log applied"),

@@ -3,15 +3,19 @@
 //! - [`process`]: one server process: started, waited for, killed, started again where it was
 //! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
+//! - [`log`]: an event log of a story's own
 //! - [`client`]: what a client does: upload, wait, fetch
 //! - [`clips`]: the media the stories use
+//! - [`python`]: readers from outside, in Python
 //! - [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
 
 pub mod client;
 pub mod clips;
 pub mod ffprobe;
+pub mod log;
 pub mod origin;
 pub mod process;
+pub mod python;
 pub mod raw;
 pub mod stack;

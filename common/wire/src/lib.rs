@@ -6,6 +6,7 @@
 //! - [`id`]: 64-bit, time-sorted ids and node names
 //! - [`media`]: rungs, the URL grammar of published media ([`MediaPath`]) and the object-key grammar ([`ObjectKey`])
 //! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says
+//! - [`image`]: variants of images, and their signatures
 //! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
@@ -19,6 +20,7 @@ pub mod conditions;
 pub mod event;
 pub mod headers;
 pub mod id;
+pub mod image;
 pub mod ladder;
 pub mod limits;
 pub mod media;
@@ -31,6 +33,7 @@ pub mod tag;
 
 pub use event::{Event, EventKind};
 pub use id::{JobId, NodeId, UploadId, VideoId};
+pub use image::ImageVariant;
 pub use media::{MediaAsset, MediaPath, ObjectKey, RungName};
 pub use node::{NodeReport, NodeState, ReportAnswer, Tier};
 pub use placement::PlacementKey;

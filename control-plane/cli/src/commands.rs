@@ -5,6 +5,7 @@ use crate::{Command, Options};
 use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sluice_wire::image::{self, ImageVariant};
 use sluice_wire::{PlacementKey, RouteTable, Tier};
 use std::path::Path;
 use std::time::Duration;
@@ -30,12 +31,24 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Upload { file, wait } => upload(&edge, raw, &file, wait).await?,
         Command::Videos => show(raw, &edge.get("/v1/videos?limit=100").await?, videos),
         Command::Video { id } => show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, video),
+        Command::SignImage { target, key_file } => say(&sign_image(&target, &key_file)?),
         Command::Delete { id } => {
             edge.send(edge.request(Method::DELETE, &format!("/v1/videos/{id}"))).await?;
             say(&format!("deleted {id}"));
         }
     }
     Ok(())
+}
+
+fn sign_image(target: &str, key_file: &Path) -> anyhow::Result<String> {
+    let file = std::fs::read(key_file).with_context(|| format!("reading {}", key_file.display()))?;
+    let key = image::key(&file).with_context(|| format!("a key has at least {} bytes", image::MIN_KEY))?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (variant, signature) = ImageVariant::parse(query)?;
+    if !path.starts_with('/') || signature.is_some() {
+        bail!("name a path and a variant without a signature: /a.jpg?w=320");
+    }
+    Ok(image::signed_target(key, path, &variant))
 }
 
 fn show(raw: bool, answer: &Value, words: impl FnOnce(&Value) -> String) {

@@ -61,6 +61,14 @@ enum Command {
     Videos,
     /// One video.
     Video { id: String },
+    /// Signs a variant of an image; prints its path and query.
+    SignImage {
+        /// The image's path and the variant: `/a.jpg?w=320&fmt=auto`.
+        target: String,
+        /// The file that `transform.images.key_file` of the edges names.
+        #[arg(long, env = "SLUICE_IMAGE_KEY_FILE")]
+        key_file: PathBuf,
+    },
     /// Deletes a video.
     Delete { id: String },
 }

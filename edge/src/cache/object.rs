@@ -8,7 +8,7 @@ use http::{HeaderName, StatusCode};
 use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, parse_keys, parse_versions};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -38,6 +38,8 @@ pub(crate) struct Object {
     pub(crate) checked: AtomicU64,
     /// It has, or may have, coded forms: answers depend on what the asker accepts.
     pub(crate) codable: bool,
+    /// The body it was made of, of a variant of an image.
+    made_of: Option<Weak<Growing>>,
     /// Its head as HTTP/1 has it, plain and in each coding, made by the first who needs it.
     rendered: [OnceLock<Vec<u8>>; 1 + Coding::ALL.len()],
     since: Instant,
@@ -76,7 +78,30 @@ impl Object {
         let initial_age = initial_age(&head.headers, SystemTime::now());
         let codable = transform::is_codable(head.status, &head.headers);
         let (checked, rendered, since) = (AtomicU64::new(0), Default::default(), Instant::now());
-        Self { head, body, tags, versions, asked_at, checked, codable, rendered, since, initial_age }
+        Self {
+            head,
+            body,
+            tags,
+            versions,
+            asked_at,
+            checked,
+            codable,
+            made_of: None,
+            rendered,
+            since,
+            initial_age,
+        }
+    }
+
+    /// What was made of a kept body, by the same right and for as long as that is kept.
+    pub(crate) fn made(head: Head, body: Arc<Growing>, of: &Self) -> Self {
+        let made_of = Some(Arc::downgrade(&of.body));
+        Self { made_of, ..Self::new(head, body, of.asked_at) }
+    }
+
+    /// True when it was made of just this body.
+    pub(crate) fn is_made_of(&self, body: &Arc<Growing>) -> bool {
+        self.made_of.as_ref().is_some_and(|made_of| made_of.ptr_eq(&Arc::downgrade(body)))
     }
 
     /// Its head as HTTP/1 has it, of one of its forms, made once: without the fields that differ from answer to answer.

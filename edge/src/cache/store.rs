@@ -42,6 +42,16 @@ impl Key {
         Self { hash: hashed(target), text: target.into() }
     }
 
+    /// What one of an image's variants is kept under.
+    pub(crate) fn image(&self, variant: &str) -> Self {
+        self.variant(&format!("\nimage {variant}"))
+    }
+
+    /// Where an image's variants are listed.
+    fn images(&self) -> Self {
+        self.variant("\nimages")
+    }
+
     fn variant(&self, selection: &str) -> Self {
         Self::new(&format!("{}{selection}", self.text))
     }
@@ -182,17 +192,38 @@ impl Store {
             return self.insert(target, Entry::Object(object));
         }
         let variant = target.variant(selected);
-        let (mut keys, mut too_many) = match self.entry(target) {
-            Some(Entry::Varies(before)) if before.fields == *fields => (before.keys.clone(), vec![]),
+        self.list(target, fields, &variant);
+        self.insert(&variant, Entry::Object(object));
+    }
+
+    /// Keeps a variant of a target that is an image. It goes when the target is invalidated.
+    pub(crate) fn put_image(&self, target: &Key, variant: &Key, object: Arc<Object>) {
+        if object.weight() <= self.budget {
+            self.list(&target.images(), &[], variant);
+            self.insert(variant, Entry::Object(object));
+        }
+    }
+
+    /// The object under just this key.
+    pub(crate) fn object(&self, key: &Key) -> Option<Arc<Object>> {
+        match self.entry(key) {
+            Some(Entry::Object(object)) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Adds a variant to a list. The oldest gives way when there are too many.
+    fn list(&self, at: &Key, fields: &[HeaderName], variant: &Key) {
+        let (mut keys, mut too_many) = match self.entry(at) {
+            Some(Entry::Varies(before)) if before.fields == fields => (before.keys.clone(), vec![]),
             // The answers vary in another way than before: what was kept by the old way is found no more.
             Some(Entry::Varies(before)) => (vec![], before.keys.clone()),
             _ => (vec![], vec![]),
         };
-        keys.retain(|key| *key != variant);
+        keys.retain(|key| key != variant);
         too_many.extend(keys.drain(..keys.len().saturating_sub(MAX_VARIANTS - 1)));
         keys.push(variant.clone());
-        self.insert(target, Entry::Varies(Arc::new(Variants { fields: fields.clone(), keys })));
-        self.insert(&variant, Entry::Object(object));
+        self.insert(at, Entry::Varies(Arc::new(Variants { fields: fields.to_vec(), keys })));
         too_many.iter().for_each(|key| drop(self.take(key)));
     }
 
@@ -223,8 +254,10 @@ impl Store {
     /// Forgets whatever is kept for a target, in all its forms. True when there was something.
     pub(crate) fn invalidate(&self, target: &Key) -> bool {
         let found = self.take(target);
-        if let Some(Entry::Varies(variants)) = &found {
-            variants.keys.iter().for_each(|key| drop(self.take(key)));
+        for list in [&found, &self.take(&target.images())] {
+            if let Some(Entry::Varies(variants)) = list {
+                variants.keys.iter().for_each(|key| drop(self.take(key)));
+            }
         }
         if found.is_some() {
             self.shard(target.hash).gone.put(target.hash, Gone::Purged);

@@ -56,7 +56,7 @@ pub(crate) fn is_worth_coding(bytes: u64) -> bool {
 }
 
 /// True when fields of an answer, or of a request, say `no-transform` (RFC 9111 sections 5.2.1.6 and 5.2.2.6).
-pub(super) fn forbids(headers: &HeaderMap) -> bool {
+pub(crate) fn forbids(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|member| member.trim().eq_ignore_ascii_case("no-transform"))
 }

@@ -97,7 +97,7 @@ impl Accepts {
 }
 
 /// A member's weight in thousandths (RFC 9110 section 12.4.2): 1000 without one, `None` for what is no weight.
-fn weight(parameters: &str) -> Option<u16> {
+pub(super) fn weight(parameters: &str) -> Option<u16> {
     let parameters = parameters.trim();
     if parameters.is_empty() {
         return Some(1_000);

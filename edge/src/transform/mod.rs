@@ -3,6 +3,7 @@
 //! - `coding`: which coding a request prefers; `codable`: which answers are worth one; both pure
 //! - `head`: fields of a coded form
 //! - `code`: bytes into a coding; `forms`: the coded forms of one body, each made once; `select`: the form of an answer
+//! - `images`: sizes and formats of images
 //! - `pool`: where the work is done, off the runtime's threads, within bounds
 
 mod codable;
@@ -11,13 +12,16 @@ mod coding;
 mod config;
 mod forms;
 mod head;
+mod images;
 mod pool;
 mod select;
 
-pub(crate) use codable::{is_codable, is_worth_coding};
+pub(crate) use codable::{forbids, is_codable, is_worth_coding};
 pub(crate) use coding::{Accepts, Coding, coded_tag};
 pub use config::TransformConfig;
 pub(crate) use forms::Forms;
 pub(crate) use head::{add_vary, code_head};
-pub(crate) use pool::Pool;
+pub use images::ImagesConfig;
+pub(crate) use images::{Asked, Images, MAX_SOURCE_BYTES, Made, Refusal, make as make_image};
+pub(crate) use pool::{Pool, Undone};
 pub(crate) use select::{Chosen, select};

@@ -32,6 +32,12 @@ impl Pool {
         Self::new(half_the_cores(), 64)
     }
 
+    /// The pool of images: half of the cores, four at most, since each may hold 300 MB. Each that waits holds its source
+    /// alone; who finds the pool full is served the image as it is.
+    pub(crate) fn for_images() -> Self {
+        Self::new(half_the_cores().min(4), 32)
+    }
+
     /// Does work on a thread of its own, in its turn. Once begun it is done to its end, also when nobody waits for it any
     /// more, and counts until then.
     ///
