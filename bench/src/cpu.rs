@@ -79,14 +79,26 @@ pub(crate) fn of_usage(usage: &Usage) -> Duration {
 /// Processor time that a process and all its descendants that are alive have used so far, in steps of the kernel's
 /// clock tick (10 ms).
 pub(crate) fn tree_time(root: u32) -> anyhow::Result<Duration> {
-    let stats = std::fs::read_dir("/proc")?
-        .filter_map(Result::ok)
-        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
-        .filter_map(|line| Stat::parse(&line))
-        .collect::<Vec<_>>();
-    let ticks = tree_ticks(&stats, root).with_context(|| format!("process {root} is gone"))?;
+    let ticks = tree_ticks(&stats()?, root).with_context(|| format!("process {root} is gone"))?;
     let a_second = sysconf(SysconfVar::CLK_TCK)?.filter(|&hz| hz > 0).unwrap_or(100);
     Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
+}
+
+/// Bytes that a process and all its descendants have in memory now, those they share counted once for each.
+pub(crate) fn tree_resident(root: u32) -> anyhow::Result<u64> {
+    let members = tree(&stats()?, root).with_context(|| format!("process {root} is gone"))?;
+    let kib = |stat: &Stat| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", stat.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    };
+    Ok(members.iter().filter_map(kib).sum::<u64>() << 10)
+}
+
+fn stats() -> anyhow::Result<Vec<Stat>> {
+    let entries = std::fs::read_dir("/proc")?.filter_map(Result::ok);
+    let lines = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    Ok(lines.filter_map(|line| Stat::parse(&line)).collect())
 }
 
 /// What is needed of a line of `/proc/PID/stat`.
@@ -110,19 +122,22 @@ impl Stat {
 }
 
 fn tree_ticks(stats: &[Stat], root: u32) -> Option<u64> {
-    let mut total = stats.iter().find(|stat| stat.pid == root)?.ticks;
-    let mut tree = HashSet::from([root]);
+    Some(tree(stats, root)?.iter().map(|stat| stat.ticks).sum())
+}
+
+/// A process and all below it, if it is there.
+fn tree(stats: &[Stat], root: u32) -> Option<Vec<Stat>> {
+    let mut members = vec![*stats.iter().find(|stat| stat.pid == root)?];
+    let mut known = HashSet::from([root]);
     // Children of children appear within as many passes as the tree is deep.
     loop {
-        let born = stats.iter().filter(|s| tree.contains(&s.parent) && !tree.contains(&s.pid));
+        let born = stats.iter().filter(|s| known.contains(&s.parent) && !known.contains(&s.pid));
         let born: Vec<Stat> = born.copied().collect();
         if born.is_empty() {
-            return Some(total);
+            return Some(members);
         }
-        for stat in born {
-            tree.insert(stat.pid);
-            total += stat.ticks;
-        }
+        known.extend(born.iter().map(|stat| stat.pid));
+        members.extend(born);
     }
 }
 
@@ -160,5 +175,6 @@ mod tests {
         assert!(own_time().unwrap() > Duration::ZERO);
         assert!(tree_time(std::process::id()).is_ok());
         assert!(tree_time(u32::MAX).is_err());
+        assert!(tree_resident(std::process::id()).unwrap() > 1 << 20);
     }
 }

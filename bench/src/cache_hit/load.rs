@@ -23,6 +23,8 @@ pub(super) struct Cell {
     pub(super) connections: usize,
     /// Requests under way on each connection.
     pub(super) streams: usize,
+    /// Requests a second in all, at fixed times; as fast as answers come when absent.
+    pub(super) rate: Option<f64>,
 }
 
 /// Requests under way at a time: enough to keep a server busy, few enough that latency is not all queueing.
@@ -40,7 +42,17 @@ impl Cell {
             Protocol::Http1 => under_way,
             Protocol::Http2 | Protocol::Http3 => MULTIPLEXED,
         };
-        Self { protocol, size, connections, streams: under_way / connections }
+        Self { protocol, size, connections, streams: under_way / connections, rate: None }
+    }
+
+    /// The same at a fixed rate.
+    pub(super) const fn paced(self, rate: f64) -> Self {
+        Self { rate: Some(rate), ..self }
+    }
+
+    /// The time from one request of a client to its next, of this many clients.
+    fn pause(&self, clients: usize) -> Option<Duration> {
+        self.rate.map(|rate| Duration::from_secs_f64(clients as f64 / rate.max(1.0)))
     }
 }
 
@@ -99,8 +111,11 @@ async fn measure(
     let from = Instant::now() + warm;
     let until = from + window;
     let mut loops = JoinSet::new();
-    for client in clients {
-        loops.spawn(ask_until(client, request.clone(), object.clone(), from, until));
+    let pause = cell.pause(clients.len());
+    let share = |n: usize| pause.map(|pause| (pause, pause.mul_f64(n as f64 / clients.len() as f64)));
+    let paces: Vec<_> = (0..clients.len()).map(share).collect();
+    for (client, pace) in clients.into_iter().zip(paces) {
+        loops.spawn(ask_until(client, request.clone(), object.clone(), pace, from, until));
     }
     sleep_until(from.into()).await;
     let before = Counted::now(server, origin, plan)?;
@@ -147,18 +162,30 @@ async fn check(clients: &mut [Client], request: &Request<()>, object: &Bytes) ->
     Ok(())
 }
 
-/// Asks until the end; counts what lies within the window from its first to its last byte.
+/// Asks until the end; counts what lies within the window from its first to its last byte. With a pace (the time between
+/// two requests, and this client's share of it to begin with) a request's latency begins when it was due: one that waits
+/// for its forerunner is not forgiven for it.
 async fn ask_until(
     mut client: Client,
     request: Request<()>,
     object: Bytes,
+    pace: Option<(Duration, Duration)>,
     from: Instant,
     until: Instant,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut latency = histogram();
+    let mut due = Instant::now() + pace.map_or(Duration::ZERO, |(_, first)| first);
     loop {
-        let begun = Instant::now();
-        if begun >= until {
+        let begun = match pace {
+            Some((pause, _)) => {
+                sleep_until(due.into()).await;
+                let begun = due;
+                due += pause;
+                begun
+            }
+            None => Instant::now(),
+        };
+        if begun >= until || Instant::now() >= until {
             return Ok(latency);
         }
         client.get(request.clone(), &object, false).await?;

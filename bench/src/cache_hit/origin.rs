@@ -99,7 +99,9 @@ async fn converse(stream: TcpStream, asked: Arc<AtomicU64>) {
 
 fn answer(request: &Request<Incoming>, asked: &AtomicU64) -> http::Result<Response<Body>> {
     let path = request.uri().path();
-    let size = path.strip_prefix("/obj/").and_then(|size| size.parse().ok()).filter(|&size| size <= LARGEST);
+    // What follows the size tells objects of one size apart.
+    let size = path.strip_prefix("/obj/").and_then(|rest| rest.split('/').next()?.parse().ok());
+    let size = size.filter(|&size| size <= LARGEST);
     match (request.method(), size, path) {
         (&Method::GET | &Method::HEAD, Some(size), _) => {
             asked.fetch_add(1, Ordering::Relaxed);

@@ -25,7 +25,7 @@ const OURS: usize = 0;
 const BUSY: f64 = 0.93;
 
 impl Row {
-    fn summary(&self, number: impl Fn(&Sample) -> f64) -> Option<Summary> {
+    pub(super) fn summary(&self, number: impl Fn(&Sample) -> f64) -> Option<Summary> {
         let samples: Result<Vec<&Sample>, _> = self.samples.iter().map(Result::as_ref).collect();
         Summary::of(samples.ok()?.into_iter().map(number))
     }
@@ -53,7 +53,7 @@ pub(super) fn outcome(sample: &anyhow::Result<Sample>) -> String {
     }
 }
 
-fn rate(sample: &Sample) -> f64 {
+pub(super) fn rate(sample: &Sample) -> f64 {
     sample.requests as f64 / sample.wall.as_secs_f64()
 }
 
@@ -66,7 +66,7 @@ fn share(used: Duration, sample: &Sample) -> f64 {
     used.as_secs_f64() / sample.wall.as_secs_f64()
 }
 
-fn quantile(sample: &Sample, quantile: f64) -> f64 {
+pub(super) fn quantile(sample: &Sample, quantile: f64) -> f64 {
     sample.latency.value_at_quantile(quantile) as f64 / 1_000.0
 }
 
@@ -78,7 +78,7 @@ pub(super) fn report(
     servers: &[Server],
     rows: &[Row],
 ) -> Report {
-    let mut report = Report::new(name, "Cache hits beside nginx and Varnish");
+    let mut report = Report::new(name, "Cache hits beside nginx, Varnish and Traffic Server");
     report.fact(format!("Processors: {}", plan.words()));
     report.fact(format!(
         "Each cell: {} rounds of {} s after {} s of the same load, rounds of all cells in turn",
@@ -104,6 +104,12 @@ pub(super) fn report(
             report.paragraph(format!("{} failed: {error}", row.name));
         }
     }
+    aims(&mut report, servers, rows);
+    report
+}
+
+/// How every server was started.
+pub(super) fn commands(report: &mut Report, servers: &[Server]) {
     report.heading("Commands");
     for server in servers {
         report.block(&server.command);
@@ -111,7 +117,45 @@ pub(super) fn report(
             report.block(config);
         }
     }
-    report
+}
+
+/// What is to be reached: size, protocol, the peer (ourselves over HTTP/2, for HTTP/3), requests a processor second.
+const AIMS: [(usize, Protocol, &str, f64); 8] = [
+    (1 << 10, Protocol::Http1, "nginx", 1.8),
+    (1 << 10, Protocol::Http1, "Varnish", 3.0),
+    (1 << 10, Protocol::Http1, "Traffic Server", 2.0),
+    (64 << 10, Protocol::Http1, "nginx", 1.4),
+    (1 << 20, Protocol::Http1, "nginx", 1.2),
+    (1 << 10, Protocol::Http2, "nginx", 1.5),
+    (1 << 20, Protocol::Http2, "nginx", 1.1),
+    (1 << 20, Protocol::Http3, "Sluice", 0.5),
+];
+
+/// The ratios that are to be reached, beside what was.
+fn aims(report: &mut Report, servers: &[Server], rows: &[Row]) {
+    let find = |size: usize, protocol: Protocol, name: &str| {
+        let of = |row: &&Row| {
+            row.cell.size == size && row.cell.protocol == protocol && servers[row.server].name == name
+        };
+        rows.iter().find(of).and_then(|row| row.summary(efficiency)).map(|summary| summary.median)
+    };
+    let mut table = vec![["hits a processor second", "beside", "aim", "reached"].map(str::to_owned).to_vec()];
+    for (bytes, protocol, peer, aim) in AIMS {
+        // HTTP/3 has no peer here: it is compared with our own HTTP/2 over TLS.
+        let other = if protocol == Protocol::Http3 { Protocol::Http2 } else { protocol };
+        let (ours, it) = (find(bytes, protocol, "Sluice"), find(bytes, other, peer));
+        let reached =
+            ours.zip(it).map_or("not measured".to_owned(), |(ours, it)| format!("{:.2}", ours / it));
+        let beside = if protocol == Protocol::Http3 { "Sluice, h2".to_owned() } else { peer.to_owned() };
+        table.push(vec![
+            format!("{}, {}", size(bytes), protocol.name()),
+            beside,
+            format!("{aim:.1}"),
+            reached,
+        ]);
+    }
+    report.heading("Aims");
+    report.table(&table);
 }
 
 /// Rows of one size and protocol.
@@ -129,6 +173,7 @@ fn head() -> Vec<String> {
         "± %",
         "req / cpu s",
         "MiB/s",
+        "cpu s / GB",
         "p50 ms",
         "p99 ms",
         "server cpu %",
@@ -171,6 +216,7 @@ fn line(row: &Row, server: &str, ours: Option<&&Row>) -> Vec<String> {
         format!("{:.0}", per_second.spread()),
         short(per_cpu.median),
         short(mebibytes),
+        short(1e9 / (per_cpu.median * row.cell.size as f64)),
         short(median(&|s| quantile(s, 0.5))),
         short(median(&|s| quantile(s, 0.99))),
         format!("{:.0}", 100.0 * server_share),
@@ -201,7 +247,8 @@ calling themselves a hit; the origin was not asked once while a cell was measure
 under way at a time (8 of 1 MiB): 32 or 8 connections in h1, 4 in h2 and h3. TLS is 1.3 with AES-128-GCM for everybody. \
 Where the limit is the driver, the server had time left: there the requests for each second of its processor time \
 (user and system, its whole process tree) are the measure, and requests a second are not. Above 1 in the last two \
-columns, Sluice is faster.";
+columns, Sluice is faster. Processor seconds a gigabyte (10^9 bytes) are what a byte costs: times the price of a \
+processor second.";
 
 #[cfg(test)]
 mod tests {
@@ -225,8 +272,8 @@ mod tests {
         let peer = row(1, vec![Ok(sample(900, 500)), Ok(sample(1_000, 500)), Ok(sample(1_100, 500))]);
         let cells = line(&peer, "peer", Some(&&ours));
         let expected = [
-            "1MiB", "h1", "peer", "1,000", "10", "2,000", "1,000", "2.00", "2.00", "50", "50", "waiting",
-            "2.00", "1.00",
+            "1MiB", "h1", "peer", "1,000", "10", "2,000", "1,000", "0.48", "2.00", "2.00", "50", "50",
+            "waiting", "2.00", "1.00",
         ];
         assert_eq!(cells, expected);
         assert_eq!(cells.len(), head().len());

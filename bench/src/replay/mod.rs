@@ -10,7 +10,7 @@ use crate::report::Report;
 use bound::Worth;
 use sluice_edge::policy::{Lru, Policy, SizedTinyLfu};
 use std::collections::HashSet;
-use trace::Trace;
+pub(crate) use trace::{Request, Trace};
 
 /// Misses of objects and of bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]

@@ -7,22 +7,22 @@ use std::collections::HashMap;
 use std::path::Path;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Request {
-    pub(super) key: u64,
-    pub(super) size: u64,
+pub(crate) struct Request {
+    pub(crate) key: u64,
+    pub(crate) size: u64,
 }
 
 #[derive(Debug)]
-pub(super) struct Trace {
-    pub(super) name: String,
-    pub(super) requests: Vec<Request>,
-    pub(super) keys: usize,
-    pub(super) unique_bytes: u64,
+pub(crate) struct Trace {
+    pub(crate) name: String,
+    pub(crate) requests: Vec<Request>,
+    pub(crate) keys: usize,
+    pub(crate) unique_bytes: u64,
 }
 
 impl Trace {
     /// Reads lines of `time,key,size`; a first line of names is passed over. Keys may be any text.
-    pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
         let mut requests = vec![];
         for (at, line) in text.lines().enumerate() {
@@ -39,7 +39,7 @@ impl Trace {
     }
 
     /// A trace in which the nth key is asked for about 1/n as often as the first.
-    pub(super) fn zipf(keys: u64, count: usize) -> Self {
+    pub(crate) fn zipf(keys: u64, count: usize) -> Self {
         let mut random = StdRng::seed_from_u64(1);
         let top = (keys as f64).ln();
         let request = |_| {

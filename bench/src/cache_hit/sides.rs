@@ -1,0 +1,92 @@
+//! The smaller tables: latency below saturation, idle connections, hit ratios.
+
+use super::servers::Server;
+use super::table::Row;
+use super::{Ground, idle as connections, paced as latency, stop, zipf as ratios};
+use crate::args::Options;
+use crate::report::{Report, progress};
+use crate::statistics::short;
+use std::path::Path;
+
+/// True when one of them is wanted without a cell of the large table.
+pub(super) fn any(options: &Options) -> bool {
+    ["idle", "zipf"].iter().any(|name| options.wants(name))
+}
+
+/// Latency at half of nginx's saturation.
+pub(super) async fn paced(ground: &Ground<'_>, servers: &[Server], rows: &[Row], report: &mut Report) {
+    if !ground.options.wants("paced") {
+        return;
+    }
+    let Some(cell) = latency::cell(servers, rows) else { return };
+    let mut table = vec![["1 KiB, h1", "p50 ms", "p99 ms", "p99.9 ms"].map(str::to_owned).to_vec()];
+    for server in servers {
+        let mut line = vec![server.name.to_owned()];
+        match latency::run(ground, server, &cell).await {
+            Ok(quantiles) => line.extend(quantiles.map(short)),
+            Err(error) => line.push(format!("failed: {error:#}")),
+        }
+        progress(format!("paced: {}", line.join(" ")));
+        table.push(line);
+    }
+    report.heading("Latency at half of nginx's saturation");
+    report.table(&table);
+    report.paragraph(format!(
+        "{} requests a second at fixed times; a request's time begins when it was due, so that one that waits for its \
+         forerunner counts whole.",
+        short(cell.rate.unwrap_or(0.0))
+    ));
+}
+
+/// What idle connections hold.
+pub(super) async fn idle(options: &Options, servers: &[Server], report: &mut Report) {
+    if !options.wants("idle") {
+        return;
+    }
+    let mut table = vec![["server", "resident bytes each"].map(str::to_owned).to_vec()];
+    for server in servers {
+        let held = connections::run(server).await;
+        let shown = held.map_or_else(|error| format!("failed: {error:#}"), short);
+        progress(format!("idle: {}: {shown}", server.name));
+        table.push(vec![server.name.to_owned(), shown]);
+    }
+    report.heading("Idle connections");
+    report.table(&table);
+    report.paragraph(format!(
+        "{} connections over HTTP/1 that asked once and wait for their next request; memory of the kernel is not counted.",
+        connections::CONNECTIONS
+    ));
+}
+
+/// Hit ratios of small caches.
+pub(super) async fn zipf(ground: &Ground<'_>, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    if !ground.options.wants("zipf") {
+        return Ok(());
+    }
+    let folder = folder.join("small");
+    std::fs::create_dir(&folder)?;
+    let (trace, room) = ratios::trace();
+    let servers = ground.servers(&folder, room).await?;
+    let mut table = vec![["server", "object hits", "byte hits"].map(str::to_owned).to_vec()];
+    for server in &servers {
+        let mut line = vec![server.name.to_owned()];
+        match ratios::run(server, ground.identity, &trace).await {
+            Ok(hits) => line.extend([hits.objects, hits.bytes].map(|share| format!("{share:.3}"))),
+            Err(error) => line.push(format!("failed: {error:#}")),
+        }
+        progress(format!("zipf: {}", line.join(" ")));
+        table.push(line);
+    }
+    report.heading("Hit ratios");
+    report.table(&table);
+    report.paragraph(format!(
+        "Trace: {}, {} requests, cold start, in order over several connections. Each cache has {} MiB, {} % of the unique \
+         bytes; nginx keeps its limit with a delay, and Traffic Server has at least 128 MiB on disk beside its memory.",
+        trace.name,
+        trace.requests.len(),
+        room >> 20,
+        ratios::SHARE
+    ));
+    stop(servers).await;
+    Ok(())
+}
