@@ -8,6 +8,9 @@ use sluice_wire::{NodeId, Tier};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Bytes of the smallest slice: a fetch for less costs more than its bytes.
+pub(crate) const LEAST_SLICE: u64 = 4 << 10;
+
 /// The edge's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -53,6 +56,9 @@ pub struct CacheConfig {
     pub memory_bytes: u64,
     /// Bytes of the largest body kept; larger ones pass through.
     pub max_object_bytes: u64,
+    /// Bytes of the slices in which parts of a large body are fetched and kept, and never more than may be kept; 0
+    /// fetches it whole.
+    pub slice_bytes: u64,
     /// Milliseconds for which an answer that says nothing on it may be served stale while no parent can be reached.
     pub stale_when_disconnected_ms: u64,
     /// Milliseconds for which a 404 or 410 without freshness is kept; 0 keeps none.
@@ -78,6 +84,7 @@ impl Default for CacheConfig {
         Self {
             memory_bytes: 256 << 20,
             max_object_bytes: 64 << 20,
+            slice_bytes: 1 << 20,
             stale_when_disconnected_ms: 600_000,
             negative_ms: 0,
             keep_cookies: false,
@@ -135,6 +142,9 @@ impl ProcessConfig for Config {
         }
         if self.cache.max_object_bytes > self.cache.memory_bytes {
             faults.add("cache.max_object_bytes", "cannot be above cache.memory_bytes");
+        }
+        if (1..LEAST_SLICE).contains(&self.cache.slice_bytes) {
+            faults.add("cache.slice_bytes", "0, or at least 4096");
         }
         if self.server.listen.http.is_none() {
             faults.add("listen.http", "other nodes reach an edge on its plain listener");

@@ -102,6 +102,16 @@ fn part_asked<'a>(method: &Method, asked: &'a HeaderMap, object: &Object) -> Opt
     (counts && is_same(asked, object)).then_some((range, object.body.length()?))
 }
 
+/// The first byte that an answer to a request brings out of an object of a known length.
+pub(crate) fn first_byte(asked: &HeaderMap, object: &Object) -> u64 {
+    let parts =
+        part_asked(&Method::GET, asked, object).map(|(range, length)| conditions::parts(range, length));
+    match parts.as_deref() {
+        Some([conditions::Part::Bytes(from, _), ..]) => *from,
+        _ => 0,
+    }
+}
+
 fn is_same(asked: &HeaderMap, object: &Object) -> bool {
     let own = |name| text(&object.head.headers, name);
     asked.get(IF_RANGE).is_none_or(|known| match known.to_str() {
@@ -121,7 +131,7 @@ fn whole(method: &Method, object: &Arc<Object>) -> HttpResponse {
     if *method != Method::HEAD {
         *answer.body_mut() = match object.body.joined() {
             Some(bytes) => Body::from(bytes),
-            None => Body::from_stream(object.body.read(0, object.body.length().unwrap_or(u64::MAX))),
+            None => Body::from_stream(object.read(0, object.body.length().unwrap_or(u64::MAX))),
         };
     }
     answer

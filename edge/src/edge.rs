@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::cache::{Fills, Store};
-use crate::config::Config;
+use crate::config::{Config, LEAST_SLICE};
 use crate::feed::Liveness;
 use crate::fleet::Disk;
 use crate::floors::Floors;
@@ -57,6 +57,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Bytes of the largest body that is kept in one piece.
+    pub(crate) fn largest_kept(&self) -> u64 {
+        self.config.cache.max_object_bytes.min(self.store.largest())
+    }
+
+    /// Bytes of a slice; 0 when nothing is sliced.
+    pub(crate) fn slice_bytes(&self) -> u64 {
+        let size = self.config.cache.slice_bytes.min(self.largest_kept());
+        if size < LEAST_SLICE { 0 } else { size }
+    }
+
     /// The route table in force.
     pub(crate) fn table(&self) -> Arc<RouteTable> {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))

@@ -51,9 +51,9 @@ impl Health {
         }
     }
 
-    /// It could not be reached, broke off, or took too long.
-    pub(crate) fn failed(&mut self, now: Instant) {
-        self.failing_since.get_or_insert(now);
+    /// It could not be reached, broke off, or took too long, when it was asked for something at that time.
+    pub(crate) fn failed(&mut self, asked: Instant, now: Instant) {
+        self.failing_since.get_or_insert(self.heard.map_or(asked, |heard| heard.max(asked)));
         self.failures = self.failures.saturating_add(1);
         self.shunned_until = Some(now + SHUN);
     }
@@ -79,7 +79,8 @@ impl Health {
     }
 
     fn is_failing(&self, now: Instant) -> bool {
-        self.failures >= FAILURES && self.failing_since.is_some_and(|since| now >= since + SLOW)
+        (self.failures >= FAILURES || self.silent)
+            && self.failing_since.is_some_and(|since| now >= since + SLOW)
     }
 
     /// Time for its next head, where a healthy one has `limit`.
@@ -107,14 +108,23 @@ mod tests {
     #[tokio::test]
     async fn one_failure_shuns_and_failing_on_makes_suspect() {
         let (mut health, now) = (Health::default(), Instant::now());
-        health.failed(now);
+        health.failed(now, now);
         assert!(health.is_shunned(now) && !health.is_suspect(now + 5 * SLOW), "one says nothing");
-        health.failed(now + SLOW);
+        health.failed(now + SLOW, now + SLOW);
         assert!(health.is_suspect(now + SLOW));
         assert_eq!(health.head_limit(now + SLOW, 10 * SLOW), PROBE);
         health.answered(now + 2 * SLOW, 5 * MS);
         assert!(!health.is_suspect(now + 9 * SLOW) && !health.is_shunned(now + 2 * SLOW));
         assert_eq!(health.head_limit(now + 2 * SLOW, 10 * SLOW), 10 * SLOW);
+    }
+
+    #[tokio::test]
+    async fn silence_until_the_limit_is_failure_at_once() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        health.kept_waiting(now);
+        assert_eq!(health.head_limit(now + SLOW, 10 * SLOW), 10 * SLOW, "late is not down");
+        health.failed(now, now + 10 * SLOW);
+        assert_eq!(health.head_limit(now + 10 * SLOW, 10 * SLOW), PROBE);
     }
 
     #[tokio::test]

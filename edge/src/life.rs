@@ -3,6 +3,7 @@
 //! ```text
 //! accept -> normalise -> lookup -> deliver
 //!                           |-> collapse -> deliver | redirect | refuse
+//!                           |-> sliced -> deliver | redirect | refuse
 //!                           |-> alone    -> deliver | redirect | refuse
 //!                           `-> pass
 //! ```
@@ -12,7 +13,10 @@ mod image;
 mod lookup;
 mod pump;
 mod race;
+mod slice;
+mod sliced;
 
+use crate::cache::slicing::Sliced;
 use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
 use crate::deliver::{self, Served};
 use crate::edge::Shared;
@@ -21,7 +25,7 @@ use crate::metrics::{Miss, Outcome};
 use crate::parent::{self, NoAnswer};
 use crate::transform::{self, Asked};
 use crate::{redirect, watchdog};
-use http::header::{CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
+use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
 use http::{Method, Uri};
 use sluice_service::{Body, HttpRequest, HttpResponse, problem_response};
 use sluice_wire::headers::SLUICE_FLOOR;
@@ -37,6 +41,9 @@ const FILL_LIMIT: Duration = Duration::from_secs(14);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Fills tried for one request when what they bring is below its floors, or of another form.
 const FILL_TRIES: u32 = 3;
+
+/// Why a request goes forward that the cache is not asked about, as RFC 9211 calls it.
+const BYPASS: &str = "bypass";
 
 /// A request that was let in.
 pub(crate) struct Ask {
@@ -61,6 +68,8 @@ struct Wanted {
     why: &'static str,
     /// Why nothing was there, if something had been.
     gone: Option<Gone>,
+    /// A slice to begin with, and not the whole.
+    slice: Option<fetch::Slice>,
 }
 
 /// Where a request is in its life.
@@ -71,6 +80,7 @@ enum Phase {
     Image(Ask, Asked),
     Collapse(Ask, Wanted),
     Alone(Ask),
+    Sliced(Ask, Arc<Sliced>),
     Deliver(Ask, Arc<Object>, Served),
     Pass(Ask),
     Unserved(Ask, NoAnswer),
@@ -90,6 +100,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Lookup(ask) => lookup::lookup(&edge, ask),
             Phase::Image(ask, asked) => image::serve(&edge, ask, asked).await,
             Phase::Collapse(ask, wanted) => collapse(&edge, ask, wanted).await,
+            Phase::Sliced(ask, sliced) => sliced::answer(&edge, ask, sliced).await,
             Phase::Alone(ask) => alone(&edge, ask).await,
             Phase::Deliver(ask, object, served) => answer_from(&edge, ask, object, served).await,
             Phase::Pass(ask) => pass(&edge, ask).await,
@@ -152,11 +163,14 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
         if !std::mem::replace(&mut ask.missed, true) {
             edge.metrics.missed(miss_class(edge, &ask, &wanted));
         }
-        fetch::spawn(edge, permit, &ask, wanted.stale);
+        fetch::spawn(edge, permit, &ask, wanted.stale, wanted.slice);
     }
     let stands_in = fall_back(edge, &ask, stale.clone(), NoAnswer::Late);
     let patience = match &stands_in {
-        Some(_) if fill.is_late() => Duration::ZERO,
+        Some(object) if fill.is_late() => {
+            refresh(edge, &ask, &wanted.key, object);
+            Duration::ZERO
+        }
         Some(_) => PATIENCE,
         None => FILL_LIMIT,
     };
@@ -179,6 +193,9 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
                 Some(answer) => not_kept(edge, &ask, answer, wanted.why),
                 None => Phase::Alone(ask),
             };
+        }
+        Ok(Filled::Again) => {
+            return if ask.tries < FILL_TRIES { Phase::Lookup(ask) } else { Phase::Alone(ask) };
         }
         Ok(Filled::Failed(why)) => why,
         Err(_) => {
@@ -204,6 +221,14 @@ fn watched(edge: &Shared, target: &Target, answer: HttpResponse) -> HttpResponse
     let media = MediaPath::parse(&target.path).is_some();
     let limit = if media { Duration::from_millis(edge.config.watchdog_ms) } else { watchdog::QUIET };
     answer.map(|body| watchdog::watched(body, limit))
+}
+
+/// Asks for news of a stale copy in the background, also when what was asked before is late.
+fn refresh(edge: &Arc<Shared>, ask: &Ask, key: &Key, stale: &Arc<Object>) {
+    let (fill, permit) = edge.fills.join(key);
+    if let Some(permit) = permit.or_else(|| edge.fills.follow(key, &fill)) {
+        fetch::spawn(edge, permit, ask, Some(Arc::clone(stale)), None);
+    }
 }
 
 /// True when an object is older than what this edge or the asker has heard of.
@@ -244,11 +269,11 @@ async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
     fetch::spawn_alone(edge, permit, &ask);
     match timeout(FILL_LIMIT, fill.outcome()).await {
         Ok(Filled::Object(object)) => {
-            let served = Served::Fetched { why: "bypass", collapsed: false, stored: true };
+            let served = Served::Fetched { why: BYPASS, collapsed: false, stored: true };
             Phase::Deliver(ask, object, served)
         }
         Ok(outcome) => match (fill.take(), outcome) {
-            (Some(answer), _) => not_kept(edge, &ask, answer, "bypass"),
+            (Some(answer), _) => not_kept(edge, &ask, answer, BYPASS),
             (None, Filled::Failed(why)) => Phase::Unserved(ask, why),
             (None, _) => Phase::Unserved(ask, NoAnswer::Unreachable),
         },
@@ -261,12 +286,14 @@ async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: 
     let (asked, _) = request.into_parts();
     let form = transform::select(edge, (&asked.method, &asked.headers), &key, &object).await;
     let answer = deliver::answer(&edge.config.node, &asked.method, &asked.headers, &object, form, served);
-    let bytes = http_body::Body::size_hint(answer.body()).exact().or_else(|| object.body.length());
+    let announced = || answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    let bytes = http_body::Body::size_hint(answer.body()).exact().or_else(announced);
     edge.metrics.bytes_out.inc_by(bytes.unwrap_or(0));
     let outcome = match served {
         Served::Hit(_) => Outcome::Hit,
         Served::Stale => Outcome::Stale,
         Served::Fetched { collapsed: true, .. } => Outcome::Collapsed,
+        Served::Fetched { why: BYPASS, .. } => Outcome::Bypass,
         Served::Fetched { collapsed: false, .. } => Outcome::Miss,
     };
     Phase::Done(answer, outcome)

@@ -99,13 +99,14 @@ impl Parents {
             }
             Err(_) => NoAnswer::Late,
         };
-        self.failed(parent);
+        self.note(parent, |health| health.failed(asked, Instant::now()));
         Err(failure)
     }
 
     /// A parent failed in what it had begun: the next ones are asked before it.
     pub(crate) fn failed(&self, parent: &str) {
-        self.note(parent, |health| health.failed(Instant::now()));
+        let now = Instant::now();
+        self.note(parent, |health| health.failed(now, now));
     }
 
     /// Another parent was quicker, though it was asked later.

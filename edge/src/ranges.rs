@@ -18,12 +18,12 @@ pub(crate) fn answer(range: &str, length: u64, object: &Arc<Object>) -> HttpResp
         [] | [Part::Whole] => {
             let mut whole = deliver::head(object, StatusCode::OK);
             whole.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-            *whole.body_mut() = Body::from_stream(object.body.read(0, length));
+            *whole.body_mut() = Body::from_stream(object.read(0, length));
             whole
         }
         [Part::Bytes(from, to)] => {
             let mut part = deliver::head(object, StatusCode::PARTIAL_CONTENT);
-            *part.body_mut() = Body::from_stream(object.body.read(*from, *to));
+            *part.body_mut() = Body::from_stream(object.read(*from, *to));
             part.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(to - from));
             set(&mut part, CONTENT_RANGE, &content_range(*from, *to, length));
             part
@@ -58,7 +58,7 @@ fn multipart(parts: &[Part], length: u64, object: &Arc<Object>) -> HttpResponse 
         let head = Bytes::from(format!("\r\n--{boundary}\r\n{kind}Content-Range: {range}\r\n\r\n"));
         total += head.len() as u64 + (to - from);
         pieces.push(stream::once(async { Ok(head) }).boxed());
-        pieces.push(object.body.read(from, to).boxed());
+        pieces.push(object.read(from, to));
     }
     let end = Bytes::from(format!("\r\n--{boundary}--\r\n"));
     total += end.len() as u64;

@@ -16,6 +16,7 @@ pub mod ffprobe;
 pub mod log;
 pub mod origin;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod stack;

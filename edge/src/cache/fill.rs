@@ -9,7 +9,12 @@ use sluice_service::HttpResponse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Time between two fills that are sent after a late one, and what each has for its head.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// What became of a fill.
 #[derive(Debug, Clone)]
@@ -18,6 +23,8 @@ pub(crate) enum Filled {
     Object(Arc<Object>),
     /// The answer is not to be shared: the first to ask may have it, the others fetch for themselves.
     NotShared,
+    /// Something else is known of the object now: look again.
+    Again,
     /// No parent answered as it should.
     Failed(NoAnswer),
 }
@@ -28,6 +35,10 @@ pub(crate) struct Fill {
     outcome: watch::Sender<Option<Filled>>,
     unshared: Mutex<Option<HttpResponse>>,
     late: AtomicBool,
+    /// A newer answer than it will bring is kept already.
+    overtaken: AtomicBool,
+    /// When another was sent after it.
+    followed: Mutex<Option<Instant>>,
 }
 
 impl Fill {
@@ -57,6 +68,11 @@ impl Fill {
         self.late.load(Ordering::Relaxed)
     }
 
+    /// True when a fill that was begun later has brought its answer: what this one brings is old.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.overtaken.load(Ordering::Relaxed)
+    }
+
     /// Waits for the outcome. Cancel safe.
     pub(crate) async fn outcome(&self) -> Filled {
         let mut receiver = self.outcome.subscribe();
@@ -76,12 +92,34 @@ pub(crate) struct Fills(Arc<Mutex<HashMap<Key, Arc<Fill>>>>);
 pub(crate) struct Permit {
     pub(crate) fill: Arc<Fill>,
     shared: Option<(Key, Fills)>,
+    /// The late fill of a key that this one was sent after.
+    after: Option<(Key, Fills, Arc<Fill>)>,
 }
 
 impl Permit {
     /// A fill that nobody else joins.
     pub(crate) fn alone() -> Self {
-        Self { fill: Arc::new(Fill::default()), shared: None }
+        Self { fill: Arc::new(Fill::default()), shared: None, after: None }
+    }
+}
+
+impl Permit {
+    /// Its answer is about to be kept: the late fill it was sent after is not waited for any more.
+    pub(crate) fn overtake(&self) {
+        if let Some((key, fills, late)) = &self.after {
+            late.overtaken.store(true, Ordering::Relaxed);
+            fills.forget(key, late);
+        }
+    }
+
+    /// Time for the first parent's head, when it is not a fill's own.
+    pub(crate) const fn limit(&self) -> Option<Duration> {
+        if self.after.is_some() { Some(FOLLOW) } else { None }
+    }
+
+    /// True for a fill that others may join.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.shared.is_some()
     }
 }
 
@@ -94,15 +132,35 @@ impl Fills {
         }
         let fill = Arc::new(Fill::default());
         fills.insert(key.clone(), Arc::clone(&fill));
-        let permit = Permit { fill: Arc::clone(&fill), shared: Some((key.clone(), self.clone())) };
+        let permit =
+            Permit { fill: Arc::clone(&fill), shared: Some((key.clone(), self.clone())), after: None };
         (fill, Some(permit))
+    }
+
+    /// A fill to be sent after one that is late: parents may answer again meanwhile. One at a time, [`FOLLOW`] apart.
+    pub(crate) fn follow(&self, key: &Key, late: &Arc<Fill>) -> Option<Permit> {
+        let mut followed = late.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if !late.is_late() || followed.is_some_and(|last| now < last + FOLLOW) {
+            return None;
+        }
+        *followed = Some(now);
+        let after = Some((key.clone(), self.clone(), Arc::clone(late)));
+        Some(Permit { fill: Arc::new(Fill::default()), shared: None, after })
+    }
+
+    fn forget(&self, key: &Key, fill: &Arc<Fill>) {
+        let mut fills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if fills.get(key).is_some_and(|now| Arc::ptr_eq(now, fill)) {
+            fills.remove(key);
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((key, fills)) = &self.shared {
-            fills.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            fills.forget(key, &self.fill);
         }
         if self.fill.outcome.borrow().is_none() {
             self.fill.settle(Filled::Failed(NoAnswer::Unreachable));

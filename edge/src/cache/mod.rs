@@ -2,6 +2,7 @@
 //!
 //! - `directives`, `date`, `freshness`, `vary`: pure functions of fields
 //! - `body`: bodies that are read while they grow; `object`: a kept answer
+//! - `slicing`: what is kept in slices
 //! - [`policy`]: what gives way to what; `store`: what is kept, by key; `fill`: one fetch for a missing key
 
 mod body;
@@ -11,16 +12,17 @@ mod fill;
 mod freshness;
 mod object;
 pub mod policy;
+pub(crate) mod slicing;
 mod store;
 mod vary;
 
 pub(crate) use body::Growing;
 pub(crate) use date::parse as parse_date;
 pub(crate) use directives::{Directives, Scope};
-pub(crate) use fill::{Filled, Fills, Permit};
+pub(crate) use fill::{Fill, Filled, Fills, Permit};
 #[cfg(test)]
 pub(crate) use freshness::tests::POLICY;
 pub(crate) use freshness::{Lifetimes, Policy};
-pub(crate) use object::{FeedMark, Head, Object, Standing};
+pub(crate) use object::{FeedMark, Head, Object, Source, Standing};
 pub(crate) use store::{Found, Gone, Key, Store};
 pub(crate) use vary::{fields as vary_fields, selection};

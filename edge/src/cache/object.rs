@@ -3,26 +3,35 @@
 use super::freshness::{Lifetimes, Window, initial_age};
 use super::{Growing, vary};
 use crate::transform::{self, Coding};
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
 use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use http::{HeaderName, StatusCode};
 use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, parse_keys, parse_versions};
+use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// What an object weighs beside its body: fields, index, list links.
-const OVERHEAD: u64 = 1_024;
+pub(super) const OVERHEAD: u64 = 1_024;
 
 /// The head of an answer that may be kept, and what was decided about it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) lifetimes: Lifetimes,
     /// The request fields it depends on, and what its request selected by them.
     pub(crate) varies: (Vec<HeaderName>, String),
+}
+
+/// Where the bytes of an object come from that has none of its own.
+pub(crate) trait Source: Send + Sync + std::fmt::Debug {
+    /// The bytes from `from` to before `to`, as they come. Ends in an error when they cannot be had.
+    fn read(self: Arc<Self>, from: u64, to: u64) -> BoxStream<'static, io::Result<Bytes>>;
 }
 
 /// A kept answer: its head, its body, and what decides whether it may be served.
@@ -42,6 +51,7 @@ pub(crate) struct Object {
     made_of: Option<Weak<Growing>>,
     /// Its head as HTTP/1 has it, plain and in each coding, made by the first who needs it.
     rendered: [OnceLock<Vec<u8>>; 1 + Coding::ALL.len()],
+    source: Option<Arc<dyn Source>>,
     since: Instant,
     initial_age: Duration,
 }
@@ -88,6 +98,7 @@ impl Object {
             codable,
             made_of: None,
             rendered,
+            source: None,
             since,
             initial_age,
         }
@@ -102,6 +113,20 @@ impl Object {
     /// True when it was made of just this body.
     pub(crate) fn is_made_of(&self, body: &Arc<Growing>) -> bool {
         self.made_of.as_ref().is_some_and(|made_of| made_of.ptr_eq(&Arc::downgrade(body)))
+    }
+
+    /// The same, with bytes from elsewhere.
+    pub(crate) fn out_of(mut self, source: Arc<dyn Source>) -> Self {
+        (self.source, self.codable) = (Some(source), false);
+        self
+    }
+
+    /// Its bytes from `from` to before `to` or the end, as they come. Ends in an error when they are cut.
+    pub(crate) fn read(&self, from: u64, to: u64) -> BoxStream<'static, io::Result<Bytes>> {
+        match &self.source {
+            Some(source) => Arc::clone(source).read(from, to),
+            None => self.body.read(from, to).boxed(),
+        }
     }
 
     /// Its head as HTTP/1 has it, of one of its forms, made once: without the fields that differ from answer to answer.

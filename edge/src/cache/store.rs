@@ -4,8 +4,9 @@
 //! answer was for one asker alone has an entry that says so: the next ones do not wait for one another
 //! (hit-for-miss).
 
-use super::object::Object;
+use super::object::{OVERHEAD, Object};
 use super::policy::{Identity, Policy, SizedTinyLfu};
+use super::slicing::Slicing;
 use super::vary::{self, MAX_VARIANTS};
 use crate::metrics::Metrics;
 use http::HeaderName;
@@ -50,6 +51,11 @@ impl Key {
     /// Where an image's variants are listed.
     fn images(&self) -> Self {
         self.variant("\nimages")
+    }
+
+    /// What a slice of the target is kept under, in the generation of this number.
+    pub(super) fn slice(&self, generation: u64, index: u64) -> Self {
+        Self::new(&format!("{}\n{generation:016x}\n{index}", self.text))
     }
 
     fn variant(&self, selection: &str) -> Self {
@@ -116,6 +122,8 @@ struct Shard {
 #[derive(Clone)]
 pub(crate) struct Store {
     shards: Arc<[Mutex<Shard>]>,
+    /// What is kept in slices.
+    pub(crate) slicing: Arc<Slicing>,
     budget: u64,
     metrics: Metrics,
 }
@@ -131,7 +139,12 @@ impl Store {
                 evicted: vec![],
             })
         };
-        Self { shards: (0..SHARDS).map(shard).collect(), budget, metrics }
+        Self { shards: (0..SHARDS).map(shard).collect(), slicing: Arc::default(), budget, metrics }
+    }
+
+    /// Bytes of the largest body that there is room for.
+    pub(crate) const fn largest(&self) -> u64 {
+        self.budget.saturating_sub(OVERHEAD)
     }
 
     /// The object under a target that does not vary, without a key of it being made.
@@ -253,6 +266,7 @@ impl Store {
 
     /// Forgets whatever is kept for a target, in all its forms. True when there was something.
     pub(crate) fn invalidate(&self, target: &Key) -> bool {
+        self.slicing.forget(target);
         let found = self.take(target);
         for list in [&found, &self.take(&target.images())] {
             if let Some(Entry::Varies(variants)) = list {

@@ -1,10 +1,11 @@
 //! Fetching for the cache: a task of its own, from the first parent asked to the last byte stored.
 
 use super::Ask;
+use crate::cache::slicing::Sliced;
 use crate::cache::{FeedMark, Filled, Growing, Head, Key, Lifetimes, Object, Permit, selection, vary_fields};
 use crate::edge::Shared;
 use crate::parent::{self, NoAnswer};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE};
 use http::{HeaderName, Method, StatusCode};
 use sluice_service::{Body, HttpResponse, Interim};
 use sluice_wire::MediaPath;
@@ -12,15 +13,25 @@ use sluice_wire::headers::SLUICE_FLOOR;
 use sluice_wire::tag::{Tag, render_versions};
 use std::sync::Arc;
 use std::time::SystemTime;
+use tokio::time::timeout;
 
 /// Begins a fill. It goes on whoever of its waiters stays.
-pub(super) fn spawn(edge: &Arc<Shared>, permit: Permit, ask: &Ask, stale: Option<Arc<Object>>) {
+pub(super) fn spawn(
+    edge: &Arc<Shared>,
+    permit: Permit,
+    ask: &Ask,
+    stale: Option<Arc<Object>>,
+    slice: Option<Slice>,
+) {
     let mut headers = parent::fill_headers(edge, &ask.request);
     let tags = stale.as_ref().map_or_else(
         || MediaPath::parse(&ask.target.path).map(|m| m.tags()).unwrap_or_default(),
         |object| object.tags.clone(),
     );
     heed_floors(edge, &tags, ask, &mut headers);
+    if let Some(range) = slice.as_ref().and_then(Slice::range) {
+        headers.insert(RANGE, range);
+    }
     let fetch = Fetch {
         edge: Arc::clone(edge),
         method: Method::GET,
@@ -30,6 +41,7 @@ pub(super) fn spawn(edge: &Arc<Shared>, permit: Permit, ask: &Ask, stale: Option
         parents: parent::of_miss(edge, &ask.target),
         key: ask.key.clone(),
         stale,
+        slice,
         interim: ask.request.extensions().get().cloned(),
     };
     edge.drain.tasks().spawn(fetch.run(permit));
@@ -46,6 +58,7 @@ pub(super) fn spawn_alone(edge: &Arc<Shared>, permit: Permit, ask: &Ask) {
         parents: parent::of_pass(edge),
         key: ask.key.clone(),
         stale: None,
+        slice: None,
         interim: ask.request.extensions().get().cloned(),
     };
     edge.drain.tasks().spawn(fetch.run(permit));
@@ -70,10 +83,23 @@ pub(super) struct Fetch {
     selecting: HeaderMap,
     pub(super) target: String,
     pub(super) parents: Vec<String>,
-    key: Key,
+    pub(super) key: Key,
     pub(super) stale: Option<Arc<Object>>,
+    /// A slice is fetched, and not the whole.
+    slice: Option<Slice>,
     /// Where interim answers go: to whom the fetch is for.
     pub(super) interim: Option<Interim>,
+}
+
+/// A slice to fetch.
+pub(super) struct Slice {
+    pub(super) index: u64,
+    /// Bytes of a whole slice.
+    pub(super) size: u64,
+    /// The generation it is to be of; none is known when it is the first.
+    pub(super) of: Option<Arc<Sliced>>,
+    /// The `Range` field of the request that began it, when it is the first.
+    pub(super) asked: String,
 }
 
 /// What to do with an answer.
@@ -89,7 +115,12 @@ enum Keep {
 impl Fetch {
     async fn run(self, permit: Permit) {
         let mark = self.edge.floors.mark();
-        let (answer, parent) = match self.answer().await {
+        let answering = self.answer();
+        let answered = match permit.limit() {
+            Some(limit) => timeout(limit, answering).await.unwrap_or(Err(NoAnswer::Late)),
+            None => answering.await,
+        };
+        let (mut answer, parent) = match answered {
             Ok(answered) => answered,
             Err(why) => {
                 self.count("failed");
@@ -108,9 +139,24 @@ impl Fetch {
             }
             _ => {}
         }
+        if let Some(slice) = &self.slice {
+            match self.take_slice(&permit, slice, (answer, &parent), mark).await {
+                Some(other) => answer = other,
+                None => return,
+            }
+        }
+        if let Some(sliced) = self.too_large(&answer, mark).filter(|_| permit.is_shared()) {
+            self.count("too_large");
+            self.edge.store.slicing.begin(&self.key, sliced);
+            return permit.fill.settle(Filled::Again);
+        }
         match self.keep(&answer) {
-            Keep::Yes(head) => self.share(&permit, head, (answer.into_body(), &parent), mark, true).await,
-            Keep::Now(head) => self.share(&permit, head, (answer.into_body(), &parent), mark, false).await,
+            Keep::Yes(head) => {
+                self.share(&permit, &self.key, head, (answer.into_body(), &parent), mark, true).await
+            }
+            Keep::Now(head) => {
+                self.share(&permit, &self.key, head, (answer.into_body(), &parent), mark, false).await
+            }
             Keep::No => {
                 self.count("not_shared");
                 if self.method == Method::GET && !erred {
@@ -122,7 +168,15 @@ impl Fetch {
     }
 
     /// Lets everyone who waits read the answer while it comes, and stores it once it is whole.
-    async fn share(&self, permit: &Permit, head: Head, from: (Body, &str), mark: FeedMark, store: bool) {
+    pub(super) async fn share(
+        &self,
+        permit: &Permit,
+        key: &Key,
+        head: Head,
+        from: (Body, &str),
+        mark: FeedMark,
+        store: bool,
+    ) {
         let limit = self.edge.config.cache.max_object_bytes;
         let growing = match length_of(&head) {
             Some(length) => Growing::new(length),
@@ -133,7 +187,7 @@ impl Fetch {
         let whole = self.pump(from, &object).await;
         self.count(if whole { "stored" } else { "cut" });
         if whole && store {
-            self.edge.store.put(&self.key, object);
+            self.put(permit, key, object);
         } else if store && object.body.length().is_none() {
             // It may be too large to keep: the next ones read it without waiting for one another.
             self.edge.store.mark_unshared(&self.key);
@@ -181,7 +235,7 @@ impl Fetch {
             Ok(lifetimes) => {
                 let head = Head { status, headers: kept_fields(&headers), lifetimes, varies };
                 let object = Arc::new(Object::new(head, Arc::clone(&stale.body), mark));
-                self.edge.store.put(&self.key, Arc::clone(&object));
+                self.put(permit, &self.key, Arc::clone(&object));
                 permit.fill.settle(Filled::Object(object));
             }
             Err(_) => {
@@ -191,7 +245,15 @@ impl Fetch {
         }
     }
 
-    fn count(&self, result: &str) {
+    /// Keeps an answer, unless one that was asked for later is kept already.
+    fn put(&self, permit: &Permit, key: &Key, object: Arc<Object>) {
+        if !permit.fill.is_overtaken() {
+            permit.overtake();
+            self.edge.store.put(key, object);
+        }
+    }
+
+    pub(super) fn count(&self, result: &str) {
         self.edge.metrics.fetches.with_label_values(&[result]).inc();
     }
 }
@@ -205,7 +267,7 @@ fn length_of(head: &Head) -> Option<u64> {
 }
 
 /// The fields that are kept: without those that `no-cache` or `private` names.
-fn kept_fields(headers: &HeaderMap) -> HeaderMap {
+pub(super) fn kept_fields(headers: &HeaderMap) -> HeaderMap {
     let mut kept = headers.clone();
     let said = crate::cache::Directives::of(headers, CACHE_CONTROL.as_str());
     said.unkept_fields().for_each(|name| drop(kept.remove(name)));

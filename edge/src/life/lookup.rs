@@ -1,6 +1,7 @@
 //! Lookup: whether what is kept may be served to a request, as it stands.
 
-use super::{Ask, Phase, Wanted, fall_back, fetch, is_below};
+use super::sliced::{self, Way};
+use super::{Ask, Phase, Wanted, fall_back, is_below, refresh};
 use crate::cache::{Directives, Found, Object, Scope, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
@@ -22,9 +23,7 @@ pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
         Found::Object(key, object) => match stands(edge, &ask, &asked, &object) {
             Standing::Fresh(ttl) => return Phase::Deliver(ask, object, Served::Hit(ttl)),
             Standing::WhileRevalidating => {
-                if let (_, Some(permit)) = edge.fills.join(&key) {
-                    fetch::spawn(edge, permit, &ask, Some(Arc::clone(&object)));
-                }
+                refresh(edge, &ask, &key, &object);
                 return Phase::Deliver(ask, object, Served::Stale);
             }
             // Nobody waits for parents that are down; they are asked all the same, so that their return is noticed.
@@ -32,16 +31,23 @@ pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
                 if edge.parents.are_suspect(&parent::of_miss(edge, &ask.target))
                     && fall_back(edge, &ask, Some(Arc::clone(&object)), NoAnswer::Late).is_some() =>
             {
-                if let (_, Some(permit)) = edge.fills.join(&key) {
-                    fetch::spawn(edge, permit, &ask, Some(Arc::clone(&object)));
-                }
+                refresh(edge, &ask, &key, &object);
                 return Phase::Deliver(ask, object, Served::Stale);
             }
-            Standing::Stale { .. } => Wanted { key, stale: Some(object), why: "stale", gone: None },
+            Standing::Stale { .. } => {
+                Wanted { key, stale: Some(object), why: "stale", gone: None, slice: None }
+            }
         },
         Found::Unshared => return missing(&asked).unwrap_or(Phase::Alone(ask)),
-        Found::NoVariant(key) => Wanted { key, stale: None, why: "vary-miss", gone: None },
-        Found::Nothing(key, gone) => Wanted { key, stale: None, why: "uri-miss", gone },
+        Found::NoVariant(key) => Wanted { key, stale: None, why: "vary-miss", gone: None, slice: None },
+        Found::Nothing(key, gone) => {
+            let slice = match sliced::way(edge, &ask) {
+                Way::Sliced(sliced) if !asked.only_if_cached => return Phase::Sliced(ask, sliced),
+                Way::First(slice) => Some(slice),
+                Way::Sliced(_) | Way::Whole => None,
+            };
+            Wanted { key, stale: None, why: "uri-miss", gone, slice }
+        }
     };
     if let Some(refused) = missing(&asked) {
         return refused;

@@ -23,6 +23,9 @@ impl Fetch {
         let mut next = 1;
         let mut hedged = None;
         let mut may_hedge = self.method == Method::GET;
+        // An origin is not asked beside a shield: that it is asked once for many is what shields are for.
+        let origins = self.edge.origins();
+        let is_origin = |parent: &String| origins.contains(parent);
         let mut slow = std::pin::pin!(sleep(self.edge.parents.hedge_after(first)));
         let mut last = Err(NoAnswer::Unreachable);
         loop {
@@ -50,6 +53,9 @@ impl Fetch {
                 }
                 () = slow.as_mut(), if may_hedge && next < self.parents.len() => {
                     may_hedge = false;
+                    if is_origin(&self.parents[next]) != is_origin(first) {
+                        continue;
+                    }
                     if self.edge.hedges.spend() {
                         hedged = Some(next);
                         race.push(self.ask(next));
