@@ -53,7 +53,8 @@ impl Health {
 
     /// It could not be reached, broke off, or took too long, when it was asked for something at that time.
     pub(crate) fn failed(&mut self, asked: Instant, now: Instant) {
-        self.failing_since.get_or_insert(self.heard.map_or(asked, |heard| heard.max(asked)));
+        let since = self.heard.map_or(asked, |heard| heard.max(asked));
+        self.failing_since.get_or_insert(since);
         self.failures = self.failures.saturating_add(1);
         self.shunned_until = Some(now + SHUN);
     }

@@ -97,6 +97,9 @@ enum Got {
     Fetched(Option<Miss>),
 }
 
+/// A slice that is kept and stale, if there is one, and why it is to be fetched.
+type Missing = (Option<Arc<Object>>, Miss);
+
 /// Why a slice is not to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
@@ -158,7 +161,7 @@ impl Reader {
     }
 
     /// A slice that is kept and fresh; else one that is stale, and why the slice is to be fetched.
-    fn kept(&self, index: u64) -> Result<(Arc<Object>, Duration), (Option<Arc<Object>>, Miss)> {
+    fn kept(&self, index: u64) -> Result<(Arc<Object>, Duration), Missing> {
         let key = self.sliced.key(&self.key, index);
         match self.edge.store.find(&key, &HeaderMap::new()) {
             Found::Object(_, object) if is_below(&self.edge, &self.ask(), &object) => {
