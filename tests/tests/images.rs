@@ -68,6 +68,10 @@ struct Site {
 
 impl Site {
     async fn start() -> Self {
+        Self::with_presets("w=60,w=120&fmt=auto").await
+    }
+
+    async fn with_presets(presets: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         pillow(PHOTO, &dir.path().join("photo.jpg"));
         let photo = std::fs::read(dir.path().join("photo.jpg")).unwrap();
@@ -86,6 +90,11 @@ impl Site {
                 ];
                 match request.uri().path() {
                     "/photo.jpg" => answer(200, &fields, photo),
+                    "/brief.jpg" => {
+                        let brief = [("cache-control", "max-age=1"), fields[1], ("etag", "\"photo\"")];
+                        let known = request.headers().contains_key("if-none-match");
+                        if known { answer(304, &brief, "") } else { answer(200, &brief, photo) }
+                    }
                     "/cut.jpg" => answer(200, &fields, photo[..200].to_vec()),
                     "/bomb.png" => answer(200, &fields, bomb()),
                     "/page.jpg" => answer(200, &fields, "<html>no image</html>"),
@@ -101,10 +110,8 @@ impl Site {
         let key = dir.path().join("key");
         std::fs::write(&key, format!("{KEY}\n")).unwrap();
         let origins = format!("{},{}", origin.url(), log.url());
-        let flags = [
-            ("transform.images.key_file", key.to_str().unwrap()),
-            ("transform.images.presets", "w=60,w=120&fmt=auto"),
-        ];
+        let flags =
+            [("transform.images.key_file", key.to_str().unwrap()), ("transform.images.presets", presets)];
         let mut edge = lone_edge(dir.path(), "edge", &origins, &flags);
         edge.start().await;
         let site = Self { dir, origin, log, version, edge };
@@ -250,4 +257,43 @@ async fn many_askers_have_one_variant_made_and_a_purge_of_the_tag_has_it_made_an
     assert_eq!(client::client().delete(&url).send().await.unwrap().status(), 200);
     site.version.store(3, Ordering::Relaxed);
     assert_eq!(header(&site.get(&target, "*/*").await, "x-version"), "3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_variants_than_can_be_made_at_once_come_as_the_image_that_is_there() {
+    let presets: Vec<String> = (1..=64).map(|quality| format!("w=128&fmt=avif&q={quality}")).collect();
+    let site = Site::with_presets(&presets.join(",")).await;
+    let sizes = site.get("/photo.jpg", "*/*").await.bytes().await.unwrap().len();
+    let targets: Vec<String> = presets.iter().map(|preset| format!("/photo.jpg?{preset}")).collect();
+    let answers = join_all(targets.iter().map(|target| site.get(target, "*/*"))).await;
+    let mut as_it_is = 0.0;
+    for answer in answers {
+        assert_eq!(answer.status(), 200);
+        if header(&answer, "cache-control") == "no-store" {
+            assert_eq!(
+                (header(&answer, "content-type"), header(&answer, "etag")),
+                ("image/jpeg".into(), String::new())
+            );
+            assert_eq!(answer.bytes().await.unwrap().len(), sizes);
+            as_it_is += 1.0;
+        } else {
+            assert_eq!(header(&answer, "content-type"), "image/avif");
+        }
+    }
+    let busy = site.made("busy").await;
+    assert!(busy > 0.0 && as_it_is >= busy, "{busy} found no place, {as_it_is} were served as it is");
+    assert_eq!(site.origin.asked("/photo.jpg"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_variant_is_not_made_again_when_its_image_is_confirmed() {
+    let site = Site::start().await;
+    let begun = Instant::now();
+    while site.made("renewed").await < 2.0 {
+        assert_eq!(site.get("/brief.jpg?w=60", "*/*").await.status(), 200);
+        assert!(begun.elapsed() < Duration::from_secs(20), "it was never renewed");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(site.made("made").await, 1.0);
+    assert!(site.origin.asked("/brief.jpg") > 1);
 }

@@ -9,7 +9,7 @@ use crate::cache::{Filled, Growing, Head, Key, Object, Permit, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
 use crate::transform::{self, Asked, MAX_SOURCE_BYTES, Refusal, Undone};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPIRES, HOST,
@@ -147,9 +147,9 @@ impl Making {
             return Ok(Err(Refusal::TooLarge));
         }
         let gathered = timeout(MAKE_LIMIT, gather(&self.source.body)).await.ok().flatten();
-        let bytes = gathered.ok_or(Undone::Broken)?;
+        let pieces = gathered.ok_or(Undone::Broken)?;
         let asked = self.asked;
-        self.edge.painters.run(move || transform::make_image(&bytes, &asked)).await
+        self.edge.painters.run(move || transform::make_image(&pieces.concat(), &asked)).await
     }
 
     fn object(&self, status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Object {
@@ -164,18 +164,18 @@ impl Making {
     }
 }
 
-/// All of a body, once it is there. `None` when it is cut, or longer than is worked on.
-async fn gather(body: &Arc<Growing>) -> Option<Bytes> {
+/// The pieces of a body, once it is whole: they are put together only when it is their turn. `None` when it is cut, or
+/// longer than is worked on.
+async fn gather(body: &Arc<Growing>) -> Option<Vec<Bytes>> {
     body.settled().await;
-    if let Some(joined) = body.joined() {
-        return Some(joined);
-    }
-    let mut all = BytesMut::new();
     let mut pieces = Box::pin(body.read(0, MAX_SOURCE_BYTES + 1));
+    let (mut all, mut length) = (vec![], 0);
     while let Some(piece) = pieces.next().await {
-        all.extend_from_slice(&piece.ok()?);
+        let piece = piece.ok()?;
+        length += piece.len() as u64;
+        all.push(piece);
     }
-    (all.len() as u64 <= MAX_SOURCE_BYTES).then(|| all.freeze())
+    (length <= MAX_SOURCE_BYTES).then_some(all)
 }
 
 /// A variant's head: its source's, but for what is about the bytes. `own` holds its type and tag.
