@@ -1,5 +1,7 @@
 //! The orderly end: stop accepting, finish what is under way, cut what takes too long.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -10,7 +12,11 @@ pub struct Drain {
     begun: CancellationToken,
     cut: CancellationToken,
     tasks: TaskTracker,
-    grace: Duration,
+    grace_ms: Arc<AtomicU64>,
+    /// Another process has taken the ports over.
+    succeeded: Arc<AtomicBool>,
+    /// Cancelled once nothing is read from the UDP port any more.
+    udp_free: CancellationToken,
 }
 
 /// What the end of a server was like.
@@ -24,8 +30,34 @@ impl Drain {
     /// A drain that has not begun. `grace` is the time between its beginning and the cut.
     #[must_use]
     pub fn new(grace: Duration) -> Self {
-        let (begun, cut) = (CancellationToken::new(), CancellationToken::new());
-        Self { begun, cut, tasks: TaskTracker::new(), grace }
+        let (begun, cut, udp_free) = Default::default();
+        let grace_ms = Arc::new(AtomicU64::new(grace.as_millis() as u64));
+        Self { begun, cut, tasks: TaskTracker::new(), grace_ms, succeeded: Arc::default(), udp_free }
+    }
+
+    /// Changes the time between the beginning and the cut.
+    pub(crate) fn set_grace_ms(&self, ms: u64) {
+        self.grace_ms.store(ms, Ordering::Relaxed);
+    }
+
+    fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms.load(Ordering::Relaxed))
+    }
+
+    /// Begins the end of a server whose ports another process serves already: its clients may finish without haste.
+    pub(crate) fn begin_succeeded(&self) {
+        self.succeeded.store(true, Ordering::Release);
+        self.begin();
+    }
+
+    /// True when another process has taken the ports over.
+    pub(crate) fn is_succeeded(&self) -> bool {
+        self.succeeded.load(Ordering::Acquire)
+    }
+
+    /// Cancelled once nothing is read from the UDP port any more.
+    pub(crate) const fn udp_free(&self) -> &CancellationToken {
+        &self.udp_free
     }
 
     /// Cancelled when the server must accept nothing new and finish what it has.
@@ -57,11 +89,27 @@ impl Drain {
         self.begun.is_cancelled()
     }
 
+    /// Has a server run until it is drained. Connections that have not ended when the grace is over are cut: what runs must
+    /// heed [`cut`](Self::cut).
+    pub async fn bounded<F: Future>(&self, run: F) -> F::Output {
+        let mut run = std::pin::pin!(run);
+        let over = async {
+            self.begun.cancelled().await;
+            tokio::time::sleep(self.grace()).await;
+        };
+        tokio::select! {
+            ended = run.as_mut() => return ended,
+            () = over => {}
+        }
+        self.cut.cancel();
+        run.await
+    }
+
     /// Waits for all tasks, at most for the grace; then cuts what is left and waits a second more for it to notice.
     pub async fn finish(&self) -> DrainReport {
         self.begin();
         self.tasks.close();
-        if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_ok() {
+        if tokio::time::timeout(self.grace(), self.tasks.wait()).await.is_ok() {
             return DrainReport { cut: 0 };
         }
         let report = DrainReport { cut: self.tasks.len() };

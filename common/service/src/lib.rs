@@ -6,6 +6,7 @@
 //!
 //! - [`config`]: layers (file < `SLUICE_*` < flags), every fault reported at once
 //! - [`process`]: the life of a server; [`drain`]: its orderly end
+//! - `reload`: configuration read anew (SIGHUP); `takeover`: the binary replaced (SIGUSR2), both while it serves
 //! - [`listen`]: HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`tower::Service`]
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
 //! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer
@@ -22,6 +23,8 @@ pub mod listen;
 pub mod metrics;
 pub mod problem;
 pub mod process;
+mod reload;
+mod takeover;
 pub mod telemetry;
 pub mod trace;
 
@@ -29,10 +32,11 @@ pub use config::{ConfigError, Faults, ListenConfig, LogConfig, ProcessConfig, Se
 pub use cut::{Cut, cut_response};
 pub use drain::Drain;
 pub use health::{Health, HealthFlag};
-pub use listen::{Addresses, Interim, Listeners, Peer, Protocol, Shortcut};
+pub use listen::{Addresses, Interim, Listeners, Peer, Protocol, Shortcut, WebSocket};
 pub use metrics::Metrics;
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};
+pub use reload::Apply;
 pub use trace::{RequestId, TraceContext};
 
 /// The body of every request and answer: bytes in pieces, which may end in an error.

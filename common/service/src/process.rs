@@ -1,7 +1,9 @@
 //! The life of a server, from its command line to its end.
 
-use crate::config::{self, ConfigError, ProcessConfig, ServerConfig};
+use crate::config::{ConfigError, ProcessConfig, ServerConfig};
 use crate::listen::{BindError, Listeners};
+use crate::reload::{Apply, Reload, Source};
+use crate::takeover::{self, Inherited};
 use crate::{Drain, Health, Metrics, admin, announce, telemetry};
 use std::ffi::OsString;
 use std::io::Write;
@@ -38,6 +40,12 @@ pub trait Process: Sized + Send {
         context: Context,
     ) -> impl Future<Output = Result<Self, ProcessError>> + Send;
 
+    /// How it takes a configuration into force while it serves, for the keys that its
+    /// [`live_keys`](ProcessConfig::live_keys) names.
+    fn applier(&self) -> Apply<Self::Config> {
+        Box::new(|_| {})
+    }
+
     /// Serves until drained.
     fn run(self) -> impl Future<Output = Result<(), ProcessError>> + Send;
 }
@@ -49,9 +57,11 @@ const EXIT_UNAVAILABLE: u8 = 69;
 
 /// Runs a server from its command line: the whole of a `main`.
 pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let environment =
-        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let loaded = match config::load::<P::Config>(P::NAME, args, environment) {
+    let environment = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let source = Source { program: P::NAME, args: args.collect(), environment };
+    let loaded = match source.load::<P::Config>() {
         Ok(loaded) => loaded,
         Err(ConfigError::Shown(text)) => {
             say(&mut std::io::stdout(), &text);
@@ -66,12 +76,17 @@ pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
         say(&mut std::io::stdout(), "the configuration is good\n");
         return ExitCode::SUCCESS;
     }
+    // Before anything else is opened: what was handed over has numbers that are free otherwise.
+    let inherited = match Inherited::of(&source.environment) {
+        Ok(inherited) => inherited,
+        Err(error) => return failed(P::NAME, &error.to_string()),
+    };
     telemetry::init(&loaded.config.server().log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(P::NAME, &error.to_string()),
     };
-    let ended = runtime.block_on(live::<P>(loaded.config));
+    let ended = runtime.block_on(live::<P>(loaded.config, source, inherited));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,41 +94,64 @@ pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn live<P: Process>(config: P::Config) -> Result<(), ProcessError> {
+async fn live<P: Process>(
+    config: P::Config,
+    source: Source,
+    inherited: Inherited,
+) -> Result<(), ProcessError> {
     let (metrics, health) = (Metrics::default(), Health::default());
     let ServerConfig { listen, tls, drain_grace_ms, .. } = config.server().clone();
     let drain = Drain::new(Duration::from_millis(drain_grace_ms));
-    let listeners = Listeners::bind(&listen, &tls, drain.clone(), &metrics)?;
+    let listeners = Listeners::bind(&listen, &tls, drain.clone(), &metrics, &inherited)?;
     let at = listeners.addresses();
-    watch_signals(&drain)?;
-    let admin = Listeners::admin(&listen, drain.clone())?;
+    let reload = Reload::default();
+    watch_signals(&drain, &reload)?;
+    let admin = Listeners::admin(&listen, drain.clone(), &inherited)?;
+    let mut sockets = listeners.sockets()?;
+    if let Some(admin) = &admin {
+        admin.add_to(&mut sockets)?;
+    }
     let at = crate::Addresses { admin: admin.as_ref().and_then(|a| a.addresses().http), ..at };
     if let Some(admin) = admin {
-        let service = admin::router(metrics.clone(), health.clone());
+        let service = admin::router(metrics.clone(), health.clone(), reload.clone());
         drain.tasks().spawn(admin.serve_quietly(service));
     }
-    let process = P::load(config, Context { listeners, metrics, health, drain: drain.clone() }).await?;
+    let takeovers = metrics.counters(
+        "sluice_takeovers_total",
+        "New processes in place of this one by result",
+        &["result"],
+    );
+    let context = Context { listeners, metrics: metrics.clone(), health, drain: drain.clone() };
+    let process = P::load(config.clone(), context).await?;
+    reload.begin(source.clone(), config, process.applier(), drain.clone(), &metrics);
+    drain.tasks().spawn(takeover::watch(source, sockets, drain.clone(), takeovers));
     if let Some(file) = &listen.announce {
         announce::write(file, &at).map_err(|e| format!("listen.announce {}: {e}", file.display()))?;
     }
     tracing::info!(program = P::NAME, http = ?at.http, https = ?at.https, h3 = ?at.h3, admin = ?at.admin, "serving");
-    let ran = process.run().await;
+    inherited.say_ready();
+    let ran = drain.bounded(process.run()).await;
     let report = drain.finish().await;
     tracing::info!(program = P::NAME, cut = report.cut, "drained");
     ran
 }
 
-/// SIGTERM and SIGINT begin the drain.
-fn watch_signals(drain: &Drain) -> Result<(), BindError> {
+/// SIGTERM and SIGINT begin the drain; SIGHUP reads the configuration anew.
+fn watch_signals(drain: &Drain, reload: &Reload) -> Result<(), BindError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(BindError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(BindError::Signal)?;
-    let drain_on_signal = drain.clone();
+    let mut hangup = signal(SignalKind::hangup()).map_err(BindError::Signal)?;
+    let (drain_on_signal, reload) = (drain.clone(), reload.clone());
     let begun = drain.token();
     drain.tasks().spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = begun.cancelled() => {}
+        loop {
+            tokio::select! {
+                // What came of it is logged and counted.
+                _ = hangup.recv() => drop(reload.run()),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                () = begun.cancelled() => break,
+            }
         }
         drain_on_signal.begin();
     });

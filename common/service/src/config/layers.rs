@@ -11,8 +11,9 @@ use std::path::Path;
 /// Variables with this prefix are ours.
 const PREFIX: &str = "SLUICE_";
 
-/// Variables with our prefix that belong to tests, benches and the command line rather than to a server.
-const NOT_OURS: [&str; 4] = ["SLUICE_MEDIA_DIR", "SLUICE_TRACES_DIR", "SLUICE_CONTROL", "SLUICE_EDGE"];
+/// Variables with our prefix that belong to tests, benches, the command line and takeovers rather than to a configuration.
+const NOT_OURS: [&str; 5] =
+    ["SLUICE_MEDIA_DIR", "SLUICE_TRACES_DIR", "SLUICE_CONTROL", "SLUICE_EDGE", crate::takeover::VARIABLE];
 
 /// One value of one layer.
 pub(super) struct Setting {

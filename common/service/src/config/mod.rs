@@ -3,8 +3,11 @@
 //! A key is a dotted path such as `listen.http`. In the environment it is `SLUICE_LISTEN__HTTP`, as a flag
 //! `--listen.http`. Every leaf of the component's default configuration is a key; any other is refused.
 
+mod changes;
 mod keys;
 mod layers;
+
+pub(crate) use changes::{changed_keys, is_live};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -105,6 +108,13 @@ pub trait ProcessConfig: Serialize + DeserializeOwned + Default + Clone + Send +
     fn server(&self) -> &ServerConfig;
     /// Adds what is wrong with values that have the right type.
     fn validate(&self, faults: &mut Faults);
+
+    /// Keys that may change while the server serves, beside those of every server: whole keys (`cache.negative_ms`), or
+    /// sections with their dot (`streams.`).
+    #[must_use]
+    fn live_keys() -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// Everything found wrong, each with where it came from and what would mend it.

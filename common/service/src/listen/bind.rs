@@ -3,8 +3,10 @@
 use super::limits::{BACKLOG, MAX_CONNECTIONS};
 use super::tls;
 use crate::config::{ListenConfig, TlsConfig};
+use crate::takeover::{Inherited, Sockets, UDP};
 use serde::{Deserialize, Serialize};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -62,6 +64,8 @@ pub enum BindError {
 
 /// A TCP port with what is spoken there.
 pub(super) struct Tcp {
+    /// The key it is configured under.
+    key: &'static str,
     pub(super) listener: TcpListener,
     pub(super) tls: Option<TlsAcceptor>,
     /// One for each connection it may have.
@@ -69,22 +73,30 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
-        Self { listener, tls, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+    fn new(key: &'static str, listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
+        Self { key, listener, tls, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
     }
 
     /// The same port, for another thread to accept on.
     pub(super) fn try_clone(&self) -> std::io::Result<Self> {
         let listener = self.listener.try_clone()?;
-        Ok(Self { listener, tls: self.tls.clone(), permits: Arc::clone(&self.permits) })
+        Ok(Self { key: self.key, listener, tls: self.tls.clone(), permits: Arc::clone(&self.permits) })
     }
+}
+
+/// A UDP port with how QUIC is spoken there.
+pub(super) struct Udp {
+    pub(super) socket: UdpSocket,
+    pub(super) config: quinn::ServerConfig,
+    /// Where it was taken over: ends when the process before this one reads nothing from it any more.
+    pub(super) released: Option<OwnedFd>,
 }
 
 /// Ports, taken and not yet served.
 #[derive(Default)]
 pub(super) struct Bound {
     pub(super) tcp: Vec<Tcp>,
-    pub(super) quic: Option<quinn::Endpoint>,
+    pub(super) quic: Option<Udp>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -94,26 +106,45 @@ impl std::fmt::Debug for Bound {
 }
 
 impl Bound {
-    pub(super) fn new(listen: &ListenConfig, tls: &TlsConfig) -> Result<Self, BindError> {
+    pub(super) fn new(
+        listen: &ListenConfig,
+        tls: &TlsConfig,
+        inherited: &Inherited,
+    ) -> Result<Self, BindError> {
         let mut bound = Self::default();
         if let Some(address) = listen.http {
-            bound.tcp.push(Tcp::new(tcp("listen.http", address)?, None));
+            bound.tcp.push(Tcp::new("listen.http", tcp("listen.http", address, inherited)?, None));
         }
         if let Some(address) = listen.https {
             let identity = tls::Identity::load(tls)?;
             let acceptor = TlsAcceptor::from(Arc::new(identity.server(&[b"h2", b"http/1.1"])?));
-            let (listener, udp) =
-                if listen.h3 { both(address)? } else { (tcp("listen.https", address)?, None) };
-            bound.tcp.push(Tcp::new(listener, Some(acceptor)));
+            let (listener, udp) = if listen.h3 {
+                both(address, inherited)?
+            } else {
+                (tcp("listen.https", address, inherited)?, None)
+            };
+            bound.tcp.push(Tcp::new("listen.https", listener, Some(acceptor)));
             if let Some(udp) = udp {
-                bound.quic = Some(super::quic::endpoint(udp, &identity)?);
+                let config = super::quic::config(&identity)?;
+                bound.quic = Some(Udp { socket: udp, config, released: inherited.released() });
             }
         }
         Ok(bound)
     }
 
-    pub(super) fn plain(key: &'static str, address: SocketAddr) -> Result<Self, BindError> {
-        Ok(Self { tcp: vec![Tcp::new(tcp(key, address)?, None)], quic: None })
+    pub(super) fn plain(
+        key: &'static str,
+        address: SocketAddr,
+        inherited: &Inherited,
+    ) -> Result<Self, BindError> {
+        Ok(Self { tcp: vec![Tcp::new(key, tcp(key, address, inherited)?, None)], quic: None })
+    }
+
+    pub(super) fn add_to(&self, sockets: &mut Sockets) -> std::io::Result<()> {
+        for tcp in &self.tcp {
+            sockets.add(tcp.key, &tcp.listener)?;
+        }
+        self.quic.iter().try_for_each(|udp| sockets.add(UDP, &udp.socket))
     }
 
     pub(super) fn addresses(&self) -> Addresses {
@@ -126,13 +157,16 @@ impl Bound {
         Addresses {
             http: of(false),
             https: of(true),
-            h3: self.quic.as_ref().and_then(|endpoint| endpoint.local_addr().ok()),
+            h3: self.quic.as_ref().and_then(|udp| udp.socket.local_addr().ok()),
             admin: None,
         }
     }
 }
 
-fn tcp(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+fn tcp(key: &'static str, address: SocketAddr, inherited: &Inherited) -> Result<TcpListener, BindError> {
+    if let Some(listener) = inherited.tcp(key, address) {
+        return Ok(listener);
+    }
     let bind = || -> std::io::Result<TcpListener> {
         let socket = if address.is_ipv4() {
             tokio::net::TcpSocket::new_v4()
@@ -149,12 +183,15 @@ fn tcp(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError>
 }
 
 /// The same port for TCP and UDP.
-fn both(address: SocketAddr) -> Result<(TcpListener, Option<UdpSocket>), BindError> {
+fn both(address: SocketAddr, inherited: &Inherited) -> Result<(TcpListener, Option<UdpSocket>), BindError> {
     let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let listener = tcp("listen.https", address)?;
+        let listener = tcp("listen.https", address, inherited)?;
         let at = listener.local_addr().map_err(|error| refused("listen.https", address, error))?;
+        if let Some(udp) = inherited.udp(at) {
+            return Ok((listener, Some(udp)));
+        }
         match UdpSocket::bind(at) {
             Ok(udp) => return Ok((listener, Some(udp))),
             Err(error) if tries == 0 => return Err(refused("listen.https (UDP, for HTTP/3)", at, error)),

@@ -11,6 +11,9 @@ pub(super) const BACKLOG: u32 = 1_024;
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time a connection may wait for its next request: what nginx has as `keepalive_timeout`.
 pub(super) const IDLE: Duration = Duration::from_secs(75);
+/// Time an idle connection may wait for its last request once another process has taken the port over: a client that is
+/// busy sends it at once.
+pub(super) const LAST_REQUEST: Duration = Duration::from_secs(2);
 /// Time for a TLS or QUIC handshake.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time in which a client must take something of an answer.

@@ -1,26 +1,31 @@
 //! Listeners: HTTP/1.1, HTTP/2 and HTTP/3 in front of one service.
 //!
-//! - [`bind`](Listeners::bind) takes every port at once, before anything is loaded
+//! - `bind` takes every port at once, before anything is loaded
 //! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
 //! - `front` is what every request passes: trace, `Host`, target length, `Alt-Svc`
 //! - `h1` is HTTP/1: its strict gate, hits by the shortest way, and what a refused client still sends
+//! - `websocket` is how a WebSocket of any protocol reaches the service
 //! - `workers` runs one thread a core where a server asks for it
 //! - `limits` holds every bound
 
 mod bind;
 mod front;
 mod h1;
+mod lent;
 mod limits;
 mod prefixed;
 mod quic;
 mod tcp;
 mod tls;
+mod websocket;
 mod workers;
 
 pub use bind::{Addresses, BindError};
 pub use h1::{Interim, Shortcut};
+pub use websocket::WebSocket;
 
 use crate::config::{ListenConfig, TlsConfig};
+use crate::takeover::{Inherited, Sockets};
 use crate::{Drain, HttpRequest, HttpResponse, Metrics};
 use bind::Bound;
 use front::Front;
@@ -74,26 +79,43 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds every public port of the configuration.
+    /// Takes every public port of the configuration: from the process before this one, where it has handed them over.
     ///
     /// # Errors
     /// [`BindError`], naming the key, the address and what is in the way.
-    pub fn bind(
+    pub(crate) fn bind(
         listen: &ListenConfig,
         tls: &TlsConfig,
         drain: Drain,
         metrics: &Metrics,
+        inherited: &Inherited,
     ) -> Result<Self, BindError> {
-        let bound = Bound::new(listen, tls)?;
+        let bound = Bound::new(listen, tls, inherited)?;
         let front = Front::new(bound.addresses().h3.map(|at| at.port()), Some(metrics));
         Ok(Self { bound, drain, front })
     }
 
     /// Binds the admin listener, if there is one.
-    pub(crate) fn admin(listen: &ListenConfig, drain: Drain) -> Result<Option<Self>, BindError> {
+    pub(crate) fn admin(
+        listen: &ListenConfig,
+        drain: Drain,
+        inherited: &Inherited,
+    ) -> Result<Option<Self>, BindError> {
         let Some(address) = listen.admin else { return Ok(None) };
-        let bound = Bound::plain("listen.admin", address)?;
+        let bound = Bound::plain("listen.admin", address, inherited)?;
         Ok(Some(Self { bound, drain, front: Front::new(None, None) }))
+    }
+
+    /// What a process that takes over needs of it.
+    pub(crate) fn sockets(&self) -> std::io::Result<Sockets> {
+        let mut sockets = Sockets::default();
+        self.add_to(&mut sockets)?;
+        Ok(sockets)
+    }
+
+    /// Adds to what a process that takes over needs.
+    pub(crate) fn add_to(&self, sockets: &mut Sockets) -> std::io::Result<()> {
+        self.bound.add_to(sockets)
     }
 
     /// Where it listens. `admin` is absent; the process knows it.
@@ -113,8 +135,11 @@ impl Listeners {
         for tcp in self.bound.tcp {
             accepting.spawn(tcp::accept(tcp, service.clone(), shell.clone()));
         }
-        if let Some(endpoint) = self.bound.quic {
-            accepting.spawn(quic::accept(endpoint, service, shell.clone()));
+        if self.bound.quic.is_none() {
+            self.drain.udp_free().cancel();
+        }
+        if let Some(udp) = self.bound.quic {
+            accepting.spawn(quic::accept(udp, service, shell.clone()));
         }
         accepting.close();
         accepting.wait().await;
@@ -122,16 +147,20 @@ impl Listeners {
     }
 
     /// As [`serve`](Self::serve), on one thread a core: each accepts, and keeps what it has accepted. Plain requests are
-    /// tried by the shortcut first.
+    /// tried by the shortcut first, and requests for a WebSocket reach the service as [`WebSocket`] says.
     pub async fn serve_per_core<S>(self, service: S, shortcut: Arc<dyn Shortcut>)
     where
         S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
     {
         let shell = self.shell(Some(shortcut));
-        let workers = workers::start(&self.bound.tcp, &service, &shell);
-        if let Some(endpoint) = self.bound.quic {
-            quic::accept(endpoint, service, shell.clone()).await;
+        let Bound { tcp, quic } = self.bound;
+        let workers = workers::start(&tcp, &service, &shell);
+        // The port closes with the last who accepts on it.
+        drop(tcp);
+        match quic {
+            Some(udp) => quic::accept(udp, service, shell.clone()).await,
+            None => shell.drain.udp_free().cancel(),
         }
         workers.accepted().await;
         shell.finish().await;
@@ -140,7 +169,8 @@ impl Listeners {
 
     fn shell(&self, shortcut: Option<Arc<dyn Shortcut>>) -> Shell {
         let (drain, front) = (self.drain.clone(), self.front.clone());
-        Shell { begun: drain.token(), drain, front, connections: TaskTracker::new(), shortcut }
+        let (begun, tunnels) = (drain.token(), shortcut.is_some());
+        Shell { begun, drain, front, connections: TaskTracker::new(), shortcut, tunnels }
     }
 
     /// As [`serve`](Self::serve), but ends with the drain's beginning: nobody waits for a scrape.
@@ -165,6 +195,8 @@ struct Shell {
     front: Front,
     connections: TaskTracker,
     shortcut: Option<Arc<dyn Shortcut>>,
+    /// The service carries WebSockets.
+    tunnels: bool,
 }
 
 impl Shell {

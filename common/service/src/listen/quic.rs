@@ -1,5 +1,6 @@
 //! HTTP/3 (RFC 9114) over QUIC.
 
+use super::bind::Udp;
 use super::limits::{
     BODY_PIECES, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_HEADER_LIST,
     MAX_STREAMS, QUIC_IDLE, STREAM_WINDOW, WRITE_STALL,
@@ -14,9 +15,13 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::QuicServerConfig;
 use std::convert::Infallible;
+use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -26,8 +31,8 @@ type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
 type SendHalf = RequestStream<h3_quinn::SendStream<Bytes>, Bytes>;
 type ReceiveHalf = RequestStream<h3_quinn::RecvStream, Bytes>;
 
-/// Makes the endpoint on a bound socket.
-pub(super) fn endpoint(socket: UdpSocket, identity: &Identity) -> Result<quinn::Endpoint, BindError> {
+/// How QUIC is spoken.
+pub(super) fn config(identity: &Identity) -> Result<quinn::ServerConfig, BindError> {
     let fault = |why: String| BindError::Certificate { key: "tls.cert", why };
     let tls = QuicServerConfig::try_from(identity.server(&[b"h3"])?).map_err(|e| fault(e.to_string()))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
@@ -38,14 +43,40 @@ pub(super) fn endpoint(socket: UdpSocket, identity: &Identity) -> Result<quinn::
         .receive_window(CONNECTION_WINDOW.into())
         .max_idle_timeout(quinn::IdleTimeout::try_from(QUIC_IDLE).ok());
     config.transport_config(Arc::new(transport));
-    let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let runtime = Arc::new(quinn::TokioRuntime);
-    quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime)
-        .map_err(|error| BindError::Refused { key: "listen.https (UDP, for HTTP/3)", address, error })
+    Ok(config)
 }
 
-/// Accepts until the drain begins.
-pub(super) async fn accept<S>(endpoint: quinn::Endpoint, service: S, shell: Shell)
+/// Waits until the process that this one took over from reads nothing from the port any more.
+async fn freed(released: OwnedFd) {
+    let Ok(mut pipe) = Receiver::from_file(File::from(released)) else { return };
+    // Nothing is ever written to it: a read ends with the other side.
+    drop(pipe.read(&mut [0]).await);
+}
+
+/// Accepts on a port until the drain begins, from when it is free on.
+pub(super) async fn accept<S>(udp: Udp, service: S, shell: Shell)
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let Udp { socket, config, released } = udp;
+    let begun = shell.drain.token();
+    if let Some(released) = released {
+        tokio::select! {
+            () = freed(released) => tracing::info!("HTTP/3 is served here from now on"),
+            () = begun.cancelled() => return,
+        }
+    }
+    let runtime = Arc::new(quinn::TokioRuntime);
+    match quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime) {
+        Ok(endpoint) => accept_on(endpoint, service, &shell).await,
+        Err(error) => tracing::error!(%error, "the UDP port cannot be served: no HTTP/3"),
+    }
+    shell.drain.udp_free().cancel();
+}
+
+/// Accepts until the drain begins, and waits for what was accepted.
+async fn accept_on<S>(endpoint: quinn::Endpoint, service: S, shell: &Shell)
 where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -72,6 +103,8 @@ where
             }
         });
     }
+    // Whoever comes now is better told at once: it comes back over TCP, or a moment later.
+    endpoint.set_server_config(None);
     // The socket lives on in this task until the connections have ended.
     let cut = shell.drain.cut();
     tokio::select! {

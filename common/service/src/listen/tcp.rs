@@ -1,12 +1,15 @@
 //! HTTP/1.1 and HTTP/2 over TCP, with and without TLS: our own HTTP/1 in front, hyper's HTTP/2 behind it.
 
 use super::bind::Tcp;
+use super::lent::lend;
 use super::limits::{
-    ACCEPT_PAUSE, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE, MAX_FIELDS, MAX_HEAD,
-    MAX_HEADER_LIST, MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
+    ACCEPT_PAUSE, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE, LINGER_STALL, MAX_FIELDS,
+    MAX_HEAD, MAX_HEADER_LIST, MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
 };
-use super::{Peer, Protocol, Shell, h1};
+use super::{Peer, Protocol, Shell, h1, websocket};
 use crate::{Body, HttpRequest, HttpResponse};
+use bytes::Bytes;
+use http::Method;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -16,8 +19,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
@@ -29,7 +33,7 @@ where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Tcp { listener, tls, permits } = bound;
+    let Tcp { listener, tls, permits, .. } = bound;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
@@ -105,32 +109,96 @@ where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let front = shell.front.clone();
+    let handling = shell.clone();
     let handler = service_fn(move |request: Request<Incoming>| {
         let protocol =
             if request.version() == hyper::Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http1 };
         let peer = Peer { addr, protocol, secure };
-        front.clone().answer(service.clone(), request.map(Body::new), peer)
+        let (service, shell) = (service.clone(), handling.clone());
+        async move {
+            if shell.tunnels && is_websocket(&request) {
+                return connect(request, peer, service, shell).await;
+            }
+            shell.front.answer(service, request.map(Body::new), peer).await
+        }
     });
-    let builder = builder();
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), handler));
+    let builder = builder(shell.tunnels);
+    let (lent, returned) = lend(io);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(lent), handler);
     let (begun, cut) = (shell.drain.token(), shell.drain.cut());
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = begun.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = cut.cancelled() => return,
+    let ended = async {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = begun.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => Some(ended),
+                    () = cut.cancelled() => None,
+                }
             }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %addr, "a connection ended early");
+    match ended.await {
+        Some(Err(error)) => tracing::debug!(%error, %addr, "a connection ended early"),
+        Some(Ok(())) if begun.is_cancelled() => linger(returned).await,
+        Some(Ok(())) | None => {}
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+/// Reads what a client still sends on a connection that was ended here. Closed on unread bytes the connection would be
+/// reset, and the client not learn from the GOAWAY which of its requests it may send again.
+async fn linger<I: AsyncRead + Unpin>(returned: oneshot::Receiver<I>) {
+    let rest = async {
+        let Ok(mut io) = returned.await else { return };
+        while io.read(&mut [0; 1_024]).await.is_ok_and(|read| read > 0) {}
+    };
+    drop(timeout(LINGER_STALL, rest).await);
+}
+
+/// True for an extended CONNECT that asks for a WebSocket (RFC 8441 section 4).
+fn is_websocket(request: &Request<Incoming>) -> bool {
+    let protocol = request.extensions().get::<hyper::ext::Protocol>();
+    *request.method() == Method::CONNECT && protocol.is_some_and(|p| p.as_str() == "websocket")
+}
+
+/// Answers a request for a WebSocket over HTTP/2, and carries the WebSocket if it is opened.
+async fn connect<S>(
+    mut request: Request<Incoming>,
+    peer: Peer,
+    service: S,
+    shell: Shell,
+) -> Result<HttpResponse, Infallible>
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let stream = hyper::upgrade::on(&mut request);
+    let (request, pieces) = websocket::opened(request);
+    let Ok(answer) = shell.front.clone().answer(service, request, peer).await;
+    let (answer, opens) = websocket::translated(answer);
+    if !opens {
+        return Ok(answer);
+    }
+    let (head, body) = answer.into_parts();
+    let cut = shell.drain.cut();
+    let carrying = async move {
+        let stream = stream.await.map_err(std::io::Error::other)?;
+        websocket::carry(TokioIo::new(stream), Bytes::new(), pieces, body).await
+    };
+    shell.connections.spawn(async move {
+        let carried = tokio::select! {
+            carried = carrying => carried,
+            () = cut.cancelled() => Ok(()),
+        };
+        if let Err(error) = carried {
+            tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early");
+        }
+    });
+    Ok(HttpResponse::from_parts(head, Body::empty()))
+}
+
+fn builder(tunnels: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -148,5 +216,8 @@ fn builder() -> Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
+    if tunnels {
+        builder.http2().enable_connect_protocol();
+    }
     builder
 }

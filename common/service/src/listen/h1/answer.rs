@@ -19,6 +19,8 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) keep_alive: bool,
     pub(super) modern: bool,
+    /// It takes trailers.
+    pub(super) trailers: bool,
 }
 
 /// How an answer's body is framed.
@@ -76,7 +78,7 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
     text.extend_from_slice(b"\r\n");
     match frame {
         Frame::None => all(io, &text, &mut Bytes::new()).await?,
-        frame => send(io, text, &mut body, frame).await?,
+        frame => send(io, text, &mut body, frame, asked.trailers).await?,
     }
     stalled(timeout(WRITE_STALL, io.flush()).await)?;
     Ok(keep_alive)
@@ -101,7 +103,9 @@ async fn send<W: AsyncWrite + Unpin>(
     mut text: Vec<u8>,
     body: &mut crate::Body,
     frame: Frame,
+    takes_trailers: bool,
 ) -> io::Result<()> {
+    let mut trailers = HeaderMap::new();
     let mut left = if let Frame::Length(length) = frame { length } else { u64::MAX };
     loop {
         // What is ready goes out with the head; what is not, does not hold it back.
@@ -116,7 +120,13 @@ async fn send<W: AsyncWrite + Unpin>(
         };
         let Some(next) = next else { break };
         // A body that ends in an error ends the connection: a client never takes it for a whole one.
-        let Ok(mut data) = next.map_err(io::Error::other)?.into_data() else { continue };
+        let mut data = match next.map_err(io::Error::other)?.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                trailers = frame.into_trailers().unwrap_or_default();
+                continue;
+            }
+        };
         if data.is_empty() {
             continue;
         }
@@ -137,7 +147,14 @@ async fn send<W: AsyncWrite + Unpin>(
     }
     match frame {
         Frame::Length(_) if left > 0 => return Err(io::Error::other("a body short of its length")),
-        Frame::Chunked => text.extend_from_slice(b"0\r\n\r\n"),
+        Frame::Chunked => {
+            text.extend_from_slice(b"0\r\n");
+            // Trailers are for those who take them (RFC 9110 section 6.5.1).
+            if takes_trailers {
+                fields(&mut text, &trailers);
+            }
+            text.extend_from_slice(b"\r\n");
+        }
         _ => {}
     }
     all(io, &text, &mut Bytes::new()).await

@@ -27,6 +27,8 @@ pub(super) struct Manner {
     pub(super) upgrade: bool,
     /// HTTP/1.1, which knows chunks and interim answers.
     pub(super) modern: bool,
+    /// It takes trailers (`TE: trailers`, RFC 9110 section 10.1.4).
+    pub(super) trailers: bool,
 }
 
 /// Why a head is refused.
@@ -112,10 +114,11 @@ fn manner(headers: &HeaderMap, minor: u8) -> Result<Manner, BadHead> {
     if hosts > 1 || (modern && hosts == 0) {
         return Err(BadHead::Host);
     }
-    let connection = |wanted: &str| {
-        let lines = headers.get_all(http::header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
+    let says = |name: HeaderName, wanted: &str| {
+        let lines = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
         lines.into_iter().flat_map(|v| v.split(',')).any(|o| o.trim().eq_ignore_ascii_case(wanted))
     };
+    let connection = |wanted: &str| says(http::header::CONNECTION, wanted);
     let expects =
         headers.get(http::header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     Ok(Manner {
@@ -124,6 +127,7 @@ fn manner(headers: &HeaderMap, minor: u8) -> Result<Manner, BadHead> {
         expects: modern && expects,
         upgrade: modern && connection("upgrade") && headers.contains_key(http::header::UPGRADE),
         modern,
+        trailers: modern && says(http::header::TE, "trailers"),
     })
 }
 

@@ -2,23 +2,26 @@
 //!
 //! - `head`: the gate; `chunks` and `body`: request bodies; `answer`: answers
 //! - [`Shortcut`]: what a cache may answer before a request is even made of the bytes
+//! - `tunnel`: WebSockets, for a service that carries them
 //!
-//! Upgrades and HTTP/2 without TLS are handed over to hyper, with what was read.
+//! HTTP/2 without TLS is handed over to hyper, with what was read; so are the upgrades of a service that carries no
+//! WebSockets.
 
 mod answer;
 mod body;
 mod chunks;
 mod head;
 mod shortcut;
+mod tunnel;
 
 pub use shortcut::Shortcut;
 
-use super::limits::{HEAD_TIMEOUT, IDLE};
+use super::limits::{HEAD_TIMEOUT, IDLE, LAST_REQUEST};
 use super::prefixed::Prefixed;
-use super::{Peer, Shell};
+use super::{Peer, Shell, websocket};
 use crate::{Body, HttpRequest, HttpResponse, problem_response};
 use answer::Asked;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use head::{BadHead, Framing, Manner};
 use http::{HeaderMap, StatusCode};
 use sluice_wire::Problem;
@@ -70,10 +73,10 @@ where
     let mut out = vec![];
     let idle = pin!(sleep(IDLE));
     let begun = pin!(shell.begun.cancelled());
-    let mut waits = Waits { idle, begun };
+    let mut waits = Waits { idle, begun, shell, last: false };
     loop {
         let next = match next_head(&mut io, &mut buffer, &mut waits).await {
-            Ok(Some(end)) => match shortcut::take(&buffer[..end], peer, shell, &mut out) {
+            Ok(Some(end)) => match waits.shortcut(&buffer[..end], peer, &mut out) {
                 Some(mut body) => {
                     buffer.advance(end);
                     if body.len() <= COPY {
@@ -105,12 +108,20 @@ where
 struct Waits<'pin, 'token> {
     idle: Pin<&'pin mut Sleep>,
     begun: Pin<&'pin mut WaitForCancellationFuture<'token>>,
+    shell: &'token Shell,
+    /// The next request is the last: another process has taken the port over.
+    last: bool,
 }
 
 impl Waits<'_, '_> {
+    /// Tries the shortcut. The last request is answered by the long way, which tells the client that it is.
+    fn shortcut(&self, head: &[u8], peer: Peer, out: &mut Vec<u8>) -> Option<Bytes> {
+        if self.last { None } else { shortcut::take(head, peer, self.shell, out) }
+    }
+
     /// Waits for the first bytes of a request. False when the connection is over.
     async fn request<I: AsyncRead + Unpin>(&mut self, io: &mut I, buffer: &mut BytesMut) -> bool {
-        let due = Instant::now() + IDLE;
+        let mut due = Instant::now() + IDLE;
         // An idle connection holds no more than it must.
         if buffer.capacity() > READ {
             *buffer = BytesMut::new();
@@ -127,7 +138,15 @@ impl Waits<'_, '_> {
                     }
                     self.idle.as_mut().reset(due);
                 }
-                () = self.begun.as_mut() => return false,
+                () = self.begun.as_mut(), if !self.last => {
+                    if !self.shell.drain.is_succeeded() {
+                        return false;
+                    }
+                    // A request may be on its way already; its answer says that the connection ends.
+                    self.last = true;
+                    due = Instant::now() + LAST_REQUEST;
+                    self.idle.as_mut().reset(due);
+                }
             }
         }
     }
@@ -192,13 +211,20 @@ where
         return Next::Other;
     }
     let (request, manner) = match head::read(&buffer[..end]) {
-        Ok((_, Manner { upgrade: true, framing: Framing::None, .. })) => return Next::Other,
+        Ok((_, Manner { upgrade: true, framing: Framing::None, .. })) if !shell.tunnels => {
+            return Next::Other;
+        }
         Ok(read) => read,
         Err(bad) => return refuse(io, bad).await,
     };
     buffer.advance(end);
+    // Any other upgrade is passed over, as if it was not asked for (RFC 9110 section 7.8).
+    if manner.upgrade && manner.framing == Framing::None && websocket::asked_by_upgrade(&request) {
+        return tunnel::exchange(io, buffer, request, manner.keep_alive, peer, service, shell).await;
+    }
     let keep_alive = manner.keep_alive && !shell.begun.is_cancelled();
-    let asked = Asked { method: request.method().clone(), keep_alive, modern: manner.modern };
+    let Manner { modern, trailers, .. } = manner;
+    let asked = Asked { method: request.method().clone(), keep_alive, modern, trailers };
     let (interim, mut interims) = mpsc::channel(INTERIM);
     let with_body = |body: Body| {
         let mut request = request.map(|()| body);
@@ -293,7 +319,7 @@ async fn refuse<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I, bad: BadHead) -> 
         _ => (400, "Malformed request"),
     };
     let answer = problem_response(Problem::new(status, "malformed", title).detail(bad.to_string()));
-    let asked = Asked { method: http::Method::GET, keep_alive: false, modern: true };
+    let asked = Asked { method: http::Method::GET, keep_alive: false, modern: true, trailers: false };
     if answer::write(io, answer, &asked).await.is_ok() {
         drop(io.shutdown().await);
         let (_, given) = body::body(Framing::Length(u64::MAX));
