@@ -1,6 +1,7 @@
 //! The edge's configuration.
 
 use crate::cache::Policy;
+use crate::streams::StreamsConfig;
 use crate::transform::TransformConfig;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
@@ -38,6 +39,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Other forms of what is kept.
     pub transform: TransformConfig,
+    /// What is carried live.
+    pub streams: StreamsConfig,
     /// Methods let in beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. They are passed on, and count as unsafe.
     pub methods: Vec<String>,
     /// Folder for the last route table.
@@ -107,6 +110,7 @@ impl Default for Config {
             origins: vec![],
             cache: CacheConfig::default(),
             transform: TransformConfig::default(),
+            streams: StreamsConfig::default(),
             methods: vec![],
             state_dir: "var/edge".into(),
             report_ms: 1_000,
@@ -115,9 +119,28 @@ impl Default for Config {
     }
 }
 
+/// What may change while an edge serves: everything that is looked up anew for each request.
+const LIVE_KEYS: [&str; 11] = [
+    "cache.heed_clients",
+    "cache.keep_cookies",
+    "cache.max_object_bytes",
+    "cache.memory_bytes",
+    "cache.negative_ms",
+    "cache.stale_when_disconnected_ms",
+    "methods",
+    "origins",
+    "report_ms",
+    "streams.",
+    "watchdog_ms",
+];
+
 impl ProcessConfig for Config {
     fn server(&self) -> &ServerConfig {
         &self.server
+    }
+
+    fn live_keys() -> &'static [&'static str] {
+        &LIVE_KEYS
     }
 
     fn validate(&self, faults: &mut Faults) {
@@ -137,6 +160,7 @@ impl ProcessConfig for Config {
                 faults.add("methods", format!("{method} cannot be let in; name methods in capital letters"));
             }
         }
+        self.streams.validate(faults);
         if !self.weight.is_finite() || self.weight <= 0.0 {
             faults.add("weight", "must be above 0");
         }

@@ -12,7 +12,8 @@ use crate::parent::Parents;
 use crate::shortcut::Hits;
 use crate::transform::{Images, Pool};
 use crate::{feed, fleet, life};
-use sluice_service::{Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
+use arc_swap::{ArcSwap, Guard};
+use sluice_service::{Apply, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
 use sluice_wire::{PlacementKey, RouteTable};
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,7 +28,9 @@ const RESUMES_AT_ONCE: u32 = 100;
 /// What every request and every background task of an edge shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// As the process was started. What may change while it serves is in [`live`](Self::live).
     pub(crate) config: Config,
+    live: ArcSwap<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
     pub(crate) store: Store,
@@ -59,13 +62,24 @@ pub(crate) struct Shared {
 impl Shared {
     /// Bytes of the largest body that is kept in one piece.
     pub(crate) fn largest_kept(&self) -> u64 {
-        self.config.cache.max_object_bytes.min(self.store.largest())
+        self.live().cache.max_object_bytes.min(self.store.largest())
     }
 
     /// Bytes of a slice; 0 when nothing is sliced.
     pub(crate) fn slice_bytes(&self) -> u64 {
-        let size = self.config.cache.slice_bytes.min(self.largest_kept());
+        let size = self.live().cache.slice_bytes.min(self.largest_kept());
         if size < LEAST_SLICE { 0 } else { size }
+    }
+
+    /// The configuration in force now: for the keys that `Config::live_keys` names.
+    pub(crate) fn live(&self) -> Guard<Arc<Config>> {
+        self.live.load()
+    }
+
+    /// Takes a configuration that has been judged into force.
+    fn take(&self, config: &Config) {
+        self.live.store(Arc::new(config.clone()));
+        self.store.resize(config.cache.memory_bytes);
     }
 
     /// The route table in force.
@@ -99,7 +113,7 @@ impl Shared {
     /// The origins: the table's, or the configured ones.
     pub(crate) fn origins(&self) -> Vec<String> {
         let table = self.table();
-        if table.origins.is_empty() { self.config.origins.clone() } else { table.origins.clone() }
+        if table.origins.is_empty() { self.live().origins.clone() } else { table.origins.clone() }
     }
 }
 
@@ -148,9 +162,15 @@ impl Process for Edge {
             routes,
             metrics,
             drain: context.drain,
+            live: ArcSwap::from_pointee(config.clone()),
             config,
         };
         Ok(Self { shared: Arc::new(shared), listeners: context.listeners })
+    }
+
+    fn applier(&self) -> Apply<Config> {
+        let shared = Arc::clone(&self.shared);
+        Box::new(move |config| shared.take(config))
     }
 
     async fn run(self) -> Result<(), ProcessError> {

@@ -141,6 +141,12 @@ pub(crate) fn loop_name(node: &NodeId) -> String {
     format!("sluice-{node}")
 }
 
+/// True when the sender of these fields takes trailers (RFC 9110 section 10.1.4).
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(http::header::TE).iter().filter_map(|v| v.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|member| member.trim().eq_ignore_ascii_case("trailers"))
+}
+
 /// Removes what ends at this hop.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers

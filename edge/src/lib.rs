@@ -12,6 +12,7 @@
 //!   whether two answers may stand in one body; `watchdog`: bodies that stand still
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
+//! - `websocket` and `streams`: what is carried live, and never kept
 //! - `floors` and `feed`: what the event log says is stale; `fleet`: reports, the route table and its copy on disk
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
@@ -33,12 +34,16 @@ mod ranges;
 mod redirect;
 mod same;
 mod shortcut;
+mod streams;
+mod trailers;
 mod transform;
 mod watchdog;
+mod websocket;
 
 pub use cache::policy;
 pub use config::{CacheConfig, Config};
 pub use edge::Edge;
+pub use streams::StreamsConfig;
 pub use transform::{ImagesConfig, TransformConfig};
 
 use std::ffi::OsString;

@@ -5,7 +5,8 @@
 //!                           |-> collapse -> deliver | redirect | refuse
 //!                           |-> sliced -> deliver | redirect | refuse
 //!                           |-> alone    -> deliver | redirect | refuse
-//!                           `-> pass
+//!                           |-> pass
+//!                           `-> tunnel
 //! ```
 
 mod fetch;
@@ -15,6 +16,7 @@ mod pump;
 mod race;
 mod slice;
 mod sliced;
+mod tunnel;
 
 use crate::cache::slicing::Sliced;
 use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
@@ -24,10 +26,10 @@ use crate::gate::{self, Target};
 use crate::metrics::{Miss, Outcome};
 use crate::parent::{self, NoAnswer};
 use crate::transform::{self, Asked};
-use crate::{redirect, watchdog};
+use crate::{redirect, streams, watchdog};
 use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
 use http::{Method, Uri};
-use sluice_service::{Body, HttpRequest, HttpResponse, problem_response};
+use sluice_service::{Body, HttpRequest, HttpResponse, WebSocket, problem_response};
 use sluice_wire::headers::SLUICE_FLOOR;
 use sluice_wire::tag::{Tag, Version, parse_versions};
 use sluice_wire::{MediaPath, Problem, Tier};
@@ -83,6 +85,7 @@ enum Phase {
     Sliced(Ask, Arc<Sliced>),
     Deliver(Ask, Arc<Object>, Served),
     Pass(Ask),
+    Tunnel(Ask),
     Unserved(Ask, NoAnswer),
     Done(HttpResponse, Outcome),
 }
@@ -104,6 +107,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Alone(ask) => alone(&edge, ask).await,
             Phase::Deliver(ask, object, served) => answer_from(&edge, ask, object, served).await,
             Phase::Pass(ask) => pass(&edge, ask).await,
+            Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(answer, outcome) => {
                 edge.metrics.count(outcome);
@@ -128,7 +132,7 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
             Problem::new(508, "loop", "Loop detected").detail("this node has passed the request before"),
         );
     }
-    match gate::target(&request, &edge.config.methods) {
+    match gate::target(&request, &edge.live().methods) {
         Ok(target) => Phase::Normalise(request, target),
         Err(problem) => refuse(problem),
     }
@@ -138,7 +142,11 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
 fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
     let told = request.headers().get(SLUICE_FLOOR).filter(|_| edge.config.tier == Tier::Shield);
     let floors = told.and_then(|v| v.to_str().ok()).map(parse_versions).unwrap_or_default();
-    let shareable = matches!(*request.method(), Method::GET | Method::HEAD);
+    let websocket = request.extensions().get::<WebSocket>().is_some();
+    let live = websocket
+        || streams::asks_for_events(request.headers())
+        || edge.live().streams.patience(&target.path).is_some();
+    let shareable = !live && matches!(*request.method(), Method::GET | Method::HEAD);
     let variant = || edge.images.asked(&target.path, target.query.as_deref(), request.headers());
     let image = match shareable.then(variant).flatten().transpose() {
         Ok(image) => image,
@@ -149,6 +157,7 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
     let ask = Ask { request, target, key, floors, tries: 0, missed: false };
     match image {
         Some(asked) => Phase::Image(ask, asked),
+        None if websocket => Phase::Tunnel(ask),
         None if shareable => Phase::Lookup(ask),
         None => Phase::Pass(ask),
     }
@@ -219,7 +228,12 @@ fn not_kept(edge: &Shared, ask: &Ask, answer: HttpResponse, why: &str) -> Phase 
 /// An answer that is passed on as it comes. Media that stands still is cut, since a player waits for it.
 fn watched(edge: &Shared, target: &Target, answer: HttpResponse) -> HttpResponse {
     let media = MediaPath::parse(&target.path).is_some();
-    let limit = if media { Duration::from_millis(edge.config.watchdog_ms) } else { watchdog::QUIET };
+    let limit = match answer.headers() {
+        // Nothing may happen for long.
+        fields if streams::is_events(fields) => Duration::from_millis(edge.live().streams.idle_ms),
+        _ if media => Duration::from_millis(edge.live().watchdog_ms),
+        _ => watchdog::QUIET,
+    };
     answer.map(|body| watchdog::watched(body, limit))
 }
 
@@ -309,13 +323,19 @@ async fn pass(edge: &Shared, ask: Ask) -> Phase {
     let (mut parts, body) = request.into_parts();
     parts.headers = headers;
     let kept = (parts.method.clone(), parts.headers.clone());
-    match edge.parents.ask(&origin, HttpRequest::from_parts(parts, body), &target).await {
+    let patience = edge.live().streams.patience(&asked.path);
+    let request = HttpRequest::from_parts(parts, body);
+    match edge.parents.ask_within(&origin, request, &target, patience).await {
         Ok(answer) => {
             let mut answer = watched(edge, &asked, answer);
-            if method != Method::OPTIONS && answer.status().as_u16() < 400 {
+            if !method.is_safe() && answer.status().as_u16() < 400 {
                 invalidate(edge, &key, &kept.1, answer.headers());
             }
-            deliver::label(answer.headers_mut(), &edge.config.node, "fwd=method");
+            deliver::label(
+                answer.headers_mut(),
+                &edge.config.node,
+                if method.is_safe() { "fwd=bypass" } else { "fwd=method" },
+            );
             Phase::Done(answer, Outcome::Bypass)
         }
         Err(why) => {

@@ -39,8 +39,66 @@ pub(crate) struct Metrics {
     pub(crate) events: IntCounter,
     /// From an event's commit to its floor here.
     pub(crate) event_delay: HistogramVec,
+    /// WebSockets.
+    pub(crate) tunnels: Tunnels,
     /// 1 while the event feed is live.
     pub(crate) feed_live: IntGauge,
+}
+
+/// What is counted of WebSockets.
+#[derive(Debug, Clone)]
+pub(crate) struct Tunnels {
+    /// Those under way.
+    pub(crate) open: IntGauge,
+    /// Bytes from clients to origins.
+    pub(crate) up: IntCounter,
+    /// Bytes from origins to clients.
+    pub(crate) down: IntCounter,
+    ended: IntCounterVec,
+}
+
+impl Tunnels {
+    fn new(r: &Registry) -> Self {
+        let bytes = r.counters("sluice_edge_tunnel_bytes_total", "Bytes of WebSockets by way", &["way"]);
+        Self {
+            open: r.gauge("sluice_edge_tunnels_open", "WebSockets under way"),
+            up: bytes.with_label_values(&["up"]),
+            down: bytes.with_label_values(&["down"]),
+            ended: r.counters("sluice_edge_tunnels_total", "WebSockets by who or what ended them", &["end"]),
+        }
+    }
+
+    /// Counts one that ended.
+    pub(crate) fn ended(&self, end: TunnelEnd) {
+        self.ended.with_label_values(&[end.as_str()]).inc();
+    }
+}
+
+/// What ended a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TunnelEnd {
+    /// Its client.
+    Client,
+    /// Its origin.
+    Origin,
+    /// A connection that broke.
+    Fault,
+    /// Silence.
+    Idle,
+    /// The end of this server.
+    Cut,
+}
+
+impl TunnelEnd {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Origin => "origin",
+            Self::Fault => "fault",
+            Self::Idle => "idle",
+            Self::Cut => "cut",
+        }
+    }
 }
 
 /// How a request ended, as the metrics call it.
@@ -147,6 +205,7 @@ impl Metrics {
                 "From an event's commit to its floor here",
                 &[],
             ),
+            tunnels: Tunnels::new(r),
             feed_live: r.gauge("sluice_edge_feed_live", "1 while the event feed is live"),
         }
     }

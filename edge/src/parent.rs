@@ -3,11 +3,15 @@
 use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::health::{Health, SLOW};
+use crate::trailers::Checked;
+use crate::websocket;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, VIA,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, TE, VIA,
 };
 use http::{Method, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -68,30 +72,73 @@ impl Parents {
     pub(crate) async fn ask(
         &self,
         parent: &str,
-        mut request: HttpRequest,
+        request: HttpRequest,
         target: &str,
     ) -> Result<HttpResponse, NoAnswer> {
+        self.ask_within(parent, request, target, None).await
+    }
+
+    /// As [`ask`](Self::ask); a `patience` takes the place of the usual time for a head.
+    pub(crate) async fn ask_within(
+        &self,
+        parent: &str,
+        request: HttpRequest,
+        target: &str,
+        patience: Option<Duration>,
+    ) -> Result<HttpResponse, NoAnswer> {
+        let answer = self.exchange(parent, request, target, patience).await?;
+        let mut answer = answer.map(|body| Body::new(Checked(body)));
+        gate::remove_hop_by_hop(answer.headers_mut());
+        Ok(answer)
+    }
+
+    /// Asks a parent for a WebSocket under a key: its answer, and with it the connection if it opened one.
+    pub(crate) async fn upgrade(
+        &self,
+        parent: &str,
+        request: HttpRequest,
+        target: &str,
+        key: &HeaderValue,
+    ) -> Result<(HttpResponse, Option<OnUpgrade>), NoAnswer> {
+        let mut answer = self.exchange(parent, request, target, None).await?;
+        let opened = websocket::is_opened(answer.status(), answer.headers(), key);
+        let connection = opened.then(|| hyper::upgrade::on(&mut answer));
+        let mut answer = answer.map(Body::new);
+        gate::remove_hop_by_hop(answer.headers_mut());
+        Ok((answer, connection))
+    }
+
+    async fn exchange(
+        &self,
+        parent: &str,
+        mut request: HttpRequest,
+        target: &str,
+        patience: Option<Duration>,
+    ) -> Result<http::Response<Incoming>, NoAnswer> {
         let uri = format!("{}{target}", parent.trim_end_matches('/')).parse();
         *request.uri_mut() = uri.map_err(|_| NoAnswer::Unreachable)?;
         *request.version_mut() = http::Version::HTTP_11;
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let (asked, limit) = (Instant::now(), if is_read { HEAD } else { UPLOAD_HEAD });
+        let (asked, usual) = (Instant::now(), if is_read { HEAD } else { UPLOAD_HEAD });
+        let limit = patience.unwrap_or(usual);
         let limit = self.note(parent, |health| health.head_limit(asked, limit));
         let mut answering = std::pin::pin!(self.client.request(request));
         let mut answer = timeout(limit.min(SLOW), answering.as_mut()).await;
         if answer.is_err() && limit > SLOW {
-            if is_read {
+            // What is known to be long in coming says nothing of the parent.
+            if is_read && patience.is_none() {
                 self.note(parent, |health| health.kept_waiting(asked));
             }
             answer = timeout(limit - SLOW, answering).await;
         }
         let failure = match answer {
             Ok(Ok(answer)) => {
-                self.note(parent, |health| health.answered(Instant::now(), asked.elapsed()));
-                let mut answer = answer.map(Body::new);
-                gate::remove_hop_by_hop(answer.headers_mut());
+                if patience.is_none() {
+                    self.note(parent, |health| health.answered(Instant::now(), asked.elapsed()));
+                }
                 return Ok(answer);
             }
+            Err(_) if patience.is_some() => return Err(NoAnswer::Late),
             Ok(Err(error)) if is_clients_fault(&error) => return Err(NoAnswer::Cut),
             Ok(Err(error)) => {
                 tracing::debug!(parent, %error, "a parent broke off");
@@ -179,7 +226,7 @@ pub(crate) fn of_pass(edge: &Shared) -> Vec<String> {
 }
 
 /// What a fill leaves out: it asks for the whole, plain representation, for everybody.
-const NOT_IN_FILLS: [HeaderName; 9] = [
+const NOT_IN_FILLS: [HeaderName; 10] = [
     RANGE,
     IF_RANGE,
     IF_MATCH,
@@ -189,6 +236,7 @@ const NOT_IN_FILLS: [HeaderName; 9] = [
     ACCEPT_ENCODING,
     ORIGIN,
     AUTHORIZATION,
+    TE,
 ];
 
 /// Fields of a fill, out of the request that began it.
@@ -204,7 +252,11 @@ pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
 /// Fields of a request to a parent: without what ends here, with where it has been.
 pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
     let mut headers = request.headers().clone();
+    let trailers = gate::takes_trailers(&headers);
     gate::remove_hop_by_hop(&mut headers);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     let internal: Vec<HeaderName> =
         headers.keys().filter(|n| n.as_str().starts_with("sluice-")).cloned().collect();
     internal.iter().for_each(|name| drop(headers.remove(name)));

@@ -15,6 +15,7 @@ use lru::LruCache;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -124,7 +125,8 @@ pub(crate) struct Store {
     shards: Arc<[Mutex<Shard>]>,
     /// What is kept in slices.
     pub(crate) slicing: Arc<Slicing>,
-    budget: u64,
+    /// A shard's.
+    budget: Arc<AtomicU64>,
     metrics: Metrics,
 }
 
@@ -139,12 +141,38 @@ impl Store {
                 evicted: vec![],
             })
         };
-        Self { shards: (0..SHARDS).map(shard).collect(), slicing: Arc::default(), budget, metrics }
+        let shards = (0..SHARDS).map(shard).collect();
+        Self { shards, slicing: Arc::default(), budget: Arc::new(AtomicU64::new(budget)), metrics }
+    }
+
+    /// Changes the budget. What is over a smaller one is evicted at once.
+    pub(crate) fn resize(&self, budget: u64) {
+        let budget = budget / SHARDS as u64;
+        if self.budget.swap(budget, Ordering::Relaxed) == budget {
+            return;
+        }
+        for shard in self.shards.iter() {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let (bytes, entries) = (shard.policy.bytes(), shard.entries.len());
+            let Shard { policy, evicted, .. } = &mut *shard;
+            policy.resize(budget, evicted);
+            self.forget_evicted(&mut shard);
+            self.gauge(&shard, bytes, entries);
+        }
+    }
+
+    fn forget_evicted(&self, shard: &mut Shard) {
+        let Shard { entries, gone, evicted, .. } = shard;
+        self.metrics.evictions.inc_by(evicted.len() as u64);
+        for hash in evicted.drain(..) {
+            entries.remove(&hash);
+            gone.put(hash, Gone::Evicted);
+        }
     }
 
     /// Bytes of the largest body that there is room for.
-    pub(crate) const fn largest(&self) -> u64 {
-        self.budget.saturating_sub(OVERHEAD)
+    pub(crate) fn largest(&self) -> u64 {
+        self.budget.load(Ordering::Relaxed).saturating_sub(OVERHEAD)
     }
 
     /// The object under a target that does not vary, without a key of it being made.
@@ -197,7 +225,7 @@ impl Store {
 
     /// Keeps a whole object for a target, making room for it. One that is larger than a shard's budget is not kept.
     pub(crate) fn put(&self, target: &Key, object: Arc<Object>) {
-        if object.weight() > self.budget {
+        if object.weight() > self.budget.load(Ordering::Relaxed) {
             return;
         }
         let (fields, selected) = &object.head.varies;
@@ -211,7 +239,7 @@ impl Store {
 
     /// Keeps a variant of a target that is an image. It goes when the target is invalidated.
     pub(crate) fn put_image(&self, target: &Key, variant: &Key, object: Arc<Object>) {
-        if object.weight() <= self.budget {
+        if object.weight() <= self.budget.load(Ordering::Relaxed) {
             self.list(&target.images(), &[], variant);
             self.insert(variant, Entry::Object(object));
         }
@@ -285,15 +313,11 @@ impl Store {
 
     fn insert_in(&self, shard: &mut Shard, key: &Key, entry: Entry) {
         let (bytes, entries) = (shard.policy.bytes(), shard.entries.len());
-        let Shard { entries: kept, policy, gone, evicted } = &mut *shard;
+        let Shard { entries: kept, policy, evicted, .. } = &mut *shard;
         let weight = entry.weight();
         kept.insert(key.hash, (Arc::clone(&key.text), entry));
         policy.insert(key.hash, weight, evicted);
-        self.metrics.evictions.inc_by(evicted.len() as u64);
-        for hash in evicted.drain(..) {
-            kept.remove(&hash);
-            gone.put(hash, Gone::Evicted);
-        }
+        self.forget_evicted(shard);
         self.gauge(shard, bytes, entries);
     }
 

@@ -4,21 +4,21 @@ use crate::edge::Shared;
 use sluice_wire::NodeReport;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
 /// Time for an answer; a report that is late is worth less than the next one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reports until the drain begins.
 pub(crate) async fn report(edge: Arc<Shared>) {
-    let mut beat = interval(Duration::from_millis(edge.config.report_ms));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let stop = edge.drain.token();
+    let mut next = Instant::now();
     loop {
         tokio::select! {
-            _ = beat.tick() => {}
+            () = sleep_until(next) => {}
             () = stop.cancelled() => return,
         }
+        next = Instant::now() + Duration::from_millis(edge.live().report_ms);
         let report = describe(&edge);
         for control in &edge.config.control {
             let url = format!("{control}/v1/nodes/{}/report", edge.config.node);

@@ -5,6 +5,7 @@ use crate::cache::slicing::Sliced;
 use crate::cache::{FeedMark, Filled, Growing, Head, Key, Lifetimes, Object, Permit, selection, vary_fields};
 use crate::edge::Shared;
 use crate::parent::{self, NoAnswer};
+use crate::streams;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE};
 use http::{HeaderName, Method, StatusCode};
 use sluice_service::{Body, HttpResponse, Interim};
@@ -177,7 +178,7 @@ impl Fetch {
         mark: FeedMark,
         store: bool,
     ) {
-        let limit = self.edge.config.cache.max_object_bytes;
+        let limit = self.edge.live().cache.max_object_bytes;
         let growing = match length_of(&head) {
             Some(length) => Growing::new(length),
             None => Growing::unmeasured(limit),
@@ -199,13 +200,14 @@ impl Fetch {
         let status = answer.status();
         let too_large = || {
             let length = answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
-            Some(length > self.edge.config.cache.max_object_bytes)
+            Some(length > self.edge.live().cache.max_object_bytes)
         };
         let Some(fields) = vary_fields(answer.headers()) else { return Keep::No };
-        if self.method != Method::GET || too_large().unwrap_or(false) {
+        if self.method != Method::GET || streams::is_events(answer.headers()) || too_large().unwrap_or(false)
+        {
             return Keep::No;
         }
-        let policy = self.edge.config.cache.policy();
+        let policy = self.edge.live().cache.policy();
         let lifetimes = Lifetimes::of(&self.headers, status, answer.headers(), SystemTime::now(), policy);
         let selected = selection(&fields, &self.selecting);
         let head = |lifetimes| {
@@ -230,7 +232,7 @@ impl Fetch {
             news.get_all(name).iter().for_each(|value| _ = headers.append(name.clone(), value.clone()));
         }
         let (status, varies) = (stale.head.status, stale.head.varies.clone());
-        let policy = self.edge.config.cache.policy();
+        let policy = self.edge.live().cache.policy();
         match Lifetimes::of(&self.headers, status, &headers, SystemTime::now(), policy) {
             Ok(lifetimes) => {
                 let head = Head { status, headers: kept_fields(&headers), lifetimes, varies };

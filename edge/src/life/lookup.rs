@@ -71,7 +71,7 @@ fn stands(edge: &Shared, ask: &Ask, asked: &Directives, object: &Object) -> Stan
         return never;
     }
     let standing = object.standing(edge.liveness.is_live());
-    if !edge.config.cache.heed_clients {
+    if !edge.live().cache.heed_clients {
         return standing;
     }
     heeding(standing, asked, ask.request.headers(), object.age())

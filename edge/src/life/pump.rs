@@ -43,7 +43,7 @@ impl Fetch {
     /// Copies piece by piece. A parent that is silent for too long is cut off: a body that stands still is worse than one
     /// that ends.
     async fn copy(&self, mut body: Body, growing: &Growing) -> Copied {
-        let watchdog = Duration::from_millis(self.edge.config.watchdog_ms);
+        let watchdog = Duration::from_millis(self.edge.live().watchdog_ms);
         while !growing.is_whole() {
             match timeout(watchdog, body.frame()).await {
                 Ok(Some(Ok(frame))) => {

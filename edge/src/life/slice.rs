@@ -133,7 +133,7 @@ impl Fetch {
         let mut headers = kept_fields(headers);
         headers.remove(CONTENT_RANGE);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        let policy = self.edge.config.cache.policy();
+        let policy = self.edge.live().cache.policy();
         // It is kept as a part of a 200 (RFC 9111 section 3.3).
         let lifetimes = Lifetimes::of(&self.headers, StatusCode::OK, &headers, SystemTime::now(), policy);
         Some(Head { status, headers, lifetimes: lifetimes.ok()?, varies: (vec![], String::new()) })

@@ -38,6 +38,21 @@ impl SizedTinyLfu {
         Self { window, probation, protected, sketch: Sketch::new(counters as usize), budget }
     }
 
+    /// Takes another budget; what is over it is given up, the oldest first, and added to `evicted`.
+    pub fn resize(&mut self, budget: u64, evicted: &mut Vec<u64>) {
+        self.budget = budget;
+        while self.main_bytes() > self.main_budget()
+            && let Some((oldest, _)) = self.probation.pop().or_else(|| self.protected.pop())
+        {
+            evicted.push(oldest);
+        }
+        while self.window.bytes() > self.window_budget()
+            && let Some((oldest, size)) = self.window.pop()
+        {
+            self.admit(oldest, size, evicted);
+        }
+    }
+
     const fn main_budget(&self) -> u64 {
         self.budget - self.window_budget()
     }

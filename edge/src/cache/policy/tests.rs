@@ -65,6 +65,27 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_smaller_budget_is_kept_at_once(keys in prop::collection::vec((0u64..200, 1u64..60), 1..200), before in 500u64..4_000, after in 100u64..4_000) {
+        let (mut policy, mut held, mut evicted) = (SizedTinyLfu::new(before), HashMap::new(), vec![]);
+        for (key, size) in keys {
+            policy.touch(key);
+            policy.insert(key, size, &mut evicted);
+            held.insert(key, size);
+            for gone in evicted.drain(..) {
+                held.remove(&gone);
+            }
+        }
+        policy.resize(after, &mut evicted);
+        for gone in evicted {
+            prop_assert!(held.remove(&gone).is_some());
+        }
+        prop_assert!(policy.bytes() <= after);
+        prop_assert_eq!(held.values().sum::<u64>(), policy.bytes());
+    }
+}
+
 #[test]
 fn a_scan_does_not_sweep_out_what_is_asked_for() {
     let popular: Vec<(u64, u64)> = (0..20_000).map(|i| (i % 50, 1_000)).collect();
