@@ -12,7 +12,7 @@ const EVENTS: &str = "text/event-stream";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamsConfig {
-    /// Milliseconds after which a WebSocket that carries nothing, not even a ping, is ended.
+    /// Milliseconds after which a WebSocket or a stream of events that carries nothing, not even a ping, is ended.
     pub idle_ms: u64,
     /// Beginnings of paths whose answers may be long in coming. What is under them is fetched for each asker alone.
     pub long_poll: Vec<String>,

@@ -4,6 +4,7 @@
 //! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
 //! - [`log`]: an event log of a story's own
+//! - [`echo`]: an origin that speaks WebSocket
 //! - [`client`]: what a client does: upload, wait, fetch
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
@@ -12,6 +13,7 @@
 
 pub mod client;
 pub mod clips;
+pub mod echo;
 pub mod ffprobe;
 pub mod log;
 pub mod origin;

@@ -1,0 +1,402 @@
+//! Configuration and binary replaced under load, without a failed request.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use axum::body::Body;
+use axum::extract::Request;
+use futures::stream::unfold;
+use futures::{SinkExt, StreamExt};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::Client;
+use serde_json::Value;
+use sluice_tests::echo::Echo;
+use sluice_tests::origin::{ScriptedOrigin, answer};
+use sluice_tests::process::binary;
+use std::convert::Infallible;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Time for anything that is waited for.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Swaps of the binary under load.
+const SWAPS: usize = 10;
+/// Requests over all swaps, at least.
+const REQUESTS: u64 = 20_000;
+/// Clients of the load, half of them over HTTP/2.
+const CLIENTS: usize = 4;
+
+/// An edge that is started through a link and reads a file, and its successors.
+struct Swapped {
+    dir: TempDir,
+    first: Child,
+    http: String,
+    admin: String,
+}
+
+impl Swapped {
+    async fn start(origin: &str, config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::write(dir.path().join("edge.toml"), format!("origins = [\"{origin}\"]\n{config}")).unwrap();
+        let link = dir.path().join("sluice-edge");
+        std::os::unix::fs::symlink(binary("sluice-edge"), &link).unwrap();
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let first = Command::new(&link)
+            .args(["--listen.announce", dir.path().join("at.json").to_str().unwrap()])
+            .args(["--config", dir.path().join("edge.toml").to_str().unwrap()])
+            .args(["--state_dir", state.to_str().unwrap()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut edge = Self { dir, first, http: String::new(), admin: String::new() };
+        let at = edge.announced(0).await;
+        edge.http = at["http"].as_str().unwrap().to_owned();
+        edge.admin = at["admin"].as_str().unwrap().to_owned();
+        edge
+    }
+
+    /// What the newest process announces, once it is another than this one.
+    async fn announced(&self, not: i32) -> Value {
+        let begun = Instant::now();
+        loop {
+            let text = std::fs::read(self.dir.path().join("at.json")).unwrap_or_default();
+            if let Ok(at) = serde_json::from_slice::<Value>(&text)
+                && at["pid"].as_i64() != Some(i64::from(not))
+            {
+                return at;
+            }
+            assert!(begun.elapsed() < LIMIT, "nothing new is announced:\n{}", self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The process that serves.
+    fn pid(&self) -> i32 {
+        let text = std::fs::read(self.dir.path().join("at.json")).unwrap();
+        let at: Value = serde_json::from_slice(&text).unwrap();
+        i32::try_from(at["pid"].as_i64().unwrap()).unwrap()
+    }
+
+    fn signal(&self, pid: i32, signal: Signal) {
+        kill(Pid::from_raw(pid), signal).unwrap_or_else(|e| panic!("{pid}: {e}\n{}", self.log()));
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    /// Waits until this was logged so often.
+    async fn logged(&self, text: &str, times: usize) {
+        let begun = Instant::now();
+        while self.log().matches(text).count() < times {
+            assert!(begun.elapsed() < LIMIT, "{text} was not logged {times} times:\n{}", self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Makes the link point at another program.
+    fn turn_link(&self, program: &Path) {
+        let next = self.dir.path().join("next");
+        std::os::unix::fs::symlink(program, &next).unwrap();
+        std::fs::rename(next, self.dir.path().join("sluice-edge")).unwrap();
+    }
+
+    /// A program that does this instead of serving.
+    fn script(&self, name: &str, lines: &str) -> PathBuf {
+        let file = self.dir.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    fn configure(&self, text: &str) {
+        std::fs::write(self.dir.path().join("edge.toml"), text).unwrap();
+    }
+
+    /// Asks for a reload: the status, and what was answered.
+    async fn reload(&self) -> (u16, Value) {
+        let answer = Client::new().post(format!("http://{}/reload", self.admin)).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    async fn metric(&self, series: &str) -> f64 {
+        let text =
+            reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();
+        text.lines().filter_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok()).sum()
+    }
+}
+
+impl Drop for Swapped {
+    fn drop(&mut self) {
+        let newest = self.pid();
+        if u32::try_from(newest).unwrap() != self.first.id() {
+            kill(Pid::from_raw(newest), Signal::SIGKILL).unwrap_or_default();
+        }
+        drop((self.first.kill(), self.first.wait()));
+        if std::thread::panicking() {
+            let mut err = std::io::stderr().lock();
+            drop(std::io::Write::write_fmt(&mut err, format_args!("{}\n", self.log())));
+        }
+    }
+}
+
+/// Clients that ask without a pause until they are told to stop. As any client of HTTP/2 they send again what a GOAWAY says
+/// was not looked at (RFC 9113 section 6.8), and nothing else.
+struct Load {
+    over: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+    clients: JoinSet<Vec<String>>,
+}
+
+impl Load {
+    /// Every answer must be the one that is kept, or one that is not kept, by turns.
+    fn start(edge: &Swapped) -> Self {
+        let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let mut clients = JoinSet::new();
+        for number in 0..CLIENTS {
+            let (over, done) = (Arc::clone(&over), Arc::clone(&done));
+            let urls = [edge.url("/kept"), edge.url("/kept"), edge.url("/kept"), edge.url("/alone")];
+            clients.spawn(async move {
+                let builder = Client::builder().timeout(LIMIT);
+                let builder = if number % 2 == 0 { builder } else { builder.http2_prior_knowledge() };
+                let client = builder.build().unwrap();
+                let mut failures = vec![];
+                for url in urls.iter().cycle() {
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let asked = async { client.get(url).send().await?.error_for_status()?.text().await };
+                    match asked.await {
+                        Ok(text) if text == "the answer" => {}
+                        Ok(text) => failures.push(format!("{number}: {url}: {text}")),
+                        Err(error) => failures.push(format!("{number}: {error:?}")),
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                failures
+            });
+        }
+        Self { over, done, clients }
+    }
+
+    fn so_far(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    async fn reaches(&self, requests: u64) {
+        let begun = Instant::now();
+        while self.so_far() < requests {
+            assert!(begun.elapsed() < LIMIT, "{} of {requests} requests", self.so_far());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends it; none may have failed.
+    async fn end(self) -> u64 {
+        self.over.store(true, Ordering::Relaxed);
+        let failures: Vec<String> = self.clients.join_all().await.into_iter().flatten().collect();
+        let done = self.done.load(Ordering::Relaxed);
+        assert!(
+            failures.is_empty(),
+            "{} of {done} failed: {:#?}",
+            failures.len(),
+            &failures[..failures.len().min(5)]
+        );
+        done
+    }
+}
+
+async fn plain_origin() -> ScriptedOrigin {
+    ScriptedOrigin::start(|request: Request| async move {
+        if request.uri().path() == "/upload" {
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+            return answer(200, &[], format!("{} bytes", body.len()));
+        }
+        let kept = request.uri().path() == "/kept";
+        answer(200, &[("cache-control", if kept { "max-age=600" } else { "no-store" })], "the answer")
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_binaries_one_after_another_fail_no_request() {
+    let origin = plain_origin().await;
+    let edge = Swapped::start(&origin.url(), "").await;
+    let load = Load::start(&edge);
+    for swap in 0..SWAPS {
+        load.reaches(REQUESTS * swap as u64 / SWAPS as u64).await;
+        let old = edge.pid();
+        edge.signal(old, Signal::SIGUSR2);
+        edge.announced(old).await;
+        edge.logged("a new process has taken over", swap + 1).await;
+    }
+    load.reaches(REQUESTS).await;
+    edge.logged("drained", SWAPS).await;
+    let done = load.end().await;
+    assert!(done >= REQUESTS);
+    eprintln!("{SWAPS} swaps, 0 failed of {done} requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_outlives_the_swap() {
+    let (origin, echo) = (plain_origin().await, Echo::start().await);
+    let edge = Swapped::start(&echo.url(), "drain_grace_ms = 30000\n").await;
+    let stream = TcpStream::connect(&edge.http).await.unwrap();
+    let (mut socket, _) =
+        tokio_tungstenite::client_async(format!("ws://{}/chat", edge.http), stream).await.unwrap();
+    // From here on the uploads go to an origin that takes them.
+    edge.configure(&format!("origins = [\"{}\"]\ndrain_grace_ms = 30000\n", origin.url()));
+    assert_eq!(edge.reload().await.0, 200);
+    let (piece, pieces) = mpsc::channel::<&'static str>(1);
+    let body = Body::from_stream(unfold(pieces, |mut pieces| async move {
+        Some((Ok::<_, Infallible>(pieces.recv().await?), pieces))
+    }));
+    let body = reqwest::Body::wrap_stream(body.into_data_stream());
+    let upload = Client::new().post(edge.url("/upload")).body(body).send();
+    let upload = async { upload.await.unwrap().text().await.unwrap() };
+    let story = async {
+        piece.send("before, ").await.unwrap();
+        let begun = Instant::now();
+        while origin.asked("/upload") == 0 {
+            assert!(begun.elapsed() < LIMIT, "the upload did not begin");
+            sleep(Duration::from_millis(10)).await;
+        }
+        let old = edge.pid();
+        edge.signal(old, Signal::SIGUSR2);
+        edge.announced(old).await;
+        edge.logged("a new process has taken over", 1).await;
+        // The new process answers new connections, and the old one what it had.
+        assert_eq!(reqwest::get(edge.url("/kept")).await.unwrap().text().await.unwrap(), "the answer");
+        for text in ["alive", "and well"] {
+            socket.send(Message::text(text)).await.unwrap();
+            let echoed = timeout(LIMIT, socket.next()).await.unwrap().unwrap().unwrap();
+            assert_eq!(echoed, Message::text(text));
+        }
+        piece.send("after").await.unwrap();
+        drop(piece);
+        socket.close(None).await.unwrap();
+    };
+    let (uploaded, ()) = timeout(LIMIT, async { tokio::join!(upload, story) }).await.unwrap();
+    assert_eq!(uploaded, "13 bytes");
+    edge.logged("drained", 1).await;
+    assert!(!edge.log().contains("cut after the grace"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_binary_that_fails_changes_nothing() {
+    let origin = plain_origin().await;
+    let edge = Swapped::start(&origin.url(), "").await;
+    let old = edge.pid();
+    let load = Load::start(&edge);
+    load.reaches(100).await;
+
+    edge.turn_link(&edge.script("bad", "exit 1"));
+    edge.signal(old, Signal::SIGUSR2);
+    edge.logged("did not take over", 1).await;
+
+    // Killed in the middle of the handover: it has the sockets, and has not said that it is ready.
+    edge.turn_link(
+        &edge.script(
+            "slow",
+            &format!("echo $$ > {}\nexec sleep 60", edge.dir.path().join("slow.pid").display()),
+        ),
+    );
+    edge.signal(old, Signal::SIGUSR2);
+    let begun = Instant::now();
+    let slow = loop {
+        let text = std::fs::read_to_string(edge.dir.path().join("slow.pid")).unwrap_or_default();
+        if let Ok(pid) = text.trim().parse::<i32>() {
+            break pid;
+        }
+        assert!(begun.elapsed() < LIMIT, "the successor did not start");
+        sleep(Duration::from_millis(10)).await;
+    };
+    let before = load.so_far();
+    load.reaches(before + 100).await;
+    edge.signal(slow, Signal::SIGKILL);
+    edge.logged("did not take over", 2).await;
+
+    // A configuration that the new one refuses.
+    edge.turn_link(&binary("sluice-edge"));
+    edge.configure("nonsense = 1\n");
+    edge.signal(old, Signal::SIGUSR2);
+    edge.logged("did not take over", 3).await;
+    assert_eq!(edge.metric("sluice_takeovers_total{result=\"failed\"}").await, 3.0);
+    assert_eq!(edge.pid(), old);
+
+    // And a good one after all.
+    edge.configure(&format!("origins = [\"{}\"]\n", origin.url()));
+    edge.signal(old, Signal::SIGUSR2);
+    edge.announced(old).await;
+    edge.logged("a new process has taken over", 1).await;
+    let before = load.so_far();
+    load.reaches(before + 100).await;
+    edge.logged("drained", 1).await;
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_is_taken_whole_or_not_at_all() {
+    let (first, second) = (plain_origin().await, plain_origin().await);
+    let edge = Swapped::start(&first.url(), "").await;
+    let good = format!("origins = [\"{}\"]\n", second.url());
+    let load = Load::start(&edge);
+    load.reaches(100).await;
+    let before = second.asked("/alone");
+
+    // Partly good, wholly refused, and every fault told.
+    edge.configure(&format!("{good}watchdog_ms = 1\nreport_ms = 2\n[cache]\nmemory_bytes = \"much\"\n"));
+    let (status, problem) = edge.reload().await;
+    assert_eq!((status, problem["faults"].as_array().unwrap().len()), (422, 1), "{problem}");
+    edge.configure(&format!("{good}watchdog_ms = 1\nreport_ms = 2\n"));
+    let (status, problem) = edge.reload().await;
+    assert_eq!((status, problem["faults"].as_array().unwrap().len()), (422, 2), "{problem}");
+    // What only a new process can take is refused by name.
+    edge.configure(&format!("node = \"other\"\n{good}"));
+    let (status, problem) = edge.reload().await;
+    assert_eq!(status, 422);
+    assert!(problem["faults"][0].as_str().unwrap().starts_with("node: cannot change"), "{problem}");
+    let so_far = load.so_far();
+    load.reaches(so_far + 100).await;
+    assert_eq!(second.asked("/alone"), before, "the last good one is in force");
+
+    // A good one, by signal, with ten thousand entries in a list; and the first again.
+    let paths: Vec<String> = (0..10_000).map(|i| format!("\"/poll/{i}/\"")).collect();
+    let text =
+        format!("{good}[streams]\nlong_poll = [{}]\n[cache]\nmemory_bytes = 100000000\n", paths.join(","));
+    edge.configure(&text);
+    let begun = Instant::now();
+    edge.signal(edge.pid(), Signal::SIGHUP);
+    while second.asked("/alone") == before {
+        assert!(begun.elapsed() < LIMIT, "the new origin is not asked:\n{}", edge.log());
+        sleep(Duration::from_millis(5)).await;
+    }
+    eprintln!("10,000 entries in force after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    edge.configure(&format!("origins = [\"{}\"]\n", first.url()));
+    let (status, answer) = edge.reload().await;
+    assert_eq!(status, 200);
+    assert_eq!(answer["changed"], serde_json::json!(["cache.memory_bytes", "origins", "streams.long_poll"]));
+    assert_eq!(edge.reload().await.1["changed"], serde_json::json!([]), "nothing more to change");
+    for (result, times) in [("refused", 3.0), ("applied", 2.0), ("unchanged", 1.0)] {
+        let series = format!("sluice_config_reloads_total{{result=\"{result}\"}}");
+        assert_eq!(edge.metric(&series).await, times, "{result}");
+    }
+    load.end().await;
+}
