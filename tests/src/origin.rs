@@ -86,7 +86,6 @@ pub fn answer(status: u16, fields: &[(&str, &str)], body: impl Into<Body>) -> Re
 }
 
 /// A body that stops after its first part until the gate is opened.
-#[must_use]
 pub fn gated(first: Vec<u8>, mut gate: watch::Receiver<bool>, rest: Vec<u8>) -> Body {
     let rest = stream::once(async move {
         gate.wait_for(|open| *open).await.map_err(io::Error::other)?;
@@ -96,7 +95,6 @@ pub fn gated(first: Vec<u8>, mut gate: watch::Receiver<bool>, rest: Vec<u8>) -> 
 }
 
 /// A body that breaks off, with its connection, after its first part, once the gate is opened.
-#[must_use]
 pub fn broken(first: Vec<u8>, mut gate: watch::Receiver<bool>) -> Body {
     let end = stream::once(async move {
         drop(gate.wait_for(|open| *open).await);
