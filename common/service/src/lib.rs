@@ -28,11 +28,13 @@ mod takeover;
 pub mod telemetry;
 pub mod trace;
 
-pub use config::{ConfigError, Faults, ListenConfig, LogConfig, ProcessConfig, ServerConfig, TlsConfig};
+pub use config::{
+    ConfigError, Faults, LimitsConfig, ListenConfig, LogConfig, ProcessConfig, ServerConfig, TlsConfig,
+};
 pub use cut::{Cut, cut_response};
 pub use drain::Drain;
 pub use health::{Health, HealthFlag};
-pub use listen::{Addresses, Interim, Listeners, Peer, Protocol, Shortcut, WebSocket};
+pub use listen::{Addresses, Interim, Listeners, Peer, Protocol, Shortcut, WebSocket, is_host};
 pub use metrics::Metrics;
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};

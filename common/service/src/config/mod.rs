@@ -6,6 +6,9 @@
 mod changes;
 mod keys;
 mod layers;
+mod limits;
+
+pub use limits::LimitsConfig;
 
 pub(crate) use changes::{changed_keys, is_live};
 
@@ -29,6 +32,8 @@ pub struct ListenConfig {
     pub admin: Option<SocketAddr>,
     /// A file that gets the addresses as JSON once the server serves.
     pub announce: Option<PathBuf>,
+    /// What it bears from clients.
+    pub limits: LimitsConfig,
 }
 
 impl ListenConfig {
@@ -36,7 +41,14 @@ impl ListenConfig {
     #[must_use]
     pub fn loopback() -> Self {
         let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { http: any, https: None, h3: false, admin: any, announce: None }
+        Self {
+            http: any,
+            https: None,
+            h3: false,
+            admin: any,
+            announce: None,
+            limits: LimitsConfig::default(),
+        }
     }
 }
 
@@ -206,6 +218,7 @@ pub fn load<C: ProcessConfig>(
 
 fn common_faults<C: ProcessConfig>(config: &C, faults: &mut Faults) {
     let ServerConfig { listen, tls, log, .. } = config.server();
+    listen.limits.validate(faults);
     if listen.h3 && listen.https.is_none() {
         faults.add("listen.h3", "needs listen.https, whose port it shares");
     }

@@ -1,12 +1,13 @@
 //! What every request passes before the service sees it, and every answer on its way out.
 
-use super::limits::MAX_TARGET;
-use super::{Peer, Protocol};
+use super::gate;
+use super::paced::paced;
+use super::{Peer, Protocol, WebSocket};
+use crate::config::LimitsConfig;
 use crate::{Cut, HttpRequest, HttpResponse, Metrics, TraceContext, problem_response};
-use http::header::{ALT_SVC, HOST};
+use http::header::ALT_SVC;
 use http::{HeaderName, HeaderValue};
 use prometheus::{IntCounter, IntCounterVec};
-use sluice_wire::Problem;
 use sluice_wire::headers::REQUEST_ID;
 use std::convert::Infallible;
 use tower::{Service, ServiceExt};
@@ -18,11 +19,12 @@ pub(super) struct Front {
     requests: Option<IntCounterVec>,
     /// The counter of what the shortcut answers, found once.
     plain_hits: Option<IntCounter>,
+    pub(super) limits: LimitsConfig,
 }
 
 impl Front {
     /// `h3` is the UDP port to advertise. The admin listener has neither that nor counters.
-    pub(super) fn new(h3: Option<u16>, metrics: Option<&Metrics>) -> Self {
+    pub(super) fn new(h3: Option<u16>, metrics: Option<&Metrics>, limits: LimitsConfig) -> Self {
         let alt_svc = h3.map(|port| {
             HeaderValue::from_str(&format!("h3=\":{port}\"; ma=86400")).expect("digits and plain characters")
         });
@@ -34,7 +36,7 @@ impl Front {
             )
         });
         let plain_hits = requests.as_ref().map(|r| r.with_label_values(&[Protocol::Http1.as_str(), "2xx"]));
-        Self { alt_svc, requests, plain_hits }
+        Self { alt_svc, requests, plain_hits, limits }
     }
 
     /// What a hit by the shortcut gets beside its own fields, and is counted as.
@@ -64,14 +66,16 @@ impl Front {
         let id = trace.request_id();
         let span = tracing::info_span!("request", id = %id.0, method = %request.method(), path = request.uri().path());
         let id_header = HeaderValue::from_str(&id.0).expect("hexadecimal digits");
-        name_host(&mut request);
-        let too_long = request.uri().path_and_query().is_some_and(|p| p.as_str().len() > MAX_TARGET);
+        let refused = gate::admit(&mut request, peer).err();
+        // A WebSocket says what it likes when it likes.
+        if request.extensions().get::<WebSocket>().is_none() {
+            request = request.map(|body| paced(body, peer.protocol, self.limits));
+        }
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(trace);
         request.extensions_mut().insert(id);
-        let mut answer = if too_long {
-            let problem = Problem::new(414, "target-too-long", "Target too long");
-            problem_response(problem.detail(format!("a target has at most {MAX_TARGET} bytes")))
+        let mut answer = if let Some(problem) = refused {
+            problem_response(problem)
         } else {
             let Ok(answer) = service.oneshot(request).instrument(span).await;
             answer
@@ -93,16 +97,5 @@ fn class(answer: &HttpResponse) -> &'static str {
     match answer.extensions().get::<Cut>() {
         Some(_) => "cut",
         None => ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(answer.status().as_u16() / 100 - 1).min(4)],
-    }
-}
-
-/// HTTP/2 and HTTP/3 name the host in `:authority`; services find it in `Host` alike.
-fn name_host(request: &mut HttpRequest) {
-    if request.headers().contains_key(HOST) {
-        return;
-    }
-    let authority = request.uri().authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
-    if let Some(authority) = authority {
-        request.headers_mut().insert(HOST, authority);
     }
 }

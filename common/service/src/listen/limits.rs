@@ -1,4 +1,5 @@
-//! Bounds of a connection, each with how it was chosen.
+//! Bounds of a connection, each with how it was chosen. Those that a site may need otherwise are in
+//! [`LimitsConfig`](crate::config::LimitsConfig).
 
 use std::time::Duration;
 
@@ -7,16 +8,10 @@ use std::time::Duration;
 pub(super) const MAX_CONNECTIONS: usize = 10_000;
 /// Connections in the kernel's queue before they are accepted.
 pub(super) const BACKLOG: u32 = 1_024;
-/// Time for a request's head, and for the first byte of a connection.
-pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time a connection may wait for its next request: what nginx has as `keepalive_timeout`.
-pub(super) const IDLE: Duration = Duration::from_secs(75);
 /// Time an idle connection may wait for its last request once another process has taken the port over: a client that is
 /// busy sends it at once.
 pub(super) const LAST_REQUEST: Duration = Duration::from_secs(2);
-/// Time for a TLS or QUIC handshake.
-pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time in which a client must take something of an answer.
+/// Time in which a client must take something of a tunnel.
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Bytes of an HTTP/1 head; also the read buffer's limit.
 pub(super) const MAX_HEAD: usize = 64 << 10;
@@ -34,6 +29,11 @@ pub(super) const MAX_HEADER_LIST: u32 = 32 << 10;
 pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 /// See [`STREAM_WINDOW`].
 pub(super) const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes of a QUIC connection's streams that were sent and not read: with what may be sent and not acknowledged, 2.5 MiB
+/// at most.
+pub(super) const QUIC_WINDOW: u32 = 3 << 19;
+/// Bytes of a QUIC connection's streams sent and not acknowledged: as [`STREAM_WINDOW`].
+pub(super) const QUIC_SEND: u32 = 1 << 20;
 /// Silence after which an HTTP/2 peer is asked whether it lives, and the time for its answer.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Silence after which a QUIC connection ends.

@@ -2,17 +2,23 @@
 //!
 //! - `bind` takes every port at once, before anything is loaded
 //! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
-//! - `front` is what every request passes: trace, `Host`, target length, `Alt-Svc`
+//! - `front` is what every request passes: trace, `gate`, `Alt-Svc`
 //! - `h1` is HTTP/1: its strict gate, hits by the shortest way, and what a refused client still sends
 //! - `websocket` is how a WebSocket of any protocol reaches the service
 //! - `workers` runs one thread a core where a server asks for it
+//! - `h2` counts the frames that a client sends over HTTP/2, and `paced` the bytes of its requests' bodies; `guests` knows
+//!   who is connected
 //! - `limits` holds every bound
 
 mod bind;
 mod front;
+mod gate;
+mod guests;
 mod h1;
+mod h2;
 mod lent;
 mod limits;
+mod paced;
 mod prefixed;
 mod quic;
 mod tcp;
@@ -21,6 +27,7 @@ mod websocket;
 mod workers;
 
 pub use bind::{Addresses, BindError};
+pub use gate::is_host;
 pub use h1::{Interim, Shortcut};
 pub use websocket::WebSocket;
 
@@ -29,6 +36,7 @@ use crate::takeover::{Inherited, Sockets};
 use crate::{Drain, HttpRequest, HttpResponse, Metrics};
 use bind::Bound;
 use front::Front;
+use guests::Guests;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -76,6 +84,7 @@ pub struct Listeners {
     bound: Bound,
     drain: Drain,
     front: Front,
+    guests: Arc<Guests>,
 }
 
 impl Listeners {
@@ -91,8 +100,9 @@ impl Listeners {
         inherited: &Inherited,
     ) -> Result<Self, BindError> {
         let bound = Bound::new(listen, tls, inherited)?;
-        let front = Front::new(bound.addresses().h3.map(|at| at.port()), Some(metrics));
-        Ok(Self { bound, drain, front })
+        let front = Front::new(bound.addresses().h3.map(|at| at.port()), Some(metrics), listen.limits);
+        let guests = Arc::new(Guests::new(listen.limits.connections_per_client, Some(metrics)));
+        Ok(Self { bound, drain, front, guests })
     }
 
     /// Binds the admin listener, if there is one.
@@ -103,7 +113,8 @@ impl Listeners {
     ) -> Result<Option<Self>, BindError> {
         let Some(address) = listen.admin else { return Ok(None) };
         let bound = Bound::plain("listen.admin", address, inherited)?;
-        Ok(Some(Self { bound, drain, front: Front::new(None, None) }))
+        let guests = Arc::new(Guests::new(listen.limits.connections_per_client, None));
+        Ok(Some(Self { bound, drain, front: Front::new(None, None, listen.limits), guests }))
     }
 
     /// What a process that takes over needs of it.
@@ -168,9 +179,9 @@ impl Listeners {
     }
 
     fn shell(&self, shortcut: Option<Arc<dyn Shortcut>>) -> Shell {
-        let (drain, front) = (self.drain.clone(), self.front.clone());
+        let (drain, front, guests) = (self.drain.clone(), self.front.clone(), Arc::clone(&self.guests));
         let (begun, tunnels) = (drain.token(), shortcut.is_some());
-        Shell { begun, drain, front, connections: TaskTracker::new(), shortcut, tunnels }
+        Shell { begun, drain, front, guests, connections: TaskTracker::new(), shortcut, tunnels }
     }
 
     /// As [`serve`](Self::serve), but ends with the drain's beginning: nobody waits for a scrape.
@@ -193,6 +204,7 @@ struct Shell {
     drain: Drain,
     begun: CancellationToken,
     front: Front,
+    guests: Arc<Guests>,
     connections: TaskTracker,
     shortcut: Option<Arc<dyn Shortcut>>,
     /// The service carries WebSockets.

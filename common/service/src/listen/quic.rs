@@ -2,11 +2,12 @@
 
 use super::bind::Udp;
 use super::limits::{
-    BODY_PIECES, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_HEADER_LIST,
-    MAX_STREAMS, QUIC_IDLE, STREAM_WINDOW, WRITE_STALL,
+    BODY_PIECES, MAX_CONNECTIONS, MAX_HEADER_LIST, MAX_STREAMS, QUIC_IDLE, QUIC_SEND, QUIC_WINDOW,
+    STREAM_WINDOW,
 };
 use super::tls::Identity;
 use super::{BindError, Peer, Protocol, Shell};
+use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse};
 use bytes::{Buf, Bytes};
 use h3::error::Code;
@@ -29,6 +30,10 @@ use tower::Service;
 
 type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
 type SendHalf = RequestStream<h3_quinn::SendStream<Bytes>, Bytes>;
+/// Bytes of an answer that must be taken within the deadline of a write: about what
+/// [`LimitsConfig::least_progress`] asks for.
+const PIECE: usize = 16 << 10;
+
 type ReceiveHalf = RequestStream<h3_quinn::RecvStream, Bytes>;
 
 /// How QUIC is spoken.
@@ -40,7 +45,8 @@ pub(super) fn config(identity: &Identity) -> Result<quinn::ServerConfig, BindErr
     transport
         .max_concurrent_bidi_streams(MAX_STREAMS.into())
         .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
+        .receive_window(QUIC_WINDOW.into())
+        .send_window(QUIC_SEND.into())
         .max_idle_timeout(quinn::IdleTimeout::try_from(QUIC_IDLE).ok());
     config.transport_config(Arc::new(transport));
     Ok(config)
@@ -82,6 +88,8 @@ where
     S::Future: Send,
 {
     let begun = shell.drain.token();
+    // As many as there are clones of it, beside this one.
+    let unproven = Arc::new(());
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
@@ -92,11 +100,28 @@ where
             incoming.refuse();
             continue;
         }
+        // While many handshakes wait for clients that may not be where they say, a further one must come twice (RFC 9000
+        // section 8.1.2): nothing is kept for it until it has.
+        let proven = incoming.remote_address_validated();
+        if !proven && Arc::strong_count(&unproven) > shell.front.limits.unproven_quic as usize {
+            shell.guests.retried();
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().refuse();
+            }
+            continue;
+        }
+        let waiting = (!proven).then(|| Arc::clone(&unproven));
         let (service, shell) = (service.clone(), shell.clone());
         let tracker = shell.connections.clone();
         tracker.spawn(async move {
             let addr = incoming.remote_address();
-            match timeout(HANDSHAKE_TIMEOUT, incoming).await {
+            let Some(_guest) = shell.guests.admit(addr.ip()) else {
+                shell.guests.cut(Protocol::Http3, "too-many");
+                return incoming.refuse();
+            };
+            let shaken = timeout(shell.front.limits.handshake(), incoming).await;
+            drop(waiting);
+            match shaken {
                 Ok(Ok(connection)) => converse(connection, addr, service, shell).await,
                 Ok(Err(error)) => tracing::debug!(%error, %addr, "QUIC handshake failed"),
                 Err(_) => tracing::debug!(%addr, "QUIC handshake took too long"),
@@ -167,11 +192,12 @@ async fn exchange<S>(
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Send,
     S::Future: Send,
 {
-    let (head, stream): (_, Stream) = match timeout(HEAD_TIMEOUT, resolver.resolve_request()).await {
-        Ok(Ok(request)) => request,
-        Ok(Err(error)) => return tracing::debug!(%error, %addr, "a malformed HTTP/3 request"),
-        Err(_) => return tracing::debug!(%addr, "an HTTP/3 request head took too long"),
-    };
+    let (head, stream): (_, Stream) =
+        match timeout(shell.front.limits.head(), resolver.resolve_request()).await {
+            Ok(Ok(request)) => request,
+            Ok(Err(error)) => return tracing::debug!(%error, %addr, "a malformed HTTP/3 request"),
+            Err(_) => return tracing::debug!(%addr, "an HTTP/3 request head took too long"),
+        };
     let (mut sending, receiving) = stream.split();
     let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(BODY_PIECES);
     let declared = head.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
@@ -179,9 +205,10 @@ async fn exchange<S>(
         futures::stream::unfold(body, |mut body| async move { body.recv().await.map(|piece| (piece, body)) });
     let request = head.map(|()| Body::from_stream(body));
     let peer = Peer { addr, protocol: Protocol::Http3, secure: true };
+    let limits = shell.front.limits;
     let answering = async {
         let Ok(answer) = shell.front.answer(service, request, peer).await;
-        if let Err(error) = send(&mut sending, answer).await {
+        if let Err(error) = send(&mut sending, answer, limits).await {
             tracing::debug!(%error, %addr, "an HTTP/3 answer was not taken");
         }
     };
@@ -220,15 +247,33 @@ async fn receive(mut stream: ReceiveHalf, pieces: mpsc::Sender<io::Result<Bytes>
     }
 }
 
+/// Sends data, each piece within the deadline: one deadline for all of it would cut a slow client.
+async fn in_pieces(
+    stream: &mut SendHalf,
+    mut data: Bytes,
+    limits: LimitsConfig,
+) -> Result<Result<(), h3::error::StreamError>, tokio::time::error::Elapsed> {
+    while data.has_remaining() {
+        let piece = data.split_to(data.len().min(PIECE));
+        if let Err(error) = timeout(limits.write_stall(), stream.send_data(piece)).await? {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
 /// Sends an answer. A body that ends in an error resets the stream: a client never takes it for a whole one.
-async fn send(stream: &mut SendHalf, answer: HttpResponse) -> Result<(), String> {
+async fn send(stream: &mut SendHalf, answer: HttpResponse, limits: LimitsConfig) -> Result<(), String> {
     let (mut head, mut body) = answer.into_parts();
     for connection_specific in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
         head.headers.remove(connection_specific);
     }
     let stalled = |_| "the client takes nothing".to_owned();
     let head = http::Response::from_parts(head, ());
-    timeout(WRITE_STALL, stream.send_response(head)).await.map_err(stalled)?.map_err(|e| e.to_string())?;
+    timeout(limits.write_stall(), stream.send_response(head))
+        .await
+        .map_err(stalled)?
+        .map_err(|e| e.to_string())?;
     while let Some(frame) = body.frame().await {
         let frame = match frame {
             Ok(frame) => frame,
@@ -239,9 +284,9 @@ async fn send(stream: &mut SendHalf, answer: HttpResponse) -> Result<(), String>
         };
         let sent = match frame.into_data() {
             Ok(data) if data.is_empty() => Ok(Ok(())),
-            Ok(data) => timeout(WRITE_STALL, stream.send_data(data)).await,
+            Ok(data) => in_pieces(stream, data, limits).await,
             Err(frame) => match frame.into_trailers() {
-                Ok(trailers) => timeout(WRITE_STALL, stream.send_trailers(trailers)).await,
+                Ok(trailers) => timeout(limits.write_stall(), stream.send_trailers(trailers)).await,
                 Err(_) => Ok(Ok(())),
             },
         };
@@ -254,5 +299,5 @@ async fn send(stream: &mut SendHalf, answer: HttpResponse) -> Result<(), String>
             }
         }
     }
-    timeout(WRITE_STALL, stream.finish()).await.map_err(stalled)?.map_err(|e| e.to_string())
+    timeout(limits.write_stall(), stream.finish()).await.map_err(stalled)?.map_err(|e| e.to_string())
 }

@@ -1,12 +1,14 @@
 //! HTTP/1.1 and HTTP/2 over TCP, with and without TLS: our own HTTP/1 in front, hyper's HTTP/2 behind it.
 
 use super::bind::Tcp;
+use super::h2::Guarded;
 use super::lent::lend;
 use super::limits::{
-    ACCEPT_PAUSE, CONNECTION_WINDOW, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE, LINGER_STALL, MAX_FIELDS,
-    MAX_HEAD, MAX_HEADER_LIST, MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
+    ACCEPT_PAUSE, CONNECTION_WINDOW, KEEP_ALIVE, LINGER_STALL, MAX_FIELDS, MAX_HEAD, MAX_HEADER_LIST,
+    MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
 };
 use super::{Peer, Protocol, Shell, h1, websocket};
+use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use http::Method;
@@ -70,12 +72,15 @@ where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let Some(_guest) = shell.guests.admit(addr.ip()) else {
+        return shell.guests.cut(Protocol::Http1, "too-many");
+    };
     drop(stream.set_nodelay(true));
     match tls {
         None => speak(stream, addr, false, service, shell).await,
-        Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        Some(tls) => match timeout(shell.front.limits.handshake(), tls.accept(stream)).await {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Box::pin(speak_with_hyper(stream, addr, true, service, shell)).await;
+                Box::pin(speak_http2(stream, addr, true, service, shell)).await;
             }
             Ok(Ok(stream)) => speak(stream, addr, true, service, shell).await,
             Ok(Err(error)) => tracing::debug!(%error, %addr, "TLS handshake failed"),
@@ -97,14 +102,45 @@ where
         other = h1::converse(io, peer, service.clone(), &shell) => other,
         () = cut.cancelled() => None,
     };
-    if let Some(other) = other {
-        Box::pin(speak_with_hyper(other, addr, secure, service, shell)).await;
+    match other {
+        Some(other) if other.before.starts_with(b"PRI ") => {
+            Box::pin(speak_http2(other, addr, secure, service, shell)).await;
+        }
+        Some(other) => {
+            let builder = builder(shell.front.limits, shell.tunnels);
+            Box::pin(speak_with_hyper(other, addr, secure, builder, service, shell)).await;
+        }
+        None => {}
+    }
+}
+
+/// Speaks HTTP/2, and keeps account of it.
+async fn speak_http2<S, I>(io: I, addr: SocketAddr, secure: bool, service: S, shell: Shell)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let (io, remains) = Guarded::new(io, shell.front.limits);
+    let guests = Arc::clone(&shell.guests);
+    let builder = builder(shell.front.limits, shell.tunnels).http2_only();
+    speak_with_hyper(io, addr, secure, builder, service, shell).await;
+    if let Some(cut) = remains.take() {
+        tracing::debug!(reason = cut.reason.as_str(), %addr, "an HTTP/2 connection is cut");
+        guests.cut(Protocol::Http2, cut.reason.as_str());
+        cut.part().await;
     }
 }
 
 /// Speaks HTTP/2, or HTTP/1 that is upgraded, until it ends, is drained, or is cut.
-async fn speak_with_hyper<S, I>(io: I, addr: SocketAddr, secure: bool, service: S, shell: Shell)
-where
+async fn speak_with_hyper<S, I>(
+    io: I,
+    addr: SocketAddr,
+    secure: bool,
+    builder: Builder<TokioExecutor>,
+    service: S,
+    shell: Shell,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -122,7 +158,6 @@ where
             shell.front.answer(service, request.map(Body::new), peer).await
         }
     });
-    let builder = builder(shell.tunnels);
     let (lent, returned) = lend(io);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(lent), handler);
     let (begun, cut) = (shell.drain.token(), shell.drain.cut());
@@ -198,12 +233,12 @@ where
     Ok(HttpResponse::from_parts(head, Body::empty()))
 }
 
-fn builder(tunnels: bool) -> Builder<TokioExecutor> {
+fn builder(limits: LimitsConfig, tunnels: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(limits.head())
         .max_headers(MAX_FIELDS)
         .max_buf_size(MAX_HEAD);
     builder

@@ -1,6 +1,6 @@
 //! Answers of HTTP/1, written.
 
-use super::super::limits::WRITE_STALL;
+use crate::config::LimitsConfig;
 use crate::{Cut, HttpResponse};
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use std::io::{self, IoSlice, Write};
 use std::time::SystemTime;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// What an answer must heed of its request.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub(super) struct Asked {
     pub(super) modern: bool,
     /// It takes trailers.
     pub(super) trailers: bool,
+    pub(super) limits: LimitsConfig,
 }
 
 /// How an answer's body is framed.
@@ -58,6 +59,7 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
     if head.status == StatusCode::NO_CONTENT {
         head.headers.remove(CONTENT_LENGTH);
     }
+    let limits = asked.limits;
     let keep_alive = asked.keep_alive && frame != Frame::Closing;
     let mut text = Vec::with_capacity(1_024);
     status_line(&mut text, head.status);
@@ -77,10 +79,10 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
     }
     text.extend_from_slice(b"\r\n");
     match frame {
-        Frame::None => all(io, &text, &mut Bytes::new()).await?,
-        frame => send(io, text, &mut body, frame, asked.trailers).await?,
+        Frame::None => all(io, &text, &mut Bytes::new(), limits).await?,
+        frame => send(io, text, &mut body, frame, asked).await?,
     }
-    stalled(timeout(WRITE_STALL, io.flush()).await)?;
+    stalled(timeout(limits.write_stall(), io.flush()).await)?;
     Ok(keep_alive)
 }
 
@@ -89,13 +91,14 @@ pub(super) async fn interim<W: AsyncWrite + Unpin>(
     io: &mut W,
     status: StatusCode,
     headers: &HeaderMap,
+    limits: LimitsConfig,
 ) -> io::Result<()> {
     let mut text = vec![];
     status_line(&mut text, status);
     fields(&mut text, headers);
     text.extend_from_slice(b"\r\n");
-    all(io, &text, &mut Bytes::new()).await?;
-    stalled(timeout(WRITE_STALL, io.flush()).await)
+    all(io, &text, &mut Bytes::new(), limits).await?;
+    stalled(timeout(limits.write_stall(), io.flush()).await)
 }
 
 async fn send<W: AsyncWrite + Unpin>(
@@ -103,8 +106,9 @@ async fn send<W: AsyncWrite + Unpin>(
     mut text: Vec<u8>,
     body: &mut crate::Body,
     frame: Frame,
-    takes_trailers: bool,
+    asked: &Asked,
 ) -> io::Result<()> {
+    let limits = asked.limits;
     let mut trailers = HeaderMap::new();
     let mut left = if let Frame::Length(length) = frame { length } else { u64::MAX };
     loop {
@@ -112,8 +116,8 @@ async fn send<W: AsyncWrite + Unpin>(
         let next = match body.frame().now_or_never() {
             Some(next) => next,
             None => {
-                all(io, &text, &mut Bytes::new()).await?;
-                stalled(timeout(WRITE_STALL, io.flush()).await)?;
+                all(io, &text, &mut Bytes::new(), limits).await?;
+                stalled(timeout(limits.write_stall(), io.flush()).await)?;
                 text.clear();
                 body.frame().await
             }
@@ -136,7 +140,7 @@ async fn send<W: AsyncWrite + Unpin>(
         if frame == Frame::Chunked {
             drop(write!(text, "{:x}\r\n", data.len()));
         }
-        all(io, &text, &mut data).await?;
+        all(io, &text, &mut data, limits).await?;
         text.clear();
         if frame == Frame::Chunked {
             text.extend_from_slice(b"\r\n");
@@ -150,25 +154,32 @@ async fn send<W: AsyncWrite + Unpin>(
         Frame::Chunked => {
             text.extend_from_slice(b"0\r\n");
             // Trailers are for those who take them (RFC 9110 section 6.5.1).
-            if takes_trailers {
+            if asked.trailers {
                 fields(&mut text, &trailers);
             }
             text.extend_from_slice(b"\r\n");
         }
         _ => {}
     }
-    all(io, &text, &mut Bytes::new()).await
+    all(io, &text, &mut Bytes::new(), limits).await
 }
 
-/// Writes two pieces as one. Each write must get somewhere within its deadline.
-pub(super) async fn all<W: AsyncWrite + Unpin>(io: &mut W, head: &[u8], body: &mut Bytes) -> io::Result<()> {
+/// Writes two pieces as one. Within each deadline the client must take at least so much, or all that is left: a byte now
+/// and then would hold an answer open for ever.
+pub(super) async fn all<W: AsyncWrite + Unpin>(
+    io: &mut W,
+    head: &[u8],
+    body: &mut Bytes,
+    limits: LimitsConfig,
+) -> io::Result<()> {
     let mut head = head;
+    let (mut due, mut progress) = (Instant::now() + limits.write_stall(), 0);
     while head.has_remaining() || body.has_remaining() {
         let written = if head.is_empty() {
-            stalled(timeout(WRITE_STALL, io.write(body)).await)?
+            stalled(timeout_at(due, io.write(body)).await)?
         } else {
             let slices = [IoSlice::new(head), IoSlice::new(body)];
-            stalled(timeout(WRITE_STALL, io.write_vectored(&slices)).await)?
+            stalled(timeout_at(due, io.write_vectored(&slices)).await)?
         };
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
@@ -176,6 +187,10 @@ pub(super) async fn all<W: AsyncWrite + Unpin>(io: &mut W, head: &[u8], body: &m
         let of_head = written.min(head.len());
         head.advance(of_head);
         body.advance(written - of_head);
+        progress += written as u64;
+        if progress >= limits.least_progress() {
+            (due, progress) = (Instant::now() + limits.write_stall(), 0);
+        }
     }
     Ok(())
 }

@@ -77,6 +77,10 @@ fn lines(head: &[u8]) -> Result<(), BadHead> {
 
 /// Reads a whole head into a request without its body.
 pub(super) fn read(head: &[u8]) -> Result<(http::Request<()>, Manner), BadHead> {
+    // Of the empty lines that the parser would pass over, one was.
+    if head.starts_with(b"\r") {
+        return Err(BadHead::Syntax);
+    }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(head) {

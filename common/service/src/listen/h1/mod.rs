@@ -16,9 +16,10 @@ mod tunnel;
 
 pub use shortcut::Shortcut;
 
-use super::limits::{HEAD_TIMEOUT, IDLE, LAST_REQUEST};
+use super::limits::LAST_REQUEST;
 use super::prefixed::Prefixed;
 use super::{Peer, Shell, websocket};
+use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse, problem_response};
 use answer::Asked;
 use bytes::{Buf, Bytes, BytesMut};
@@ -71,7 +72,8 @@ where
 {
     let mut buffer = BytesMut::new();
     let mut out = vec![];
-    let idle = pin!(sleep(IDLE));
+    let limits = shell.front.limits;
+    let idle = pin!(sleep(limits.idle()));
     let begun = pin!(shell.begun.cancelled());
     let mut waits = Waits { idle, begun, shell, last: false };
     loop {
@@ -83,19 +85,19 @@ where
                         out.extend_from_slice(&body);
                         body.clear();
                     }
-                    let written = answer::all(&mut io, &out, &mut body).await;
+                    let written = answer::all(&mut io, &out, &mut body, limits).await;
                     let flushed = if peer.secure { io.flush().await } else { Ok(()) };
                     if written.and(flushed).is_ok() { Next::Request } else { Next::Close }
                 }
                 None => Box::pin(exchange(&mut io, &mut buffer, end, peer, service.clone(), shell)).await,
             },
             Ok(None) => Next::Close,
-            Err(bad) => refuse(&mut io, bad).await,
+            Err(bad) => refuse(&mut io, bad, limits).await,
         };
         match next {
             Next::Request => {}
             Next::Close => {
-                drop(timeout(HEAD_TIMEOUT, io.shutdown()).await);
+                drop(timeout(limits.head(), io.shutdown()).await);
                 return None;
             }
             Next::Other => return Some(Prefixed { before: buffer.freeze(), io }),
@@ -121,7 +123,7 @@ impl Waits<'_, '_> {
 
     /// Waits for the first bytes of a request. False when the connection is over.
     async fn request<I: AsyncRead + Unpin>(&mut self, io: &mut I, buffer: &mut BytesMut) -> bool {
-        let mut due = Instant::now() + IDLE;
+        let mut due = Instant::now() + self.shell.front.limits.idle();
         // An idle connection holds no more than it must.
         if buffer.capacity() > READ {
             *buffer = BytesMut::new();
@@ -167,7 +169,7 @@ where
     match head::end_of(buffer, 0) {
         Ok(Some(end)) if !buffer.starts_with(b"\r\n") => Ok(Some(end)),
         Err(bad) => Err(bad),
-        Ok(_) => timeout(HEAD_TIMEOUT, rest_of_head(io, buffer)).await.unwrap_or(Ok(None)),
+        Ok(_) => timeout(waits.shell.front.limits.head(), rest_of_head(io, buffer)).await.unwrap_or(Ok(None)),
     }
 }
 
@@ -215,7 +217,7 @@ where
             return Next::Other;
         }
         Ok(read) => read,
-        Err(bad) => return refuse(io, bad).await,
+        Err(bad) => return refuse(io, bad, shell.front.limits).await,
     };
     buffer.advance(end);
     // Any other upgrade is passed over, as if it was not asked for (RFC 9110 section 7.8).
@@ -223,8 +225,8 @@ where
         return tunnel::exchange(io, buffer, request, manner.keep_alive, peer, service, shell).await;
     }
     let keep_alive = manner.keep_alive && !shell.begun.is_cancelled();
-    let Manner { modern, trailers, .. } = manner;
-    let asked = Asked { method: request.method().clone(), keep_alive, modern, trailers };
+    let (limits, Manner { modern, trailers, .. }) = (shell.front.limits, manner);
+    let asked = Asked { method: request.method().clone(), keep_alive, modern, trailers, limits };
     let (interim, mut interims) = mpsc::channel(INTERIM);
     let with_body = |body: Body| {
         let mut request = request.map(|()| body);
@@ -275,7 +277,7 @@ where
         Ok(answer) = answering.as_mut() => answer,
         wanted = given.is_wanted() => {
             if wanted {
-                return answer::interim(io, StatusCode::CONTINUE, &HeaderMap::new()).await.is_ok();
+                return answer::interim(io, StatusCode::CONTINUE, &HeaderMap::new(), asked.limits).await.is_ok();
             }
             let Ok(answer) = answering.await;
             answer
@@ -301,25 +303,25 @@ where
     let answer = loop {
         tokio::select! {
             biased;
-            Some((status, headers)) = interims.recv() => answer::interim(io, status, &headers).await?,
+            Some((status, headers)) = interims.recv() => answer::interim(io, status, &headers, asked.limits).await?,
             Ok(answer) = answering.as_mut() => break answer,
         }
     };
     while let Ok((status, headers)) = interims.try_recv() {
-        answer::interim(io, status, &headers).await?;
+        answer::interim(io, status, &headers, asked.limits).await?;
     }
     answer::write(io, answer, asked).await
 }
 
 /// What the gate does not let in is told why, and the connection ends: where the next request begins is unknown.
-async fn refuse<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I, bad: BadHead) -> Next {
+async fn refuse<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I, bad: BadHead, limits: LimitsConfig) -> Next {
     let (status, title) = match bad {
         BadHead::TooLarge => (431, "Head too large"),
         BadHead::Coding => (501, "Unknown transfer coding"),
         _ => (400, "Malformed request"),
     };
     let answer = problem_response(Problem::new(status, "malformed", title).detail(bad.to_string()));
-    let asked = Asked { method: http::Method::GET, keep_alive: false, modern: true, trailers: false };
+    let asked = Asked { method: http::Method::GET, keep_alive: false, modern: true, trailers: false, limits };
     if answer::write(io, answer, &asked).await.is_ok() {
         drop(io.shutdown().await);
         let (_, given) = body::body(Framing::Length(u64::MAX));

@@ -4,6 +4,7 @@ use super::super::websocket::{self, Pieces};
 use super::super::{Peer, Shell};
 use super::Next;
 use super::answer::{self, Asked};
+use crate::config::LimitsConfig;
 use crate::{HttpRequest, HttpResponse};
 use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
@@ -30,13 +31,14 @@ where
     let (request, pieces) = websocket::opened(request);
     let Ok(answer) = shell.front.clone().answer(service, request, peer).await;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        if let Err(error) = switch(io, buffer, answer, pieces).await {
+        if let Err(error) = switch(io, buffer, answer, pieces, shell.front.limits).await {
             tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early");
         }
         return Next::Close;
     }
     let keep_alive = keep_alive && !shell.begun.is_cancelled();
-    let asked = Asked { method: Method::GET, keep_alive, modern: true, trailers: false };
+    let asked =
+        Asked { method: Method::GET, keep_alive, modern: true, trailers: false, limits: shell.front.limits };
     match answer::write(io, answer, &asked).await {
         Ok(true) => Next::Request,
         Ok(false) | Err(_) => Next::Close,
@@ -48,6 +50,7 @@ async fn switch<I>(
     buffer: &mut BytesMut,
     answer: HttpResponse,
     pieces: Pieces,
+    limits: LimitsConfig,
 ) -> std::io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send,
@@ -58,6 +61,6 @@ where
     }
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    answer::interim(io, StatusCode::SWITCHING_PROTOCOLS, &head.headers).await?;
+    answer::interim(io, StatusCode::SWITCHING_PROTOCOLS, &head.headers, limits).await?;
     websocket::carry(io, buffer.split().freeze(), pieces, body).await
 }
