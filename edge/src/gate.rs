@@ -6,6 +6,9 @@ use sluice_service::HttpRequest;
 use sluice_wire::headers::{CDN_LOOP, TRIED_PARAM};
 use sluice_wire::limits::MAX_TRIED;
 use sluice_wire::{NodeId, Problem};
+use std::fmt::Write;
+
+pub(crate) use sluice_service::is_host;
 
 /// Fields that end at each hop (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [
@@ -19,8 +22,19 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 /// Fields that `Connection` may not remove: they decide what is served to whom.
-const PROTECTED: [&str; 6] =
-    ["host", "authorization", "cookie", "cache-control", "x-forwarded-for", "cdn-loop"];
+const PROTECTED: [&str; 11] = [
+    "host",
+    "authorization",
+    "cookie",
+    "cache-control",
+    "pragma",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "via",
+    "cdn-loop",
+];
 
 /// A target in its one spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,13 +93,6 @@ pub(crate) fn target(request: &HttpRequest, methods: &[String]) -> Result<Target
     Ok(Target { path, query, tried })
 }
 
-/// True for what may stand in `Host`: a name or address, and a port that exists.
-pub(crate) fn is_host(host: &str) -> bool {
-    let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-    let malformed = |c: char| c.is_whitespace() || c.is_control() || "@/\\?#,".contains(c);
-    !host.is_empty() && !host.contains(malformed) && port.is_none_or(|port| port.parse::<u16>().is_ok())
-}
-
 /// True for a path in its one spelling beyond doubt: nothing encoded, no query, no empty or dot segment.
 pub(crate) fn is_plain(target: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~');
@@ -94,19 +101,35 @@ pub(crate) fn is_plain(target: &str) -> bool {
     bytes.first() == Some(&b'/') && bytes.iter().all(|byte| plain(*byte)) && !doubtful
 }
 
-/// A path that means what it shows: no dot segments, empty segments, NUL or backslash, in any encoding.
+/// A path that means what it shows, in its one spelling (RFC 3986 section 6.2.2): what needs no encoding is not encoded,
+/// what needs it is, in capitals. `None` for one with dot segments, empty segments, NUL or backslash, in any encoding.
 fn path(path: &str) -> Option<String> {
-    if !path.starts_with('/') {
-        return None;
-    }
-    let lower = path.to_ascii_lowercase();
-    let tricks = ["%00", "%2e", "%2f", "%5c", "\\", "//", "\0", "#"];
     // An encoded slash or dot in an upload's file name is a name, and goes to the origin as it is.
-    let is_name = lower.starts_with("/v1/videos/");
-    let tricked =
-        tricks.iter().any(|t| lower.contains(t) && !(is_name && matches!(*t, "%2e" | "%2f" | "%5c")));
-    let dots = path.split('/').any(|segment| segment == "." || segment == "..");
-    (!tricked && !dots).then(|| path.to_owned())
+    let is_name = path.starts_with("/v1/videos/");
+    let mut spelt = String::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let (byte, encoded) = match byte {
+            b'%' => (digit(bytes.next()?)? << 4 | digit(bytes.next()?)?, true),
+            byte => (byte, false),
+        };
+        match byte {
+            b'/' | b'\\' if encoded && !is_name => return None,
+            0 => return None,
+            b'\\' | b'#' if !encoded => return None,
+            b'.' if encoded && is_name => spelt.push_str("%2E"),
+            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => spelt.push(char::from(byte)),
+            byte if !encoded && b"/!$&'()*+,;=:@".contains(&byte) => spelt.push(char::from(byte)),
+            byte => drop(write!(spelt, "%{byte:02X}")),
+        }
+    }
+    let doubtful = spelt.contains("//") || spelt.split('/').any(|segment| matches!(segment, "." | ".."));
+    (spelt.starts_with('/') && !doubtful).then_some(spelt)
+}
+
+/// The value of a hexadecimal digit.
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 fn query(query: Option<&str>) -> (Option<String>, Vec<NodeId>) {
@@ -165,6 +188,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use sluice_service::Body;
 
     fn request(method: Method, uri: &str, host: &str) -> HttpRequest {
@@ -176,8 +200,37 @@ mod tests {
         for good in ["/", "/v/x/master.m3u8", "/v1/videos/..%2Fetc", "/assets/a-b.js"] {
             assert!(target(&request(Method::GET, good, "h"), &[]).is_ok(), "{good}");
         }
-        for bad in ["/a/../b", "/a//b", "/v/%2e%2e/x", "/a%00", "/v/a%2fb", "/a/./b", "/a\\b"] {
+        for bad in [
+            "/a/../b",
+            "/a//b",
+            "/v/%2e%2e/x",
+            "/v/%2e./x",
+            "/a%00",
+            "/v/a%2fb",
+            "/a/./b",
+            "/a/..",
+            "/a\\b",
+            "/a%5cb",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/a%+1",
+            "a",
+            "*",
+            "",
+        ] {
             assert_eq!(path(bad), None, "{bad}");
+        }
+        for (written, spelt) in [
+            ("/%61%2D%7e/b", "/a-~/b"),
+            ("/a%2eb", "/a.b"),
+            ("/%c3%a4\u{e4}", "/%C3%A4%C3%A4"),
+            ("/a%20b{c}", "/a%20b%7Bc%7D"),
+            ("/a:b@c!$&'()*+,;=", "/a:b@c!$&'()*+,;="),
+            ("/a%3ab", "/a%3Ab"),
+            ("/v1/videos/..%2f%2e", "/v1/videos/..%2F%2E"),
+        ] {
+            assert_eq!(path(written).as_deref(), Some(spelt), "{written}");
         }
     }
 
@@ -189,11 +242,24 @@ mod tests {
         for target in ["", "a", "//", "/a//b", "/.a", "/a/../b", "/a?b", "/%61", "/a\\b", "/\u{e4}", "*"] {
             assert!(!is_plain(target), "{target}");
         }
-        for host in ["a", "a.b:80", "[::1]:8080", "[::1]", "127.0.0.1"] {
-            assert!(is_host(host), "{host}");
-        }
-        for host in ["", "a@b", "a b", "a:99999", "a:", "a:x", "a,b", "a/b"] {
-            assert!(!is_host(host), "{host}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_one_spelling_is_spelt_as_it_is(bytes in prop::collection::vec(any::<u8>(), 0..24), encoded in any::<u32>()) {
+            let mut text = String::from("/");
+            for (n, byte) in bytes.iter().enumerate() {
+                if encoded >> (n % 32) & 1 == 1 || !byte.is_ascii_graphic() {
+                    write!(text, "%{byte:02x}").unwrap();
+                } else {
+                    text.push(char::from(*byte));
+                }
+            }
+            if let Some(spelt) = path(&text) {
+                prop_assert_eq!(path(&spelt), Some(spelt.clone()));
+                prop_assert!(spelt.parse::<http::Uri>().is_ok());
+                prop_assert!(!spelt.contains("//") && !spelt.contains("/../") && !spelt.contains("%00"));
+            }
         }
     }
 
