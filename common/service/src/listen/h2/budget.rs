@@ -21,6 +21,9 @@ pub(in crate::listen) enum Reason {
     SlowHead,
     Stall,
     Idle,
+    FrameSize,
+    FlowControl,
+    StreamClosed,
 }
 
 impl Reason {
@@ -42,14 +45,22 @@ impl Reason {
             Self::SlowHead => "slow-head",
             Self::Stall => "stall",
             Self::Idle => "idle",
+            Self::FrameSize => "frame-size",
+            Self::FlowControl => "flow-control",
+            Self::StreamClosed => "stream-closed",
         }
     }
 
     /// The error code of the GOAWAY (RFC 9113 section 7): an idle connection has done nothing wrong.
     pub(super) const fn code(self) -> u32 {
-        const NO_ERROR: u32 = 0;
-        const ENHANCE_YOUR_CALM: u32 = 11;
-        if matches!(self, Self::Idle) { NO_ERROR } else { ENHANCE_YOUR_CALM }
+        match self {
+            // NO_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR; else ENHANCE_YOUR_CALM.
+            Self::Idle => 0,
+            Self::FlowControl => 3,
+            Self::StreamClosed => 5,
+            Self::FrameSize => 6,
+            _ => 11,
+        }
     }
 }
 

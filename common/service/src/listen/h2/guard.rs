@@ -104,10 +104,11 @@ impl Guard {
     }
 
     fn begins(&mut self, head: Head, now: Instant) -> Result<(), Reason> {
-        // What the stream will be reset for (MadeYouReset) counts at once: many may come before the first is answered.
-        let ended = matches!(head.kind, kind::DATA | kind::HEADERS) && self.streams.has_ended(head.stream);
-        if ended || (head.kind == kind::PRIORITY && head.length != 5) {
-            self.budgets.take(Reason::ServerReset)?;
+        if !has_its_length(head) {
+            return Err(Reason::FrameSize);
+        }
+        if matches!(head.kind, kind::DATA | kind::HEADERS) && self.streams.has_ended(head.stream) {
+            return Err(Reason::StreamClosed);
         }
         match head.kind {
             kind::DATA if head.has(flag::END_STREAM) => Ok(()),
@@ -159,10 +160,11 @@ impl Guard {
         match head.kind {
             kind::SETTINGS if !head.has(flag::ACK) => {
                 for byte in part {
-                    if let Some([a, b, value @ ..]) = whole(&mut self.piece, 6, *byte)
-                        && u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE
+                    let Some([a, b, value @ ..]) = whole(&mut self.piece, 6, *byte) else { continue };
+                    if u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE
+                        && !self.streams.initial_window(u32::from_be_bytes(value))
                     {
-                        self.streams.initial_window(u32::from_be_bytes(value));
+                        return Err(Reason::FlowControl);
                     }
                 }
             }
@@ -174,6 +176,8 @@ impl Guard {
                         kind::WINDOW_UPDATE => number > 0 && self.streams.window(head.stream, number),
                         _ => number != head.stream,
                     };
+                    // What the stream will be reset for (MadeYouReset) counts at once: many may come before the first is
+                    // answered.
                     if !good {
                         self.budgets.take(Reason::ServerReset)?;
                     }
@@ -265,6 +269,19 @@ impl Guard {
         } else {
             vec![]
         }
+    }
+}
+
+/// True for a frame of a length that its type can have. HTTP/2 below ends the connection too, with a vaguer code.
+const fn has_its_length(head: Head) -> bool {
+    match head.kind {
+        kind::PRIORITY => head.length == 5,
+        kind::RST_STREAM | kind::WINDOW_UPDATE => head.length == 4,
+        kind::SETTINGS if head.has(flag::ACK) => head.length == 0,
+        kind::SETTINGS => head.length.is_multiple_of(6),
+        kind::PING => head.length == 8,
+        kind::GOAWAY => head.length >= 8,
+        _ => true,
     }
 }
 

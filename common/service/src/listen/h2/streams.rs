@@ -115,11 +115,13 @@ impl Streams {
         })
     }
 
-    /// The client sets the window of streams, those that are open too (RFC 9113 section 6.9.2).
-    pub(super) fn initial_window(&mut self, size: u32) {
+    /// The client sets the window of streams, those that are open too (RFC 9113 section 6.9.2). False when it is more than a
+    /// window can be.
+    pub(super) fn initial_window(&mut self, size: u32) -> bool {
         let change = i64::from(size) - self.initial;
         self.initial = i64::from(size);
-        self.open.values_mut().for_each(|stream| stream.window += change);
+        self.open.values_mut().for_each(|stream| stream.window = stream.window.saturating_add(change));
+        self.initial <= LARGEST
     }
 }
 
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn an_answer_without_room_is_blocked_until_it_has_room_or_ends() {
         let mut streams = Streams::new();
-        streams.initial_window(10);
+        assert!(streams.initial_window(10) && !Streams::new().initial_window(0x8000_0000));
         assert_eq!(streams.asked(1, true), Some(true));
         assert_eq!(streams.asked(1, false), Some(false), "trailers open nothing");
         assert!(!streams.is_blocked(), "nothing is answered yet");
@@ -139,9 +141,9 @@ mod tests {
         assert!(streams.is_blocked());
         assert!(streams.window(1, 1));
         assert!(!streams.is_blocked());
-        streams.initial_window(9);
+        assert!(streams.initial_window(9));
         assert!(streams.is_blocked(), "a smaller initial window counts for open streams");
-        streams.initial_window(20);
+        assert!(streams.initial_window(20));
         streams.sent(1, 11);
         streams.answered(1);
         assert!(streams.is_empty());

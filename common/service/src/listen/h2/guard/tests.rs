@@ -72,6 +72,34 @@ fn each_flood_is_cut_at_its_bound() {
 }
 
 #[test]
+fn what_breaks_a_rule_is_cut_with_its_code() {
+    for (kind, flags, length) in [
+        (kind::PRIORITY, 0, 4),
+        (kind::RST_STREAM, 0, 3),
+        (kind::WINDOW_UPDATE, 0, 5),
+        (kind::SETTINGS, 0, 5),
+        (kind::SETTINGS, flag::ACK, 6),
+        (kind::PING, 0, 7),
+        (kind::GOAWAY, 0, 7),
+    ] {
+        assert_eq!(Client::new().sends(kind, flags, 1, &vec![0; length]), Err(Reason::FrameSize), "{kind}");
+    }
+    let mut client = Client::new();
+    client.asks(1).unwrap();
+    assert_eq!(client.sends(kind::DATA, 0, 1, b"more"), Err(Reason::StreamClosed));
+    assert_eq!(client.asks(1), Err(Reason::StreamClosed));
+    let too_much = client.sends(kind::SETTINGS, 0, 0, &[0, 4, 0x80, 0, 0, 0]);
+    assert_eq!(too_much, Err(Reason::FlowControl));
+    for provoking in [&0u32.to_be_bytes(), &0x7fff_ffffu32.to_be_bytes()] {
+        let (frames, reason) = flood(|client, n| {
+            client.sends(kind::HEADERS, flag::END_HEADERS, n * 2 + 1, b"head")?;
+            client.sends(kind::WINDOW_UPDATE, 0, n * 2 + 1, provoking)
+        });
+        assert!(frames <= 81 && reason == Reason::ServerReset, "{frames}");
+    }
+}
+
+#[test]
 fn rapid_reset_is_cut_within_a_hundred_streams() {
     let (streams, reason) = flood(|client, n| {
         client.asks(n * 2 + 1)?;
