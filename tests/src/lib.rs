@@ -5,6 +5,8 @@
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket
+//! - [`h2`]: an HTTP/2 client that sends what no client should
+//! - [`rawlog`]: an origin that keeps what it was sent, byte for byte
 //! - [`client`]: what a client does: upload, wait, fetch
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
@@ -15,10 +17,12 @@ pub mod client;
 pub mod clips;
 pub mod echo;
 pub mod ffprobe;
+pub mod h2;
 pub mod log;
 pub mod origin;
 pub mod process;
 pub mod proxy;
 pub mod python;
 pub mod raw;
+pub mod rawlog;
 pub mod stack;

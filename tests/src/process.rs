@@ -117,6 +117,20 @@ impl Process {
         }
     }
 
+    /// Its id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it was started").id()
+    }
+
+    /// KiB of memory it has resident now.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_ascii_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Its name in the story.
     #[must_use]
     pub fn name(&self) -> &str {
