@@ -12,6 +12,7 @@ use crate::{Body, HttpRequest, HttpResponse};
 use bytes::{Buf, Bytes};
 use h3::error::Code;
 use h3::server::{RequestResolver, RequestStream};
+use http::Method;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::QuicServerConfig;
@@ -206,8 +207,13 @@ async fn exchange<S>(
     let request = head.map(|()| Body::from_stream(body));
     let peer = Peer { addr, protocol: Protocol::Http3, secure: true };
     let limits = shell.front.limits;
+    let head_only = request.method() == Method::HEAD;
     let answering = async {
-        let Ok(answer) = shell.front.answer(service, request, peer).await;
+        let Ok(mut answer) = shell.front.answer(service, request, peer).await;
+        if head_only {
+            // Whatever the service gave with it: an answer to HEAD has no content (RFC 9110 section 9.3.2).
+            *answer.body_mut() = Body::empty();
+        }
         if let Err(error) = send(&mut sending, answer, limits).await {
             tracing::debug!(%error, %addr, "an HTTP/3 answer was not taken");
         }
