@@ -1,6 +1,7 @@
 //! The edge's configuration.
 
 use crate::cache::Policy;
+use crate::disk::DiskConfig;
 use crate::streams::StreamsConfig;
 use crate::transform::TransformConfig;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,8 @@ pub struct CacheConfig {
     pub keep_cookies: bool,
     /// Heeds `Cache-Control` of clients. Off, a client can only ask for `only-if-cached`.
     pub heed_clients: bool,
+    /// The part on disk.
+    pub disk: DiskConfig,
 }
 
 impl CacheConfig {
@@ -92,6 +95,7 @@ impl Default for CacheConfig {
             negative_ms: 0,
             keep_cookies: false,
             heed_clients: false,
+            disk: DiskConfig::default(),
         }
     }
 }
@@ -170,6 +174,7 @@ impl ProcessConfig for Config {
         if (1..LEAST_SLICE).contains(&self.cache.slice_bytes) {
             faults.add("cache.slice_bytes", "0, or at least 4096");
         }
+        self.cache.disk.validate(faults);
         if self.server.listen.http.is_none() {
             faults.add("listen.http", "other nodes reach an edge on its plain listener");
         }

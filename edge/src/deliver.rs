@@ -65,7 +65,7 @@ pub(crate) fn answer(
         transform::add_vary(headers);
     }
     headers.insert(AGE, HeaderValue::from(object.age().as_secs()));
-    label(headers, node, &member(served));
+    label(headers, node, &member(served, object));
     answer
 }
 
@@ -156,8 +156,11 @@ pub(crate) fn head(object: &Object, status: StatusCode) -> HttpResponse {
     answer
 }
 
-fn member(served: Served) -> String {
+fn member(served: Served, object: &Object) -> String {
     match served {
+        Served::Hit(ttl) if object.body.on_disk().is_some() => {
+            format!("hit; ttl={}; detail=disk", ttl.as_secs())
+        }
         Served::Hit(ttl) => format!("hit; ttl={}", ttl.as_secs()),
         Served::Stale => "hit; fwd=stale; detail=served-stale".into(),
         Served::Fetched { why, collapsed, stored } => {

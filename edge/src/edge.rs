@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::cache::{Fills, Store};
 use crate::config::{Config, LEAST_SLICE};
+use crate::disk::Tier;
 use crate::feed::Liveness;
 use crate::fleet::Disk;
 use crate::floors::Floors;
@@ -122,6 +123,7 @@ impl Shared {
 pub struct Edge {
     shared: Arc<Shared>,
     listeners: Listeners,
+    journal: Option<feed::Journal>,
 }
 
 impl Process for Edge {
@@ -141,10 +143,16 @@ impl Process for Edge {
         }
         let own = context.listeners.addresses().http.map(|at| format!("http://{at}")).unwrap_or_default();
         let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(1)).no_proxy().build()?;
+        let tier = Tier::start(&config.cache.disk, &config.state_dir, metrics.disk.clone(), &context.drain);
+        let journal = tier.is_some().then(|| feed::Journal::open(&config.state_dir));
+        let floors = Floors::default();
+        if let Some(journal) = &journal {
+            floors.resume(journal.kept());
+        }
         let shared = Shared {
-            store: Store::new(config.cache.memory_bytes, metrics.clone()),
+            store: Store::new(config.cache.memory_bytes, metrics.clone(), tier),
             fills: Fills::default(),
-            floors: Floors::default(),
+            floors,
             liveness: Liveness::default(),
             parents: Parents::new(),
             coders: Pool::for_codings(),
@@ -165,7 +173,7 @@ impl Process for Edge {
             live: ArcSwap::from_pointee(config.clone()),
             config,
         };
-        Ok(Self { shared: Arc::new(shared), listeners: context.listeners })
+        Ok(Self { shared: Arc::new(shared), listeners: context.listeners, journal })
     }
 
     fn applier(&self) -> Apply<Config> {
@@ -176,7 +184,7 @@ impl Process for Edge {
     async fn run(self) -> Result<(), ProcessError> {
         let shared = self.shared;
         let tasks = shared.drain.tasks();
-        tasks.spawn(feed::follow(Arc::clone(&shared)));
+        tasks.spawn(feed::follow(Arc::clone(&shared), self.journal));
         if !shared.config.control.is_empty() {
             tasks.spawn(fleet::follow(Arc::clone(&shared)));
             tasks.spawn(fleet::report(Arc::clone(&shared)));

@@ -1,4 +1,12 @@
 //! The event feed: the origin's log, followed over HTTP.
+//!
+//! Where something outlives the process, a `journal` keeps what was heard: the next process goes on from there.
+
+mod journal;
+mod lines;
+
+pub(crate) use journal::Journal;
+pub(crate) use lines::Kept;
 
 use crate::edge::Shared;
 use futures::TryStreamExt;
@@ -44,15 +52,15 @@ impl Liveness {
 }
 
 /// Follows the log until the drain begins.
-pub(crate) async fn follow(edge: Arc<Shared>) {
-    let mut cursor = None;
+pub(crate) async fn follow(edge: Arc<Shared>, journal: Option<Journal>) {
+    let mut followed = Followed { cursor: journal.as_ref().and_then(Journal::cursor), journal };
     let mut pause = RETRY.0;
     let stop = edge.drain.token();
     loop {
         for origin in edge.origins() {
-            let before = cursor;
+            let before = followed.cursor;
             tokio::select! {
-                ended = read(&edge, &origin, &mut cursor) => {
+                ended = read(&edge, &origin, &mut followed) => {
                     if let Err(why) = ended {
                         tracing::debug!(origin, why, "the event feed ended");
                     }
@@ -60,7 +68,10 @@ pub(crate) async fn follow(edge: Arc<Shared>) {
                 () = stop.cancelled() => return,
             }
             edge.metrics.feed_live.set(i64::from(edge.liveness.is_live()));
-            if cursor != before {
+            if let Some(journal) = &mut followed.journal {
+                journal.flush();
+            }
+            if followed.cursor != before {
                 pause = RETRY.0;
             }
         }
@@ -72,15 +83,21 @@ pub(crate) async fn follow(edge: Arc<Shared>) {
     }
 }
 
+/// How far the log was followed.
+struct Followed {
+    cursor: Option<u64>,
+    journal: Option<Journal>,
+}
+
 /// Reads one connection's lines. Without a cursor it begins at the log's present end, and what was kept before that is
 /// asked for anew.
-async fn read(edge: &Shared, origin: &str, cursor: &mut Option<u64>) -> Result<(), String> {
-    let after = cursor.map_or_else(String::new, |seq| format!("?after={seq}"));
+async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<(), String> {
+    let after = followed.cursor.map_or_else(String::new, |seq| format!("?after={seq}"));
     let request = edge.http.get(format!("{origin}/v1/log{after}")).send();
     let answer = timeout(SILENCE, request).await.map_err(|_| "no answer")?.map_err(|e| e.to_string())?;
     if answer.status() == reqwest::StatusCode::GONE {
         // The log is not the one that was followed before.
-        *cursor = None;
+        followed.cursor = None;
         return Err("the log has another past".into());
     }
     let mut body = answer.error_for_status().map_err(|e| e.to_string())?.bytes_stream();
@@ -91,7 +108,10 @@ async fn read(edge: &Shared, origin: &str, cursor: &mut Option<u64>) -> Result<(
         buffer.extend_from_slice(&piece.ok_or("the origin ended it")?);
         while let Some(end) = buffer.iter().position(|&b| b == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
-            apply(edge, serde_json::from_slice(&line).map_err(|e| e.to_string())?, cursor);
+            apply(edge, serde_json::from_slice(&line).map_err(|e| e.to_string())?, followed);
+        }
+        if let Some(journal) = &mut followed.journal {
+            journal.flush();
         }
         if buffer.len() > MAX_CODEC_HEAD {
             return Err("a line without an end".into());
@@ -99,17 +119,24 @@ async fn read(edge: &Shared, origin: &str, cursor: &mut Option<u64>) -> Result<(
     }
 }
 
-fn apply(edge: &Shared, line: LogLine, cursor: &mut Option<u64>) {
+fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
     match line {
         LogLine::Heartbeat { heartbeat } => {
-            if cursor.is_none() {
+            if followed.cursor.is_none() {
                 edge.floors.restart(heartbeat);
-                *cursor = Some(heartbeat);
+                followed.cursor = Some(heartbeat);
+                if let Some(journal) = &mut followed.journal {
+                    journal.restart(edge.floors.mark());
+                }
             }
+            edge.floors.settle();
         }
         LogLine::Event(event) => {
             edge.floors.raise(&event.tag, event.version, event.seq);
-            *cursor = Some(event.seq);
+            followed.cursor = Some(event.seq);
+            if let Some(journal) = &mut followed.journal {
+                journal.note(&event);
+            }
             edge.metrics.events.inc();
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let delay = now.saturating_sub(Duration::from_millis(event.at_ms));

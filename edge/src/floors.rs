@@ -1,13 +1,18 @@
 //! Floors: below which version of a tag nothing may be stored or served.
 
 use crate::cache::{FeedMark, Object};
+use crate::feed::Kept;
 use sluice_wire::tag::{Tag, Version};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Tags remembered. One more, and everything kept so far counts as stale instead: bounded, and never wrong.
 const MAX_FLOORS: usize = 200_000;
+/// How long after the start the events of the time before are waited for: a log that answers has told them by then.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -21,6 +26,20 @@ pub(crate) struct Floors {
     inner: Mutex<Inner>,
     /// Rises with every change, once it is made: what was above the floors at a state is so until the next.
     state: AtomicU64,
+    settling: Settling,
+}
+
+/// Whether what happened while this process was down has been heard.
+#[derive(Debug)]
+struct Settling {
+    open: AtomicBool,
+    since: Instant,
+}
+
+impl Default for Settling {
+    fn default() -> Self {
+        Self { open: AtomicBool::new(false), since: Instant::now() }
+    }
 }
 
 impl Floors {
@@ -37,6 +56,25 @@ impl Floors {
             *floor = (floor.0.max(version), floor.1.max(seq));
         }
         self.state.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes up what an earlier process had applied, and goes on from there. With a cursor, events after it are still to be
+    /// heard.
+    pub(crate) fn resume(&self, kept: &Kept) {
+        self.lock().mark = FeedMark { epoch: kept.epoch, seq: kept.cursor.unwrap_or(0) };
+        kept.events.iter().for_each(|event| self.raise(&event.tag, event.version, event.seq));
+        self.settling.open.store(kept.cursor.is_some(), Ordering::Release);
+    }
+
+    /// Everything up to now has been heard.
+    pub(crate) fn settle(&self) {
+        self.settling.open.store(false, Ordering::Release);
+    }
+
+    /// False while events of the time before this process may be missing. When they cannot be had, lifetimes are trusted as
+    /// far as they are without a feed.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.settling.open.load(Ordering::Acquire) || self.settling.since.elapsed() > SETTLE_LIMIT
     }
 
     /// Continuity of the feed is lost: everything kept so far counts as stale, and the feed goes on after `seq`.

@@ -8,6 +8,7 @@
 //! - `shortcut`: hits, before a request is even made of the bytes that were read
 //! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
 //!   store, fills
+//! - `disk`: what outlives the process, and what memory has no room for
 //! - `parent`: where a miss goes, and how; `health`: what is known of a parent; `budget`: bounds of extra fetches; `same`:
 //!   whether two answers may stand in one body; `watchdog`: bodies that stand still
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
@@ -21,6 +22,7 @@ mod budget;
 mod cache;
 mod config;
 mod deliver;
+mod disk;
 mod edge;
 mod feed;
 mod fleet;
@@ -42,6 +44,7 @@ mod websocket;
 
 pub use cache::policy;
 pub use config::{CacheConfig, Config};
+pub use disk::DiskConfig;
 pub use edge::Edge;
 pub use streams::StreamsConfig;
 pub use transform::{ImagesConfig, TransformConfig};

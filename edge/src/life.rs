@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! accept -> normalise -> lookup -> deliver
+//!                           |-> recall   -> deliver | collapse | alone
 //!                           |-> collapse -> deliver | redirect | refuse
 //!                           |-> sliced -> deliver | redirect | refuse
 //!                           |-> alone    -> deliver | redirect | refuse
@@ -80,6 +81,7 @@ enum Phase {
     Normalise(HttpRequest, Target),
     Lookup(Ask),
     Image(Ask, Asked),
+    Recall(Ask, Wanted),
     Collapse(Ask, Wanted),
     Alone(Ask),
     Sliced(Ask, Arc<Sliced>),
@@ -102,6 +104,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Normalise(request, target) => normalise(&edge, request, target),
             Phase::Lookup(ask) => lookup::lookup(&edge, ask),
             Phase::Image(ask, asked) => image::serve(&edge, ask, asked).await,
+            Phase::Recall(ask, wanted) => lookup::recall(&edge, ask, wanted).await,
             Phase::Collapse(ask, wanted) => collapse(&edge, ask, wanted).await,
             Phase::Sliced(ask, sliced) => sliced::answer(&edge, ask, sliced).await,
             Phase::Alone(ask) => alone(&edge, ask).await,

@@ -1,5 +1,6 @@
 //! The edge's metrics, and the counts it reports.
 
+use crate::disk::DiskMetrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use sluice_service::Metrics as Registry;
 use sluice_wire::node::NodeCounters;
@@ -43,6 +44,8 @@ pub(crate) struct Metrics {
     pub(crate) tunnels: Tunnels,
     /// 1 while the event feed is live.
     pub(crate) feed_live: IntGauge,
+    /// The disk tier's.
+    pub(crate) disk: DiskMetrics,
 }
 
 /// What is counted of WebSockets.
@@ -207,6 +210,7 @@ impl Metrics {
             ),
             tunnels: Tunnels::new(r),
             feed_live: r.gauge("sluice_edge_feed_live", "1 while the event feed is live"),
+            disk: DiskMetrics::new(r),
         }
     }
 

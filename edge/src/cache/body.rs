@@ -1,5 +1,6 @@
 //! Bodies that are read while they grow: one writer, any number of readers, each at its own pace.
 
+use crate::disk::{Pin, Recorded};
 use crate::transform::Forms;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
@@ -38,6 +39,8 @@ pub(crate) struct Growing {
     limit: u64,
     /// Its coded forms, when anybody asked for one.
     forms: OnceLock<Box<Forms>>,
+    /// Where it is when it is not here: whole, and read from there.
+    disk: Option<Arc<Recorded>>,
 }
 
 impl Growing {
@@ -54,7 +57,39 @@ impl Growing {
 
     fn with(end: End, length: Option<u64>, limit: u64) -> Self {
         let inner = Mutex::new(Inner { pieces: vec![], ends: vec![], bytes: 0, end });
-        Self { inner, grown: Notify::new(), length, limit, forms: OnceLock::new() }
+        Self { inner, grown: Notify::new(), length, limit, forms: OnceLock::new(), disk: None }
+    }
+
+    /// A whole body.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let body = Self::new(bytes.len() as u64);
+        if !bytes.is_empty() {
+            body.push(bytes);
+        }
+        body.end(true);
+        body
+    }
+
+    /// A whole body on disk.
+    pub(crate) fn recorded(disk: Arc<Recorded>) -> Self {
+        let length = disk.length();
+        Self { disk: Some(disk), ..Self::with(End::Whole, Some(length), length) }
+    }
+
+    /// Where it is when it is not in memory.
+    pub(crate) const fn on_disk(&self) -> Option<&Arc<Recorded>> {
+        self.disk.as_ref()
+    }
+
+    /// True when it was on disk and is not there any more, or cannot be read now.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.pin().is_none())
+    }
+
+    /// All of it as it came, if it is whole and in memory.
+    pub(crate) fn pieces(&self) -> Option<Vec<Bytes>> {
+        let inner = self.lock();
+        (inner.end == End::Whole && self.disk.is_none()).then(|| inner.pieces.clone())
     }
 
     /// Its length when whole, if that is known already.
@@ -137,6 +172,7 @@ impl Growing {
     pub(crate) fn joined(&self) -> Option<Bytes> {
         let inner = self.lock();
         match (inner.end, inner.pieces.as_slice()) {
+            _ if self.disk.is_some() => None,
             (End::Whole, []) => Some(Bytes::new()),
             (End::Whole, [one]) => Some(one.clone()),
             _ => None,
@@ -150,22 +186,27 @@ impl Growing {
         to: u64,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let body = Arc::clone(self);
-        unfold((body, from), move |(body, at)| async move {
+        let pin = self.disk.as_ref().and_then(|disk| disk.pin());
+        unfold((body, pin, from), move |(body, pin, at)| async move {
             if at >= to {
                 return None;
             }
-            match body.next(at, to).await {
+            match body.next(pin.as_ref(), at, to).await {
                 Ok(None) => None,
                 Ok(Some(piece)) => {
                     let after = at + piece.len() as u64;
-                    Some((Ok(piece), (body, after)))
+                    Some((Ok(piece), (body, pin, after)))
                 }
-                Err(error) => Some((Err(error), (body, to))),
+                Err(error) => Some((Err(error), (body, pin, to))),
             }
         })
     }
 
-    async fn next(&self, at: u64, to: u64) -> io::Result<Option<Bytes>> {
+    async fn next(&self, pin: Option<&Pin>, at: u64, to: u64) -> io::Result<Option<Bytes>> {
+        if let Some(disk) = &self.disk {
+            let pin = pin.ok_or_else(|| io::Error::other("its region gave way to others"))?;
+            return disk.piece(pin, at, to).await.map(|piece| Some(piece).filter(|piece| !piece.is_empty()));
+        }
         loop {
             let mut grown = std::pin::pin!(self.grown.notified());
             // Registered before the look, so that growth between the two is not missed.

@@ -22,7 +22,7 @@ pub(crate) use directives::{Directives, Scope};
 pub(crate) use fill::{Fill, Filled, Fills, Permit};
 #[cfg(test)]
 pub(crate) use freshness::tests::POLICY;
-pub(crate) use freshness::{Lifetimes, Policy};
+pub(crate) use freshness::{Lifetimes, Policy, Window};
 pub(crate) use object::{FeedMark, Head, Object, Source, Standing};
 pub(crate) use store::{Found, Gone, Key, Store};
 pub(crate) use vary::{fields as vary_fields, selection};

@@ -115,6 +115,11 @@ impl Object {
         self.made_of.as_ref().is_some_and(|made_of| made_of.ptr_eq(&Arc::downgrade(body)))
     }
 
+    /// An answer that was kept before, and is this old by now.
+    pub(crate) fn restored(head: Head, body: Arc<Growing>, asked_at: FeedMark, age: Duration) -> Self {
+        Self { initial_age: age, ..Self::new(head, body, asked_at) }
+    }
+
     /// The same, with bytes from elsewhere.
     pub(crate) fn out_of(mut self, source: Arc<dyn Source>) -> Self {
         (self.source, self.codable) = (Some(source), false);

@@ -8,6 +8,7 @@ use super::object::{OVERHEAD, Object};
 use super::policy::{Identity, Policy, SizedTinyLfu};
 use super::slicing::Slicing;
 use super::vary::{self, MAX_VARIANTS};
+use crate::disk::Tier;
 use crate::metrics::Metrics;
 use http::HeaderName;
 use http::header::{ACCEPT_LANGUAGE, HeaderMap};
@@ -59,8 +60,24 @@ impl Key {
         Self::new(&format!("{}\n{generation:016x}\n{index}", self.text))
     }
 
-    fn variant(&self, selection: &str) -> Self {
-        Self::new(&format!("{}{selection}", self.text))
+    /// The key with this text, as [`text`](Self::text) gave it.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { hash: hashed(text), text: text.into() }
+    }
+
+    /// Its hash, which differs from process to process.
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Its text, whole: equal keys have equal texts.
+    pub(crate) const fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// The key of a variant of the target.
+    pub(crate) fn variant(&self, selection: &str) -> Self {
+        Self::of_text(&format!("{}{selection}", self.text))
     }
 }
 
@@ -128,10 +145,12 @@ pub(crate) struct Store {
     /// A shard's.
     budget: Arc<AtomicU64>,
     metrics: Metrics,
+    /// What outlives memory.
+    disk: Option<Tier>,
 }
 
 impl Store {
-    pub(crate) fn new(budget: u64, metrics: Metrics) -> Self {
+    pub(crate) fn new(budget: u64, metrics: Metrics, disk: Option<Tier>) -> Self {
         let budget = budget / SHARDS as u64;
         let shard = |_| {
             Mutex::new(Shard {
@@ -142,7 +161,7 @@ impl Store {
             })
         };
         let shards = (0..SHARDS).map(shard).collect();
-        Self { shards, slicing: Arc::default(), budget: Arc::new(AtomicU64::new(budget)), metrics }
+        Self { shards, slicing: Arc::default(), budget: Arc::new(AtomicU64::new(budget)), metrics, disk }
     }
 
     /// Changes the budget. What is over a smaller one is evicted at once.
@@ -220,11 +239,44 @@ impl Store {
         let mut shard = self.shard(key.hash);
         shard.policy.touch(key.hash);
         let (text, entry) = shard.entries.get(&key.hash)?;
-        (*text == key.text).then(|| entry.clone())
+        // The body of an object on disk may have given way to others.
+        let is_here = !matches!(entry, Entry::Object(object) if object.body.is_gone());
+        (*text == key.text && is_here).then(|| entry.clone())
     }
 
-    /// Keeps a whole object for a target, making room for it. One that is larger than a shard's budget is not kept.
+    /// True when the disk may have what is not in memory for a target.
+    pub(crate) fn may_recall(&self, target: &Key) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.may_have(target))
+    }
+
+    /// What the disk has for a request.
+    pub(crate) async fn recall(&self, target: &Key, request: &HeaderMap) -> Option<Arc<Object>> {
+        self.disk.as_ref()?.find(target, request).await
+    }
+
+    /// Keeps a whole object for a target, in memory and on disk.
     pub(crate) fn put(&self, target: &Key, object: Arc<Object>) {
+        // Slices are of a generation that ends with the process.
+        if let Some(disk) = &self.disk
+            && !target.text.contains('\n')
+        {
+            disk.put(target, &object);
+        }
+        self.remember(target, object);
+    }
+
+    /// Keeps an object whose head alone is new.
+    pub(crate) fn renew(&self, target: &Key, object: Arc<Object>) {
+        if let Some(disk) = &self.disk
+            && !target.text.contains('\n')
+        {
+            disk.renew(target, &object);
+        }
+        self.remember(target, object);
+    }
+
+    /// Keeps a whole object in memory, making room for it. One that is larger than a shard's budget is not kept.
+    pub(crate) fn remember(&self, target: &Key, object: Arc<Object>) {
         if object.weight() > self.budget.load(Ordering::Relaxed) {
             return;
         }
@@ -295,6 +347,9 @@ impl Store {
     /// Forgets whatever is kept for a target, in all its forms. True when there was something.
     pub(crate) fn invalidate(&self, target: &Key) -> bool {
         self.slicing.forget(target);
+        if let Some(disk) = &self.disk {
+            disk.forget(target);
+        }
         let found = self.take(target);
         for list in [&found, &self.take(&target.images())] {
             if let Some(Entry::Varies(variants)) = list {

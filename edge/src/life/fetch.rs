@@ -237,7 +237,7 @@ impl Fetch {
             Ok(lifetimes) => {
                 let head = Head { status, headers: kept_fields(&headers), lifetimes, varies };
                 let object = Arc::new(Object::new(head, Arc::clone(&stale.body), mark));
-                self.put(permit, &self.key, Arc::clone(&object));
+                self.renew(permit, &self.key, Arc::clone(&object));
                 permit.fill.settle(Filled::Object(object));
             }
             Err(_) => {
@@ -252,6 +252,14 @@ impl Fetch {
         if !permit.fill.is_overtaken() {
             permit.overtake();
             self.edge.store.put(key, object);
+        }
+    }
+
+    /// Keeps an answer whose head alone is new, unless one that was asked for later is kept already.
+    fn renew(&self, permit: &Permit, key: &Key, object: Arc<Object>) {
+        if !permit.fill.is_overtaken() {
+            permit.overtake();
+            self.edge.store.renew(key, object);
         }
     }
 

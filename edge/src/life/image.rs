@@ -89,6 +89,7 @@ async fn source(edge: &Arc<Shared>, ask: Ask) -> Result<(Arc<Object>, Served), P
     loop {
         phase = match phase {
             Phase::Lookup(ask) => lookup::lookup(edge, ask),
+            Phase::Recall(ask, wanted) => lookup::recall(edge, ask, wanted).await,
             Phase::Collapse(ask, wanted) => collapse(edge, ask, wanted).await,
             Phase::Alone(ask) => alone(edge, ask).await,
             Phase::Deliver(_, object, served) => return Ok((object, served)),

@@ -2,7 +2,7 @@
 
 use super::sliced::{self, Way};
 use super::{Ask, Phase, Wanted, fall_back, is_below, refresh};
-use crate::cache::{Directives, Found, Object, Scope, Standing};
+use crate::cache::{Directives, Found, Key, Object, Scope, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
 use crate::metrics::Outcome;
@@ -14,45 +14,85 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
-    let asked = Directives::of(ask.request.headers(), CACHE_CONTROL.as_str());
-    let authorised = ask.request.headers().contains_key(AUTHORIZATION);
-    let wanted = match edge.store.find(&ask.key, ask.request.headers()) {
-        Found::Object(_, object) if authorised && !object.head.lifetimes.for_authorised => {
-            return Phase::Alone(ask);
-        }
-        Found::Object(key, object) => match stands(edge, &ask, &asked, &object) {
-            Standing::Fresh(ttl) => return Phase::Deliver(ask, object, Served::Hit(ttl)),
-            Standing::WhileRevalidating => {
-                refresh(edge, &ask, &key, &object);
-                return Phase::Deliver(ask, object, Served::Stale);
-            }
-            // Nobody waits for parents that are down; they are asked all the same, so that their return is noticed.
-            Standing::Stale { .. }
-                if edge.parents.are_suspect(&parent::of_miss(edge, &ask.target))
-                    && fall_back(edge, &ask, Some(Arc::clone(&object)), NoAnswer::Late).is_some() =>
-            {
-                refresh(edge, &ask, &key, &object);
-                return Phase::Deliver(ask, object, Served::Stale);
-            }
-            Standing::Stale { .. } => {
-                Wanted { key, stale: Some(object), why: "stale", gone: None, slice: None }
-            }
-        },
-        Found::Unshared => return missing(&asked).unwrap_or(Phase::Alone(ask)),
-        Found::NoVariant(key) => Wanted { key, stale: None, why: "vary-miss", gone: None, slice: None },
-        Found::Nothing(key, gone) => {
-            let slice = match sliced::way(edge, &ask) {
-                Way::Sliced(sliced) if !asked.only_if_cached => return Phase::Sliced(ask, sliced),
-                Way::First(slice) => Some(slice),
-                Way::Sliced(_) | Way::Whole => None,
-            };
-            Wanted { key, stale: None, why: "uri-miss", gone, slice }
-        }
+    let (key, why, gone) = match edge.store.find(&ask.key, ask.request.headers()) {
+        Found::Object(key, object) => return kept(edge, ask, key, object),
+        Found::Unshared => return missing(&directives(&ask)).unwrap_or(Phase::Alone(ask)),
+        Found::NoVariant(key) => (key, "vary-miss", None),
+        Found::Nothing(key, gone) => (key, URI_MISS, gone),
     };
-    if let Some(refused) = missing(&asked) {
+    let wanted = Wanted { key, stale: None, why, gone, slice: None };
+    if edge.store.may_recall(&ask.key) { Phase::Recall(ask, wanted) } else { absent(edge, ask, wanted) }
+}
+
+/// As RFC 9211 calls that nothing is kept under a target.
+const URI_MISS: &str = "uri-miss";
+
+fn directives(ask: &Ask) -> Directives {
+    Directives::of(ask.request.headers(), CACHE_CONTROL.as_str())
+}
+
+/// What is kept may be served, or news of it must be asked for.
+fn kept(edge: &Arc<Shared>, ask: Ask, key: Key, object: Arc<Object>) -> Phase {
+    if ask.request.headers().contains_key(AUTHORIZATION) && !object.head.lifetimes.for_authorised {
+        return Phase::Alone(ask);
+    }
+    match stands(edge, &ask, &directives(&ask), &object) {
+        Standing::Fresh(ttl) => Phase::Deliver(ask, object, Served::Hit(ttl)),
+        Standing::WhileRevalidating => {
+            refresh(edge, &ask, &key, &object);
+            Phase::Deliver(ask, object, Served::Stale)
+        }
+        // Nobody waits for parents that are down; they are asked all the same, so that their return is noticed.
+        Standing::Stale { .. }
+            if edge.parents.are_suspect(&parent::of_miss(edge, &ask.target))
+                && fall_back(edge, &ask, Some(Arc::clone(&object)), NoAnswer::Late).is_some() =>
+        {
+            refresh(edge, &ask, &key, &object);
+            Phase::Deliver(ask, object, Served::Stale)
+        }
+        Standing::Stale { .. } => {
+            missed(ask, Wanted { key, stale: Some(object), why: "stale", gone: None, slice: None })
+        }
+    }
+}
+
+/// What memory has not may be on disk.
+pub(super) async fn recall(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phase {
+    let found = edge.store.recall(&ask.key, ask.request.headers()).await;
+    let Some(object) = found.filter(|object| object.is_selected_by(ask.request.headers())) else {
+        return absent(edge, ask, wanted);
+    };
+    if !edge.floors.is_settled() {
+        // What happened while this process was down is still to be heard: a parent is asked, and what is here serves only
+        // if none answers.
+        let for_all = object.head.lifetimes.for_authorised;
+        let may_stand_in = for_all || !ask.request.headers().contains_key(AUTHORIZATION);
+        let stale = Some(object).filter(|_| may_stand_in);
+        return missed(ask, Wanted { stale, why: "stale", ..wanted });
+    }
+    edge.store.remember(&ask.key, Arc::clone(&object));
+    kept(edge, ask, wanted.key, object)
+}
+
+/// Nothing is here: a large object comes in slices.
+fn absent(edge: &Arc<Shared>, ask: Ask, mut wanted: Wanted) -> Phase {
+    if wanted.why == URI_MISS {
+        match sliced::way(edge, &ask) {
+            Way::Sliced(sliced) if !directives(&ask).only_if_cached => return Phase::Sliced(ask, sliced),
+            Way::First(slice) => wanted.slice = Some(slice),
+            Way::Sliced(_) | Way::Whole => {}
+        }
+    }
+    missed(ask, wanted)
+}
+
+/// Nothing can be served without asking a parent.
+fn missed(ask: Ask, wanted: Wanted) -> Phase {
+    if let Some(refused) = missing(&directives(&ask)) {
         return refused;
     }
     // Credentials are for this asker alone, and so may the answer be.
+    let authorised = ask.request.headers().contains_key(AUTHORIZATION);
     if authorised && wanted.stale.is_none() { Phase::Alone(ask) } else { Phase::Collapse(ask, wanted) }
 }
 
