@@ -2,44 +2,47 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::Query;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream;
+use http::StatusCode;
 use serde_json::json;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Between two heartbeats: the edges count three seconds of silence as the feed's end.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// Events that a slow reader may be behind.
-const BEHIND: usize = 256;
 
 /// A scripted log. It ends when dropped.
 #[derive(Debug)]
 pub struct ScriptedLog {
     /// Where it listens.
     pub at: SocketAddr,
-    seq: AtomicU64,
-    events: broadcast::Sender<String>,
+    events: watch::Sender<Vec<String>>,
     _serving: JoinSet<()>,
 }
 
 impl ScriptedLog {
     /// Starts an empty log.
     pub async fn start() -> Self {
-        let (events, _) = broadcast::channel::<String>(BEHIND);
+        let events = watch::Sender::new(vec![]);
         let lines = events.clone();
-        let app = Router::new().route("/v1/log", get(move || async move { feed(lines.subscribe()) }));
+        let feed = move |Query(query): Query<HashMap<String, usize>>| async move {
+            feed(lines.subscribe(), query.get("after").copied())
+        };
+        let app = Router::new().route("/v1/log", get(feed));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { at, seq: AtomicU64::new(0), events, _serving: serving }
+        Self { at, events, _serving: serving }
     }
 
     /// Its base URL.
@@ -50,23 +53,36 @@ impl ScriptedLog {
 
     /// Says that a tag has a new version.
     pub fn raise(&self, tag: &str, version: u64) {
-        let seq = 1 + self.seq.fetch_add(1, Ordering::Relaxed);
-        let event =
-            json!({ "seq": seq, "tag": tag, "version": version, "kind": "purged", "at_ms": 0, "data": null });
-        drop(self.events.send(format!("{event}\n")));
+        self.events.send_modify(|events| {
+            let seq = events.len() + 1;
+            let event = json!({ "seq": seq, "tag": tag, "version": version, "kind": "purged", "at_ms": 0, "data": null });
+            events.push(format!("{event}\n"));
+        });
+    }
+
+    /// Forgets its past: who has followed it gets 410.
+    pub fn begin_anew(&self) {
+        self.events.send_modify(Vec::clear);
     }
 }
 
-fn feed(events: broadcast::Receiver<String>) -> Body {
-    let first = Some("{\"heartbeat\":0}\n".to_owned());
-    Body::from_stream(stream::unfold((first, events), |(first, mut events)| async move {
-        let line = match first {
-            Some(line) => line,
-            None => match timeout(HEARTBEAT, events.recv()).await {
-                Ok(event) => event.ok()?,
-                Err(_) => "{\"heartbeat\":0}\n".to_owned(),
-            },
+/// Events after a place, from now on without one; a heartbeat whenever there is nothing to tell.
+fn feed(mut events: watch::Receiver<Vec<String>>, after: Option<usize>) -> Response {
+    let head = events.borrow_and_update().len();
+    let after = after.unwrap_or(head);
+    if after > head {
+        return StatusCode::GONE.into_response();
+    }
+    let lines = stream::unfold((events, after, true), |(mut events, after, first)| async move {
+        if !first && events.borrow_and_update().len() <= after {
+            drop(timeout(HEARTBEAT, events.changed()).await);
+        }
+        let next = events.borrow_and_update().get(after).cloned();
+        let (line, after) = match next {
+            Some(event) => (event, after + 1),
+            None => (format!("{{\"heartbeat\":{after}}}\n"), after),
         };
-        Some((Ok::<_, Infallible>(Bytes::from(line)), (None, events)))
-    }))
+        Some((Ok::<_, Infallible>(Bytes::from(line)), (events, after, false)))
+    });
+    Body::from_stream(lines).into_response()
 }
