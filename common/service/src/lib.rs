@@ -8,11 +8,13 @@
 //! - [`process`]: the life of a server; [`drain`]: its orderly end
 //! - `reload`: configuration read anew (SIGHUP); `takeover`: the binary replaced (SIGUSR2), both while it serves
 //! - [`listen`]: HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`tower::Service`]
+//! - `tls`: certificates and who is trusted, [`peer_tls`] for questions to others; `acme`: certificates that are ordered
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
 //! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer
 //!
 //! What it leaves to the servers: everything about media, caching, routing and storage.
 
+mod acme;
 mod admin;
 mod announce;
 pub mod config;
@@ -26,19 +28,22 @@ pub mod process;
 mod reload;
 mod takeover;
 pub mod telemetry;
+mod tls;
 pub mod trace;
 
 pub use config::{
-    ConfigError, Faults, LimitsConfig, ListenConfig, LogConfig, ProcessConfig, ServerConfig, TlsConfig,
+    ConfigError, Faults, LimitsConfig, ListenConfig, LogConfig, PeerTlsConfig, ProcessConfig, ServerConfig,
+    TlsConfig,
 };
 pub use cut::{Cut, cut_response};
 pub use drain::Drain;
 pub use health::{Health, HealthFlag};
-pub use listen::{Addresses, Interim, Listeners, Peer, Protocol, Shortcut, WebSocket, is_host};
+pub use listen::{Addresses, EarlyData, Interim, Listeners, Peer, Protocol, Shortcut, WebSocket, is_host};
 pub use metrics::Metrics;
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};
 pub use reload::Apply;
+pub use tls::peer_tls;
 pub use trace::{RequestId, TraceContext};
 
 /// The body of every request and answer: bytes in pieces, which may end in an error.

@@ -164,7 +164,7 @@ fn failed(program: &str, why: &str) -> ExitCode {
 }
 
 /// An error with its causes, in a line; a cause that its error already tells is not told twice.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -3,15 +3,19 @@
 //! A key is a dotted path such as `listen.http`. In the environment it is `SLUICE_LISTEN__HTTP`, as a flag
 //! `--listen.http`. Every leaf of the component's default configuration is a key; any other is refused.
 
+mod acme;
 mod changes;
 mod keys;
 mod layers;
 mod limits;
+mod tls;
 
-pub use limits::LimitsConfig;
-
+pub use acme::{AcmeConfig, Challenge};
 pub(crate) use changes::{changed_keys, is_live};
+pub use limits::LimitsConfig;
+pub use tls::{PeerTlsConfig, TlsConfig};
 
+use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -30,6 +34,9 @@ pub struct ListenConfig {
     pub h3: bool,
     /// Metrics and health.
     pub admin: Option<SocketAddr>,
+    /// Networks of balancers in front, such as `10.0.0.0/8`: each connection from there to `http` and `https` must begin with
+    /// a header of the PROXY protocol, which tells the client. Those from elsewhere begin without.
+    pub proxy_protocol: Vec<IpNet>,
     /// A file that gets the addresses as JSON once the server serves.
     pub announce: Option<PathBuf>,
     /// What it bears from clients.
@@ -46,6 +53,7 @@ impl ListenConfig {
             https: None,
             h3: false,
             admin: any,
+            proxy_protocol: vec![],
             announce: None,
             limits: LimitsConfig::default(),
         }
@@ -55,24 +63,6 @@ impl ListenConfig {
 impl Default for ListenConfig {
     fn default() -> Self {
         Self::loopback()
-    }
-}
-
-/// The certificate. Without files a development certificate is made at each start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TlsConfig {
-    /// PEM file of the certificate chain.
-    pub cert: Option<PathBuf>,
-    /// PEM file of its private key.
-    pub key: Option<PathBuf>,
-    /// Names of the development certificate.
-    pub names: Vec<String>,
-}
-
-impl Default for TlsConfig {
-    fn default() -> Self {
-        Self { cert: None, key: None, names: vec!["localhost".into(), "127.0.0.1".into()] }
     }
 }
 
@@ -222,15 +212,7 @@ fn common_faults<C: ProcessConfig>(config: &C, faults: &mut Faults) {
     if listen.h3 && listen.https.is_none() {
         faults.add("listen.h3", "needs listen.https, whose port it shares");
     }
-    if tls.cert.is_some() != tls.key.is_some() {
-        faults
-            .add("tls.cert", "and tls.key go together: name both, or neither for a development certificate");
-    }
-    for (key, file) in [("tls.cert", &tls.cert), ("tls.key", &tls.key)] {
-        if let Some(file) = file.as_ref().filter(|f| !f.is_file()) {
-            faults.add(key, format!("{} is no file", file.display()));
-        }
-    }
+    tls.validate(faults);
     if let Err(error) = log.filter.parse::<tracing_subscriber::EnvFilter>() {
         faults.add("log.filter", format!("{error}; write a level such as info, or target=level pairs"));
     }

@@ -1,7 +1,9 @@
 //! Taking the ports.
 
 use super::limits::{BACKLOG, MAX_CONNECTIONS};
-use super::tls;
+use super::proxied::Proxies;
+use super::tls::{Offer, Tls};
+use crate::Metrics;
 use crate::config::{ListenConfig, TlsConfig};
 use crate::takeover::{Inherited, Sockets, UDP};
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,6 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 
 /// Tries at finding a port free for TCP and UDP alike.
 const PORT_TRIES: usize = 16;
@@ -67,20 +68,23 @@ pub(super) struct Tcp {
     /// The key it is configured under.
     key: &'static str,
     pub(super) listener: TcpListener,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Tls>,
+    /// Who may speak for others.
+    pub(super) proxies: Option<Arc<Proxies>>,
     /// One for each connection it may have.
     pub(super) permits: Arc<Semaphore>,
 }
 
 impl Tcp {
-    fn new(key: &'static str, listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
-        Self { key, listener, tls, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+    fn new(key: &'static str, listener: TcpListener, tls: Option<Tls>) -> Self {
+        Self { key, listener, tls, proxies: None, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
     }
 
     /// The same port, for another thread to accept on.
     pub(super) fn try_clone(&self) -> std::io::Result<Self> {
         let listener = self.listener.try_clone()?;
-        Ok(Self { key: self.key, listener, tls: self.tls.clone(), permits: Arc::clone(&self.permits) })
+        let (tls, proxies) = (self.tls.clone(), self.proxies.clone());
+        Ok(Self { key: self.key, listener, tls, proxies, permits: Arc::clone(&self.permits) })
     }
 }
 
@@ -88,6 +92,9 @@ impl Tcp {
 pub(super) struct Udp {
     pub(super) socket: UdpSocket,
     pub(super) config: quinn::ServerConfig,
+    pub(super) offer: Offer,
+    /// Requests may come before the handshake is complete.
+    pub(super) early: bool,
     /// Where it was taken over: ends when the process before this one reads nothing from it any more.
     pub(super) released: Option<OwnedFd>,
 }
@@ -97,6 +104,8 @@ pub(super) struct Udp {
 pub(super) struct Bound {
     pub(super) tcp: Vec<Tcp>,
     pub(super) quic: Option<Udp>,
+    /// What the TLS listeners offer, TCP and QUIC alike.
+    pub(super) offer: Option<Offer>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -109,6 +118,7 @@ impl Bound {
     pub(super) fn new(
         listen: &ListenConfig,
         tls: &TlsConfig,
+        metrics: &Metrics,
         inherited: &Inherited,
     ) -> Result<Self, BindError> {
         let mut bound = Self::default();
@@ -116,19 +126,22 @@ impl Bound {
             bound.tcp.push(Tcp::new("listen.http", tcp("listen.http", address, inherited)?, None));
         }
         if let Some(address) = listen.https {
-            let identity = tls::Identity::load(tls)?;
-            let acceptor = TlsAcceptor::from(Arc::new(identity.server(&[b"h2", b"http/1.1"])?));
+            let offer = Offer::load(tls, metrics)?;
             let (listener, udp) = if listen.h3 {
                 both(address, inherited)?
             } else {
                 (tcp("listen.https", address, inherited)?, None)
             };
-            bound.tcp.push(Tcp::new("listen.https", listener, Some(acceptor)));
-            if let Some(udp) = udp {
-                let config = super::quic::config(&identity)?;
-                bound.quic = Some(Udp { socket: udp, config, released: inherited.released() });
+            bound.tcp.push(Tcp::new("listen.https", listener, Some(Tls::new(&offer)?)));
+            if let Some(socket) = udp {
+                let (early, released) = (tls.early_data, inherited.released());
+                let config = super::quic::config(&offer, early)?;
+                bound.quic = Some(Udp { socket, config, offer: offer.clone(), early, released });
             }
+            bound.offer = Some(offer);
         }
+        let proxies = Proxies::new(&listen.proxy_protocol, metrics).map(Arc::new);
+        bound.tcp.iter_mut().for_each(|tcp| tcp.proxies.clone_from(&proxies));
         Ok(bound)
     }
 
@@ -137,7 +150,7 @@ impl Bound {
         address: SocketAddr,
         inherited: &Inherited,
     ) -> Result<Self, BindError> {
-        Ok(Self { tcp: vec![Tcp::new(key, tcp(key, address, inherited)?, None)], quic: None })
+        Ok(Self { tcp: vec![Tcp::new(key, tcp(key, address, inherited)?, None)], ..Self::default() })
     }
 
     pub(super) fn add_to(&self, sockets: &mut Sockets) -> std::io::Result<()> {

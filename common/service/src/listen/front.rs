@@ -2,14 +2,18 @@
 
 use super::gate;
 use super::paced::paced;
+use super::tls::{Asked, Handshakes};
 use super::{Peer, Protocol, WebSocket};
+use crate::acme::Challenges;
 use crate::config::LimitsConfig;
-use crate::{Cut, HttpRequest, HttpResponse, Metrics, TraceContext, problem_response};
-use http::header::ALT_SVC;
+use crate::{Body, Cut, HttpRequest, HttpResponse, Metrics, TraceContext, problem_response};
+use http::header::{ALT_SVC, HOST};
 use http::{HeaderName, HeaderValue};
 use prometheus::{IntCounter, IntCounterVec};
+use sluice_wire::Problem;
 use sluice_wire::headers::REQUEST_ID;
 use std::convert::Infallible;
+use std::sync::Arc;
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
@@ -20,6 +24,11 @@ pub(super) struct Front {
     /// The counter of what the shortcut answers, found once.
     plain_hits: Option<IntCounter>,
     pub(super) limits: LimitsConfig,
+    pub(super) handshakes: Option<Handshakes>,
+    /// What the connection's handshake asked for.
+    asked: Option<Arc<Asked>>,
+    /// What an authority may ask over HTTP.
+    challenges: Option<Arc<Challenges>>,
 }
 
 impl Front {
@@ -36,7 +45,40 @@ impl Front {
             )
         });
         let plain_hits = requests.as_ref().map(|r| r.with_label_values(&[Protocol::Http1.as_str(), "2xx"]));
-        Self { alt_svc, requests, plain_hits, limits }
+        let handshakes = metrics.map(Handshakes::new);
+        Self { alt_svc, requests, plain_hits, limits, handshakes, asked: None, challenges: None }
+    }
+
+    /// With questions of an authority.
+    pub(super) fn challenges(self, challenges: Option<Arc<Challenges>>) -> Self {
+        Self { challenges, ..self }
+    }
+
+    /// The answer to an authority's question.
+    fn challenged(&self, request: &HttpRequest) -> Option<HttpResponse> {
+        let answer = self.challenges.as_ref()?.over_http(request.uri().path())?;
+        Some(http::Response::new(Body::from(answer)))
+    }
+
+    /// As it is for a connection whose handshake asked for a name.
+    pub(super) fn asked(self, asked: Option<Arc<Asked>>) -> Self {
+        Self { asked, ..self }
+    }
+
+    /// True when a request for this host came over a connection that is for others.
+    pub(super) fn is_misdirected(&self, host: &str) -> bool {
+        self.asked.as_ref().is_some_and(|asked| !asked.is_for(host))
+    }
+
+    /// What is wrong with where a request came.
+    fn misdirected(&self, request: &HttpRequest) -> Result<(), Problem> {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        if !self.is_misdirected(host) {
+            return Ok(());
+        }
+        let problem = Problem::new(421, "misdirected", "Misdirected request");
+        Err(problem
+            .detail("the connection's certificate is not for this host; open another connection to it"))
     }
 
     /// What a hit by the shortcut gets beside its own fields, and is counted as.
@@ -66,7 +108,7 @@ impl Front {
         let id = trace.request_id();
         let span = tracing::info_span!("request", id = %id.0, method = %request.method(), path = request.uri().path());
         let id_header = HeaderValue::from_str(&id.0).expect("hexadecimal digits");
-        let refused = gate::admit(&mut request, peer).err();
+        let refused = gate::admit(&mut request, peer).and_then(|()| self.misdirected(&request)).err();
         // A WebSocket says what it likes when it likes.
         if request.extensions().get::<WebSocket>().is_none() {
             request = request.map(|body| paced(body, peer.protocol, self.limits));
@@ -74,7 +116,9 @@ impl Front {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(trace);
         request.extensions_mut().insert(id);
-        let mut answer = if let Some(problem) = refused {
+        let mut answer = if let Some(answer) = self.challenged(&request) {
+            answer
+        } else if let Some(problem) = refused {
             problem_response(problem)
         } else {
             let Ok(answer) = service.oneshot(request).instrument(span).await;

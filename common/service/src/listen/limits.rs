@@ -11,6 +11,10 @@ pub(super) const BACKLOG: u32 = 1_024;
 /// Time an idle connection may wait for its last request once another process has taken the port over: a client that is
 /// busy sends it at once.
 pub(super) const LAST_REQUEST: Duration = Duration::from_secs(2);
+/// Time for a balancer's PROXY header, which it sends at once.
+pub(super) const PROXY_TIMEOUT: Duration = Duration::from_secs(3);
+/// TLS sessions remembered for their resumption: at a few hundred bytes each no more than the connections they open.
+pub(super) const SESSIONS: usize = 4_096;
 /// Time in which a client must take something of a tunnel.
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Bytes of an HTTP/1 head; also the read buffer's limit.

@@ -2,15 +2,18 @@
 //!
 //! - `bind` takes every port at once, before anything is loaded
 //! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
+//! - `early` is about requests before the handshake is complete
 //! - `front` is what every request passes: trace, `gate`, `Alt-Svc`
 //! - `h1` is HTTP/1: its strict gate, hits by the shortest way, and what a refused client still sends
 //! - `websocket` is how a WebSocket of any protocol reaches the service
+//! - `proxied` is what balancers in front tell of their clients
 //! - `workers` runs one thread a core where a server asks for it
 //! - `h2` counts the frames that a client sends over HTTP/2, and `paced` the bytes of its requests' bodies; `guests` knows
 //!   who is connected
 //! - `limits` holds every bound
 
 mod bind;
+mod early;
 mod front;
 mod gate;
 mod guests;
@@ -20,6 +23,7 @@ mod lent;
 mod limits;
 mod paced;
 mod prefixed;
+mod proxied;
 mod quic;
 mod tcp;
 mod tls;
@@ -27,6 +31,7 @@ mod websocket;
 mod workers;
 
 pub use bind::{Addresses, BindError};
+pub use early::EarlyData;
 pub use gate::is_host;
 pub use h1::{Interim, Shortcut};
 pub use websocket::WebSocket;
@@ -99,8 +104,13 @@ impl Listeners {
         metrics: &Metrics,
         inherited: &Inherited,
     ) -> Result<Self, BindError> {
-        let bound = Bound::new(listen, tls, inherited)?;
-        let front = Front::new(bound.addresses().h3.map(|at| at.port()), Some(metrics), listen.limits);
+        let bound = Bound::new(listen, tls, metrics, inherited)?;
+        if let Some(offer) = &bound.offer {
+            offer.watch(&drain, metrics)?;
+        }
+        let challenges = bound.offer.as_ref().and_then(tls::Offer::challenges);
+        let front = Front::new(bound.addresses().h3.map(|at| at.port()), Some(metrics), listen.limits)
+            .challenges(challenges);
         let guests = Arc::new(Guests::new(listen.limits.connections_per_client, Some(metrics)));
         Ok(Self { bound, drain, front, guests })
     }
@@ -165,7 +175,7 @@ impl Listeners {
         S::Future: Send,
     {
         let shell = self.shell(Some(shortcut));
-        let Bound { tcp, quic } = self.bound;
+        let Bound { tcp, quic, .. } = self.bound;
         let workers = workers::start(&tcp, &service, &shell);
         // The port closes with the last who accepts on it.
         drop(tcp);

@@ -1,11 +1,12 @@
 //! HTTP/3 (RFC 9114) over QUIC.
 
 use super::bind::Udp;
+use super::early::{self, Completion};
 use super::limits::{
     BODY_PIECES, MAX_CONNECTIONS, MAX_HEADER_LIST, MAX_STREAMS, QUIC_IDLE, QUIC_SEND, QUIC_WINDOW,
     STREAM_WINDOW,
 };
-use super::tls::Identity;
+use super::tls::Offer;
 use super::{BindError, Peer, Protocol, Shell};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse};
@@ -15,7 +16,7 @@ use h3::server::{RequestResolver, RequestStream};
 use http::Method;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http_body_util::BodyExt;
-use quinn::crypto::rustls::QuicServerConfig;
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
@@ -38,9 +39,15 @@ const PIECE: usize = 16 << 10;
 type ReceiveHalf = RequestStream<h3_quinn::RecvStream, Bytes>;
 
 /// How QUIC is spoken.
-pub(super) fn config(identity: &Identity) -> Result<quinn::ServerConfig, BindError> {
+pub(super) fn config(offer: &Offer, early: bool) -> Result<quinn::ServerConfig, BindError> {
     let fault = |why: String| BindError::Certificate { key: "tls.cert", why };
-    let tls = QuicServerConfig::try_from(identity.server(&[b"h3"])?).map_err(|e| fault(e.to_string()))?;
+    let mut tls = offer.server(&[b"h3"])?;
+    if early {
+        // Sessions are remembered here and resumed once: early data is not taken a second time. QUIC knows no other
+        // size (RFC 9001 section 4.6.1).
+        tls.max_early_data_size = u32::MAX;
+    }
+    let tls = QuicServerConfig::try_from(tls).map_err(|e| fault(e.to_string()))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
     let mut transport = quinn::TransportConfig::default();
     transport
@@ -66,7 +73,7 @@ where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Udp { socket, config, released } = udp;
+    let Udp { socket, config, offer, early, released } = udp;
     let begun = shell.drain.token();
     if let Some(released) = released {
         tokio::select! {
@@ -76,15 +83,19 @@ where
     }
     let runtime = Arc::new(quinn::TokioRuntime);
     match quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime) {
-        Ok(endpoint) => accept_on(endpoint, service, &shell).await,
+        Ok(endpoint) => accept_on(endpoint, (offer, early), service, &shell).await,
         Err(error) => tracing::error!(%error, "the UDP port cannot be served: no HTTP/3"),
     }
     shell.drain.udp_free().cancel();
 }
 
 /// Accepts until the drain begins, and waits for what was accepted.
-async fn accept_on<S>(endpoint: quinn::Endpoint, service: S, shell: &Shell)
-where
+async fn accept_on<S>(
+    endpoint: quinn::Endpoint,
+    (offer, takes_early): (Offer, bool),
+    service: S,
+    shell: &Shell,
+) where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
@@ -113,6 +124,7 @@ where
         }
         let waiting = (!proven).then(|| Arc::clone(&unproven));
         let (service, shell) = (service.clone(), shell.clone());
+        let offer = offer.clone();
         let tracker = shell.connections.clone();
         tracker.spawn(async move {
             let addr = incoming.remote_address();
@@ -120,12 +132,16 @@ where
                 shell.guests.cut(Protocol::Http3, "too-many");
                 return incoming.refuse();
             };
-            let shaken = timeout(shell.front.limits.handshake(), incoming).await;
+            let shaken = early::shake_hands(incoming, takes_early, &shell).await;
             drop(waiting);
             match shaken {
-                Ok(Ok(connection)) => converse(connection, addr, service, shell).await,
-                Ok(Err(error)) => tracing::debug!(%error, %addr, "QUIC handshake failed"),
-                Err(_) => tracing::debug!(%addr, "QUIC handshake took too long"),
+                Ok((connection, completion)) => {
+                    let name = asked_name(&connection);
+                    let asked = offer.asked(name.as_deref());
+                    let shell = Shell { front: shell.front.asked(asked), ..shell };
+                    converse(connection, completion, addr, service, shell).await;
+                }
+                Err(error) => tracing::debug!(error, %addr, "QUIC handshake failed"),
             }
         });
     }
@@ -139,8 +155,18 @@ where
     }
 }
 
-async fn converse<S>(connection: quinn::Connection, addr: SocketAddr, service: S, shell: Shell)
-where
+/// The name that the client asked for in its handshake.
+fn asked_name(connection: &quinn::Connection) -> Option<String> {
+    connection.handshake_data()?.downcast::<HandshakeData>().ok()?.server_name
+}
+
+async fn converse<S>(
+    connection: quinn::Connection,
+    completion: Completion,
+    addr: SocketAddr,
+    service: S,
+    shell: Shell,
+) where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
@@ -160,8 +186,8 @@ where
         };
         match resolver {
             Ok(Some(resolver)) => {
-                let (service, shell) = (service.clone(), shell.clone());
-                requests.spawn(exchange(resolver, addr, service, shell));
+                let (service, shell, completion) = (service.clone(), shell.clone(), completion.clone());
+                requests.spawn(exchange(resolver, completion, addr, service, shell));
             }
             Ok(None) => break,
             Err(error) => {
@@ -186,6 +212,7 @@ where
 /// One request and its answer. The body is received and the answer sent at the same time.
 async fn exchange<S>(
     resolver: RequestResolver<h3_quinn::Connection, Bytes>,
+    completion: Completion,
     addr: SocketAddr,
     service: S,
     shell: Shell,
@@ -193,6 +220,7 @@ async fn exchange<S>(
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Send,
     S::Future: Send,
 {
+    let came_early = !completion.is_complete();
     let (head, stream): (_, Stream) =
         match timeout(shell.front.limits.head(), resolver.resolve_request()).await {
             Ok(Ok(request)) => request,
@@ -205,6 +233,7 @@ async fn exchange<S>(
     let body =
         futures::stream::unfold(body, |mut body| async move { body.recv().await.map(|piece| (piece, body)) });
     let request = head.map(|()| Body::from_stream(body));
+    let Some(request) = completion.admit(request, came_early).await else { return };
     let peer = Peer { addr, protocol: Protocol::Http3, secure: true };
     let limits = shell.front.limits;
     let head_only = request.method() == Method::HEAD;

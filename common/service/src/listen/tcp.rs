@@ -7,6 +7,7 @@ use super::limits::{
     ACCEPT_PAUSE, CONNECTION_WINDOW, KEEP_ALIVE, LINGER_STALL, MAX_FIELDS, MAX_HEAD, MAX_HEADER_LIST,
     MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
 };
+use super::tls::{Handshake, Tls};
 use super::{Peer, Protocol, Shell, h1, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse};
@@ -25,7 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::Service;
 
 /// Accepts until the drain begins. A permit is taken before a connection is accepted, so that a full server leaves
@@ -35,7 +36,7 @@ where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Tcp { listener, tls, permits, .. } = bound;
+    let Tcp { listener, tls, proxies, permits, .. } = bound;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
@@ -51,11 +52,18 @@ where
             () = begun.cancelled() => return,
         };
         match accepted {
-            Ok((stream, addr)) => {
+            Ok((mut stream, addr)) => {
+                let proxies = proxies.clone();
                 let (tls, service, shell) = (tls.clone(), service.clone(), shell.clone());
                 let tracker = shell.connections.clone();
                 tracker.spawn(async move {
-                    converse(stream, addr, tls, service, shell).await;
+                    let client = match proxies {
+                        Some(proxies) => proxies.client(&mut stream, addr).await,
+                        None => Some(addr),
+                    };
+                    if let Some(client) = client {
+                        converse(stream, client, tls, service, shell).await;
+                    }
                     drop(permit);
                 });
             }
@@ -67,7 +75,7 @@ where
     }
 }
 
-async fn converse<S>(stream: TcpStream, addr: SocketAddr, tls: Option<TlsAcceptor>, service: S, shell: Shell)
+async fn converse<S>(stream: TcpStream, addr: SocketAddr, tls: Option<Tls>, service: S, shell: Shell)
 where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -77,16 +85,51 @@ where
     };
     drop(stream.set_nodelay(true));
     match tls {
-        None => speak(stream, addr, false, service, shell).await,
-        Some(tls) => match timeout(shell.front.limits.handshake(), tls.accept(stream)).await {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Box::pin(speak_http2(stream, addr, true, service, shell)).await;
+        // Boxed, so that a connection which is still shaking hands takes no room for what comes after.
+        None => Box::pin(speak(stream, addr, false, service, shell)).await,
+        Some(tls) => {
+            let Some(stream) = shake_hands(stream, addr, &tls, &shell).await else { return };
+            let session = stream.get_ref().1;
+            let asked = tls.offer.asked(session.server_name());
+            let shell = Shell { front: shell.front.asked(asked), ..shell };
+            if session.alpn_protocol() == Some(crate::acme::ALPN) {
+                // The handshake was the answer (RFC 8737 section 3).
+                return;
             }
-            Ok(Ok(stream)) => speak(stream, addr, true, service, shell).await,
-            Ok(Err(error)) => tracing::debug!(%error, %addr, "TLS handshake failed"),
-            Err(_) => tracing::debug!(%addr, "TLS handshake took too long"),
-        },
+            if session.alpn_protocol() == Some(b"h2") {
+                Box::pin(speak_http2(stream, addr, true, service, shell)).await;
+            } else {
+                Box::pin(speak(stream, addr, true, service, shell)).await;
+            }
+        }
     }
+}
+
+/// The TLS handshake, within its deadline.
+async fn shake_hands(
+    stream: TcpStream,
+    addr: SocketAddr,
+    tls: &Tls,
+    shell: &Shell,
+) -> Option<TlsStream<TcpStream>> {
+    let (stream, ended) = match timeout(shell.front.limits.handshake(), tls.acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let kind = stream.get_ref().1.handshake_kind();
+            (Some(stream), Handshake::from(kind))
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %addr, "TLS handshake failed");
+            (None, Handshake::Failed)
+        }
+        Err(_) => {
+            tracing::debug!(%addr, "TLS handshake took too long");
+            (None, Handshake::Late)
+        }
+    };
+    if let Some(handshakes) = &shell.front.handshakes {
+        handshakes.count(ended);
+    }
+    stream
 }
 
 /// Speaks HTTP/1, and whatever the client turns to from there.

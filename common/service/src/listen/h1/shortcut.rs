@@ -39,6 +39,9 @@ pub trait Shortcut: Send + Sync + std::fmt::Debug {
 pub(super) fn take(head: &[u8], peer: Peer, shell: &Shell, out: &mut Vec<u8>) -> Option<Bytes> {
     let shortcut = shell.shortcut.as_ref()?;
     let Plain { host, target, codings } = plain(head)?;
+    if shell.front.is_misdirected(host) {
+        return None;
+    }
     out.clear();
     let body = shortcut.hit(host, target, codings, out)?;
     let id: u128 = rand::rng().random();
