@@ -5,7 +5,7 @@ use crate::disk::DiskConfig;
 use crate::streams::StreamsConfig;
 use crate::transform::TransformConfig;
 use serde::{Deserialize, Serialize};
-use sluice_service::{Faults, ProcessConfig, ServerConfig};
+use sluice_service::{Faults, PeerTlsConfig, ProcessConfig, ServerConfig};
 use sluice_wire::{NodeId, Tier};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub struct Config {
     pub peer_url: Option<String>,
     /// Control planes, by preference. Without any, the origins below are all it knows.
     pub control: Vec<String>,
+    /// How parents, control planes and origins are asked where their URLs begin with `https://`.
+    pub peer_tls: PeerTlsConfig,
     /// Origins, by preference, until a route table names them.
     pub origins: Vec<String>,
     /// The cache.
@@ -111,6 +113,7 @@ impl Default for Config {
             public_url: None,
             peer_url: None,
             control: vec![],
+            peer_tls: PeerTlsConfig::default(),
             origins: vec![],
             cache: CacheConfig::default(),
             transform: TransformConfig::default(),
@@ -153,11 +156,12 @@ impl ProcessConfig for Config {
         }
         let urls = [("origins", &self.origins), ("control", &self.control)];
         for (key, url) in urls.iter().flat_map(|(key, urls)| urls.iter().map(move |url| (key, url))) {
-            if !url.starts_with("http://") {
-                faults.add(key, format!("{url} is no http:// address"));
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                faults.add(key, format!("{url} is no http:// or https:// address"));
             }
         }
         self.transform.validate(faults);
+        self.peer_tls.validate(faults);
         for method in &self.methods {
             let plain = !method.is_empty() && method.bytes().all(|c| c.is_ascii_uppercase() || c == b'-');
             if !plain || matches!(method.as_str(), "CONNECT" | "TRACE") {

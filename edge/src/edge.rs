@@ -142,24 +142,29 @@ impl Process for Edge {
             (None, false) => routes.set_ready(false, "no route table yet"),
         }
         let own = context.listeners.addresses().http.map(|at| format!("http://{at}")).unwrap_or_default();
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(1)).no_proxy().build()?;
         let tier = Tier::start(&config.cache.disk, &config.state_dir, metrics.disk.clone(), &context.drain);
         let journal = tier.is_some().then(|| feed::Journal::open(&config.state_dir));
         let floors = Floors::default();
         if let Some(journal) = &journal {
             floors.resume(journal.kept());
         }
+        let tls = sluice_service::peer_tls(&config.peer_tls, &context.drain, &context.metrics)?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .tls_backend_preconfigured(tls.clone())
+            .no_proxy()
+            .build()?;
         let shared = Shared {
             store: Store::new(config.cache.memory_bytes, metrics.clone(), tier),
             fills: Fills::default(),
             floors,
             liveness: Liveness::default(),
-            parents: Parents::new(),
             coders: Pool::for_codings(),
             hedges: Budget::new(100, HEDGES_AT_ONCE),
             resumes: Budget::new(200, RESUMES_AT_ONCE),
             images: Images::open(&config.transform.images)?,
             painters: Pool::for_images(),
+            parents: Parents::new(tls),
             http,
             peer_url: config.peer_url.clone().unwrap_or_else(|| own.clone()),
             public_url: config.public_url.clone().unwrap_or(own),

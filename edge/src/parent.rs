@@ -12,10 +12,11 @@ use http::header::{
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use sluice_service::{Body, HttpRequest, HttpResponse, Interim, Peer, TraceContext};
+use sluice_service::{Body, EarlyData, HttpRequest, HttpResponse, Interim, Peer, TraceContext};
 use sluice_wire::headers::{CDN_LOOP, TRACEPARENT};
 use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
@@ -37,8 +38,8 @@ const IDLE: (usize, Duration) = (64, Duration::from_secs(30));
 /// The client side of an edge.
 #[derive(Debug)]
 pub(crate) struct Parents {
-    client: Client<HttpConnector, Body>,
     health: Mutex<HashMap<String, Health>>,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
 }
 
 /// Why a parent gave no answer.
@@ -55,10 +56,17 @@ pub(crate) enum NoAnswer {
 }
 
 impl Parents {
-    pub(crate) fn new() -> Self {
+    /// Parents are asked in plain text or over TLS, as their URLs have it.
+    pub(crate) fn new(tls: rustls::ClientConfig) -> Self {
         let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -269,6 +277,10 @@ pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
             let scheme = if peer.secure { "https" } else { "http" };
             headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
         }
+    }
+    // What came so early may be a replay; the parent decides whether it minds (RFC 8470 section 5.1).
+    if request.extensions().get::<EarlyData>().is_some() {
+        headers.insert("early-data", HeaderValue::from_static("1"));
     }
     if let Some(trace) = request.extensions().get::<TraceContext>() {
         headers.insert(TRACEPARENT, trace.child_header());
