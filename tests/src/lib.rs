@@ -8,6 +8,7 @@
 //! - [`h2`]: an HTTP/2 client that sends what no client should
 //! - [`rawlog`]: an origin that keeps what it was sent, byte for byte
 //! - [`client`]: what a client does: upload, wait, fetch
+//! - [`tls`]: a client that looks at handshakes, and certificates
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
 //! - [`ffprobe`]: what an independent reader says of what we serve
@@ -26,3 +27,4 @@ pub mod python;
 pub mod raw;
 pub mod rawlog;
 pub mod stack;
+pub mod tls;
