@@ -8,8 +8,11 @@ use http::{Request, StatusCode, response};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -81,7 +84,7 @@ pub(super) async fn connect(
             Ok((0..streams).map(|_| Client::Http2(sender.clone())).collect())
         }
         Protocol::Http3 => {
-            let mut endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
+            let mut endpoint = quic_endpoint()?;
             endpoint.set_default_client_config(identity.quic_client()?);
             let connection = endpoint.connect(address, NAME)?.await?;
             let (mut driver, sender) = h3::client::new(h3_quinn::Connection::new(connection)).await?;
@@ -94,6 +97,16 @@ pub(super) async fn connect(
     }
 }
 
+/// An endpoint with room for what comes in a burst.
+fn quic_endpoint() -> anyhow::Result<quinn::Endpoint> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    // What the system gives an ordinary program overflows in a moment, and each lost datagram is sent twice.
+    setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).ok();
+    Ok(quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket, Arc::new(quinn::TokioRuntime))?)
+}
+
+/// Bytes of a socket's receive buffer, where the system lets us have it.
+const RECEIVE_BUFFER: usize = 8 << 20;
 async fn tcp(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(address).await.context("connecting")?;
     stream.set_nodelay(true)?;

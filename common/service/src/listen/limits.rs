@@ -51,3 +51,5 @@ pub(super) const LINGER: Duration = Duration::from_secs(30);
 pub(super) const LINGER_STALL: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (no file descriptors left, say).
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Bytes that an HTTP/2 connection gathers before it writes: four records of TLS, what rustls takes at a time.
+pub(super) const CORK: usize = 64 << 10;

@@ -8,11 +8,13 @@
 //! - `websocket` is how a WebSocket of any protocol reaches the service
 //! - `proxied` is what balancers in front tell of their clients
 //! - `workers` runs one thread a core where a server asks for it
+//! - `cork` gathers what an HTTP/2 connection writes in a turn
 //! - `h2` counts the frames that a client sends over HTTP/2, and `paced` the bytes of its requests' bodies; `guests` knows
 //!   who is connected
 //! - `limits` holds every bound
 
 mod bind;
+mod cork;
 mod early;
 mod front;
 mod gate;

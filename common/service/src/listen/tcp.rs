@@ -1,6 +1,7 @@
 //! HTTP/1.1 and HTTP/2 over TCP, with and without TLS: our own HTTP/1 in front, hyper's HTTP/2 behind it.
 
 use super::bind::Tcp;
+use super::cork::corked;
 use super::h2::Guarded;
 use super::lent::lend;
 use super::limits::{
@@ -202,16 +203,18 @@ async fn speak_with_hyper<S, I>(
         }
     });
     let (lent, returned) = lend(io);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(lent), handler);
+    // What is upgraded leaves this task, and with it whoever would pull the cork.
+    let (io, cork) = corked(lent, !builder.is_http1_available());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), handler);
     let (begun, cut) = (shell.drain.token(), shell.drain.cut());
     let ended = async {
         let mut connection = pin!(connection);
         tokio::select! {
-            ended = connection.as_mut() => Some(ended),
+            ended = cork.turns(connection.as_mut()) => Some(ended),
             () = begun.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
-                    ended = connection.as_mut() => Some(ended),
+                    ended = cork.turns(connection.as_mut()) => Some(ended),
                     () = cut.cancelled() => None,
                 }
             }
