@@ -25,9 +25,12 @@ pub(crate) struct Journal {
     lines: usize,
     /// Absent while it is being written.
     file: Option<Written>,
-    writing: Option<JoinHandle<(Written, Vec<u8>, io::Result<()>)>>,
+    writing: Option<Writing>,
     ended: bool,
 }
+
+/// An append under way: gives back the file, and the lines in case they were not written.
+type Writing = JoinHandle<(Written, Vec<u8>, io::Result<()>)>;
 
 /// The file as far as it is good.
 #[derive(Debug)]
