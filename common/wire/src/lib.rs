@@ -10,6 +10,7 @@
 //! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
+//! - [`token`]: what tokens and signed URLs say, apart from who signed them
 //! - [`steering`]: HLS content steering manifests; [`problem`]: RFC 9457 problem details
 //! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
 //!
@@ -30,6 +31,7 @@ pub mod problem;
 pub mod routes;
 pub mod steering;
 pub mod tag;
+pub mod token;
 
 pub use event::{Event, EventKind};
 pub use id::{JobId, NodeId, UploadId, VideoId};
