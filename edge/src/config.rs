@@ -1,5 +1,6 @@
 //! The edge's configuration.
 
+use crate::access::AccessConfig;
 use crate::cache::Policy;
 use crate::disk::DiskConfig;
 use crate::streams::StreamsConfig;
@@ -44,6 +45,8 @@ pub struct Config {
     pub transform: TransformConfig,
     /// What is carried live.
     pub streams: StreamsConfig,
+    /// Who may have what.
+    pub access: AccessConfig,
     /// Methods let in beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. They are passed on, and count as unsafe.
     pub methods: Vec<String>,
     /// Folder for the last route table.
@@ -118,6 +121,7 @@ impl Default for Config {
             cache: CacheConfig::default(),
             transform: TransformConfig::default(),
             streams: StreamsConfig::default(),
+            access: AccessConfig::default(),
             methods: vec![],
             state_dir: "var/edge".into(),
             report_ms: 1_000,
@@ -169,6 +173,7 @@ impl ProcessConfig for Config {
             }
         }
         self.streams.validate(faults);
+        self.access.validate(faults);
         if !self.weight.is_finite() || self.weight <= 0.0 {
             faults.add("weight", "must be above 0");
         }

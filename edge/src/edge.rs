@@ -1,5 +1,6 @@
 //! The process: what an edge holds, and its background work.
 
+use crate::access::Access;
 use crate::budget::Budget;
 use crate::cache::{Fills, Store};
 use crate::config::{Config, LEAST_SLICE};
@@ -12,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::parent::Parents;
 use crate::shortcut::Hits;
 use crate::transform::{Images, Pool};
-use crate::{feed, fleet, life};
+use crate::{access, feed, fleet, life};
 use arc_swap::{ArcSwap, Guard};
 use sluice_service::{Apply, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
 use sluice_wire::{PlacementKey, RouteTable};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     live: ArcSwap<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
+    pub(crate) access: Access,
     pub(crate) store: Store,
     pub(crate) fills: Fills,
     pub(crate) floors: Floors,
@@ -155,6 +157,7 @@ impl Process for Edge {
             .no_proxy()
             .build()?;
         let shared = Shared {
+            access: Access::load(&config.access, &metrics)?,
             store: Store::new(config.cache.memory_bytes, metrics.clone(), tier),
             fills: Fills::default(),
             floors,
@@ -190,6 +193,9 @@ impl Process for Edge {
         let shared = self.shared;
         let tasks = shared.drain.tasks();
         tasks.spawn(feed::follow(Arc::clone(&shared), self.journal));
+        if shared.config.access.rules_file.is_some() {
+            tasks.spawn(access::follow(Arc::clone(&shared)));
+        }
         if !shared.config.control.is_empty() {
             tasks.spawn(fleet::follow(Arc::clone(&shared)));
             tasks.spawn(fleet::report(Arc::clone(&shared)));

@@ -1,10 +1,11 @@
 //! Sluice's edge: the caching proxy.
 //!
 //! ```text
-//! accept -> normalise -> lookup -> (collapse | alone -> fetch -> store) -> deliver
+//! accept -> authorise -> normalise -> lookup -> (collapse | alone -> fetch -> store) -> deliver
 //! ```
 //!
 //! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling
+//! - `access`: who may have what, before anything is looked up
 //! - `shortcut`: hits, before a request is even made of the bytes that were read
 //! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
 //!   store, fills
@@ -18,6 +19,7 @@
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
 
+mod access;
 mod budget;
 mod cache;
 mod config;
@@ -42,6 +44,7 @@ mod transform;
 mod watchdog;
 mod websocket;
 
+pub use access::AccessConfig;
 pub use cache::policy;
 pub use config::{CacheConfig, Config};
 pub use disk::DiskConfig;

@@ -1,7 +1,7 @@
 //! A request's life: one enum of phases, a function for each.
 //!
 //! ```text
-//! accept -> normalise -> lookup -> deliver
+//! accept -> authorise -> normalise -> lookup -> deliver
 //!                           |-> recall   -> deliver | collapse | alone
 //!                           |-> collapse -> deliver | redirect | refuse
 //!                           |-> sliced -> deliver | redirect | refuse
@@ -19,6 +19,7 @@ mod slice;
 mod sliced;
 mod tunnel;
 
+use crate::access::{Carried, Dress, Verdict};
 use crate::cache::slicing::Sliced;
 use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
 use crate::deliver::{self, Served};
@@ -78,6 +79,7 @@ struct Wanted {
 /// Where a request is in its life.
 enum Phase {
     Accept(HttpRequest),
+    Authorise(HttpRequest, Target),
     Normalise(HttpRequest, Target),
     Lookup(Ask),
     Image(Ask, Asked),
@@ -97,10 +99,12 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
     let active = edge.metrics.active.clone();
     active.inc();
     let _gone = OnDrop(move || active.dec());
+    let mut dress = Dress::default();
     let mut phase = Phase::Accept(request);
     loop {
         phase = match phase {
             Phase::Accept(request) => accept(&edge, request),
+            Phase::Authorise(request, target) => authorise(&edge, request, target, &mut dress),
             Phase::Normalise(request, target) => normalise(&edge, request, target),
             Phase::Lookup(ask) => lookup::lookup(&edge, ask),
             Phase::Image(ask, asked) => image::serve(&edge, ask, asked).await,
@@ -112,8 +116,9 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Pass(ask) => pass(&edge, ask).await,
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
-            Phase::Done(answer, outcome) => {
+            Phase::Done(mut answer, outcome) => {
                 edge.metrics.count(outcome);
+                dress.put_on(&mut answer);
                 return answer;
             }
         };
@@ -136,8 +141,19 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
         );
     }
     match gate::target(&request, &edge.live().methods) {
-        Ok(target) => Phase::Normalise(request, target),
+        Ok(target) => Phase::Authorise(request, target),
         Err(problem) => refuse(problem),
+    }
+}
+
+/// Whether this client may have it. Its answer is dressed accordingly.
+fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress: &mut Dress) -> Phase {
+    match edge.access.authorise(&mut request, &mut target) {
+        Verdict::Passed(with) => {
+            *dress = with;
+            Phase::Normalise(request, target)
+        }
+        Verdict::Answered(answer, outcome) => Phase::Done(answer, outcome),
     }
 }
 
@@ -367,6 +383,10 @@ fn invalidate(edge: &Shared, key: &Key, asked: &HeaderMap, answer: &HeaderMap) {
 fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
     let media = matches!(*ask.request.method(), Method::GET | Method::HEAD) && edge.config.tier == Tier::Near;
     let location = media.then(|| redirect::target(&edge.table(), &ask.target, &edge.config.node)).flatten();
+    // The next edge asks for a credential too, wherever this one found it.
+    let carried = ask.request.extensions().get::<Carried>();
+    let location =
+        location.map(|at| carried.map_or_else(|| at.clone(), |Carried(query)| format!("{at}&{query}")));
     if let Some(mut answer) = location.and_then(|location| redirect::answer(&location)) {
         deliver::label(answer.headers_mut(), &edge.config.node, "fwd=miss; detail=redirected");
         return Phase::Done(answer, Outcome::Redirect);

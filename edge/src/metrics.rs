@@ -42,6 +42,10 @@ pub(crate) struct Metrics {
     pub(crate) event_delay: HistogramVec,
     /// WebSockets.
     pub(crate) tunnels: Tunnels,
+    /// Decisions on access by result.
+    pub(crate) access: IntCounterVec,
+    /// Rules, keys and places read again, by result.
+    pub(crate) access_reads: IntCounterVec,
     /// 1 while the event feed is live.
     pub(crate) feed_live: IntGauge,
     /// The disk tier's.
@@ -209,6 +213,12 @@ impl Metrics {
                 &[],
             ),
             tunnels: Tunnels::new(r),
+            access: r.counters("sluice_edge_access_total", "Decisions on access by result", &["result"]),
+            access_reads: r.counters(
+                "sluice_edge_access_reads_total",
+                "Rules, keys and places read, by what and result",
+                &["what", "result"],
+            ),
             feed_live: r.gauge("sluice_edge_feed_live", "1 while the event feed is live"),
             disk: DiskMetrics::new(r),
         }
@@ -216,6 +226,16 @@ impl Metrics {
 
     pub(crate) fn count(&self, outcome: Outcome) {
         self.requests.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// Counts a decision on access: `open`, `allowed`, or the reason of a refusal.
+    pub(crate) fn access(&self, result: &str) {
+        self.access.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a reading of what access is decided by.
+    pub(crate) fn reloaded(&self, what: &str, good: bool) {
+        self.access_reads.with_label_values(&[what, if good { "good" } else { "bad" }]).inc();
     }
 
     pub(crate) fn missed(&self, class: Miss) {

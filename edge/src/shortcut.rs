@@ -53,6 +53,9 @@ impl Shortcut for Hits {
         if !gate::is_plain(target) || !gate::is_host(host) {
             return None;
         }
+        if !self.edge.access.is_open(target) {
+            return None;
+        }
         let object = self.edge.store.plain(target)?;
         let Standing::Fresh(ttl) = object.standing(self.edge.liveness.is_live()) else { return None };
         if object.head.status != StatusCode::OK || self.edge.floors.is_below(&object) {

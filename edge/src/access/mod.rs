@@ -1,0 +1,241 @@
+//! Access: who may have what, decided before anything is looked up.
+//!
+//! - `config` and `rules`: which path needs what; `credentials`: what a request brings, taken out of it
+//! - `keys` and `check`: whether it was signed by a known key, and allows this; `answers`: refusals and what is added
+//! - `rate`: how often; `geo`: from where
+//! - `live`: rules and keys are read again when they change
+//!
+//! Everything is checked here, offline: no other service is asked, and an edge holds public keys alone.
+
+mod answers;
+mod check;
+mod config;
+mod credentials;
+#[cfg(test)]
+mod forgeries;
+mod geo;
+mod keys;
+mod live;
+mod rate;
+mod rules;
+
+pub(crate) use answers::Dress;
+pub use config::AccessConfig;
+pub(crate) use live::follow;
+
+use crate::gate::Target;
+use crate::metrics::{Metrics, Outcome};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use check::Expected;
+use credentials::Credential;
+use geo::Places;
+use http::header::HOST;
+use keys::Keys;
+use rate::{By, Left, Rate, Rates};
+use rules::{Need, Rule, Rules};
+use sluice_service::{HttpRequest, HttpResponse, Peer};
+use sluice_wire::token::{CLOCK_SLACK_S, Grant, Question, Refusal, path};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What decides on access.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// False where there are no rules at all: nothing is looked at then.
+    enabled: bool,
+    config: AccessConfig,
+    rules: ArcSwap<Rules>,
+    keys: ArcSwap<Keys>,
+    /// Of the file and of the URL, each as it was last good.
+    sources: Mutex<(Keys, Keys)>,
+    places: ArcSwapOption<Places>,
+    rates: Rates,
+    metrics: Metrics,
+}
+
+/// The credential that a request was let in with, as a query carries it on: an extension of the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Carried(pub(crate) String);
+
+/// What becomes of a request.
+pub(crate) enum Verdict {
+    /// It goes on; its answer is dressed.
+    Passed(Dress),
+    /// It is answered.
+    Answered(HttpResponse, Outcome),
+}
+
+/// A client, as rules and credentials see it.
+struct Asker {
+    address: IpAddr,
+    secure: bool,
+}
+
+/// Why a request is not let in; for one of too many, how long until there is room.
+struct Refused {
+    why: Refusal,
+    wait: Option<(Rate, Duration)>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self { why, wait: None }
+    }
+}
+
+impl Access {
+    /// Reads rules and keys.
+    ///
+    /// # Errors
+    /// What is wrong with which file: an edge does not start on rules that it cannot read.
+    pub(crate) fn load(config: &AccessConfig, metrics: &Metrics) -> Result<Self, String> {
+        let named = |key: &str, file: &std::path::Path, why| format!("{key} {}: {why}", file.display());
+        let (mut rules, mut keys) = (Rules::default(), Keys::default());
+        if let Some(file) = &config.rules_file {
+            rules = live::rules(file).map_err(|why| named("access.rules_file", file, why))?;
+        }
+        if let Some(file) = &config.keys_file {
+            keys = live::keys(file).map_err(|why| named("access.keys_file", file, why))?;
+        }
+        let mut places = None;
+        if let Some(file) = &config.geo_file {
+            let read = live::places(file).map_err(|why| named("access.geo_file", file, why))?;
+            places = Some(Arc::new(read));
+        }
+        Ok(Self {
+            enabled: config.rules_file.is_some(),
+            config: config.clone(),
+            rules: ArcSwap::from_pointee(rules),
+            keys: ArcSwap::from_pointee(keys.clone()),
+            sources: Mutex::new((keys, Keys::default())),
+            places: ArcSwapOption::new(places),
+            rates: Rates::new(),
+            metrics: metrics.clone(),
+        })
+    }
+
+    /// Replaces the keys of the file, of the URL, or of both. The file's win.
+    fn set_keys(&self, file: Option<Keys>, url: Option<Keys>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.0 = file.unwrap_or_else(|| std::mem::take(&mut sources.0));
+        sources.1 = url.unwrap_or_else(|| std::mem::take(&mut sources.1));
+        let all = sources.0.and(&sources.1);
+        tracing::info!(keys = all.len(), "keys");
+        self.keys.store(Arc::new(all));
+    }
+
+    /// True when a plain GET of a plain path needs nothing at all: the shortest way is open to it.
+    pub(crate) fn is_open(&self, path: &str) -> bool {
+        !self.enabled || self.rules.load().of("GET", path).is_none_or(Rule::is_open)
+    }
+
+    /// Decides on a request, and takes its credentials out of it.
+    pub(crate) fn authorise(&self, request: &mut HttpRequest, target: &mut Target) -> Verdict {
+        if !self.enabled {
+            return Verdict::Passed(Dress::default());
+        }
+        let peer = request.extensions().get::<Peer>();
+        let asker = Asker {
+            address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |p| p.addr.ip().to_canonical()),
+            secure: peer.is_some_and(|peer| peer.secure),
+        };
+        // An edge of a lower tier has checked already.
+        if self.config.peers.iter().any(|net| net.contains(&asker.address)) {
+            return Verdict::Passed(Dress::default());
+        }
+        match self.decide(request, target, &asker) {
+            Ok(verdict) => verdict,
+            Err(Refused { why, wait }) => {
+                self.metrics.access(why.as_str());
+                let answer =
+                    wait.map_or_else(|| answers::refusal(why), |(rate, wait)| answers::too_many(rate, wait));
+                Verdict::Answered(answer, Outcome::Refused)
+            }
+        }
+    }
+
+    fn decide(
+        &self,
+        request: &mut HttpRequest,
+        target: &mut Target,
+        asker: &Asker,
+    ) -> Result<Verdict, Refused> {
+        let compared = path::compared(&target.path).ok_or(Refusal::Path)?;
+        let rules = self.rules.load();
+        if let Some(wanted) = answers::preflight(request.method(), request.headers())
+            && rules.of(wanted, &compared).is_some_and(|rule| rule.need != Need::Open)
+        {
+            return Ok(Verdict::Answered(answers::preflight_answer(wanted), Outcome::Bypass));
+        }
+        let rule = rules.of(request.method().as_str(), &compared);
+        let need = rule.map_or(Need::Open, |rule| rule.need);
+        // A client's rate is for what is refused, too: guessing has a price.
+        let mut rate = rule.map_or(Ok(None), |rule| self.rate(rule, By::Client, None, asker))?;
+        let credential = credentials::take(&self.config, need, request.headers_mut(), target)?;
+        let (mut dress, mut subject) = (Dress::default(), None);
+        if let Some(rule) = rule {
+            let country = self.places.load().as_ref().and_then(|places| places.country(asker.address));
+            if !rule.countries.allow(country.as_deref()) {
+                return Err(Refusal::Country.into());
+            }
+            if need != Need::Open {
+                let credential = credential.ok_or(Refusal::Missing)?;
+                let asked = question(request, target, &compared, asker, country.as_deref());
+                let (grant, cookie) = self.let_in(&credential, rule, &asked)?;
+                (dress.private, dress.cookie, subject) = (true, cookie, grant.subject);
+                request.extensions_mut().insert(Carried(credential.query));
+            }
+            rate = rate.or(self.rate(rule, By::Subject, subject.as_deref(), asker)?);
+        }
+        self.metrics.access(if dress.private { "allowed" } else { "open" });
+        dress.rate = rate;
+        Ok(Verdict::Passed(dress))
+    }
+
+    /// What a credential grants, and the cookie to set: what came in a query, for as long as it is good.
+    fn let_in(
+        &self,
+        credential: &Credential,
+        rule: &Rule,
+        asked: &Question<'_>,
+    ) -> Result<(Grant, Option<String>), Refusal> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let expected =
+            Expected { issuer: self.config.issuer.as_deref(), audience: self.config.audience.as_deref() };
+        let grant = check::check(credential, rule, &self.keys.load(), expected, asked, now_s)?;
+        let left = grant.expires.unwrap_or(0).saturating_add(CLOCK_SLACK_S).saturating_sub(now_s);
+        let cookie = credential
+            .in_query
+            .then(|| answers::cookie(&self.config.cookie, credential, &rule.prefix, left, asked.secure));
+        Ok((grant, cookie))
+    }
+
+    /// Takes a request out of the bucket of whoever the rule counts by, when it is this.
+    fn rate(
+        &self,
+        rule: &Rule,
+        by: By,
+        subject: Option<&str>,
+        asker: &Asker,
+    ) -> Result<Option<(Rate, Left)>, Refused> {
+        let Some(rate) = rule.rate.filter(|rate| rate.by == by) else { return Ok(None) };
+        let who = subject.map_or_else(|| rate::client(asker.address), |subject| format!("subject {subject}"));
+        match self.rates.take(rate, &rule.name(), &who) {
+            Ok(left) => Ok(Some((rate, left))),
+            Err(wait) => Err(Refused { why: Refusal::Rate, wait: Some((rate, wait)) }),
+        }
+    }
+}
+
+fn question<'a>(
+    request: &'a HttpRequest,
+    target: &'a Target,
+    path: &'a str,
+    asker: &Asker,
+    country: Option<&'a str>,
+) -> Question<'a> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let (method, query) = (request.method().as_str(), target.query.as_deref());
+    Question { method, secure: asker.secure, host, path, query, client: asker.address, country }
+}
