@@ -1,7 +1,7 @@
 //! The commands.
 
 use crate::api::{Api, complain, say};
-use crate::{Command, Options};
+use crate::{Command, Options, mint};
 use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Videos => show(raw, &edge.get("/v1/videos?limit=100").await?, videos),
         Command::Video { id } => show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, video),
         Command::SignImage { target, key_file } => say(&sign_image(&target, &key_file)?),
+        Command::Mint(wanted) => mint::run(wanted)?,
         Command::Delete { id } => {
             edge.send(edge.request(Method::DELETE, &format!("/v1/videos/{id}"))).await?;
             say(&format!("deleted {id}"));

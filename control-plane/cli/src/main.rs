@@ -4,6 +4,7 @@
 
 mod api;
 mod commands;
+mod mint;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -71,6 +72,9 @@ enum Command {
     },
     /// Deletes a video.
     Delete { id: String },
+    /// Keys, tokens and signed URLs for edges that check them.
+    #[command(flatten)]
+    Mint(mint::Mint),
 }
 
 #[tokio::main]
