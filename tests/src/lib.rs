@@ -11,7 +11,7 @@
 //! - [`tls`]: a client that looks at handshakes, and certificates
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
-//! - [`ffprobe`]: what an independent reader says of what we serve
+//! - [`mmdb`]: a database of countries; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
 
 pub mod client;
@@ -20,6 +20,7 @@ pub mod echo;
 pub mod ffprobe;
 pub mod h2;
 pub mod log;
+pub mod mmdb;
 pub mod origin;
 pub mod process;
 pub mod proxy;
