@@ -45,7 +45,6 @@ impl Authority {
     }
 
     /// Writes its own certificate; the file.
-    #[must_use]
     pub fn write(&self, dir: &Path, file: &str) -> PathBuf {
         let path = dir.join(file);
         std::fs::write(&path, &self.pem).unwrap();

@@ -65,7 +65,7 @@ impl Outcome {
     }
 
     fn streams(&self) -> u32 {
-        self.goaway().map_or(u32::MAX, |frame| (frame.number(0) + 1) / 2)
+        self.goaway().map_or(u32::MAX, |frame| frame.number(0).div_ceil(2))
     }
 }
 
@@ -195,7 +195,8 @@ async fn made_you_reset_ends_within_a_hundred_streams_in_each_of_its_ways() {
 #[tokio::test]
 async fn frames_that_cost_nothing_are_counted() {
     let scene = scene().await;
-    let floods: [(&str, fn(u32) -> Vec<u8>); 9] = [
+    type Flood = fn(u32) -> Vec<u8>;
+    let floods: [(&str, Flood); 9] = [
         ("settings", |_| frame(kind::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9])),
         ("settings", |_| frame(kind::SETTINGS, 1, 0, &[])),
         ("ping", |_| frame(kind::PING, 0, 0, &[7; 8])),

@@ -113,7 +113,7 @@ async fn authorities_and_certificates_of_tiers_are_changed_while_they_run() {
 
     let next = Authority::new();
     next.issue(scene.dir.path(), "near", &["near.sluice.test"]);
-    let _ = next.write(scene.dir.path(), "clients.pem");
+    next.write(scene.dir.path(), "clients.pem");
     let new = Client::showing(scene.dir.path(), "near");
     let begun = Instant::now();
     while is_served(&old, scene.at()).await || !is_served(&new, scene.at()).await {

@@ -198,7 +198,7 @@ async fn a_thousand_half_handshakes_cost_little_and_end() {
     let scene = Scene::with(&limits, |dir| drop(authority.issue(dir, "a", &["a.sluice.test"]))).await;
     let client = Client::new(rustls::ALL_VERSIONS);
     client.connect(scene.at(), "a.sluice.test").await.unwrap().get("a.sluice.test", "/x").await.unwrap();
-    let before = (scene.edge.resident_kib() << 10);
+    let before = scene.edge.resident_kib() << 10;
 
     let mut halves = vec![];
     for at in 0..HALVES {

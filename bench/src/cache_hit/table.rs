@@ -145,7 +145,7 @@ fn aims(report: &mut Report, servers: &[Server], rows: &[Row]) {
         let other = if protocol == Protocol::Http3 { Protocol::Http2 } else { protocol };
         let (ours, it) = (find(bytes, protocol, "Sluice"), find(bytes, other, peer));
         let reached =
-            ours.zip(it).map_or("not measured".to_owned(), |(ours, it)| format!("{:.2}", ours / it));
+            ours.zip(it).map_or_else(|| "not measured".to_owned(), |(ours, it)| format!("{:.2}", ours / it));
         let beside = if protocol == Protocol::Http3 { "Sluice, h2".to_owned() } else { peer.to_owned() };
         table.push(vec![
             format!("{}, {}", size(bytes), protocol.name()),

@@ -161,7 +161,8 @@ mod tests {
         assert_eq!(h2("GET", "http://a.example/", &[]), 200);
         assert_eq!(h2("GET", "https://a.example:8443/", &[("host", b"A.example:8443")]), 200);
         assert_eq!(h2("GET", "/", &[("host", b"a.example")]), 200);
-        let cases: [(&str, &[(&str, &[u8])]); 7] = [
+        type Fields = &'static [(&'static str, &'static [u8])];
+        let cases: [(&str, Fields); 7] = [
             ("/", &[]),
             ("http://user@a.example/", &[]),
             ("http://a.example:99999/", &[]),
