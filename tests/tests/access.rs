@@ -165,7 +165,7 @@ async fn each_kind_of_credential_is_let_in_where_it_may() {
         (403, story.get("/v/ab/1.m4s").bearer_auth(&token)),
         (403, story.get("/v/%61b").bearer_auth(&token)),
         (403, story.get("/v/b").bearer_auth(&token)),
-        (400, story.get("/v/a/../b").bearer_auth(&token)),
+        (400, story.get("/v/a//b").bearer_auth(&token)),
         (401, story.get("/v/a/1.m4s").bearer_auth(format!("{token}x"))),
         (401, story.get("/v/%61/1.m4s")),
         (401, story.get(&signed.replace("1.m4s", "2.m4s"))),
@@ -184,7 +184,7 @@ async fn each_kind_of_credential_is_let_in_where_it_may() {
         assert_eq!(story.http.execute(request).await.unwrap().status().as_u16(), status, "{target}");
     }
     let forged = story.edge.metric("sluice_edge_access_total", &["result=\"signature\""]).await;
-    assert!(forged >= 2.0, "{forged}");
+    assert_eq!(forged, 1.0, "the URL signed for another path; a token with a letter more is malformed");
 }
 
 #[tokio::test]

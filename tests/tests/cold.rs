@@ -47,7 +47,9 @@ async fn a_thousand_cold_readers_make_one_fetch_and_read_as_it_comes() {
         async move { answer(200, &[KEPT, ("content-length", &length)], body) }
     })
     .await;
-    let mut edge = lone_edge(dir.path(), "edge", &origin.url(), &[PATIENT]);
+    // All of them are one client.
+    let crowd = ("listen.limits.connections_per_client", "2000");
+    let mut edge = lone_edge(dir.path(), "edge", &origin.url(), &[PATIENT, crowd]);
     edge.start().await;
     // Whom the fetch was begun for goes away: nobody notices.
     let mut leader = Raw::get(at(&edge), "/cold", "").await;
