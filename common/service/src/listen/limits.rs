@@ -53,3 +53,8 @@ pub(super) const LINGER_STALL: Duration = Duration::from_secs(5);
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes that an HTTP/2 connection gathers before it writes: four records of TLS, what rustls takes at a time.
 pub(super) const CORK: usize = 64 << 10;
+/// How long a connection waits for its next request with all it has before only its socket is kept: a busy client asks
+/// again within milliseconds, a viewer after seconds.
+pub(super) const PARK_AFTER: Duration = Duration::from_millis(100);
+/// How often connections whose time is over are looked for.
+pub(super) const REAP: Duration = Duration::from_secs(1);

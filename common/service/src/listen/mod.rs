@@ -8,6 +8,7 @@
 //! - `websocket` is how a WebSocket of any protocol reaches the service
 //! - `proxied` is what balancers in front tell of their clients
 //! - `workers` runs one thread a core where a server asks for it
+//! - `parked` keeps connections that wait for their next request, at a hundred bytes each
 //! - `cork` gathers what an HTTP/2 connection writes in a turn
 //! - `h2` counts the frames that a client sends over HTTP/2, and `paced` the bytes of its requests' bodies; `guests` knows
 //!   who is connected
@@ -24,6 +25,7 @@ mod h2;
 mod lent;
 mod limits;
 mod paced;
+mod parked;
 mod prefixed;
 mod proxied;
 mod quic;

@@ -2,12 +2,15 @@
 
 use super::bind::Tcp;
 use super::cork::corked;
+use super::guests::Guest;
+use super::h1::End;
 use super::h2::Guarded;
 use super::lent::lend;
 use super::limits::{
     ACCEPT_PAUSE, CONNECTION_WINDOW, KEEP_ALIVE, LINGER_STALL, MAX_FIELDS, MAX_HEAD, MAX_HEADER_LIST,
     MAX_RESETS, MAX_STREAMS, STREAM_WINDOW,
 };
+use super::parked::Parking;
 use super::tls::{Handshake, Tls};
 use super::{Peer, Protocol, Shell, h1, websocket};
 use crate::config::LimitsConfig;
@@ -25,7 +28,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tower::Service;
@@ -43,6 +46,7 @@ where
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
     };
     let begun = shell.drain.token();
+    let parking = if tls.is_none() { park(&service, &shell) } else { None };
     loop {
         let accepted = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
@@ -55,17 +59,24 @@ where
         match accepted {
             Ok((mut stream, addr)) => {
                 let proxies = proxies.clone();
-                let (tls, service, shell) = (tls.clone(), service.clone(), shell.clone());
+                let (tls, parking, service, shell) =
+                    (tls.clone(), parking.clone(), service.clone(), shell.clone());
                 let tracker = shell.connections.clone();
                 tracker.spawn(async move {
                     let client = match proxies {
                         Some(proxies) => proxies.client(&mut stream, addr).await,
                         None => Some(addr),
                     };
-                    if let Some(client) = client {
-                        converse(stream, client, tls, service, shell).await;
+                    let Some(addr) = client else { return };
+                    let Some(guest) = shell.guests.admit(addr.ip()) else {
+                        return shell.guests.cut(Protocol::Http1, "too-many");
+                    };
+                    let held = Held { addr, _guest: guest, _permit: permit.ok() };
+                    drop(stream.set_nodelay(true));
+                    match tls {
+                        Some(tls) => converse(stream, held.addr, tls, service, shell).await,
+                        None => speak_clear(stream, held, parking, service, shell).await,
                     }
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -76,33 +87,76 @@ where
     }
 }
 
-async fn converse<S>(stream: TcpStream, addr: SocketAddr, tls: Option<Tls>, service: S, shell: Shell)
+/// What a connection has to its end, whatever it does meanwhile.
+struct Held {
+    addr: SocketAddr,
+    _guest: Guest,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A place for the connections that this thread accepts to wait in.
+fn park<S>(service: &S, shell: &Shell) -> Option<Arc<Parking<Held>>>
 where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Some(_guest) = shell.guests.admit(addr.ip()) else {
-        return shell.guests.cut(Protocol::Http1, "too-many");
-    };
-    drop(stream.set_nodelay(true));
-    match tls {
-        // Boxed, so that a connection which is still shaking hands takes no room for what comes after.
-        None => Box::pin(speak(stream, addr, false, service, shell)).await,
-        Some(tls) => {
-            let Some(stream) = shake_hands(stream, addr, &tls, &shell).await else { return };
-            let session = stream.get_ref().1;
-            let asked = tls.offer.asked(session.server_name());
-            let shell = Shell { front: shell.front.asked(asked), ..shell };
-            if session.alpn_protocol() == Some(crate::acme::ALPN) {
-                // The handshake was the answer (RFC 8737 section 3).
-                return;
-            }
-            if session.alpn_protocol() == Some(b"h2") {
-                Box::pin(speak_http2(stream, addr, true, service, shell)).await;
-            } else {
-                Box::pin(speak(stream, addr, true, service, shell)).await;
-            }
+    let parking = match Parking::new(shell.front.limits.idle()) {
+        Ok(parking) => Arc::new(parking),
+        Err(error) => {
+            tracing::warn!(%error, "idle connections cannot be parked");
+            return None;
         }
+    };
+    let (here, service, shell) = (Arc::clone(&parking), service.clone(), shell.clone());
+    let (tracker, begun) = (shell.connections.clone(), shell.drain.token());
+    shell.connections.clone().spawn(async move {
+        let all = Arc::clone(&here);
+        let wake = move |stream, held| {
+            let (parking, service, shell) = (Some(Arc::clone(&all)), service.clone(), shell.clone());
+            tracker.spawn(speak_clear(stream, held, parking, service, shell));
+        };
+        here.run(begun, wake).await;
+    });
+    Some(parking)
+}
+
+/// A connection without TLS, until it ends or is parked.
+async fn speak_clear<S>(
+    stream: TcpStream,
+    held: Held,
+    parking: Option<Arc<Parking<Held>>>,
+    service: S,
+    shell: Shell,
+) where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let idle = Box::pin(speak(stream, held.addr, false, parking.is_some(), service, shell)).await;
+    if let (Some(stream), Some(parking)) = (idle, parking)
+        && let Err(error) = parking.park(stream, held)
+    {
+        tracing::debug!(%error, "a connection cannot be parked");
+    }
+}
+
+/// A connection with TLS. What comes after its handshake is boxed: one that is still shaking hands takes no room for it.
+async fn converse<S>(stream: TcpStream, addr: SocketAddr, tls: Tls, service: S, shell: Shell)
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let Some(stream) = shake_hands(stream, addr, &tls, &shell).await else { return };
+    let session = stream.get_ref().1;
+    let asked = tls.offer.asked(session.server_name());
+    let shell = Shell { front: shell.front.asked(asked), ..shell };
+    if session.alpn_protocol() == Some(crate::acme::ALPN) {
+        // The handshake was the answer (RFC 8737 section 3).
+        return;
+    }
+    if session.alpn_protocol() == Some(b"h2") {
+        Box::pin(speak_http2(stream, addr, true, service, shell)).await;
+    } else {
+        drop(Box::pin(speak(stream, addr, true, false, service, shell)).await);
     }
 }
 
@@ -133,8 +187,15 @@ async fn shake_hands(
     stream
 }
 
-/// Speaks HTTP/1, and whatever the client turns to from there.
-async fn speak<S, I>(io: I, addr: SocketAddr, secure: bool, service: S, shell: Shell)
+/// Speaks HTTP/1, and whatever the client turns to from there. Gives the connection back when it may be parked.
+async fn speak<S, I>(
+    io: I,
+    addr: SocketAddr,
+    secure: bool,
+    parks: bool,
+    service: S,
+    shell: Shell,
+) -> Option<I>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
@@ -142,20 +203,22 @@ where
 {
     let peer = Peer { addr, protocol: Protocol::Http1, secure };
     let cut = shell.drain.cut();
-    let other = tokio::select! {
-        other = h1::converse(io, peer, service.clone(), &shell) => other,
-        () = cut.cancelled() => None,
+    let end = tokio::select! {
+        end = h1::converse(io, peer, service.clone(), &shell, parks) => end,
+        () = cut.cancelled() => End::Closed,
     };
-    match other {
-        Some(other) if other.before.starts_with(b"PRI ") => {
+    match end {
+        End::Idle(io) => return Some(io),
+        End::Other(other) if other.before.starts_with(b"PRI ") => {
             Box::pin(speak_http2(other, addr, secure, service, shell)).await;
         }
-        Some(other) => {
+        End::Other(other) => {
             let builder = builder(shell.front.limits, shell.tunnels);
             Box::pin(speak_with_hyper(other, addr, secure, builder, service, shell)).await;
         }
-        None => {}
+        End::Closed => {}
     }
+    None
 }
 
 /// Speaks HTTP/2, and keeps account of it.

@@ -16,7 +16,7 @@ mod tunnel;
 
 pub use shortcut::Shortcut;
 
-use super::limits::LAST_REQUEST;
+use super::limits::{LAST_REQUEST, PARK_AFTER};
 use super::prefixed::Prefixed;
 use super::{Peer, Shell, websocket};
 use crate::config::LimitsConfig;
@@ -29,6 +29,7 @@ use sluice_wire::Problem;
 use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -63,8 +64,17 @@ enum Next {
     Other,
 }
 
-/// Serves a connection until it ends, or becomes something else: then it is given back with what was read.
-pub(super) async fn converse<I, S>(mut io: I, peer: Peer, service: S, shell: &Shell) -> Option<Prefixed<I>>
+/// What became of a connection.
+pub(super) enum End<I> {
+    Closed,
+    /// It goes on as something else than HTTP/1: with what was read of that.
+    Other(Prefixed<I>),
+    /// It waits for its next request, and nothing of that was read.
+    Idle(I),
+}
+
+/// Serves a connection until it ends, becomes something else, or, where it may be parked, waits for a while.
+pub(super) async fn converse<I, S>(mut io: I, peer: Peer, service: S, shell: &Shell, parks: bool) -> End<I>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send,
@@ -73,12 +83,13 @@ where
     let mut buffer = BytesMut::new();
     let mut out = vec![];
     let limits = shell.front.limits;
-    let idle = pin!(sleep(limits.idle()));
+    let patience = if parks { PARK_AFTER.min(limits.idle()) } else { limits.idle() };
+    let idle = pin!(sleep(patience));
     let begun = pin!(shell.begun.cancelled());
-    let mut waits = Waits { idle, begun, shell, last: false };
+    let mut waits = Waits { idle, begun, shell, patience, last: false };
     loop {
         let next = match next_head(&mut io, &mut buffer, &mut waits).await {
-            Ok(Some(end)) => match waits.shortcut(&buffer[..end], peer, &mut out) {
+            Ok(Came::Head(end)) => match waits.shortcut(&buffer[..end], peer, &mut out) {
                 Some(mut body) => {
                     buffer.advance(end);
                     if body.len() <= COPY {
@@ -91,18 +102,29 @@ where
                 }
                 None => Box::pin(exchange(&mut io, &mut buffer, end, peer, service.clone(), shell)).await,
             },
-            Ok(None) => Next::Close,
+            Ok(Came::Nothing) if parks && !waits.last && !shell.begun.is_cancelled() => return End::Idle(io),
+            Ok(Came::Nothing | Came::End) => Next::Close,
             Err(bad) => refuse(&mut io, bad, limits).await,
         };
         match next {
             Next::Request => {}
             Next::Close => {
                 drop(timeout(limits.head(), io.shutdown()).await);
-                return None;
+                return End::Closed;
             }
-            Next::Other => return Some(Prefixed { before: buffer.freeze(), io }),
+            Next::Other => return End::Other(Prefixed { before: buffer.freeze(), io }),
         }
     }
+}
+
+/// What came of a connection.
+enum Came {
+    /// A request's head, up to here in the buffer.
+    Head(usize),
+    /// Nothing in all the time there is for a request to begin.
+    Nothing,
+    /// Its end.
+    End,
 }
 
 /// What ends an idle connection. Both live as long as the connection: a timer and a waiter made for each request would
@@ -111,6 +133,8 @@ struct Waits<'pin, 'token> {
     idle: Pin<&'pin mut Sleep>,
     begun: Pin<&'pin mut WaitForCancellationFuture<'token>>,
     shell: &'token Shell,
+    /// How long it waits for the first bytes of a request.
+    patience: Duration,
     /// The next request is the last: another process has taken the port over.
     last: bool,
 }
@@ -121,9 +145,9 @@ impl Waits<'_, '_> {
         if self.last { None } else { shortcut::take(head, peer, self.shell, out) }
     }
 
-    /// Waits for the first bytes of a request. False when the connection is over.
-    async fn request<I: AsyncRead + Unpin>(&mut self, io: &mut I, buffer: &mut BytesMut) -> bool {
-        let mut due = Instant::now() + self.shell.front.limits.idle();
+    /// Waits for the first bytes of a request. Gives why it does no longer when none came.
+    async fn request<I: AsyncRead + Unpin>(&mut self, io: &mut I, buffer: &mut BytesMut) -> Option<Came> {
+        let mut due = Instant::now() + self.patience;
         // An idle connection holds no more than it must.
         if buffer.capacity() > READ {
             *buffer = BytesMut::new();
@@ -132,17 +156,19 @@ impl Waits<'_, '_> {
         loop {
             tokio::select! {
                 biased;
-                read = io.read_buf(buffer) => return read.is_ok_and(|read| read > 0),
+                read = io.read_buf(buffer) => {
+                    return if read.is_ok_and(|read| read > 0) { None } else { Some(Came::End) };
+                }
                 // The timer may have been set for a request before this one.
                 () = self.idle.as_mut() => {
                     if Instant::now() >= due {
-                        return false;
+                        return Some(Came::Nothing);
                     }
                     self.idle.as_mut().reset(due);
                 }
                 () = self.begun.as_mut(), if !self.last => {
                     if !self.shell.drain.is_succeeded() {
-                        return false;
+                        return Some(Came::End);
                     }
                     // A request may be on its way already; its answer says that the connection ends.
                     self.last = true;
@@ -154,22 +180,23 @@ impl Waits<'_, '_> {
     }
 }
 
-/// Waits for a whole head; where it ends in the buffer. `None` when the connection is over.
-async fn next_head<I>(
-    io: &mut I,
-    buffer: &mut BytesMut,
-    waits: &mut Waits<'_, '_>,
-) -> Result<Option<usize>, BadHead>
+/// Waits for a whole head.
+async fn next_head<I>(io: &mut I, buffer: &mut BytesMut, waits: &mut Waits<'_, '_>) -> Result<Came, BadHead>
 where
     I: AsyncRead + Unpin,
 {
-    if buffer.is_empty() && !waits.request(io, buffer).await {
-        return Ok(None);
+    if buffer.is_empty()
+        && let Some(instead) = waits.request(io, buffer).await
+    {
+        return Ok(instead);
     }
     match head::end_of(buffer, 0) {
-        Ok(Some(end)) if !buffer.starts_with(b"\r\n") => Ok(Some(end)),
+        Ok(Some(end)) if !buffer.starts_with(b"\r\n") => Ok(Came::Head(end)),
         Err(bad) => Err(bad),
-        Ok(_) => timeout(waits.shell.front.limits.head(), rest_of_head(io, buffer)).await.unwrap_or(Ok(None)),
+        Ok(_) => {
+            let rest = timeout(waits.shell.front.limits.head(), rest_of_head(io, buffer)).await;
+            Ok(rest.unwrap_or(Ok(None))?.map_or(Came::End, Came::Head))
+        }
     }
 }
 

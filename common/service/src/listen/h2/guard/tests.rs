@@ -84,11 +84,15 @@ fn what_breaks_a_rule_is_cut_with_its_code() {
     ] {
         assert_eq!(Client::new().sends(kind, flags, 1, &vec![0; length]), Err(Reason::FrameSize), "{kind}");
     }
-    let mut client = Client::new();
-    client.asks(1).unwrap();
-    assert_eq!(client.sends(kind::DATA, 0, 1, b"more"), Err(Reason::StreamClosed));
-    assert_eq!(client.asks(1), Err(Reason::StreamClosed));
-    let too_much = client.sends(kind::SETTINGS, 0, 0, &[0, 4, 0x80, 0, 0, 0]);
+    // A cut is the end: each case has a connection of its own.
+    let asked = || {
+        let mut client = Client::new();
+        client.asks(1).unwrap();
+        client
+    };
+    assert_eq!(asked().sends(kind::DATA, 0, 1, b"more"), Err(Reason::StreamClosed));
+    assert_eq!(asked().asks(1), Err(Reason::StreamClosed));
+    let too_much = asked().sends(kind::SETTINGS, 0, 0, &[0, 4, 0x80, 0, 0, 0]);
     assert_eq!(too_much, Err(Reason::FlowControl));
     for provoking in [&0u32.to_be_bytes(), &0x7fff_ffffu32.to_be_bytes()] {
         let (frames, reason) = flood(|client, n| {
