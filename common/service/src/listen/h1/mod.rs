@@ -102,7 +102,9 @@ where
                 }
                 None => Box::pin(exchange(&mut io, &mut buffer, end, peer, service.clone(), shell)).await,
             },
-            Ok(Came::Nothing) if parks && !waits.last && !shell.begun.is_cancelled() => return End::Idle(io),
+            // The drain has begun meanwhile: it decides how long the connection still waits.
+            Ok(Came::Nothing) if parks && !waits.last && shell.begun.is_cancelled() => Next::Request,
+            Ok(Came::Nothing) if parks && !waits.last => return End::Idle(io),
             Ok(Came::Nothing | Came::End) => Next::Close,
             Err(bad) => refuse(&mut io, bad, limits).await,
         };
