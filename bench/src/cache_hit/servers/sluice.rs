@@ -1,6 +1,6 @@
 //! A near edge of ours.
 
-use super::{Ground, Server};
+use super::{CONNECTIONS, Ground, Server};
 use crate::args::Options;
 use crate::process::{Process, sibling};
 use anyhow::Context;
@@ -31,6 +31,8 @@ impl Ground<'_> {
         ]);
         command.args(["--listen.admin", "127.0.0.1:0", "--log.filter", "warn"]);
         command.args(["--cache.memory_bytes", &self.room.to_string()]);
+        // The driver is one client.
+        command.args(["--listen.limits.connections_per_client", &CONNECTIONS.to_string()]);
         command.arg("--tls.cert").arg(&self.identity.cert).arg("--tls.key").arg(&self.identity.key);
         command.arg("--listen.announce").arg(&announce).arg("--state_dir").arg(state);
         let shown = self.shown(&command, &[]);
