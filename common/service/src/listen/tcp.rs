@@ -283,7 +283,10 @@ async fn speak_with_hyper<S, I>(
             }
         }
     };
-    match ended.await {
+    let ended = ended.await;
+    // The connection comes back once nobody holds it.
+    drop(cork);
+    match ended {
         Some(Err(error)) => tracing::debug!(%error, %addr, "a connection ended early"),
         Some(Ok(())) if begun.is_cancelled() => linger(returned).await,
         Some(Ok(())) | None => {}
