@@ -4,6 +4,7 @@ use crate::access::AccessConfig;
 use crate::cache::Policy;
 use crate::disk::DiskConfig;
 use crate::streams::StreamsConfig;
+use crate::tenant::{self, TenantConfig};
 use crate::transform::TransformConfig;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, PeerTlsConfig, ProcessConfig, ServerConfig};
@@ -41,6 +42,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// The cache.
     pub cache: CacheConfig,
+    /// Hosts that are one tenant. Any other host is one by itself, but for the fleet's own names.
+    pub tenants: Vec<TenantConfig>,
     /// Other forms of what is kept.
     pub transform: TransformConfig,
     /// What is carried live.
@@ -119,6 +122,7 @@ impl Default for Config {
             peer_tls: PeerTlsConfig::default(),
             origins: vec![],
             cache: CacheConfig::default(),
+            tenants: vec![],
             transform: TransformConfig::default(),
             streams: StreamsConfig::default(),
             access: AccessConfig::default(),
@@ -166,6 +170,7 @@ impl ProcessConfig for Config {
         }
         self.transform.validate(faults);
         self.peer_tls.validate(faults);
+        tenant::faults(&self.tenants, faults);
         for method in &self.methods {
             let plain = !method.is_empty() && method.bytes().all(|c| c.is_ascii_uppercase() || c == b'-');
             if !plain || matches!(method.as_str(), "CONNECT" | "TRACE") {

@@ -12,6 +12,7 @@ use crate::gate::Target;
 use crate::metrics::Metrics;
 use crate::parent::Parents;
 use crate::shortcut::Hits;
+use crate::tenant::Tenants;
 use crate::transform::{Images, Pool};
 use crate::{access, feed, fleet, life};
 use arc_swap::{ArcSwap, Guard};
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) floors: Floors,
     pub(crate) liveness: Liveness,
     pub(crate) parents: Parents,
+    pub(crate) tenants: Tenants,
     /// Where coded forms are made.
     pub(crate) coders: Pool,
     /// For second fetches beside a slow parent's: one in ten at most.
@@ -97,6 +99,7 @@ impl Shared {
         }
         tracing::info!(version = table.version, nodes = table.nodes.len(), "route table");
         self.routes.set_ready(true, "from the control plane");
+        self.tenants.adopt(&table);
         let mut current = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let former = std::mem::replace(&mut *current, Arc::new(table));
         *self.former.write().unwrap_or_else(PoisonError::into_inner) = former;
@@ -143,7 +146,6 @@ impl Process for Edge {
             (None, true) => routes.set_ready(true, "by configuration"),
             (None, false) => routes.set_ready(false, "no route table yet"),
         }
-        let own = context.listeners.addresses().http.map(|at| format!("http://{at}")).unwrap_or_default();
         let tier = Tier::start(&config.cache.disk, &config.state_dir, metrics.disk.clone(), &context.drain);
         let journal = tier.is_some().then(|| feed::Journal::open(&config.state_dir));
         let floors = Floors::default();
@@ -156,6 +158,13 @@ impl Process for Edge {
             .tls_backend_preconfigured(tls.clone())
             .no_proxy()
             .build()?;
+        let at = context.listeners.addresses();
+        let own = at.http.map(|at| format!("http://{at}")).unwrap_or_default();
+        let peer_url = config.peer_url.clone().unwrap_or_else(|| own.clone());
+        let public_url = config.public_url.clone().unwrap_or(own);
+        let listening: Vec<_> = [at.http, at.https, at.h3].into_iter().flatten().collect();
+        let tenants = Tenants::new(&config.tenants, &[&peer_url, &public_url], &listening);
+        kept.iter().for_each(|table| tenants.adopt(table));
         let shared = Shared {
             access: Access::load(&config.access, &metrics)?,
             store: Store::new(config.cache.memory_bytes, metrics.clone(), tier),
@@ -169,8 +178,9 @@ impl Process for Edge {
             painters: Pool::for_images(),
             parents: Parents::new(tls),
             http,
-            peer_url: config.peer_url.clone().unwrap_or_else(|| own.clone()),
-            public_url: config.public_url.clone().unwrap_or(own),
+            tenants,
+            peer_url,
+            public_url,
             started_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
             table: RwLock::new(Arc::new(kept.unwrap_or_default())),
             former: RwLock::default(),

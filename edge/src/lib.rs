@@ -4,7 +4,8 @@
 //! accept -> authorise -> normalise -> lookup -> (collapse | alone -> fetch -> store) -> deliver
 //! ```
 //!
-//! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling
+//! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling;
+//!   `tenant`: whose answers are kept apart from whose
 //! - `access`: who may have what, before anything is looked up
 //! - `shortcut`: hits, before a request is even made of the bytes that were read
 //! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
@@ -39,6 +40,7 @@ mod redirect;
 mod same;
 mod shortcut;
 mod streams;
+mod tenant;
 mod trailers;
 mod transform;
 mod watchdog;
@@ -50,6 +52,7 @@ pub use config::{CacheConfig, Config};
 pub use disk::DiskConfig;
 pub use edge::Edge;
 pub use streams::StreamsConfig;
+pub use tenant::TenantConfig;
 pub use transform::{ImagesConfig, TransformConfig};
 
 use std::ffi::OsString;

@@ -27,12 +27,13 @@ use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::metrics::{Miss, Outcome};
 use crate::parent::{self, NoAnswer};
+use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
 use crate::{redirect, streams, watchdog};
 use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
 use http::{Method, Uri};
-use sluice_service::{Body, HttpRequest, HttpResponse, WebSocket, problem_response};
-use sluice_wire::headers::SLUICE_FLOOR;
+use sluice_service::{Body, HttpRequest, HttpResponse, Peer, WebSocket, problem_response};
+use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_TENANT};
 use sluice_wire::tag::{Tag, Version, parse_versions};
 use sluice_wire::{MediaPath, Problem, Tier};
 use std::sync::Arc;
@@ -53,6 +54,8 @@ const BYPASS: &str = "bypass";
 pub(crate) struct Ask {
     pub(crate) request: HttpRequest,
     pub(crate) target: Target,
+    /// Whose it is.
+    pub(crate) tenant: Tenant,
     /// What the target is kept under.
     pub(crate) key: Key,
     /// Versions that the asker (a lower tier) knows of.
@@ -157,10 +160,17 @@ fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress:
     }
 }
 
-/// One key for all spellings; floors of a lower tier are heeded, those of a client are not.
+/// One key for all spellings; what a lower tier says of tenant and floors is heeded, what a client says is not.
 fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
-    let told = request.headers().get(SLUICE_FLOOR).filter(|_| edge.config.tier == Tier::Shield);
-    let floors = told.and_then(|v| v.to_str().ok()).map(parse_versions).unwrap_or_default();
+    let told = |name: &str| {
+        let field = request.headers().get(name).filter(|_| edge.config.tier == Tier::Shield);
+        field.and_then(|v| v.to_str().ok())
+    };
+    let floors = told(SLUICE_FLOOR).map(parse_versions).unwrap_or_default();
+    let tenant = told(SLUICE_TENANT).and_then(Tenant::told).unwrap_or_else(|| {
+        let host = request.headers().get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        edge.tenants.of(host, request.extensions().get::<Peer>().is_some_and(|peer| peer.secure))
+    });
     let websocket = request.extensions().get::<WebSocket>().is_some();
     let live = websocket
         || streams::asks_for_events(request.headers())
@@ -172,8 +182,8 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
         Err(problem) => return Phase::Done(problem_response(problem), Outcome::Refused),
     };
     // A variant is kept beside its image.
-    let key = if image.is_some() { Key::new(&target.path) } else { Key::new(&target.as_text()) };
-    let ask = Ask { request, target, key, floors, tries: 0, missed: false };
+    let key = Key::new(&tenant, &if image.is_some() { target.path.clone() } else { target.as_text() });
+    let ask = Ask { request, target, tenant, key, floors, tries: 0, missed: false };
     match image {
         Some(asked) => Phase::Image(ask, asked),
         None if websocket => Phase::Tunnel(ask),
@@ -334,11 +344,11 @@ async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: 
 
 /// Straight to an origin, both bodies streaming. What succeeds in changing something makes its copies here unusable.
 async fn pass(edge: &Shared, ask: Ask) -> Phase {
-    let headers = parent::pass_headers(edge, &ask.request);
+    let headers = parent::pass_headers(edge, &ask.request, &ask.tenant);
     let (method, target) = (ask.request.method().clone(), ask.target.as_text());
     let parents = parent::of_pass(edge);
     let Some(origin) = parents.first().cloned() else { return Phase::Unserved(ask, NoAnswer::Unreachable) };
-    let Ask { request, target: asked, key, floors, tries, missed } = ask;
+    let Ask { request, target: asked, tenant, key, floors, tries, missed } = ask;
     let (mut parts, body) = request.into_parts();
     parts.headers = headers;
     let kept = (parts.method.clone(), parts.headers.clone());
@@ -348,7 +358,7 @@ async fn pass(edge: &Shared, ask: Ask) -> Phase {
         Ok(answer) => {
             let mut answer = watched(edge, &asked, answer);
             if !method.is_safe() && answer.status().as_u16() < 400 {
-                invalidate(edge, &key, &kept.1, answer.headers());
+                invalidate(edge, (&tenant, &key), &kept.1, answer.headers());
             }
             deliver::label(
                 answer.headers_mut(),
@@ -360,21 +370,21 @@ async fn pass(edge: &Shared, ask: Ask) -> Phase {
         Err(why) => {
             let mut request = HttpRequest::new(Body::empty());
             (*request.method_mut(), *request.headers_mut()) = kept;
-            Phase::Unserved(Ask { request, target: asked, key, floors, tries, missed }, why)
+            Phase::Unserved(Ask { request, target: asked, tenant, key, floors, tries, missed }, why)
         }
     }
 }
 
 /// An unsafe method succeeded: its target's copies are unusable, and those of what the answer points at on the same
 /// host (RFC 9111 section 4.4).
-fn invalidate(edge: &Shared, key: &Key, asked: &HeaderMap, answer: &HeaderMap) {
+fn invalidate(edge: &Shared, (tenant, key): (&Tenant, &Key), asked: &HeaderMap, answer: &HeaderMap) {
     edge.store.invalidate(key);
     let host = asked.get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
     for name in [LOCATION, CONTENT_LOCATION] {
         let Some(uri) = answer.get(name).and_then(|v| v.to_str().ok()?.parse::<Uri>().ok()) else { continue };
         let here = uri.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host));
         if let Some(path) = uri.path_and_query().filter(|_| here) {
-            edge.store.invalidate(&Key::new(path.as_str()));
+            edge.store.invalidate(&Key::new(tenant, path.as_str()));
         }
     }
 }

@@ -3,10 +3,11 @@
 use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::health::{Health, SLOW};
+use crate::tenant::Tenant;
 use crate::trailers::Checked;
 use crate::websocket;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, TE, VIA,
 };
 use http::{Method, StatusCode};
@@ -17,7 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sluice_service::{Body, EarlyData, HttpRequest, HttpResponse, Interim, Peer, TraceContext};
-use sluice_wire::headers::{CDN_LOOP, TRACEPARENT};
+use sluice_wire::headers::{CDN_LOOP, SLUICE_TENANT, TRACEPARENT};
 use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -247,9 +248,13 @@ const NOT_IN_FILLS: [HeaderName; 10] = [
     TE,
 ];
 
+/// Fields by which some origins choose what they answer, though no cache keeps answers apart by them.
+const NOT_KEYED: [&str; 4] =
+    ["x-forwarded-host", "x-original-url", "x-rewrite-url", "x-http-method-override"];
+
 /// Fields of a fill, out of the request that began it.
-pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
-    let mut headers = pass_headers(edge, request);
+pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant) -> HeaderMap {
+    let mut headers = alone_headers(edge, request, tenant);
     NOT_IN_FILLS.iter().for_each(|name| drop(headers.remove(name)));
     if MediaPath::parse(request.uri().path()).is_some() {
         headers.remove(http::header::COOKIE);
@@ -257,8 +262,22 @@ pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
     headers
 }
 
+/// Fields of a fetch of just what was asked, whose answer may turn out to be for others too.
+pub(crate) fn alone_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant) -> HeaderMap {
+    let mut headers = pass_headers(edge, request, tenant);
+    NOT_KEYED.iter().for_each(|name| drop(headers.remove(*name)));
+    // What is kept for all names of a tenant is asked for under one. A shield has been asked so already.
+    if edge.config.tier == Tier::Near
+        && let Some(host) = edge.tenants.host_of(tenant, &edge.public_url)
+        && let Ok(host) = HeaderValue::from_str(&host)
+    {
+        headers.insert(HOST, host);
+    }
+    headers
+}
+
 /// Fields of a request to a parent: without what ends here, with where it has been.
-pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
+pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant) -> HeaderMap {
     let mut headers = request.headers().clone();
     let trailers = gate::takes_trailers(&headers);
     gate::remove_hop_by_hop(&mut headers);
@@ -268,6 +287,9 @@ pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest) -> HeaderMap {
     let internal: Vec<HeaderName> =
         headers.keys().filter(|n| n.as_str().starts_with("sluice-")).cloned().collect();
     internal.iter().for_each(|name| drop(headers.remove(name)));
+    if let Ok(tenant) = HeaderValue::from_str(tenant.as_str()) {
+        headers.insert(HeaderName::from_static(SLUICE_TENANT), tenant);
+    }
     let node = &edge.config.node;
     append(&mut headers, VIA, &format!("1.1 {node}"));
     append(&mut headers, HeaderName::from_static(CDN_LOOP), &gate::loop_name(node));

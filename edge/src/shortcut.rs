@@ -49,14 +49,21 @@ impl Hits {
 }
 
 impl Shortcut for Hits {
-    fn hit(&self, host: &str, target: &str, accepted: Option<&str>, head: &mut Vec<u8>) -> Option<Bytes> {
+    fn hit(
+        &self,
+        secure: bool,
+        host: &str,
+        target: &str,
+        accepted: Option<&str>,
+        head: &mut Vec<u8>,
+    ) -> Option<Bytes> {
         if !gate::is_plain(target) || !gate::is_host(host) {
             return None;
         }
         if !self.edge.access.is_open(target) {
             return None;
         }
-        let object = self.edge.store.plain(target)?;
+        let object = self.edge.tenants.with(host, secure, |tenant| self.edge.store.plain(tenant, target))?;
         let Standing::Fresh(ttl) = object.standing(self.edge.liveness.is_live()) else { return None };
         if object.head.status != StatusCode::OK || self.edge.floors.is_below(&object) {
             return None;

@@ -181,7 +181,8 @@ mod tests {
             };
             Arc::new(Sliced::new(head, 9, HeaderValue::from_static("\"a\""), FeedMark::default()))
         };
-        let (slicing, key, old, new) = (Slicing::default(), Key::new("/a"), sliced(), sliced());
+        let (slicing, key, old, new) =
+            (Slicing::default(), Key::new(&crate::tenant::Tenant::own(), "/a"), sliced(), sliced());
         slicing.begin(&key, Arc::clone(&old));
         slicing.begin(&key, Arc::clone(&new));
         slicing.end(&key, &old);

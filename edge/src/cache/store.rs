@@ -10,6 +10,7 @@ use super::slicing::Slicing;
 use super::vary::{self, MAX_VARIANTS};
 use crate::disk::Tier;
 use crate::metrics::Metrics;
+use crate::tenant::{self, Tenant};
 use http::HeaderName;
 use http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use lru::LruCache;
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -30,10 +31,7 @@ const SIGN: u64 = 256;
 /// Keys remembered in each shard after their objects have gone, to tell one miss from another.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).expect("above 0");
 
-/// So that nobody outside can tell which targets collide.
-static SEED: LazyLock<u64> = LazyLock::new(rand::random);
-
-/// What an object is kept under: the target's one spelling, and for a variant what selects it.
+/// What an object is kept under: whose it is, the target's one spelling, and for a variant what selects it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     hash: u64,
@@ -41,8 +39,9 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn new(target: &str) -> Self {
-        Self { hash: hashed(target), text: target.into() }
+    pub(crate) fn new(tenant: &Tenant, target: &str) -> Self {
+        let text = format!("{}{target}", tenant.as_str());
+        Self { hash: hashed(target, tenant.seed()), text: text.into() }
     }
 
     /// What one of an image's variants is kept under.
@@ -57,12 +56,16 @@ impl Key {
 
     /// What a slice of the target is kept under, in the generation of this number.
     pub(super) fn slice(&self, generation: u64, index: u64) -> Self {
-        Self::new(&format!("{}\n{generation:016x}\n{index}", self.text))
+        self.variant(&format!("\n{generation:016x}\n{index}"))
     }
 
     /// The key with this text, as [`text`](Self::text) gave it.
     pub(crate) fn of_text(text: &str) -> Self {
-        Self { hash: hashed(text), text: text.into() }
+        let (tenant, rest) = tenant::split(text).unwrap_or(("", text));
+        let (target, selection) = rest.find('\n').map_or((rest, ""), |at| rest.split_at(at));
+        let plain = hashed(target, tenant::seed_of(tenant));
+        let hash = if selection.is_empty() { plain } else { hashed(selection, plain) };
+        Self { hash, text: text.into() }
     }
 
     /// Its hash, which differs from process to process.
@@ -75,14 +78,19 @@ impl Key {
         &self.text
     }
 
-    /// The key of a variant of the target.
+    /// The key of a variant of the target. A selection begins with a line's end, which no target has.
     pub(crate) fn variant(&self, selection: &str) -> Self {
-        Self::of_text(&format!("{}{selection}", self.text))
+        let text = format!("{}{selection}", self.text);
+        Self { hash: hashed(selection, self.hash), text: text.into() }
+    }
+
+    fn is_of(text: &str, tenant: &Tenant, target: &str) -> bool {
+        text.strip_prefix(tenant.as_str()) == Some(target)
     }
 }
 
-fn hashed(text: &str) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), *SEED)
+fn hashed(text: &str, seed: u64) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), seed)
 }
 
 /// Why an object that was here is not.
@@ -195,11 +203,11 @@ impl Store {
     }
 
     /// The object under a target that does not vary, without a key of it being made.
-    pub(crate) fn plain(&self, target: &str) -> Option<Arc<Object>> {
-        let hash = hashed(target);
+    pub(crate) fn plain(&self, tenant: &Tenant, target: &str) -> Option<Arc<Object>> {
+        let hash = hashed(target, tenant.seed());
         let mut shard = self.shard(hash);
         let object = match shard.entries.get(&hash) {
-            Some((text, Entry::Object(object))) if **text == *target => Arc::clone(object),
+            Some((text, Entry::Object(object))) if Key::is_of(text, tenant, target) => Arc::clone(object),
             _ => return None,
         };
         shard.policy.touch(hash);

@@ -24,7 +24,7 @@ pub(super) fn spawn(
     stale: Option<Arc<Object>>,
     slice: Option<Slice>,
 ) {
-    let mut headers = parent::fill_headers(edge, &ask.request);
+    let mut headers = parent::fill_headers(edge, &ask.request, &ask.tenant);
     let tags = stale.as_ref().map_or_else(
         || MediaPath::parse(&ask.target.path).map(|m| m.tags()).unwrap_or_default(),
         |object| object.tags.clone(),
@@ -53,7 +53,7 @@ pub(super) fn spawn_alone(edge: &Arc<Shared>, permit: Permit, ask: &Ask) {
     let fetch = Fetch {
         edge: Arc::clone(edge),
         method: ask.request.method().clone(),
-        headers: parent::pass_headers(edge, &ask.request),
+        headers: parent::alone_headers(edge, &ask.request, &ask.tenant),
         selecting: ask.request.headers().clone(),
         target: ask.target.as_text(),
         parents: parent::of_pass(edge),

@@ -80,7 +80,15 @@ fn of_source(ask: &Ask) -> Ask {
     host.into_iter().for_each(|host| _ = request.headers_mut().insert(HOST, host));
     let mut target = ask.target.clone();
     target.query = None;
-    Ask { request, target, key: ask.key.clone(), floors: ask.floors.clone(), tries: 0, missed: false }
+    Ask {
+        request,
+        target,
+        tenant: ask.tenant.clone(),
+        key: ask.key.clone(),
+        floors: ask.floors.clone(),
+        tries: 0,
+        missed: false,
+    }
 }
 
 /// Lives the ordinary life up to the source. What ends it otherwise, its end.

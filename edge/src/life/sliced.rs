@@ -9,6 +9,7 @@ use crate::edge::Shared;
 use crate::gate::Target;
 use crate::metrics::Miss;
 use crate::parent::NoAnswer;
+use crate::tenant::Tenant;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use http::Method;
@@ -116,6 +117,7 @@ struct Reader {
     /// The request without its body.
     asked: Parts,
     target: Target,
+    tenant: Tenant,
     key: Key,
     floors: Vec<(Tag, Version)>,
     sliced: Arc<Sliced>,
@@ -131,15 +133,17 @@ impl Reader {
         *request.extensions_mut() = ask.request.extensions().clone();
         let (asked, _) = request.into_parts();
         let (target, key, floors) = (ask.target.clone(), ask.key.clone(), ask.floors.clone());
+        let tenant = ask.tenant.clone();
         let size = edge.slice_bytes();
-        Self { edge: Arc::clone(edge), asked, target, key, floors, sliced, size }
+        Self { edge: Arc::clone(edge), asked, target, tenant, key, floors, sliced, size }
     }
 
     /// The question anew, for what is fetched on its behalf.
     fn ask(&self) -> Ask {
         let request = HttpRequest::from_parts(self.asked.clone(), Body::empty());
         let (target, key, floors) = (self.target.clone(), self.key.clone(), self.floors.clone());
-        Ask { request, target, key, floors, tries: 0, missed: true }
+        let tenant = self.tenant.clone();
+        Ask { request, target, tenant, key, floors, tries: 0, missed: true }
     }
 
     /// A slice, which may still be growing.

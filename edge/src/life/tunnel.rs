@@ -37,7 +37,7 @@ pub(super) async fn tunnel(edge: &Arc<Shared>, mut ask: Ask) -> Phase {
         Ok(key) => key,
         Err(problem) => return Phase::Done(refusal(problem), Outcome::Refused),
     };
-    let mut headers = parent::pass_headers(edge, &ask.request);
+    let mut headers = parent::pass_headers(edge, &ask.request, &ask.tenant);
     websocket::ask(&mut headers, key.clone());
     let target = ask.target.as_text();
     let mut why = NoAnswer::Unreachable;

@@ -30,9 +30,16 @@ const MAX_PLAIN: usize = 24;
 /// A cache in front of a service. It answers what it can at once; everything else goes to the service.
 pub trait Shortcut: Send + Sync + std::fmt::Debug {
     /// Answers a plain GET (no conditions, no range, no credentials): writes status line and fields, each ended by CR LF,
-    /// and gives the body. `None`, with nothing written, leaves it to the service. `codings` is what its
-    /// `Accept-Encoding` says.
-    fn hit(&self, host: &str, target: &str, codings: Option<&str>, head: &mut Vec<u8>) -> Option<Bytes>;
+    /// and gives the body. `None`, with nothing written, leaves it to the service. `secure` is true over TLS; `codings` is
+    /// what its `Accept-Encoding` says.
+    fn hit(
+        &self,
+        secure: bool,
+        host: &str,
+        target: &str,
+        codings: Option<&str>,
+        head: &mut Vec<u8>,
+    ) -> Option<Bytes>;
 }
 
 /// Answers a head by the shortcut, if it can: the whole answer's head is in `out` then.
@@ -43,7 +50,7 @@ pub(super) fn take(head: &[u8], peer: Peer, shell: &Shell, out: &mut Vec<u8>) ->
         return None;
     }
     out.clear();
-    let body = shortcut.hit(host, target, codings, out)?;
+    let body = shortcut.hit(peer.secure, host, target, codings, out)?;
     let id: u128 = rand::rng().random();
     drop(write!(out, "{REQUEST_ID}: {id:032x}\r\n"));
     shell.front.finish_plain(peer, out);
