@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problem::Failure;
-use crate::{operate, page, routes, steer};
+use crate::{operate, page, purge, routes, steer};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -12,6 +12,7 @@ use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
 use sluice_storage::Storage;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Bytes of a report or an operator's request.
 const MAX_BODY: usize = 64 << 10;
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) config: Arc<Config>,
     pub(crate) drain: Drain,
+    /// One for each purge that may be followed at a time.
+    pub(crate) followed: Arc<Semaphore>,
 }
 
 /// The control plane.
@@ -47,7 +50,8 @@ impl Process for ControlPlane {
         let drain = context.drain;
         drain.tasks().spawn(fleet.clone().run(health, drain.token()));
         drain.tasks().spawn(storage.relay().run(drain.token()));
-        let state = State { storage, fleet, metrics, config: Arc::new(config), drain };
+        let followed = Arc::new(Semaphore::new(purge::MAX_FOLLOWED));
+        let state = State { storage, fleet, metrics, config: Arc::new(config), drain, followed };
         Ok(Self { state, listeners: context.listeners })
     }
 
@@ -67,7 +71,7 @@ fn router(state: State) -> Router {
         .route("/v1/nodes/{id}/report", post(routes::report))
         .route("/v1/nodes/{id}/drain", post(operate::drain).delete(operate::undrain))
         .route("/v1/routes", get(routes::table))
-        .route("/v1/purge", post(operate::purge))
+        .route("/v1/purge", post(purge::purge))
         .route("/steer/v/{id}", get(steer::manifest))
         .route("/r/{id}", get(steer::redirect))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))

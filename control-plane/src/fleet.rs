@@ -4,7 +4,8 @@ use crate::membership;
 use crate::metrics::Metrics;
 use sluice_service::HealthFlag;
 use sluice_storage::{NodeRecord, Storage, StorageError};
-use sluice_wire::{NodeState, RouteTable};
+use sluice_wire::{NodeId, NodeState, RouteTable};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -24,6 +25,8 @@ pub(crate) struct Fleet {
     lease: Duration,
     table: watch::Sender<Arc<RouteTable>>,
     records: watch::Sender<Arc<Vec<NodeRecord>>>,
+    /// How far in the log each node of the table is, by its newest report to this control plane.
+    applied: watch::Sender<BTreeMap<NodeId, u64>>,
     nudge: Arc<Notify>,
     metrics: Metrics,
 }
@@ -42,6 +45,7 @@ impl Fleet {
             lease,
             table: watch::Sender::new(Arc::new(kept)),
             records: watch::Sender::default(),
+            applied: watch::Sender::default(),
             nudge: Arc::new(Notify::new()),
             metrics,
         };
@@ -109,6 +113,22 @@ impl Fleet {
             let count = table.nodes.iter().filter(|n| n.state == state).count() as u64;
             self.metrics.nodes.with_label_values(&[state.as_str()]).set(count.cast_signed());
         }
+    }
+
+    /// Takes what a node of the table has reported. Others are not remembered.
+    pub(crate) fn has_applied(&self, node: &NodeId, seq: u64) {
+        let table = self.table();
+        if table.node(node).is_some() {
+            self.applied.send_modify(|applied| {
+                applied.retain(|node, _| table.node(node).is_some());
+                applied.insert(node.clone(), seq);
+            });
+        }
+    }
+
+    /// How far each node is, as it changes.
+    pub(crate) fn applied(&self) -> watch::Receiver<BTreeMap<NodeId, u64>> {
+        self.applied.subscribe()
     }
 
     /// Has the table renewed soon.

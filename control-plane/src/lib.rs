@@ -18,6 +18,7 @@ mod metrics;
 mod operate;
 mod page;
 mod problem;
+mod purge;
 mod routes;
 mod steer;
 

@@ -1,6 +1,6 @@
 //! The control plane's metrics.
 
-use prometheus::{IntCounter, IntGauge, IntGaugeVec};
+use prometheus::{HistogramVec, IntCounter, IntGauge, IntGaugeVec};
 use sluice_service::Metrics as Registry;
 
 /// What the control plane counts.
@@ -18,6 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) steered: IntCounter,
     /// Redirects answered.
     pub(crate) redirected: IntCounter,
+    /// From a purge's commit to the report of the last ready edge that it is applied.
+    pub(crate) purge_delay: HistogramVec,
 }
 
 impl Metrics {
@@ -29,6 +31,11 @@ impl Metrics {
             waiting: r.gauge("sluice_control_waiting", "Edges waiting for a newer table"),
             steered: r.counter("sluice_control_steering_total", "Steering manifests answered"),
             redirected: r.counter("sluice_control_redirects_total", "Redirects answered"),
+            purge_delay: r.seconds(
+                "sluice_control_purge_seconds",
+                "From a purge's commit to the last ready edge's report that it is applied",
+                &[],
+            ),
         }
     }
 }

@@ -30,6 +30,7 @@ pub(crate) async fn report(
     let axum::Json(report) =
         body.map_err(|e| Failure::new(e.status().as_u16(), "bad-report", "Bad report", e.body_text()))?;
     check(&id, &report)?;
+    state.fleet.has_applied(&report.node, report.log_seq);
     let record = state.storage.fleet().report(&report, state.fleet.lease()).await?;
     state.metrics.reports.inc();
     let now = membership::state(&record, state.storage.clock.now_ms());

@@ -64,7 +64,8 @@ pub(crate) fn answer(
     if varies {
         transform::add_vary(headers);
     }
-    headers.insert(AGE, HeaderValue::from(object.age().as_secs()));
+    let age = if served == Served::Stale { object.age_when_stale() } else { object.age() };
+    headers.insert(AGE, HeaderValue::from(age.as_secs()));
     label(headers, node, &member(served, object));
     answer
 }

@@ -14,13 +14,14 @@ use crate::parent::Parents;
 use crate::shortcut::Hits;
 use crate::tenant::Tenants;
 use crate::transform::{Images, Pool};
-use crate::{access, feed, fleet, life};
+use crate::{access, feed, fleet, life, purge};
 use arc_swap::{ArcSwap, Guard};
 use sluice_service::{Apply, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
 use sluice_wire::{PlacementKey, RouteTable};
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
 use tower::service_fn;
 
 /// Second fetches at once: a few objects, not an edge's whole traffic.
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) liveness: Liveness,
     pub(crate) parents: Parents,
     pub(crate) tenants: Tenants,
+    /// Has a report sent at once.
+    pub(crate) report_now: Notify,
     /// Where coded forms are made.
     pub(crate) coders: Pool,
     /// For second fetches beside a slow parent's: one in ten at most.
@@ -148,10 +151,6 @@ impl Process for Edge {
         }
         let tier = Tier::start(&config.cache.disk, &config.state_dir, metrics.disk.clone(), &context.drain);
         let journal = tier.is_some().then(|| feed::Journal::open(&config.state_dir));
-        let floors = Floors::default();
-        if let Some(journal) = &journal {
-            floors.resume(journal.kept());
-        }
         let tls = sluice_service::peer_tls(&config.peer_tls, &context.drain, &context.metrics)?;
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(1))
@@ -165,6 +164,11 @@ impl Process for Edge {
         let listening: Vec<_> = [at.http, at.https, at.h3].into_iter().flatten().collect();
         let tenants = Tenants::new(&config.tenants, &[&peer_url, &public_url], &listening);
         kept.iter().for_each(|table| tenants.adopt(table));
+        let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let floors = Floors::default();
+        if let Some(journal) = &journal {
+            floors.resume(journal.kept(), started_ms, |event| purge::of_event(&tenants, event));
+        }
         let shared = Shared {
             access: Access::load(&config.access, &metrics)?,
             store: Store::new(config.cache.memory_bytes, metrics.clone(), tier),
@@ -179,9 +183,10 @@ impl Process for Edge {
             parents: Parents::new(tls),
             http,
             tenants,
+            report_now: Notify::new(),
             peer_url,
             public_url,
-            started_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+            started_ms,
             table: RwLock::new(Arc::new(kept.unwrap_or_default())),
             former: RwLock::default(),
             disk,
@@ -191,7 +196,9 @@ impl Process for Edge {
             live: ArcSwap::from_pointee(config.clone()),
             config,
         };
-        Ok(Self { shared: Arc::new(shared), listeners: context.listeners, journal })
+        let shared = Arc::new(shared);
+        context.admin.serve(purge::admin(Arc::clone(&shared)));
+        Ok(Self { shared, listeners: context.listeners, journal })
     }
 
     fn applier(&self) -> Apply<Config> {

@@ -5,11 +5,13 @@
 mod journal;
 mod lines;
 
-pub(crate) use journal::Journal;
+pub(crate) use journal::{Journal, distrust};
 pub(crate) use lines::Kept;
 
 use crate::edge::Shared;
+use crate::purge;
 use futures::TryStreamExt;
+use sluice_wire::EventKind;
 use sluice_wire::event::LogLine;
 use sluice_wire::limits::MAX_CODEC_HEAD;
 use std::sync::Arc;
@@ -132,7 +134,12 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
             edge.floors.settle();
         }
         LogLine::Event(event) => {
-            edge.floors.raise(&event.tag, event.version, event.seq);
+            let (aims, severity) = purge::of_event(&edge.tenants, &event);
+            edge.floors.apply(&aims, severity, event.version, event.seq);
+            if event.kind == EventKind::Purged {
+                edge.metrics.purged(severity);
+                edge.report_now.notify_one();
+            }
             followed.cursor = Some(event.seq);
             if let Some(journal) = &mut followed.journal {
                 journal.note(&event);

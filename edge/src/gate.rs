@@ -93,6 +93,13 @@ pub(crate) fn target(request: &HttpRequest, methods: &[String]) -> Result<Target
     Ok(Target { path, query, tried })
 }
 
+/// The one spelling of a path and query, as requests for them are looked up. `None` for what would not be let in.
+pub(crate) fn spelled(target: &str) -> Option<String> {
+    let (before, after) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let (query, tried) = query(after);
+    Some(Target { path: path(before)?, query, tried }.as_text())
+}
+
 /// True for a path in its one spelling beyond doubt: nothing encoded, no query, no empty or dot segment.
 pub(crate) fn is_plain(target: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~');

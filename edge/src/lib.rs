@@ -16,7 +16,8 @@
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
 //! - `websocket` and `streams`: what is carried live, and never kept
-//! - `floors` and `feed`: what the event log says is stale; `fleet`: reports, the route table and its copy on disk
+//! - `floors` and `feed`: what the event log says is stale; `purge`: what operators do; `fleet`: reports, the route table
+//!   and its copy on disk
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
 
@@ -32,9 +33,11 @@ mod fleet;
 mod floors;
 mod gate;
 mod health;
+mod lent;
 mod life;
 mod metrics;
 mod parent;
+mod purge;
 mod ranges;
 mod redirect;
 mod same;

@@ -1,7 +1,7 @@
 //! A request's life: one enum of phases, a function for each.
 //!
 //! ```text
-//! accept -> authorise -> normalise -> lookup -> deliver
+//! accept -> authorise -> normalise -> (catch up) -> lookup -> deliver
 //!                           |-> recall   -> deliver | collapse | alone
 //!                           |-> collapse -> deliver | redirect | refuse
 //!                           |-> sliced -> deliver | redirect | refuse
@@ -13,6 +13,7 @@
 mod fetch;
 mod image;
 mod lookup;
+mod pass;
 mod pump;
 mod race;
 mod slice;
@@ -24,16 +25,17 @@ use crate::cache::slicing::Sliced;
 use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
 use crate::deliver::{self, Served};
 use crate::edge::Shared;
+use crate::floors::{self, marks};
 use crate::gate::{self, Target};
 use crate::metrics::{Miss, Outcome};
-use crate::parent::{self, NoAnswer};
+use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
 use crate::{redirect, streams, watchdog};
-use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, HOST, HeaderMap, LOCATION};
-use http::{Method, Uri};
-use sluice_service::{Body, HttpRequest, HttpResponse, Peer, WebSocket, problem_response};
-use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_TENANT};
+use http::Method;
+use http::header::{CONTENT_LENGTH, HOST};
+use sluice_service::{HttpRequest, HttpResponse, Peer, WebSocket, problem_response};
+use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_SEEN, SLUICE_TENANT};
 use sluice_wire::tag::{Tag, Version, parse_versions};
 use sluice_wire::{MediaPath, Problem, Tier};
 use std::sync::Arc;
@@ -44,6 +46,8 @@ use tokio::time::timeout;
 const FILL_LIMIT: Duration = Duration::from_secs(14);
 /// How long one who has a stale copy that may stand in waits for news.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a node waits for its own feed when the asker is further: several times what an event takes to all nodes.
+const CATCH_UP: Duration = Duration::from_millis(250);
 /// Fills tried for one request when what they bring is below its floors, or of another form.
 const FILL_TRIES: u32 = 3;
 
@@ -84,6 +88,7 @@ enum Phase {
     Accept(HttpRequest),
     Authorise(HttpRequest, Target),
     Normalise(HttpRequest, Target),
+    CatchUp(Ask, u64),
     Lookup(Ask),
     Image(Ask, Asked),
     Recall(Ask, Wanted),
@@ -109,6 +114,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Accept(request) => accept(&edge, request),
             Phase::Authorise(request, target) => authorise(&edge, request, target, &mut dress),
             Phase::Normalise(request, target) => normalise(&edge, request, target),
+            Phase::CatchUp(ask, seen) => catch_up(&edge, ask, seen).await,
             Phase::Lookup(ask) => lookup::lookup(&edge, ask),
             Phase::Image(ask, asked) => image::serve(&edge, ask, asked).await,
             Phase::Recall(ask, wanted) => lookup::recall(&edge, ask, wanted).await,
@@ -116,7 +122,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Sliced(ask, sliced) => sliced::answer(&edge, ask, sliced).await,
             Phase::Alone(ask) => alone(&edge, ask).await,
             Phase::Deliver(ask, object, served) => answer_from(&edge, ask, object, served).await,
-            Phase::Pass(ask) => pass(&edge, ask).await,
+            Phase::Pass(ask) => pass::pass(&edge, ask).await,
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(mut answer, outcome) => {
@@ -167,6 +173,7 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
         field.and_then(|v| v.to_str().ok())
     };
     let floors = told(SLUICE_FLOOR).map(parse_versions).unwrap_or_default();
+    let seen = told(SLUICE_SEEN).and_then(|seen| seen.parse::<u64>().ok());
     let tenant = told(SLUICE_TENANT).and_then(Tenant::told).unwrap_or_else(|| {
         let host = request.headers().get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
         edge.tenants.of(host, request.extensions().get::<Peer>().is_some_and(|peer| peer.secure))
@@ -184,12 +191,21 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
     // A variant is kept beside its image.
     let key = Key::new(&tenant, &if image.is_some() { target.path.clone() } else { target.as_text() });
     let ask = Ask { request, target, tenant, key, floors, tries: 0, missed: false };
-    match image {
-        Some(asked) => Phase::Image(ask, asked),
-        None if websocket => Phase::Tunnel(ask),
-        None if shareable => Phase::Lookup(ask),
-        None => Phase::Pass(ask),
+    match (image, seen.filter(|seen| floors::is_behind(edge.floors.mark(), *seen))) {
+        (Some(asked), _) => Phase::Image(ask, asked),
+        (None, _) if websocket => Phase::Tunnel(ask),
+        (None, _) if !shareable => Phase::Pass(ask),
+        (None, Some(seen)) => Phase::CatchUp(ask, seen),
+        (None, None) => Phase::Lookup(ask),
     }
+}
+
+/// The asker has heard of more than this node: what is kept here may be what it must not get again. This node's own feed
+/// is a moment behind; when it is longer, an origin is asked for this asker alone.
+async fn catch_up(edge: &Shared, ask: Ask, seen: u64) -> Phase {
+    let caught = edge.liveness.is_live() && timeout(CATCH_UP, edge.floors.reach(seen)).await.is_ok();
+    edge.metrics.catch_ups.with_label_values(&[if caught { "caught-up" } else { "bypassed" }]).inc();
+    if caught { Phase::Lookup(ask) } else { Phase::Alone(ask) }
 }
 
 async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
@@ -276,7 +292,21 @@ fn refresh(edge: &Arc<Shared>, ask: &Ask, key: &Key, stale: &Arc<Object>) {
 
 /// True when an object is older than what this edge or the asker has heard of.
 fn is_below(edge: &Shared, ask: &Ask, object: &Object) -> bool {
-    edge.floors.is_below(object) || crate::floors::is_below(object, &ask.floors)
+    verdict(edge, ask, object) != floors::Verdict::Above
+}
+
+/// How an object stands to what this edge or the asker has heard of. What nobody has kept yet has no marks of its own.
+fn verdict(edge: &Shared, ask: &Ask, object: &Object) -> floors::Verdict {
+    let marks = match object.marks.get() {
+        Some(_) => Box::default(),
+        None => marks::all(&ask.tenant, &ask.target.as_text()),
+    };
+    let told = floors::is_below(object, &ask.floors);
+    edge.floors.verdict(object, &marks).max(if told {
+        floors::Verdict::Changed
+    } else {
+        floors::Verdict::Above
+    })
 }
 
 /// Each miss has exactly one class.
@@ -294,13 +324,11 @@ fn miss_class(edge: &Shared, ask: &Ask, wanted: &Wanted) -> Miss {
 
 /// No parent answered as it should: what is kept may do, if it says so and no floor forbids it.
 fn fall_back(edge: &Shared, ask: &Ask, stale: Option<Arc<Object>>, why: NoAnswer) -> Option<Arc<Object>> {
-    stale.filter(|object| {
-        let allowed = match object.standing(edge.liveness.is_live()) {
-            Standing::Fresh(_) | Standing::WhileRevalidating => true,
-            Standing::Stale { if_error, .. } if why == NoAnswer::Erred => if_error,
-            Standing::Stale { if_disconnected, .. } => if_disconnected,
-        };
-        allowed && !is_below(edge, ask, object)
+    stale.filter(|object| match lookup::standing(edge, ask, object) {
+        Some(Standing::Fresh(_) | Standing::WhileRevalidating) => true,
+        Some(Standing::Stale { if_error, .. }) if why == NoAnswer::Erred => if_error,
+        Some(Standing::Stale { if_disconnected, .. }) => if_disconnected,
+        None => false,
     })
 }
 
@@ -342,53 +370,6 @@ async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: 
     Phase::Done(answer, outcome)
 }
 
-/// Straight to an origin, both bodies streaming. What succeeds in changing something makes its copies here unusable.
-async fn pass(edge: &Shared, ask: Ask) -> Phase {
-    let headers = parent::pass_headers(edge, &ask.request, &ask.tenant);
-    let (method, target) = (ask.request.method().clone(), ask.target.as_text());
-    let parents = parent::of_pass(edge);
-    let Some(origin) = parents.first().cloned() else { return Phase::Unserved(ask, NoAnswer::Unreachable) };
-    let Ask { request, target: asked, tenant, key, floors, tries, missed } = ask;
-    let (mut parts, body) = request.into_parts();
-    parts.headers = headers;
-    let kept = (parts.method.clone(), parts.headers.clone());
-    let patience = edge.live().streams.patience(&asked.path);
-    let request = HttpRequest::from_parts(parts, body);
-    match edge.parents.ask_within(&origin, request, &target, patience).await {
-        Ok(answer) => {
-            let mut answer = watched(edge, &asked, answer);
-            if !method.is_safe() && answer.status().as_u16() < 400 {
-                invalidate(edge, (&tenant, &key), &kept.1, answer.headers());
-            }
-            deliver::label(
-                answer.headers_mut(),
-                &edge.config.node,
-                if method.is_safe() { "fwd=bypass" } else { "fwd=method" },
-            );
-            Phase::Done(answer, Outcome::Bypass)
-        }
-        Err(why) => {
-            let mut request = HttpRequest::new(Body::empty());
-            (*request.method_mut(), *request.headers_mut()) = kept;
-            Phase::Unserved(Ask { request, target: asked, tenant, key, floors, tries, missed }, why)
-        }
-    }
-}
-
-/// An unsafe method succeeded: its target's copies are unusable, and those of what the answer points at on the same
-/// host (RFC 9111 section 4.4).
-fn invalidate(edge: &Shared, (tenant, key): (&Tenant, &Key), asked: &HeaderMap, answer: &HeaderMap) {
-    edge.store.invalidate(key);
-    let host = asked.get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    for name in [LOCATION, CONTENT_LOCATION] {
-        let Some(uri) = answer.get(name).and_then(|v| v.to_str().ok()?.parse::<Uri>().ok()) else { continue };
-        let here = uri.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host));
-        if let Some(path) = uri.path_and_query().filter(|_| here) {
-            edge.store.invalidate(&Key::new(tenant, path.as_str()));
-        }
-    }
-}
-
 /// What cannot be served here: the next edge may have it; else media is cut, and anything else gets a plain word.
 fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
     let media = matches!(*ask.request.method(), Method::GET | Method::HEAD) && edge.config.tier == Tier::Near;
@@ -408,7 +389,7 @@ fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
     }
     let nobody = "neither the tier above nor another edge can serve this now";
     let problem = match why {
-        NoAnswer::Unreachable | NoAnswer::Erred => {
+        NoAnswer::Unconnected | NoAnswer::Unreachable | NoAnswer::Erred => {
             Problem::new(502, "no-parent", "No parent answers").detail(nobody)
         }
         NoAnswer::Late => Problem::new(504, "late-parent", "The parent takes too long").detail(nobody),

@@ -1,6 +1,7 @@
 //! The edge's metrics, and the counts it reports.
 
 use crate::disk::DiskMetrics;
+use crate::floors::Severity;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use sluice_service::Metrics as Registry;
 use sluice_wire::node::NodeCounters;
@@ -36,6 +37,10 @@ pub(crate) struct Metrics {
     pub(crate) images: IntCounterVec,
     /// Bodies refused because they were below a floor.
     pub(crate) floor_refusals: IntCounter,
+    /// Purges by severity.
+    pub(crate) purges: IntCounterVec,
+    /// Requests of askers that had heard of more than this node, by how it ended.
+    pub(crate) catch_ups: IntCounterVec,
     /// Events applied.
     pub(crate) events: IntCounter,
     /// From an event's commit to its floor here.
@@ -206,6 +211,12 @@ impl Metrics {
                 &["result"],
             ),
             floor_refusals: r.counter("sluice_edge_floor_refusals_total", "Bodies refused below a floor"),
+            purges: r.counters("sluice_edge_purges_total", "Purges applied by severity", &["severity"]),
+            catch_ups: r.counters(
+                "sluice_edge_catch_ups_total",
+                "Requests of nodes further in the log, by whether this one caught up in time",
+                &["result"],
+            ),
             events: r.counter("sluice_edge_events_total", "Events of the log applied"),
             event_delay: r.seconds(
                 "sluice_edge_event_delay_seconds",
@@ -240,6 +251,10 @@ impl Metrics {
 
     pub(crate) fn missed(&self, class: Miss) {
         self.misses.with_label_values(&[class.as_str()]).inc();
+    }
+
+    pub(crate) fn purged(&self, severity: Severity) {
+        self.purges.with_label_values(&[severity.as_str()]).inc();
     }
 
     /// The counts of a report.

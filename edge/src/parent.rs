@@ -46,7 +46,9 @@ pub(crate) struct Parents {
 /// Why a parent gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
-    /// It cannot be reached, or broke off.
+    /// It cannot be reached: nothing was sent to it.
+    Unconnected,
+    /// It broke off.
     Unreachable,
     /// It took too long.
     Late,
@@ -151,7 +153,7 @@ impl Parents {
             Ok(Err(error)) if is_clients_fault(&error) => return Err(NoAnswer::Cut),
             Ok(Err(error)) => {
                 tracing::debug!(parent, %error, "a parent broke off");
-                NoAnswer::Unreachable
+                if error.is_connect() { NoAnswer::Unconnected } else { NoAnswer::Unreachable }
             }
             Err(_) => NoAnswer::Late,
         };
@@ -227,6 +229,12 @@ pub(crate) fn of_miss(edge: &Shared, target: &Target) -> Vec<String> {
     }
     parents.extend(edge.origins());
     edge.parents.healthy_first(parents)
+}
+
+/// Parents of a request with an unsafe method. Where changes are pushed, shields hear of them by the log. Elsewhere they
+/// must see the request: what it changes is kept there too (RFC 9111 section 4.4).
+pub(crate) fn of_unsafe(edge: &Shared, target: &Target) -> Vec<String> {
+    if edge.liveness.is_live() { of_pass(edge) } else { of_miss(edge, target) }
 }
 
 /// Parents of what is passed through: the origins.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -53,9 +53,14 @@ impl ScriptedLog {
 
     /// Says that a tag has a new version.
     pub fn raise(&self, tag: &str, version: u64) {
+        self.purge(tag, version, &Value::Null);
+    }
+
+    /// Says that a tag was purged, and what the event says beside it.
+    pub fn purge(&self, tag: &str, version: u64, data: &Value) {
         self.events.send_modify(|events| {
             let seq = events.len() + 1;
-            let event = json!({ "seq": seq, "tag": tag, "version": version, "kind": "purged", "at_ms": 0, "data": null });
+            let event = json!({ "seq": seq, "tag": tag, "version": version, "kind": "purged", "at_ms": 0, "data": data });
             events.push(format!("{event}\n"));
         });
     }

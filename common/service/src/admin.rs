@@ -1,18 +1,42 @@
 //! The admin listener: metrics, health and the reload of the configuration.
 
 use crate::reload::Reload;
-use crate::{Body, Health, HttpResponse, Metrics, Peer, problem_response};
+use crate::{Body, Health, HttpRequest, HttpResponse, Metrics, Peer, problem_response};
 use axum::Router;
 use axum::extract::Extension;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use sluice_wire::{Problem, problem};
+use std::sync::{Arc, OnceLock};
 
-/// `/metrics`, `/healthz`, `/readyz`, `/reload`.
-pub(crate) fn router(metrics: Metrics, health: Health, reload: Reload) -> Router {
+type Handler = Box<dyn Fn(HttpRequest) -> BoxFuture<'static, HttpResponse> + Send + Sync>;
+
+/// What a server answers itself on its admin listener: whatever is not metrics or health.
+#[derive(Clone, Default)]
+pub struct Admin(Arc<OnceLock<Handler>>);
+
+impl Admin {
+    /// Takes the server's handler. The first one stays.
+    pub fn serve<H>(&self, handler: H)
+    where
+        H: Fn(HttpRequest) -> BoxFuture<'static, HttpResponse> + Send + Sync + 'static,
+    {
+        drop(self.0.set(Box::new(handler)));
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Admin").field(&self.0.get().is_some()).finish()
+    }
+}
+
+/// `/metrics`, `/healthz`, `/readyz`, `/reload`, and what the server itself answers.
+pub(crate) fn router(metrics: Metrics, health: Health, reload: Reload, own: Admin) -> Router {
     Router::new()
         .route(
             "/metrics",
@@ -24,10 +48,14 @@ pub(crate) fn router(metrics: Metrics, health: Health, reload: Reload) -> Router
             "/reload",
             post(move |Extension(peer): Extension<Peer>| async move { reloaded(&reload, peer) }),
         )
-        .fallback(|| async {
-            problem_response(
-                Problem::new(404, "not-found", "Not found").detail("/metrics, /healthz, /readyz or /reload"),
-            )
+        .fallback(move |request: HttpRequest| async move {
+            match own.0.get() {
+                Some(own) => own(request).await,
+                None => problem_response(
+                    Problem::new(404, "not-found", "Not found")
+                        .detail("/metrics, /healthz, /readyz or /reload"),
+                ),
+            }
         })
 }
 

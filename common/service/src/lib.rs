@@ -31,6 +31,7 @@ pub mod telemetry;
 mod tls;
 pub mod trace;
 
+pub use admin::Admin;
 pub use config::{
     ConfigError, Faults, LimitsConfig, ListenConfig, LogConfig, PeerTlsConfig, ProcessConfig, ServerConfig,
     TlsConfig,

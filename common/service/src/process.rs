@@ -4,7 +4,7 @@ use crate::config::{ConfigError, ProcessConfig, ServerConfig};
 use crate::listen::{BindError, Listeners};
 use crate::reload::{Apply, Reload, Source};
 use crate::takeover::{self, Inherited};
-use crate::{Drain, Health, Metrics, admin, announce, telemetry};
+use crate::{Admin, Drain, Health, Metrics, admin, announce, telemetry};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,6 +23,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Its readiness.
     pub health: Health,
+    /// What it answers on its admin listener beside metrics and health.
+    pub admin: Admin,
     /// Its end.
     pub drain: Drain,
 }
@@ -112,8 +114,9 @@ async fn live<P: Process>(
         admin.add_to(&mut sockets)?;
     }
     let at = crate::Addresses { admin: admin.as_ref().and_then(|a| a.addresses().http), ..at };
+    let own = Admin::default();
     if let Some(admin) = admin {
-        let service = admin::router(metrics.clone(), health.clone(), reload.clone());
+        let service = admin::router(metrics.clone(), health.clone(), reload.clone(), own.clone());
         drain.tasks().spawn(admin.serve_quietly(service));
     }
     let takeovers = metrics.counters(
@@ -121,7 +124,7 @@ async fn live<P: Process>(
         "New processes in place of this one by result",
         &["result"],
     );
-    let context = Context { listeners, metrics: metrics.clone(), health, drain: drain.clone() };
+    let context = Context { listeners, metrics: metrics.clone(), health, admin: own, drain: drain.clone() };
     let process = P::load(config.clone(), context).await?;
     reload.begin(source.clone(), config, process.applier(), drain.clone(), &metrics);
     drain.tasks().spawn(takeover::watch(source, sockets, drain.clone(), takeovers));

@@ -6,6 +6,9 @@ pub const SURROGATE_KEY: &str = "surrogate-key";
 pub const SLUICE_VERSION: &str = "sluice-version";
 /// On a request between tiers: floors the asker holds, as `tag=version` members; an older copy must be fetched anew.
 pub const SLUICE_FLOOR: &str = "sluice-floor";
+/// On a request between tiers: how far in the log the asker is. A node that is not so far must not answer out of its
+/// cache.
+pub const SLUICE_SEEN: &str = "sluice-seen";
 /// On a request between tiers: whose target it is, as the first tier found.
 pub const SLUICE_TENANT: &str = "sluice-tenant";
 /// The node that answered the client.

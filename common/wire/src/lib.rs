@@ -5,7 +5,8 @@
 //!
 //! - [`id`]: 64-bit, time-sorted ids and node names
 //! - [`media`]: rungs, the URL grammar of published media ([`MediaPath`]) and the object-key grammar ([`ObjectKey`])
-//! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says
+//! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says; [`purge`]: what operators
+//!   ask to be forgotten
 //! - [`image`]: variants of images, and their signatures
 //! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
@@ -28,6 +29,7 @@ pub mod media;
 pub mod node;
 pub mod placement;
 pub mod problem;
+pub mod purge;
 pub mod routes;
 pub mod steering;
 pub mod tag;

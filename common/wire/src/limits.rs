@@ -4,6 +4,10 @@
 pub const MAX_TAG_LEN: usize = 96;
 /// Tags of one answer. A fragment page of 50 items and its lists fit; a purge index stays small.
 pub const MAX_TAGS: usize = 64;
+/// Bytes of a URL to purge. It travels in an event's data, which stays small.
+pub const MAX_PURGE_URL: usize = 2_048;
+/// Segments of a prefix to purge. An object's marks are one more than its own; deeper paths are found by these.
+pub const MAX_PREFIX_DEPTH: usize = 32;
 /// Bytes of a video's file name or title.
 pub const MAX_NAME_LEN: usize = 255;
 /// Target duration of a segment. Apple asks for 6 s and less; 4 s is what live and quick starts settle on.

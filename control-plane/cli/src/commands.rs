@@ -1,11 +1,12 @@
 //! The commands.
 
 use crate::api::{Api, complain, say};
-use crate::{Command, Options, mint};
+use crate::{Command, Options, Purge, mint};
 use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_wire::image::{self, ImageVariant};
+use sluice_wire::purge::PurgeRequest;
 use sluice_wire::{PlacementKey, RouteTable, Tier};
 use std::path::Path;
 use std::time::Duration;
@@ -22,11 +23,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Routes => show(true, &control.get("/v1/routes?after=0").await?, |_| String::new()),
         Command::Drain { node } => drain(&control, raw, Method::POST, &node).await?,
         Command::Undrain { node } => drain(&control, raw, Method::DELETE, &node).await?,
-        Command::Purge { tag, path, all } => {
-            let body = json!({ "tags": tag, "paths": path, "everything": all });
-            let answer = control.send(control.request(Method::POST, "/v1/purge").json(&body)).await?;
-            show(raw, &answer, |a| format!("purged {}", a["purged"].as_array().map_or(0, Vec::len)));
-        }
+        Command::Purge(purge) => purge_it(&control, raw, purge).await?,
         Command::Owner { url } => owner(&control, raw, &url).await?,
         Command::Upload { file, wait } => upload(&edge, raw, &file, wait).await?,
         Command::Videos => show(raw, &edge.get("/v1/videos?limit=100").await?, videos),
@@ -91,6 +88,32 @@ fn video(v: &Value) -> String {
 async fn drain(control: &Api, raw: bool, method: Method, node: &str) -> anyhow::Result<()> {
     let answer = control.send(control.request(method, &format!("/v1/nodes/{node}/drain"))).await?;
     show(raw, &answer, |a| format!("{node}: draining {}, route table {}", a["draining"], a["table_version"]));
+    Ok(())
+}
+
+async fn purge_it(control: &Api, raw: bool, purge: Purge) -> anyhow::Result<()> {
+    let Purge { tag, path, url, prefix, all, soft, wait, at } = purge;
+    let body = PurgeRequest { tags: tag, paths: path, urls: url, prefixes: prefix, everything: all, soft };
+    let answer = match at {
+        Some(admin) => {
+            let edge = Api::new(&admin)?;
+            edge.send(edge.request(Method::POST, "/purge").json(&body)).await?
+        }
+        None => {
+            let path = format!("/v1/purge?wait={wait}");
+            let patience = Duration::from_millis(wait) + Duration::from_secs(30);
+            control.send(control.request(Method::POST, &path).json(&body).timeout(patience)).await?
+        }
+    };
+    show(raw, &answer, |a| {
+        let purged = a["purged"].as_array().map_or(0, Vec::len);
+        match (a["applied"]["nodes"].as_array(), a["applied"]["after_ms"].as_f64()) {
+            (Some(nodes), Some(ms)) => {
+                format!("purged {purged}; {} edges have applied it after {ms:.1} ms", nodes.len())
+            }
+            _ => format!("purged {purged}"),
+        }
+    });
     Ok(())
 }
 

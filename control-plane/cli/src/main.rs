@@ -37,18 +37,8 @@ enum Command {
     Drain { node: String },
     /// Lets a node take part again.
     Undrain { node: String },
-    /// Makes copies stale in every tier.
-    Purge {
-        /// A tag; may be given several times.
-        #[arg(long)]
-        tag: Vec<String>,
-        /// A media path; may be given several times.
-        #[arg(long)]
-        path: Vec<String>,
-        /// Every copy there is.
-        #[arg(long)]
-        all: bool,
-    },
+    /// Has copies forgotten in every tier, or validated before they are served.
+    Purge(Purge),
     /// Which nodes own a URL, recomputed from the published table.
     Owner { url: String },
     /// Uploads a file; prints the video's id.
@@ -75,6 +65,35 @@ enum Command {
     /// Keys, tokens and signed URLs for edges that check them.
     #[command(flatten)]
     Mint(mint::Mint),
+}
+
+/// What is purged. Each may be given several times.
+#[derive(Debug, clap::Args)]
+struct Purge {
+    /// A tag.
+    #[arg(long)]
+    tag: Vec<String>,
+    /// A media path: everything with its tags.
+    #[arg(long)]
+    path: Vec<String>,
+    /// A URL, http://host/path?query; /path?query at the fleet's own hosts.
+    #[arg(long)]
+    url: Vec<String>,
+    /// A path and all below it, http://host/path; /path at the fleet's own hosts.
+    #[arg(long)]
+    prefix: Vec<String>,
+    /// Every copy there is.
+    #[arg(long)]
+    all: bool,
+    /// Lets copies be validated, and served stale where their answers allow it.
+    #[arg(long)]
+    soft: bool,
+    /// Milliseconds to wait for every edge to have applied it.
+    #[arg(long, default_value_t = 5_000)]
+    wait: u64,
+    /// The admin listener of one edge, to purge there alone.
+    #[arg(long)]
+    at: Option<String>,
 }
 
 #[tokio::main]

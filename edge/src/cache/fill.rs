@@ -157,6 +157,14 @@ impl Fills {
     }
 }
 
+impl Fills {
+    /// True while a key, or a variant of it, is being filled.
+    pub(crate) fn are_under_way(&self, key: &Key) -> bool {
+        let fills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        fills.keys().any(|filling| filling == key || filling.is_variant_of(key))
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((key, fills)) = &self.shared {

@@ -3,13 +3,14 @@
 //! - `directives`, `date`, `freshness`, `vary`: pure functions of fields
 //! - `body`: bodies that are read while they grow; `object`: a kept answer
 //! - `slicing`: what is kept in slices
-//! - [`policy`]: what gives way to what; `store`: what is kept, by key; `fill`: one fetch for a missing key
+//! - [`policy`]: what gives way to what; `key` and `store`: what is kept, by key; `fill`: one fetch for a missing key
 
 mod body;
 mod date;
 mod directives;
 mod fill;
 mod freshness;
+mod key;
 mod object;
 pub mod policy;
 pub(crate) mod slicing;
@@ -23,6 +24,7 @@ pub(crate) use fill::{Fill, Filled, Fills, Permit};
 #[cfg(test)]
 pub(crate) use freshness::tests::POLICY;
 pub(crate) use freshness::{Lifetimes, Policy, Window};
+pub(crate) use key::Key;
 pub(crate) use object::{FeedMark, Head, Object, Source, Standing};
-pub(crate) use store::{Found, Gone, Key, Store};
+pub(crate) use store::{Found, Gone, Store};
 pub(crate) use vary::{fields as vary_fields, selection};

@@ -43,6 +43,8 @@ pub(crate) struct Object {
     pub(crate) versions: Vec<(Tag, Version)>,
     /// Where the event feed was when this was asked for.
     pub(crate) asked_at: FeedMark,
+    /// By which purges of its URL and of prefixes find it; from when it is kept.
+    pub(crate) marks: OnceLock<Box<[u64]>>,
     /// The state of the floors when it was last found to be above them.
     pub(crate) checked: AtomicU64,
     /// It has, or may have, coded forms: answers depend on what the asker accepts.
@@ -63,6 +65,8 @@ pub(crate) struct FeedMark {
     pub(crate) epoch: u64,
     /// The newest event applied.
     pub(crate) seq: u64,
+    /// Purges at this edge alone.
+    pub(crate) here: u64,
 }
 
 /// How an object stands now.
@@ -94,6 +98,7 @@ impl Object {
             tags,
             versions,
             asked_at,
+            marks: OnceLock::new(),
             checked,
             codable,
             made_of: None,
@@ -146,9 +151,24 @@ impl Object {
 
     /// How it stands by time alone; floors are another matter.
     pub(crate) fn standing(&self, feed_is_live: bool) -> Standing {
+        self.standing_at(self.age(), feed_is_live)
+    }
+
+    /// How it stands when it was purged softly: its lifetime ended then.
+    pub(crate) fn softened(&self, at: Instant, feed_is_live: bool) -> Standing {
+        let fresh = self.head.lifetimes.window(feed_is_live).fresh;
+        self.standing_at(self.age().max(fresh + at.elapsed()), feed_is_live)
+    }
+
+    /// The age a stale answer is sent with: one that no cache below takes for fresh, whyever it is stale.
+    pub(crate) fn age_when_stale(&self) -> Duration {
+        let Lifetimes { pushed, plain, .. } = &self.head.lifetimes;
+        self.age().max(pushed.fresh).max(plain.fresh)
+    }
+
+    fn standing_at(&self, age: Duration, feed_is_live: bool) -> Standing {
         let lifetimes = &self.head.lifetimes;
         let Window { fresh, while_revalidating, if_error, if_disconnected } = lifetimes.window(feed_is_live);
-        let age = self.age();
         if age < fresh {
             return Standing::Fresh(fresh - age);
         }

@@ -4,13 +4,14 @@
 //! answer was for one asker alone has an entry that says so: the next ones do not wait for one another
 //! (hit-for-miss).
 
+use super::key::{Key, hashed};
 use super::object::{OVERHEAD, Object};
 use super::policy::{Identity, Policy, SizedTinyLfu};
 use super::slicing::Slicing;
 use super::vary::{self, MAX_VARIANTS};
 use crate::disk::Tier;
 use crate::metrics::Metrics;
-use crate::tenant::{self, Tenant};
+use crate::tenant::Tenant;
 use http::HeaderName;
 use http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use lru::LruCache;
@@ -30,68 +31,6 @@ const UNSHARED_FOR: Duration = Duration::from_secs(10);
 const SIGN: u64 = 256;
 /// Keys remembered in each shard after their objects have gone, to tell one miss from another.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).expect("above 0");
-
-/// What an object is kept under: whose it is, the target's one spelling, and for a variant what selects it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    hash: u64,
-    text: Arc<str>,
-}
-
-impl Key {
-    pub(crate) fn new(tenant: &Tenant, target: &str) -> Self {
-        let text = format!("{}{target}", tenant.as_str());
-        Self { hash: hashed(target, tenant.seed()), text: text.into() }
-    }
-
-    /// What one of an image's variants is kept under.
-    pub(crate) fn image(&self, variant: &str) -> Self {
-        self.variant(&format!("\nimage {variant}"))
-    }
-
-    /// Where an image's variants are listed.
-    fn images(&self) -> Self {
-        self.variant("\nimages")
-    }
-
-    /// What a slice of the target is kept under, in the generation of this number.
-    pub(super) fn slice(&self, generation: u64, index: u64) -> Self {
-        self.variant(&format!("\n{generation:016x}\n{index}"))
-    }
-
-    /// The key with this text, as [`text`](Self::text) gave it.
-    pub(crate) fn of_text(text: &str) -> Self {
-        let (tenant, rest) = tenant::split(text).unwrap_or(("", text));
-        let (target, selection) = rest.find('\n').map_or((rest, ""), |at| rest.split_at(at));
-        let plain = hashed(target, tenant::seed_of(tenant));
-        let hash = if selection.is_empty() { plain } else { hashed(selection, plain) };
-        Self { hash, text: text.into() }
-    }
-
-    /// Its hash, which differs from process to process.
-    pub(crate) const fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    /// Its text, whole: equal keys have equal texts.
-    pub(crate) const fn text(&self) -> &Arc<str> {
-        &self.text
-    }
-
-    /// The key of a variant of the target. A selection begins with a line's end, which no target has.
-    pub(crate) fn variant(&self, selection: &str) -> Self {
-        let text = format!("{}{selection}", self.text);
-        Self { hash: hashed(selection, self.hash), text: text.into() }
-    }
-
-    fn is_of(text: &str, tenant: &Tenant, target: &str) -> bool {
-        text.strip_prefix(tenant.as_str()) == Some(target)
-    }
-}
-
-fn hashed(text: &str, seed: u64) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), seed)
-}
 
 /// Why an object that was here is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +160,7 @@ impl Store {
             Some(Entry::Varies(variants)) => self.select(key, &variants, request),
             Some(Entry::Unshared(until)) if Instant::now() < until => Found::Unshared,
             Some(Entry::Unshared(_)) | None => {
-                Found::Nothing(key.clone(), self.shard(key.hash).gone.peek(&key.hash).copied())
+                Found::Nothing(key.clone(), self.shard(key.hash()).gone.peek(&key.hash()).copied())
             }
         }
     }
@@ -244,12 +183,12 @@ impl Store {
     }
 
     fn entry(&self, key: &Key) -> Option<Entry> {
-        let mut shard = self.shard(key.hash);
-        shard.policy.touch(key.hash);
-        let (text, entry) = shard.entries.get(&key.hash)?;
+        let mut shard = self.shard(key.hash());
+        shard.policy.touch(key.hash());
+        let (text, entry) = shard.entries.get(&key.hash())?;
         // The body of an object on disk may have given way to others.
         let is_here = !matches!(entry, Entry::Object(object) if object.body.is_gone());
-        (*text == key.text && is_here).then(|| entry.clone())
+        (text == key.text() && is_here).then(|| entry.clone())
     }
 
     /// True when the disk may have what is not in memory for a target.
@@ -266,7 +205,7 @@ impl Store {
     pub(crate) fn put(&self, target: &Key, object: Arc<Object>) {
         // Slices are of a generation that ends with the process.
         if let Some(disk) = &self.disk
-            && !target.text.contains('\n')
+            && !target.text().contains('\n')
         {
             disk.put(target, &object);
         }
@@ -276,7 +215,7 @@ impl Store {
     /// Keeps an object whose head alone is new.
     pub(crate) fn renew(&self, target: &Key, object: Arc<Object>) {
         if let Some(disk) = &self.disk
-            && !target.text.contains('\n')
+            && !target.text().contains('\n')
         {
             disk.renew(target, &object);
         }
@@ -288,6 +227,7 @@ impl Store {
         if object.weight() > self.budget.load(Ordering::Relaxed) {
             return;
         }
+        object.marks.get_or_init(|| target.marks());
         let (fields, selected) = &object.head.varies;
         if fields.is_empty() {
             return self.insert(target, Entry::Object(object));
@@ -300,6 +240,7 @@ impl Store {
     /// Keeps a variant of a target that is an image. It goes when the target is invalidated.
     pub(crate) fn put_image(&self, target: &Key, variant: &Key, object: Arc<Object>) {
         if object.weight() <= self.budget.load(Ordering::Relaxed) {
+            object.marks.get_or_init(|| target.marks());
             self.list(&target.images(), &[], variant);
             self.insert(variant, Entry::Object(object));
         }
@@ -333,11 +274,11 @@ impl Store {
         let (fields, selected) = &object.head.varies;
         let variant = (!fields.is_empty()).then(|| target.variant(selected));
         let key = variant.as_ref().unwrap_or(target);
-        let mut shard = self.shard(key.hash);
+        let mut shard = self.shard(key.hash());
         // Its head may have been renewed meanwhile; the body counts.
-        let kept = match shard.entries.get(&key.hash) {
+        let kept = match shard.entries.get(&key.hash()) {
             Some((text, Entry::Object(kept)))
-                if *text == key.text && Arc::ptr_eq(&kept.body, &object.body) =>
+                if text == key.text() && Arc::ptr_eq(&kept.body, &object.body) =>
             {
                 Arc::clone(kept)
             }
@@ -365,30 +306,30 @@ impl Store {
             }
         }
         if found.is_some() {
-            self.shard(target.hash).gone.put(target.hash, Gone::Purged);
+            self.shard(target.hash()).gone.put(target.hash(), Gone::Purged);
         }
         found.is_some()
     }
 
     fn insert(&self, key: &Key, entry: Entry) {
-        self.insert_in(&mut self.shard(key.hash), key, entry);
+        self.insert_in(&mut self.shard(key.hash()), key, entry);
     }
 
     fn insert_in(&self, shard: &mut Shard, key: &Key, entry: Entry) {
         let (bytes, entries) = (shard.policy.bytes(), shard.entries.len());
         let Shard { entries: kept, policy, evicted, .. } = &mut *shard;
         let weight = entry.weight();
-        kept.insert(key.hash, (Arc::clone(&key.text), entry));
-        policy.insert(key.hash, weight, evicted);
+        kept.insert(key.hash(), (Arc::clone(key.text()), entry));
+        policy.insert(key.hash(), weight, evicted);
         self.forget_evicted(shard);
         self.gauge(shard, bytes, entries);
     }
 
     fn take(&self, key: &Key) -> Option<Entry> {
-        let mut shard = self.shard(key.hash);
+        let mut shard = self.shard(key.hash());
         let (bytes, entries) = (shard.policy.bytes(), shard.entries.len());
-        let (_, found) = shard.entries.remove(&key.hash)?;
-        shard.policy.remove(key.hash);
+        let (_, found) = shard.entries.remove(&key.hash())?;
+        shard.policy.remove(key.hash());
         self.gauge(&shard, bytes, entries);
         Some(found)
     }

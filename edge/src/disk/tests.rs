@@ -86,7 +86,7 @@ fn object(lines: &[(&str, &str)], asked: &[(&str, &str)], body: Vec<u8>) -> Obje
     let varies = vary_fields(&headers).unwrap();
     let selected = crate::cache::selection(&varies, &fields(asked));
     let head = Head { status: StatusCode::OK, headers, lifetimes, varies: (varies, selected) };
-    Object::new(head, Arc::new(Growing::whole(body.into())), FeedMark { epoch: 3, seq: 4 })
+    Object::new(head, Arc::new(Growing::whole(body.into())), FeedMark { epoch: 3, seq: 4, here: 5 })
 }
 
 /// A body that no other name has.
@@ -126,7 +126,7 @@ async fn what_is_put_is_found_in_the_next_life() {
     assert_eq!(life.get("/small").await.unwrap().unwrap(), body("/small again", 50), "the newest");
     assert!(life.get("/gone").await.is_none(), "forgotten is forgotten");
     let object = life.tier.find(&Key::of_text("/large"), &HeaderMap::new()).await.unwrap();
-    assert_eq!(object.asked_at, FeedMark { epoch: 3, seq: 4 });
+    assert_eq!(object.asked_at, FeedMark { epoch: 3, seq: 4, here: 5 });
     assert_eq!(object.head.headers["etag"], "\"1\"");
     let part: Vec<Bytes> = object.body.read(100_000, 400_000).map(Result::unwrap).collect().await;
     assert_eq!(part.concat(), &body("/large", 900_001)[100_000..400_000]);

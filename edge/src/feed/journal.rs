@@ -4,7 +4,8 @@
 
 use super::lines::{Kept, Line};
 use crate::cache::FeedMark;
-use sluice_wire::Event;
+use serde_json::Value;
+use sluice_wire::{Event, EventKind};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -16,6 +17,18 @@ use tokio::task::{JoinHandle, spawn_blocking};
 const MAX_LINES: usize = 100_000;
 /// Bytes that wait to be written. When more come, the journal ends here until the next start.
 const MAX_WAITING: usize = 4 << 20;
+
+/// A file that says that this edge alone was purged, of which the log knows nothing.
+const PURGED_HERE: &str = "purged-here";
+
+/// Has the next process believe nothing of what is on disk: a purge at this edge alone is in no log to be read again.
+/// Blocks.
+///
+/// # Errors
+/// Those of writing a file below `state_dir`.
+pub(crate) fn distrust(state_dir: &Path) -> io::Result<()> {
+    File::create(state_dir.join(PURGED_HERE)).and_then(|file| file.sync_all())
+}
 
 /// The journal of one process.
 #[derive(Debug)]
@@ -45,7 +58,12 @@ impl Journal {
     /// Reads what an earlier process has left. Without anything that can be read, everything of before counts as stale.
     pub(crate) fn open(state_dir: &Path) -> Self {
         let path = state_dir.join("feed.journal");
-        let read = fs::read(&path).ok().and_then(|bytes| Kept::read(&bytes));
+        let distrusted = state_dir.join(PURGED_HERE);
+        if distrusted.exists() && remove(&path).is_ok() {
+            // The journal goes first: whatever stops this in between is safe.
+            drop(remove(&distrusted));
+        }
+        let read = fs::read(&path).ok().and_then(|bytes| Kept::read(&bytes)).filter(|_| !distrusted.exists());
         let fresh = read.is_none();
         let (kept, lines, bytes) = read.unwrap_or_else(|| {
             // Above every epoch of before, as long as the clock goes forward.
@@ -76,9 +94,10 @@ impl Journal {
         self.push(&Line::Epoch { epoch: mark.epoch, after: Some(mark.seq) });
     }
 
-    /// An event was applied.
+    /// An event was applied. Of what it says, only what a purge is of and how hard it is counts later.
     pub(crate) fn note(&mut self, event: &Event) {
-        self.push(&Line::Event(Event { data: serde_json::Value::Null, ..event.clone() }));
+        let data = if event.kind == EventKind::Purged { event.data.clone() } else { Value::Null };
+        self.push(&Line::Event(Event { data, ..event.clone() }));
     }
 
     fn push(&mut self, line: &Line) {
@@ -159,11 +178,19 @@ impl Written {
     }
 }
 
+/// Removes a file; one that is not there is removed.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluice_wire::Tag;
     use sluice_wire::tag::Version;
-    use sluice_wire::{EventKind, Tag};
     use std::time::Duration;
     use tokio::time::{Instant, sleep};
 
@@ -181,7 +208,7 @@ mod tests {
 
     fn event(seq: u64) -> Event {
         let (tag, version, kind) = (Tag::new("a").unwrap(), Version(seq), EventKind::Purged);
-        Event { seq, tag, version, kind, at_ms: 0, data: serde_json::Value::Null }
+        Event { seq, tag, version, kind, at_ms: 0, data: Value::Null }
     }
 
     #[tokio::test]
@@ -192,7 +219,7 @@ mod tests {
         written(&mut first).await;
         let unfollowed = Journal::open(dir.path());
         assert_eq!(unfollowed.kept(), first.kept(), "no log was followed: the same epoch");
-        first.restart(FeedMark { epoch: first.kept().epoch + 1, seq: 10 });
+        first.restart(FeedMark { epoch: first.kept().epoch + 1, seq: 10, here: 0 });
         first.note(&event(11));
         written(&mut first).await;
         OpenOptions::new()
@@ -208,10 +235,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn after_a_purge_here_the_next_process_believes_nothing_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Journal::open(dir.path());
+        first.restart(FeedMark { epoch: first.kept().epoch + 1, seq: 10, here: 0 });
+        written(&mut first).await;
+        let before = Journal::open(dir.path()).kept().epoch;
+        distrust(dir.path()).unwrap();
+        first.note(&event(11));
+        written(&mut first).await;
+        let mut second = Journal::open(dir.path());
+        assert!(second.cursor().is_none() && second.kept().epoch > before);
+        written(&mut second).await;
+        assert_eq!(Journal::open(dir.path()).kept(), second.kept(), "the one after it does again");
+    }
+
+    #[tokio::test]
     async fn many_lines_become_few() {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(dir.path());
-        journal.restart(FeedMark { epoch: 5, seq: 0 });
+        journal.restart(FeedMark { epoch: 5, seq: 0, here: 0 });
         written(&mut journal).await;
         for round in 0..3 {
             for seq in 1..=MAX_LINES as u64 / 2 + 1 {

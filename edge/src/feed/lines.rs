@@ -1,7 +1,8 @@
 //! What is kept of the log, as lines: each is its sum and a JSON document. Pure.
 
 use serde::{Deserialize, Serialize};
-use sluice_wire::{Event, Tag};
+use sluice_wire::purge::PurgeData;
+use sluice_wire::{Event, EventKind, Tag};
 use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,7 +23,7 @@ pub(crate) struct Kept {
     pub(crate) epoch: u64,
     /// The newest event applied, or where continuity began.
     pub(crate) cursor: Option<u64>,
-    /// The newest event of each tag, in the log's order.
+    /// The newest event of each tag, kind and purge, in the log's order: a soft purge does not undo a hard one.
     pub(crate) events: Vec<Event>,
 }
 
@@ -47,7 +48,7 @@ impl Kept {
     /// the first can be read. Beside it, how many lines counted, and their bytes.
     pub(super) fn read(bytes: &[u8]) -> Option<(Self, usize, u64)> {
         let (mut kept, mut lines, mut end): (Option<Self>, usize, u64) = (None, 0, 0);
-        let mut newest: HashMap<Tag, Event> = HashMap::new();
+        let mut newest: HashMap<String, Event> = HashMap::new();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
             let Some(read) = text.and_then(Line::read) else { break };
@@ -58,12 +59,10 @@ impl Kept {
                 }
                 (Line::Event(event), Some(kept)) => {
                     kept.cursor = Some(event.seq);
-                    if event.tag == Tag::everything() {
-                        kept.epoch += 1;
+                    if is_of_all(&event) {
                         newest.clear();
-                    } else {
-                        newest.insert(event.tag.clone(), event);
                     }
+                    newest.insert(format!("{} {:?} {}", event.tag, event.kind, event.data), event);
                 }
                 (Line::Event(_), None) => break,
             }
@@ -84,16 +83,23 @@ impl Kept {
     }
 }
 
+/// True for a hard purge of everything: nothing that was said before it matters any more.
+fn is_of_all(event: &Event) -> bool {
+    event.tag == Tag::everything()
+        && event.kind == EventKind::Purged
+        && PurgeData::read(&event.data) == PurgeData::default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sluice_wire::EventKind;
+    use serde_json::json;
     use sluice_wire::tag::Version;
 
     fn event(seq: u64, tag: u8) -> Event {
         let tag = if tag == 0 { Tag::everything() } else { Tag::new(format!("t{tag}")).unwrap() };
-        let (version, kind) = (Version(seq), EventKind::Changed);
+        let (version, kind) = (Version(seq), EventKind::Purged);
         Event { seq, tag, version, kind, at_ms: 1, data: serde_json::Value::Null }
     }
 
@@ -105,6 +111,21 @@ mod tests {
         bytes
     }
 
+    #[test]
+    fn a_soft_purge_does_not_undo_a_hard_one() {
+        let (hard, later) = (event(101, 1), event(103, 1));
+        let soft = Event { data: json!({ "soft": true }), ..event(102, 1) };
+        let of = |events: &[&Event]| {
+            let mut bytes = Line::Epoch { epoch: 7, after: Some(100) }.render();
+            events.iter().for_each(|event| bytes.extend(Line::Event((*event).clone()).render()));
+            Kept::read(&bytes).unwrap().0.events
+        };
+        assert_eq!(of(&[&hard, &soft]), [hard.clone(), soft.clone()]);
+        assert_eq!(of(&[&hard, &soft, &later]), [soft.clone(), later]);
+        let all = Event { data: json!({ "soft": true }), ..event(104, 0) };
+        assert_eq!(of(&[&hard, &all]), [hard, all], "nor does one of everything");
+    }
+
     proptest! {
         #[test]
         fn the_fewest_lines_say_the_same(tags in prop::collection::vec(0u8..6, 0..40)) {
@@ -112,8 +133,9 @@ mod tests {
             let (kept, lines, end) = Kept::read(&bytes).unwrap();
             prop_assert_eq!((lines, end), (tags.len() + 1, bytes.len() as u64));
             prop_assert_eq!(kept.cursor, Some(100 + tags.len() as u64));
-            let everything = tags.iter().filter(|tag| **tag == 0).count() as u64;
-            prop_assert_eq!(kept.epoch, 7 + everything);
+            prop_assert_eq!(kept.epoch, 7);
+            let since = tags.iter().rposition(|tag| *tag == 0).unwrap_or(0);
+            prop_assert!(kept.events.iter().all(|event| event.seq >= 101 + since as u64));
             let (again, lines, _) = Kept::read(&kept.render()).unwrap();
             prop_assert_eq!(lines, kept.events.len() + 1);
             prop_assert_eq!(again, kept);

@@ -16,6 +16,8 @@ pub(crate) async fn report(edge: Arc<Shared>) {
     loop {
         tokio::select! {
             () = sleep_until(next) => {}
+            // Whoever purges may be waiting to hear that it is done.
+            () = edge.report_now.notified() => {}
             () = stop.cancelled() => return,
         }
         next = Instant::now() + Duration::from_millis(edge.live().report_ms);

@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE}
 use http::{HeaderName, Method, StatusCode};
 use sluice_service::{Body, HttpResponse, Interim};
 use sluice_wire::MediaPath;
-use sluice_wire::headers::SLUICE_FLOOR;
+use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_SEEN};
 use sluice_wire::tag::{Tag, render_versions};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -114,8 +114,10 @@ enum Keep {
 }
 
 impl Fetch {
-    async fn run(self, permit: Permit) {
+    async fn run(mut self, permit: Permit) {
         let mark = self.edge.floors.mark();
+        // A parent that has not come so far in the log must not answer out of its cache.
+        self.headers.insert(HeaderName::from_static(SLUICE_SEEN), HeaderValue::from(mark.seq));
         let answering = self.answer();
         let answered = match permit.limit() {
             Some(limit) => timeout(limit, answering).await.unwrap_or(Err(NoAnswer::Late)),

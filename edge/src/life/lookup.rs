@@ -1,10 +1,11 @@
 //! Lookup: whether what is kept may be served to a request, as it stands.
 
 use super::sliced::{self, Way};
-use super::{Ask, Phase, Wanted, fall_back, is_below, refresh};
-use crate::cache::{Directives, Found, Key, Object, Scope, Standing};
+use super::{Ask, Phase, Wanted, fall_back, is_below, refresh, verdict};
+use crate::cache::{Directives, Found, Gone, Key, Object, Scope, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
+use crate::floors::Verdict;
 use crate::metrics::Outcome;
 use crate::parent::{self, NoAnswer};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, PRAGMA};
@@ -37,23 +38,30 @@ fn kept(edge: &Arc<Shared>, ask: Ask, key: Key, object: Arc<Object>) -> Phase {
         return Phase::Alone(ask);
     }
     match stands(edge, &ask, &directives(&ask), &object) {
-        Standing::Fresh(ttl) => Phase::Deliver(ask, object, Served::Hit(ttl)),
-        Standing::WhileRevalidating => {
+        None => purged(edge, ask, key),
+        Some(Standing::Fresh(ttl)) => Phase::Deliver(ask, object, Served::Hit(ttl)),
+        Some(Standing::WhileRevalidating) => {
             refresh(edge, &ask, &key, &object);
             Phase::Deliver(ask, object, Served::Stale)
         }
         // Nobody waits for parents that are down; they are asked all the same, so that their return is noticed.
-        Standing::Stale { .. }
+        Some(Standing::Stale { .. })
             if edge.parents.are_suspect(&parent::of_miss(edge, &ask.target))
                 && fall_back(edge, &ask, Some(Arc::clone(&object)), NoAnswer::Late).is_some() =>
         {
             refresh(edge, &ask, &key, &object);
             Phase::Deliver(ask, object, Served::Stale)
         }
-        Standing::Stale { .. } => {
+        Some(Standing::Stale { .. }) => {
             missed(ask, Wanted { key, stale: Some(object), why: "stale", gone: None, slice: None })
         }
     }
+}
+
+/// What was kept is never to be served again, nor validated: it is as if nothing had been kept.
+fn purged(edge: &Arc<Shared>, ask: Ask, key: Key) -> Phase {
+    edge.store.invalidate(&key);
+    absent(edge, ask, Wanted { key, stale: None, why: URI_MISS, gone: Some(Gone::Purged), slice: None })
 }
 
 /// What memory has not may be on disk.
@@ -62,6 +70,10 @@ pub(super) async fn recall(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phas
     let Some(object) = found.filter(|object| object.is_selected_by(ask.request.headers())) else {
         return absent(edge, ask, wanted);
     };
+    if standing(edge, &ask, &object).is_none() {
+        edge.store.invalidate(&ask.key);
+        return purged(edge, ask, wanted.key);
+    }
     if !edge.floors.is_settled() {
         // What happened while this process was down is still to be heard: a parent is asked, and what is here serves only
         // if none answers.
@@ -105,16 +117,24 @@ fn missing(asked: &Directives) -> Option<Phase> {
     })
 }
 
-fn stands(edge: &Shared, ask: &Ask, asked: &Directives, object: &Object) -> Standing {
-    let never = Standing::Stale { if_error: false, if_disconnected: false };
-    if is_below(edge, ask, object) {
-        return never;
+/// How an object stands by floors and time. `None` when it is never to be served again.
+pub(super) fn standing(edge: &Shared, ask: &Ask, object: &Object) -> Option<Standing> {
+    let live = edge.liveness.is_live();
+    match verdict(edge, ask, object) {
+        Verdict::Above => Some(object.standing(live)),
+        Verdict::Soft(at) => Some(object.softened(at, live)),
+        Verdict::Changed => Some(Standing::Stale { if_error: false, if_disconnected: false }),
+        Verdict::Hard => None,
     }
-    let standing = object.standing(edge.liveness.is_live());
-    if !edge.live().cache.heed_clients {
-        return standing;
+}
+
+fn stands(edge: &Shared, ask: &Ask, asked: &Directives, object: &Object) -> Option<Standing> {
+    let standing = standing(edge, ask, object)?;
+    let below = is_below(edge, ask, object);
+    if below || !edge.live().cache.heed_clients {
+        return Some(standing);
     }
-    heeding(standing, asked, ask.request.headers(), object.age())
+    Some(heeding(standing, asked, ask.request.headers(), object.age()))
 }
 
 /// What a client's own wishes make of a standing (RFC 9111 section 5.2.1).

@@ -97,6 +97,13 @@ impl Tenants {
         Tenant::of_authority(&authority, secure)
     }
 
+    /// Every tenant that a host may have been taken for: as it is now, and as it was before the table named it.
+    pub(crate) fn all_of(&self, host: &str, secure: bool) -> Vec<Tenant> {
+        let alone = Tenant::of_authority(&authority(host, secure), secure);
+        let now = self.of(host, secure);
+        if now == alone { vec![now] } else { vec![now, alone] }
+    }
+
     /// As [`of`](Self::of), for hits: out of this thread's memory where it can, without a lock or an allocation.
     pub(crate) fn with<T>(&self, host: &str, secure: bool, use_it: impl FnOnce(&Tenant) -> T) -> T {
         let state = self.state.load(Ordering::Acquire);

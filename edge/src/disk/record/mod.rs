@@ -170,8 +170,10 @@ impl Answer {
                 .for_each(|time| out.number(millis(time)));
         }
         out.short(u32::from(lifetimes.for_authorised));
-        let FeedMark { epoch, seq } = self.asked_at;
-        [self.family, epoch, seq, millis(self.age), self.unix_ms].into_iter().for_each(|n| out.number(n));
+        let FeedMark { epoch, seq, here } = self.asked_at;
+        [self.family, epoch, seq, here, millis(self.age), self.unix_ms]
+            .into_iter()
+            .for_each(|n| out.number(n));
         self.sums.iter().for_each(|sum| out.number(*sum));
     }
 
@@ -188,10 +190,11 @@ impl Answer {
         let lifetimes = Lifetimes { pushed, plain, for_authorised: reader.short()? == 1 };
         let head = Head { status, headers, lifetimes, varies };
         let (family, epoch, seq) = (reader.number()?, reader.number()?, reader.number()?);
+        let here = reader.number()?;
         let (age, unix_ms) = (Duration::from_millis(reader.number()?), reader.number()?);
         let blocks = body.div_ceil(BLOCK as u64);
         let sums = (0..blocks).map(|_| reader.number()).collect::<Option<Box<[u64]>>>()?;
-        let asked_at = FeedMark { epoch, seq };
+        let asked_at = FeedMark { epoch, seq, here };
         reader.0.is_empty().then_some(Self { head, family, asked_at, age, unix_ms, sums })
     }
 

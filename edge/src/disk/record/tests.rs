@@ -44,7 +44,14 @@ fn answer(blocks: usize) -> impl Strategy<Value = Answer> {
                 lifetimes: Lifetimes { pushed, plain, for_authorised },
                 varies: (fields, selected),
             };
-            Answer { head, family, asked_at: FeedMark { epoch, seq }, age, unix_ms, sums: sums.into() }
+            Answer {
+                head,
+                family,
+                asked_at: FeedMark { epoch, seq, here: seq ^ epoch },
+                age,
+                unix_ms,
+                sums: sums.into(),
+            }
         },
     )
 }

@@ -1,0 +1,124 @@
+//! Purges: committed, and followed until every edge has applied them.
+
+use crate::control::State;
+use crate::problem::Failure;
+use axum::extract::Query;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use http::StatusCode;
+use serde_json::{Value, json};
+use sluice_storage::StorageError;
+use sluice_wire::purge::PurgeRequest;
+use sluice_wire::{EventKind, NodeId, Tag, Version};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+type Shared = axum::extract::State<State>;
+
+/// How long a purge is followed: an edge that needs longer has lost its feed, and trusts short lifetimes only.
+const FOLLOWED: Duration = Duration::from_secs(10);
+/// Between two looks at the table while nobody reports: an edge may have left.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Purges followed at a time; those beyond are committed all the same.
+pub(crate) const MAX_FOLLOWED: usize = 256;
+
+/// How long a client waits for its purge to be applied everywhere, in milliseconds.
+#[derive(Debug, Default, serde::Deserialize)]
+pub(crate) struct Wait {
+    #[serde(default)]
+    wait: u64,
+}
+
+/// `POST /v1/purge?wait=MS`: what it names is no longer served from any tier, or only after validation. 202 once that is
+/// committed; 200 when every ready edge has applied it within the time given.
+pub(crate) async fn purge(
+    axum::extract::State(state): Shared,
+    Query(Wait { wait }): Query<Wait>,
+    body: Result<axum::Json<PurgeRequest>, JsonRejection>,
+) -> Result<Response, Failure> {
+    let axum::Json(request) =
+        body.map_err(|e| Failure::new(e.status().as_u16(), "bad-purge", "Bad purge", e.body_text()))?;
+    let purges = request.check().map_err(|error| Failure::bad_request(error.to_string()))?;
+    let before = state.storage.log().head().await?;
+    let versions = state
+        .storage
+        .database
+        .write::<Vec<(Tag, Version)>, StorageError, _>(|tx| {
+            let purges = &purges;
+            Box::pin(async move {
+                let mut versions = vec![];
+                for purge in purges {
+                    let version = tx.emit(&purge.tag, EventKind::Purged, json!(purge.data)).await?;
+                    versions.push((purge.tag.clone(), version));
+                }
+                Ok(versions)
+            })
+        })
+        .await?;
+    let committed = Instant::now();
+    tracing::info!(tags = versions.len(), soft = request.soft, "purge");
+    let purged: Vec<Value> =
+        versions.iter().map(|(tag, version)| json!({ "tag": tag, "version": version })).collect();
+    let mut answer = json!({ "purged": purged });
+    let mut status = StatusCode::ACCEPTED;
+    if let Ok(place) = std::sync::Arc::clone(&state.followed).try_acquire_owned() {
+        let tasks = state.drain.clone();
+        let following = tasks.tasks().spawn(async move {
+            let _place = place;
+            let stop = state.drain.token();
+            tokio::select! {
+                applied = timeout(FOLLOWED, follow(&state, before, versions, committed)) => applied.ok(),
+                () = stop.cancelled() => None,
+            }
+        });
+        let waited = timeout(Duration::from_millis(wait).min(FOLLOWED), following);
+        if wait > 0
+            && let Ok(Ok(Some(applied))) = waited.await
+        {
+            let after_ms = applied.after.as_secs_f64() * 1_000.0;
+            answer["applied"] = json!({ "seq": applied.seq, "nodes": applied.nodes, "after_ms": after_ms });
+            status = StatusCode::OK;
+        }
+    }
+    Ok((status, axum::Json(answer)).into_response())
+}
+
+/// A purge that every edge has applied.
+struct Applied {
+    seq: u64,
+    nodes: Vec<NodeId>,
+    after: Duration,
+}
+
+/// Waits until every ready edge has applied what was committed after `before`.
+async fn follow(
+    state: &State,
+    before: u64,
+    mut versions: Vec<(Tag, Version)>,
+    committed: Instant,
+) -> Applied {
+    let mut seq = before;
+    let mut events = pin!(state.storage.log().tail(before));
+    while !versions.is_empty() {
+        let Some(event) = events.next().await else { break };
+        seq = event.seq;
+        versions.retain(|(tag, version)| *tag != event.tag || event.version < *version);
+    }
+    let mut reported = state.fleet.applied();
+    loop {
+        let table = state.fleet.table();
+        let ready = || table.nodes.iter().filter(|node| node.state == sluice_wire::NodeState::Ready);
+        let all = {
+            let applied = reported.borrow_and_update();
+            ready().all(|node| applied.get(&node.node).is_some_and(|has| *has >= seq))
+        };
+        if all {
+            let after = committed.elapsed();
+            state.metrics.purge_delay.with_label_values::<&str>(&[]).observe(after.as_secs_f64());
+            return Applied { seq, nodes: ready().map(|node| node.node.clone()).collect(), after };
+        }
+        drop(timeout_at(Instant::now() + LOOK_EVERY, reported.changed()).await);
+    }
+}
