@@ -111,6 +111,8 @@ impl Ground<'_> {
 
     fn anonymous(&self, text: &str, names: &[(SocketAddr, &str)]) -> String {
         let text = text.replace(&*self.folder.to_string_lossy(), "DIR");
+        let tls = self.identity.cert.parent().map(|folder| folder.to_string_lossy().into_owned());
+        let text = tls.map_or_else(|| text.clone(), |folder| text.replace(&folder, "TLS"));
         let all = names.iter().copied().chain([(self.origin, "ORIGIN")]);
         all.fold(text, |text, (address, name)| text.replace(&address.to_string(), name))
     }
