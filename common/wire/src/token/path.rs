@@ -2,22 +2,12 @@
 
 use percent_encoding::percent_decode_str;
 
-/// A path in its normal form (RFC 3986 section 6.2.2): what needs no encoding is written plainly, other escapes in capital
-/// letters. Both spellings mean the same resource, so they are one key. `None` for an escape that is none.
-#[must_use]
-pub fn normal(path: &str) -> Option<String> {
-    respell(path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-}
-
-/// A normal path as rules compare it: every escape is read, but for those that would make another structure (`/`, `\`, `?`,
+/// A path as rules compare it: every escape is read, but for those that would make another structure (`/`, `\`, `?`,
 /// `#`, `%`) or no text (controls). Servers read `%21` and `!` alike, so a rule for one is a rule for both. `None` when
 /// it is no UTF-8.
 #[must_use]
 pub fn compared(path: &str) -> Option<String> {
-    respell(path, |byte| !b"/\\?#%".contains(&byte) && !byte.is_ascii_control())
-}
-
-fn respell(path: &str, plainly: impl Fn(u8) -> bool) -> Option<String> {
+    let plainly = |byte: u8| !b"/\\?#%".contains(&byte) && !byte.is_ascii_control();
     let mut text = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -61,11 +51,10 @@ mod tests {
 
     #[test]
     fn spellings_of_one_path_are_one() {
-        assert_eq!(normal("/v/%61%2D%7e/%c3%a4%2f").unwrap(), "/v/a-~/%C3%A4%2F");
         assert_eq!(compared("/v/%21a!/%C3%A4").unwrap(), "/v/!a!/\u{e4}");
         assert_eq!(compared("/v/%2fa%25%00%5C").unwrap(), "/v/%2Fa%25%00%5C");
         for bad in ["/%", "/%4", "/%zz", "/%4g", "/a%"] {
-            assert_eq!((normal(bad), compared(bad)), (None, None), "{bad}");
+            assert_eq!(compared(bad), None, "{bad}");
         }
         assert_eq!(compared("/%ff"), None, "no text");
     }
@@ -91,10 +80,6 @@ mod tests {
     proptest! {
         #[test]
         fn respelling_twice_changes_nothing(path in "/[a-z%0-9A-F./!\u{e4}]{0,30}") {
-            if let Some(once) = normal(&path) {
-                prop_assert_eq!(normal(&once), Some(once.clone()));
-                prop_assert_eq!(compared(&once), compared(&path));
-            }
             if let Some(once) = compared(&path) {
                 prop_assert_eq!(compared(&once), Some(once.clone()));
             }
