@@ -157,6 +157,24 @@ async fn a_whole_that_is_too_large_to_keep_is_kept_in_slices() {
         assert!(answer.bytes().await.unwrap() == pattern(WHOLE, 6));
         assert_eq!(origin.asked("/large"), 1 + WHOLE / SLICE, "each slice once, after one look");
     }
+    let head = client().head(format!("{}/large", edge.url())).send().await.unwrap();
+    assert_eq!((head.status(), header(&head, "content-length")), (StatusCode::OK, WHOLE.to_string()));
+    assert_eq!(origin.asked("/large"), 2 + WHOLE / SLICE, "a head is asked for as a head");
+}
+
+#[tokio::test]
+async fn a_large_whole_that_cannot_be_had_in_parts_after_all_passes_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let fields = [("cache-control", "max-age=60"), ("accept-ranges", "bytes"), ("etag", "\"a\"")];
+    let origin = ScriptedOrigin::start(move |_| async move { answer(200, &fields, pattern(WHOLE, 8)) }).await;
+    let flags = [FLAGS[0], ("cache.max_object_bytes", "1000000")];
+    let edge = edge_of(dir.path(), &origin, &flags).await;
+    for _ in 0..2 {
+        let answer = client().get(format!("{}/large", edge.url())).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.bytes().await.unwrap() == pattern(WHOLE, 8));
+    }
+    assert!(origin.asked("/large") <= 4, "a look, a slice, and a whole each: {}", origin.asked("/large"));
 }
 
 #[tokio::test]

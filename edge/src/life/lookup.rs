@@ -91,8 +91,9 @@ fn absent(edge: &Arc<Shared>, ask: Ask, mut wanted: Wanted) -> Phase {
     if wanted.why == URI_MISS {
         match sliced::way(edge, &ask) {
             Way::Sliced(sliced) if !directives(&ask).only_if_cached => return Phase::Sliced(ask, sliced),
+            Way::Alone if !directives(&ask).only_if_cached => return Phase::Alone(ask),
             Way::First(slice) => wanted.slice = Some(slice),
-            Way::Sliced(_) | Way::Whole => {}
+            Way::Sliced(_) | Way::Whole | Way::Alone => {}
         }
     }
     missed(ask, wanted)

@@ -1,7 +1,7 @@
 //! Fetching a slice: what its answer means for the object it is of.
 
 use super::fetch::{Fetch, Slice, kept_fields};
-use crate::cache::slicing::{Sliced, bounds};
+use crate::cache::slicing::{Known, Sliced, bounds};
 use crate::cache::{FeedMark, Filled, Head, Lifetimes, Permit, vary_fields};
 use crate::same;
 use http::StatusCode;
@@ -75,8 +75,11 @@ impl Fetch {
                 self.share(permit, &key, head, (answer.into_body(), parent), mark, true).await;
             }
             (Taken::Unfit, Some(of)) => {
-                // Another generation has begun, or there is nothing any more.
                 slicing.end(&self.key, of);
+                // Another generation has begun, or there is nothing any more; or this one cannot be had in parts.
+                if status == StatusCode::OK && same::validator(answer.headers()) == Some(&of.validator) {
+                    slicing.mark_whole(&self.key);
+                }
                 self.count("changed");
                 permit.fill.settle(Filled::Again);
             }
@@ -98,7 +101,8 @@ impl Fetch {
         let number = |name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
         let length = number(CONTENT_LENGTH).filter(|length| *length > self.edge.largest_kept())?;
         let accepts = headers.get(ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
-        let slices = self.edge.slice_bytes() > 0 && accepts && answer.status() == StatusCode::OK;
+        let refused = matches!(self.edge.store.slicing.of(&self.key), Some(Known::Whole(_)));
+        let slices = self.edge.slice_bytes() > 0 && accepts && !refused && answer.status() == StatusCode::OK;
         slices.then(|| self.generation(headers, length, mark)).flatten()
     }
 

@@ -30,14 +30,22 @@ pub(super) enum Way {
     First(Slice),
     /// As any other.
     Whole,
+    /// By a question of its own: the whole is too large to be fetched for its head.
+    Alone,
 }
 
 /// Decides it. Whole answers come out of slices only when they are too large to be kept whole.
 pub(super) fn way(edge: &Shared, ask: &Ask) -> Way {
     let size = edge.slice_bytes();
     let headers = ask.request.headers();
-    if size == 0 || *ask.request.method() != Method::GET || headers.contains_key(AUTHORIZATION) {
+    if size == 0 || headers.contains_key(AUTHORIZATION) {
         return Way::Whole;
+    }
+    if *ask.request.method() != Method::GET {
+        return match edge.store.slicing.of(&ask.key) {
+            Some(Known::Sliced(sliced)) if sliced.total > edge.largest_kept() => Way::Alone,
+            _ => Way::Whole,
+        };
     }
     let range = headers.get(RANGE).and_then(|v| v.to_str().ok());
     match edge.store.slicing.of(&ask.key) {
