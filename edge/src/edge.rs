@@ -11,6 +11,7 @@ use crate::floors::Floors;
 use crate::gate::Target;
 use crate::metrics::Metrics;
 use crate::parent::Parents;
+use crate::searches::Searches;
 use crate::shortcut::Hits;
 use crate::tenant::Tenants;
 use crate::transform::{Images, Pool};
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) fills: Fills,
     pub(crate) floors: Floors,
+    /// What answers have said of queries.
+    pub(crate) searches: Searches,
     pub(crate) liveness: Liveness,
     pub(crate) parents: Parents,
     pub(crate) tenants: Tenants,
@@ -167,12 +170,13 @@ impl Process for Edge {
         let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         let floors = Floors::default();
         if let Some(journal) = &journal {
-            floors.resume(journal.kept(), started_ms, |event| purge::of_event(&tenants, event));
+            floors.resume(journal.kept(), started_ms, |event| purge::of_event(&tenants, event, &|_, _| None));
         }
         let shared = Shared {
             access: Access::load(&config.access, &metrics)?,
             store: Store::new(config.cache.memory_bytes, metrics.clone(), tier),
             fills: Fills::default(),
+            searches: Searches::new(metrics.searches.clone()),
             floors,
             liveness: Liveness::default(),
             coders: Pool::for_codings(),

@@ -134,8 +134,11 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
             edge.floors.settle();
         }
         LogLine::Event(event) => {
-            let (aims, severity) = purge::of_event(&edge.tenants, &event);
-            edge.floors.apply(&aims, severity, event.version, event.seq);
+            let severity = edge.searches.aimed(|more| {
+                let (aims, severity) = purge::of_event(&edge.tenants, &event, more);
+                edge.floors.apply(&aims, severity, event.version, event.seq);
+                severity
+            });
             if event.kind == EventKind::Purged {
                 edge.metrics.purged(severity);
                 edge.report_now.notify_one();

@@ -41,6 +41,7 @@ mod purge;
 mod ranges;
 mod redirect;
 mod same;
+mod searches;
 mod shortcut;
 mod streams;
 mod tenant;

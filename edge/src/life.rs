@@ -234,9 +234,14 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
                 edge.metrics.floor_refusals.inc();
                 return if ask.tries < FILL_TRIES { Phase::Lookup(ask) } else { Phase::Alone(ask) };
             }
-            if !object.is_selected_by(ask.request.headers()) {
+            let for_all = || edge.searches.is_for_all(&ask.tenant, &ask.target.path, &object);
+            let is_for_this = fill.is_of(&ask.target.as_text()) || for_all();
+            if !object.is_selected_by(ask.request.headers()) || !is_for_this {
                 // It turned out that answers vary, and this is another form.
                 return if ask.tries < FILL_TRIES { Phase::Lookup(ask) } else { Phase::Alone(ask) };
+            }
+            if object.variance.is_some() {
+                ask.key = edge.searches.key(&ask.tenant, &ask.target).unwrap_or(ask.key);
             }
             let served = Served::Fetched { why: wanted.why, collapsed, stored: true };
             return Phase::Deliver(ask, object, served);

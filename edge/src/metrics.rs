@@ -29,6 +29,8 @@ pub(crate) struct Metrics {
     pub(crate) cache_bytes: IntGauge,
     /// Objects the cache holds.
     pub(crate) cache_objects: IntGauge,
+    /// Paths that answers have spoken of queries for.
+    pub(crate) searches: IntGauge,
     /// Objects evicted for room.
     pub(crate) evictions: IntCounter,
     /// Coded forms by coding and result.
@@ -198,6 +200,7 @@ impl Metrics {
             bytes_out: r.counter("sluice_edge_bytes_out_total", "Body bytes to clients out of the cache"),
             cache_bytes: r.gauge("sluice_edge_cache_bytes", "Bytes the cache holds"),
             cache_objects: r.gauge("sluice_edge_cache_objects", "Objects the cache holds"),
+            searches: r.gauge("sluice_edge_searches", "Paths whose answers say which parameters do not count"),
             evictions: r.counter("sluice_edge_evictions_total", "Objects evicted for room"),
             codings: r.counters(
                 "sluice_edge_codings_total",

@@ -2,6 +2,7 @@
 
 use crate::edge::Shared;
 use crate::floors::{Aim, Severity, marks};
+use crate::searches::More;
 use crate::tenant::{Tenant, Tenants};
 use crate::{feed, gate};
 use futures::FutureExt;
@@ -23,19 +24,20 @@ const MAX_BODY: usize = 256 << 10;
 const BODY_LIMIT: Duration = Duration::from_secs(5);
 
 /// What an event is aimed at, and how bad it is for copies older than it.
-pub(crate) fn of_event(tenants: &Tenants, event: &Event) -> (Vec<Aim>, Severity) {
+/// `more` is what to aim at beside a URL in its one spelling.
+pub(crate) fn of_event(tenants: &Tenants, event: &Event, more: &More<'_>) -> (Vec<Aim>, Severity) {
     match event.kind {
         EventKind::Purged => {
             let data = PurgeData::read(&event.data);
             let severity = if data.soft { Severity::Soft } else { Severity::Hard };
-            (aims(tenants, &event.tag, &data), severity)
+            (aims(tenants, &event.tag, &data, more), severity)
         }
-        EventKind::Deleted => (aims(tenants, &event.tag, &PurgeData::default()), Severity::Hard),
-        _ => (aims(tenants, &event.tag, &PurgeData::default()), Severity::Changed),
+        EventKind::Deleted => (aims(tenants, &event.tag, &PurgeData::default(), more), Severity::Hard),
+        _ => (aims(tenants, &event.tag, &PurgeData::default(), more), Severity::Changed),
     }
 }
 
-fn aims(tenants: &Tenants, tag: &Tag, data: &PurgeData) -> Vec<Aim> {
+fn aims(tenants: &Tenants, tag: &Tag, data: &PurgeData, more: &More<'_>) -> Vec<Aim> {
     let text = data.url.as_ref().or(data.prefix.as_ref());
     let Some((text, target)) = text.and_then(|text| Some((text, purge::target(text)?))) else {
         let aim = if *tag == Tag::everything() { Aim::Everything } else { Aim::Tag(tag.clone()) };
@@ -50,7 +52,11 @@ fn aims(tenants: &Tenants, tag: &Tag, data: &PurgeData) -> Vec<Aim> {
         Some(_) => marks::of_url(tenant, &spelled),
         None => marks::of_prefix(tenant, &spelled),
     };
-    of.iter().map(|tenant| Aim::Mark(mark(tenant))).collect()
+    let mut aims: Vec<Aim> = of.iter().map(|tenant| Aim::Mark(mark(tenant))).collect();
+    if data.url.is_some() {
+        aims.extend(of.iter().filter_map(|tenant| more(tenant, &spelled)));
+    }
+    aims
 }
 
 /// `POST /purge` at the admin listener: as the control plane's, at this edge alone. For edges without a control plane;
@@ -88,8 +94,10 @@ async fn purge_here(edge: &Shared, request: HttpRequest) -> Result<HttpResponse,
     let asked: PurgeRequest =
         serde_json::from_slice(&body).map_err(|error| refuse(400, &error.to_string()))?;
     let purges = asked.check().map_err(|error| refuse(400, &error.to_string()))?;
-    let aims: Vec<Aim> = purges.iter().flat_map(|p| aims(&edge.tenants, &p.tag, &p.data)).collect();
-    edge.floors.purge_here(&aims, asked.soft);
+    edge.searches.aimed(|more| {
+        let aims = purges.iter().flat_map(|p| aims(&edge.tenants, &p.tag, &p.data, more));
+        edge.floors.purge_here(&aims.collect::<Vec<_>>(), asked.soft);
+    });
     edge.metrics.purged(if asked.soft { Severity::Soft } else { Severity::Hard });
     let state_dir = edge.config.state_dir.clone();
     let noted = spawn_blocking(move || feed::distrust(&state_dir)).await;

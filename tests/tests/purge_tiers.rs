@@ -19,11 +19,16 @@ use tokio::time::{Instant, sleep};
 
 /// A page whose text is a number, of one validator whatever it says: who validates, keeps what he has.
 fn page(now: &AtomicUsize, request: &Request) -> Response {
-    let fields = [("cache-control", "max-age=600, stale-while-revalidate=600"), ("etag", "\"same\"")];
+    let fields = [
+        ("cache-control", "max-age=600, stale-while-revalidate=600"),
+        ("etag", "\"same\""),
+        ("no-vary-search", "params=(\"utm\")"),
+    ];
+    let fields = if request.uri().path() == "/search" { &fields[..] } else { &fields[..2] };
     if request.headers().contains_key("if-none-match") {
-        return answer(304, &fields, "");
+        return answer(304, fields, "");
     }
-    answer(200, &fields, now.load(Ordering::SeqCst).to_string())
+    answer(200, fields, now.load(Ordering::SeqCst).to_string())
 }
 
 /// One near edge below one shield, each with a feed of its own.
@@ -146,6 +151,21 @@ async fn a_purge_is_final_though_the_tier_above_has_not_heard_of_it() {
     tiers.becomes(5);
     tiers.purge(&[1, 0], json!({ "all": true })).await;
     assert_eq!(tiers.get("/ab").await.0, "5");
+}
+
+#[tokio::test]
+async fn a_purge_by_any_spelling_of_a_query_is_final_in_every_tier() {
+    let tiers = Tiers::start(true).await;
+    assert_eq!(tiers.get("/search?utm=1&q=a").await.0, "1");
+    assert!(tiers.get("/search?utm=2&q=a").await.1.contains("; hit"));
+    tiers.becomes(2);
+    tiers.purge(&[1, 0], json!({ "url": "/search?utm=3&q=a" })).await;
+    assert_eq!(tiers.get("/search?utm=4&q=a").await.0, "2");
+    assert!(tiers.get("/search?q=a").await.1.contains("; hit"));
+    // Also while the shield has not heard of it.
+    tiers.becomes(3);
+    tiers.purge(&[0], json!({ "url": "/search?q=a&utm=5" })).await;
+    assert_eq!(tiers.get("/search?utm=6&q=a").await.0, "3");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::parent::NoAnswer;
 use sluice_service::HttpResponse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ pub(crate) enum Filled {
 pub(crate) struct Fill {
     outcome: watch::Sender<Option<Filled>>,
     unshared: Mutex<Option<HttpResponse>>,
+    /// The target as a parent is asked for it.
+    target: OnceLock<Box<str>>,
     late: AtomicBool,
     /// A newer answer than it will bring is kept already.
     overtaken: AtomicBool,
@@ -45,6 +47,16 @@ impl Fill {
     /// Tells everyone who waits.
     pub(crate) fn settle(&self, outcome: Filled) {
         self.outcome.send_replace(Some(outcome));
+    }
+
+    /// Says what is fetched: others may have joined by another spelling of the same.
+    pub(crate) fn begin(&self, target: &str) {
+        self.target.get_or_init(|| target.into());
+    }
+
+    /// True when just this target is fetched.
+    pub(crate) fn is_of(&self, target: &str) -> bool {
+        self.target.get().is_some_and(|of| **of == *target)
     }
 
     /// Leaves an answer for one of those who wait alone, and tells them all what it means.

@@ -1,6 +1,6 @@
 //! The cache: what may be kept and for how long, what is kept, and how it gets there.
 //!
-//! - `directives`, `date`, `freshness`, `vary`: pure functions of fields
+//! - `directives`, `date`, `freshness`, `vary`, `search`: pure functions of fields
 //! - `body`: bodies that are read while they grow; `object`: a kept answer
 //! - `slicing`: what is kept in slices
 //! - [`policy`]: what gives way to what; `key` and `store`: what is kept, by key; `fill`: one fetch for a missing key
@@ -13,6 +13,7 @@ mod freshness;
 mod key;
 mod object;
 pub mod policy;
+pub(crate) mod search;
 pub(crate) mod slicing;
 mod store;
 mod vary;

@@ -1,6 +1,7 @@
 //! A kept answer.
 
 use super::freshness::{Lifetimes, Window, initial_age};
+use super::search::Variance;
 use super::{Growing, vary};
 use crate::transform::{self, Coding};
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(crate) struct Object {
     pub(crate) marks: OnceLock<Box<[u64]>>,
     /// The state of the floors when it was last found to be above them.
     pub(crate) checked: AtomicU64,
+    /// What it says of the queries it is for.
+    pub(crate) variance: Option<Arc<Variance>>,
     /// It has, or may have, coded forms: answers depend on what the asker accepts.
     pub(crate) codable: bool,
     /// The body it was made of, of a variant of an image.
@@ -91,6 +94,7 @@ impl Object {
         let (tags, versions) = (parse_keys(field(SURROGATE_KEY)), parse_versions(field(SLUICE_VERSION)));
         let initial_age = initial_age(&head.headers, SystemTime::now());
         let codable = transform::is_codable(head.status, &head.headers);
+        let variance = Variance::of(&head.headers).map(Arc::new);
         let (checked, rendered, since) = (AtomicU64::new(0), Default::default(), Instant::now());
         Self {
             head,
@@ -100,6 +104,7 @@ impl Object {
             asked_at,
             marks: OnceLock::new(),
             checked,
+            variance,
             codable,
             made_of: None,
             rendered,

@@ -141,12 +141,16 @@ impl Store {
         self.budget.load(Ordering::Relaxed).saturating_sub(OVERHEAD)
     }
 
-    /// The object under a target that does not vary, without a key of it being made.
+    /// The object under a target that does not vary, without a key of it being made; nor does it speak for other queries.
     pub(crate) fn plain(&self, tenant: &Tenant, target: &str) -> Option<Arc<Object>> {
         let hash = hashed(target, tenant.seed());
         let mut shard = self.shard(hash);
         let object = match shard.entries.get(&hash) {
-            Some((text, Entry::Object(object))) if Key::is_of(text, tenant, target) => Arc::clone(object),
+            Some((text, Entry::Object(object)))
+                if Key::is_of(text, tenant, target) && object.variance.is_none() =>
+            {
+                Arc::clone(object)
+            }
             _ => return None,
         };
         shard.policy.touch(hash);

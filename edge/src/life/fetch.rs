@@ -4,8 +4,10 @@ use super::Ask;
 use crate::cache::slicing::Sliced;
 use crate::cache::{FeedMark, Filled, Growing, Head, Key, Lifetimes, Object, Permit, selection, vary_fields};
 use crate::edge::Shared;
+use crate::gate::Target;
 use crate::parent::{self, NoAnswer};
 use crate::streams;
+use crate::tenant::Tenant;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE};
 use http::{HeaderName, Method, StatusCode};
 use sluice_service::{Body, HttpResponse, Interim};
@@ -33,12 +35,15 @@ pub(super) fn spawn(
     if let Some(range) = slice.as_ref().and_then(Slice::range) {
         headers.insert(RANGE, range);
     }
+    let target = ask.target.as_text();
+    permit.fill.begin(&target);
     let fetch = Fetch {
         edge: Arc::clone(edge),
         method: Method::GET,
         headers,
         selecting: ask.request.headers().clone(),
-        target: ask.target.as_text(),
+        of: (ask.tenant.clone(), ask.target.clone()),
+        target,
         parents: parent::of_miss(edge, &ask.target),
         key: ask.key.clone(),
         stale,
@@ -55,6 +60,7 @@ pub(super) fn spawn_alone(edge: &Arc<Shared>, permit: Permit, ask: &Ask) {
         method: ask.request.method().clone(),
         headers: parent::alone_headers(edge, &ask.request, &ask.tenant),
         selecting: ask.request.headers().clone(),
+        of: (ask.tenant.clone(), ask.target.clone()),
         target: ask.target.as_text(),
         parents: parent::of_pass(edge),
         key: ask.key.clone(),
@@ -82,6 +88,9 @@ pub(super) struct Fetch {
     pub(super) headers: HeaderMap,
     /// The fields of the request as it came: they select the answer's form.
     selecting: HeaderMap,
+    /// Whose target it is, and the target.
+    of: (Tenant, Target),
+    /// The target as a parent is asked for it.
     pub(super) target: String,
     pub(super) parents: Vec<String>,
     pub(super) key: Key,
@@ -142,6 +151,7 @@ impl Fetch {
             }
             _ => {}
         }
+        self.key = self.key_of(answer.status(), answer.headers());
         if let Some(slice) = &self.slice {
             match self.take_slice(&permit, slice, (answer, &parent), mark).await {
                 Some(other) => answer = other,
@@ -167,6 +177,23 @@ impl Fetch {
                 }
                 permit.fill.hand_over(answer, Filled::NotShared);
             }
+        }
+    }
+
+    /// What an answer is kept under: what it says of queries decides, or says that it is for its own spelling alone.
+    fn key_of(&self, status: StatusCode, answer: &HeaderMap) -> Key {
+        let (tenant, target) = &self.of;
+        let searches = &self.edge.searches;
+        if self.slice.as_ref().is_some_and(|slice| slice.of.is_some()) {
+            // A slice goes where the others of its generation are.
+            return self.key.clone();
+        }
+        let said =
+            (!status.is_server_error()).then(|| searches.learn(tenant, target, answer, &self.edge.floors));
+        match said.flatten() {
+            Some(key) => key,
+            None if searches.key(tenant, target).is_some() => Key::new(tenant, &self.target),
+            None => self.key.clone(),
         }
     }
 
@@ -239,7 +266,7 @@ impl Fetch {
             Ok(lifetimes) => {
                 let head = Head { status, headers: kept_fields(&headers), lifetimes, varies };
                 let object = Arc::new(Object::new(head, Arc::clone(&stale.body), mark));
-                self.renew(permit, &self.key, Arc::clone(&object));
+                self.renew(permit, &self.key_of(status, &object.head.headers), Arc::clone(&object));
                 permit.fill.settle(Filled::Object(object));
             }
             Err(_) => {

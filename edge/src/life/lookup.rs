@@ -14,8 +14,8 @@ use sluice_wire::Problem;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
-    let (key, why, gone) = match edge.store.find(&ask.key, ask.request.headers()) {
+pub(super) fn lookup(edge: &Arc<Shared>, mut ask: Ask) -> Phase {
+    let (key, why, gone) = match find(edge, &mut ask) {
         Found::Object(key, object) => return kept(edge, ask, key, object),
         Found::Unshared => return missing(&directives(&ask)).unwrap_or(Phase::Alone(ask)),
         Found::NoVariant(key) => (key, "vary-miss", None),
@@ -23,6 +23,40 @@ pub(super) fn lookup(edge: &Arc<Shared>, ask: Ask) -> Phase {
     };
     let wanted = Wanted { key, stale: None, why, gone, slice: None };
     if edge.store.may_recall(&ask.key) { Phase::Recall(ask, wanted) } else { absent(edge, ask, wanted) }
+}
+
+/// What is kept for a request: for all queries of its class, where answers of its path have said which these are, or for
+/// its own spelling. What it is, or is to be, kept under is its key from now on.
+fn find(edge: &Shared, ask: &mut Ask) -> Found {
+    let look = |key: &Key| edge.store.find(key, ask.request.headers());
+    let own = || Key::new(&ask.tenant, &ask.target.as_text());
+    let Some(class) = edge.searches.key(&ask.tenant, &ask.target) else {
+        if ask.tries > 0 {
+            ask.key = own();
+        }
+        return match edge.store.find(&ask.key, ask.request.headers()) {
+            Found::Object(key, object) if !edge.searches.holds(&ask.tenant, &ask.target.path, &object) => {
+                Found::Nothing(key, None)
+            }
+            found => found,
+        };
+    };
+    let found = match look(&class) {
+        Found::Object(key, object) if !edge.searches.serves(&ask.tenant, &ask.target, &class, &object) => {
+            Found::Nothing(key, None)
+        }
+        found => found,
+    };
+    let alone = matches!(found, Found::Nothing(..)).then(own);
+    let kept = alone.map(|own| (look(&own), own));
+    if let Some((Found::Object(key, object), own)) = kept
+        && object.variance.is_none()
+    {
+        ask.key = own;
+        return Found::Object(key, object);
+    }
+    ask.key = class;
+    found
 }
 
 /// As RFC 9211 calls that nothing is kept under a target.
@@ -67,7 +101,11 @@ fn purged(edge: &Arc<Shared>, ask: Ask, key: Key) -> Phase {
 /// What memory has not may be on disk.
 pub(super) async fn recall(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phase {
     let found = edge.store.recall(&ask.key, ask.request.headers()).await;
-    let Some(object) = found.filter(|object| object.is_selected_by(ask.request.headers())) else {
+    let serves = |object: &Arc<Object>| {
+        object.is_selected_by(ask.request.headers())
+            && edge.searches.serves(&ask.tenant, &ask.target, &ask.key, object)
+    };
+    let Some(object) = found.filter(serves) else {
         return absent(edge, ask, wanted);
     };
     if standing(edge, &ask, &object).is_none() {

@@ -38,6 +38,7 @@ pub(super) async fn pass(edge: &Shared, ask: Ask) -> Phase {
             let mut answer = watched(edge, &asked, answer);
             if !method.is_safe() && answer.status().as_u16() < 400 {
                 invalidate(edge, (&tenant, &key), &kept.1, answer.headers());
+                edge.searches.key(&tenant, &asked).iter().for_each(|class| forget(edge, class));
             }
             deliver::label(
                 answer.headers_mut(),

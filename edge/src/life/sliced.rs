@@ -49,7 +49,7 @@ pub(super) fn way(edge: &Shared, ask: &Ask) -> Way {
     }
     let range = headers.get(RANGE).and_then(|v| v.to_str().ok());
     match edge.store.slicing.of(&ask.key) {
-        Some(Known::Sliced(sliced)) if is_below(edge, ask, &frame(&sliced)) => {
+        Some(Known::Sliced(sliced)) if !may_serve(edge, ask, &frame(&sliced)) => {
             edge.store.slicing.end(&ask.key, &sliced);
             way(edge, ask)
         }
@@ -63,6 +63,10 @@ pub(super) fn way(edge: &Shared, ask: &Ask) -> Way {
                 Way::First(Slice { index, size, of: None, asked: range.to_owned() })
             }),
     }
+}
+
+fn may_serve(edge: &Shared, ask: &Ask, frame: &Object) -> bool {
+    !is_below(edge, ask, frame) && edge.searches.holds(&ask.tenant, &ask.target.path, frame)
 }
 
 /// The whole as an object without bytes of its own.
