@@ -52,7 +52,9 @@ deny:
 fuzz:
 	command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root target/tools cargo-fuzz
 	for target in tests/fuzz/targets/*.rs; do \
-	  cargo +nightly fuzz run --fuzz-dir tests/fuzz fuzz_$$(basename $$target .rs) -- -max_total_time=$(SECONDS_EACH); \
+	  name=$$(basename $$target .rs); mkdir -p tests/fuzz/corpus/$$name; \
+	  cargo +nightly fuzz run --fuzz-dir tests/fuzz fuzz_$$name tests/fuzz/corpus/$$name tests/fuzz/seeds/$$name \
+	    -- -max_total_time=$(SECONDS_EACH); \
 	done
 
 picture: test

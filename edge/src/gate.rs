@@ -11,7 +11,7 @@ use std::fmt::Write;
 pub(crate) use sluice_service::is_host;
 
 /// Fields that end at each hop (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [&str; 8] = [
+pub(crate) const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -22,7 +22,7 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 /// Fields that `Connection` may not remove: they decide what is served to whom.
-const PROTECTED: [&str; 11] = [
+pub(crate) const PROTECTED: [&str; 11] = [
     "host",
     "authorization",
     "cookie",

@@ -31,6 +31,8 @@ mod edge;
 mod feed;
 mod fleet;
 mod floors;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod health;
 mod lent;

@@ -324,6 +324,8 @@ pub(crate) fn append(headers: &mut HeaderMap, name: HeaderName, member: &str) {
         .get_all(&name)
         .iter()
         .filter_map(|v| v.to_str().ok())
+        // An empty line says nothing, and makes no member of the list.
+        .filter(|line| !line.trim().is_empty())
         .chain([member])
         .collect::<Vec<_>>()
         .join(", ");

@@ -39,6 +39,8 @@ pub use config::{
 pub use cut::{Cut, cut_response};
 pub use drain::Drain;
 pub use health::{Health, HealthFlag};
+#[doc(hidden)]
+pub use listen::fuzzing;
 pub use listen::{Addresses, EarlyData, Interim, Listeners, Peer, Protocol, Shortcut, WebSocket, is_host};
 pub use metrics::Metrics;
 pub use problem::problem_response;

@@ -13,6 +13,7 @@ mod config;
 mod credentials;
 #[cfg(test)]
 mod forgeries;
+pub(crate) mod fuzzing;
 mod geo;
 mod keys;
 mod live;

@@ -113,7 +113,7 @@ pub(crate) fn pieces(from: u64, to: u64, size: u64) -> impl Iterator<Item = (u64
     let indices = if from < to { from / size..(to - 1) / size + 1 } else { 0..0 };
     indices.map(move |index| {
         let begin = index * size;
-        (index, from.max(begin) - begin, to.min(begin + size) - begin)
+        (index, from.max(begin) - begin, to.min(begin.saturating_add(size)) - begin)
     })
 }
 

@@ -18,6 +18,8 @@ mod bind;
 mod cork;
 mod early;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod guests;
 mod h1;

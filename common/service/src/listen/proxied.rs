@@ -13,12 +13,12 @@ use tokio::time::timeout;
 /// What is read before the version is known: version 2's signature and one byte more. No header is shorter.
 const BEGINNING: usize = 13;
 /// The signature of version 2.
-const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes of version 2 up to and with its length.
-const FIXED: usize = 16;
+pub(super) const FIXED: usize = 16;
 /// Bytes of addresses and further fields in version 2: addresses of UNIX sockets take 216, a certificate's name some
 /// hundred more.
-const MAX_FIELDS: usize = 4 << 10;
+pub(super) const MAX_FIELDS: usize = 4 << 10;
 /// Bytes of version 1, as its specification has it.
 const MAX_LINE: usize = 107;
 
@@ -81,7 +81,7 @@ impl Proxies {
 }
 
 /// Reads a header and not a byte more. `None` when the balancer speaks for itself, or for nobody that has an address.
-async fn read<I: AsyncRead + Unpin>(io: &mut I) -> Result<Option<SocketAddr>, Refused> {
+pub(super) async fn read<I: AsyncRead + Unpin>(io: &mut I) -> Result<Option<SocketAddr>, Refused> {
     let mut header = vec![0; BEGINNING];
     exactly(io, &mut header).await?;
     if header.starts_with(SIGNATURE) {

@@ -9,7 +9,7 @@ const MAX_TRAILERS: usize = 8 << 10;
 
 /// Reads a chunked body.
 #[derive(Debug, Default)]
-pub(super) struct Chunks {
+pub(in crate::listen) struct Chunks {
     state: State,
     trailers: usize,
 }
@@ -27,11 +27,11 @@ enum State {
 /// A body that is not chunked as it must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the body's chunks are malformed")]
-pub(super) struct BadChunk;
+pub(in crate::listen) struct BadChunk;
 
 /// What there is to be had of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(in crate::listen) enum Piece {
     Data(Bytes),
     /// More must be read first.
     Wanting,
@@ -40,7 +40,7 @@ pub(super) enum Piece {
 
 impl Chunks {
     /// Takes the next piece out of what was read.
-    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Piece, BadChunk> {
+    pub(in crate::listen) fn take(&mut self, buffer: &mut BytesMut) -> Result<Piece, BadChunk> {
         loop {
             match self.state {
                 State::Size => {

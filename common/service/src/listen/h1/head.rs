@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 /// How a request's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(in crate::listen) enum Framing {
     /// It has none.
     None,
     /// This many bytes, above 0.
@@ -17,7 +17,7 @@ pub(super) enum Framing {
 
 /// What follows a head on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Manner {
+pub(in crate::listen) struct Manner {
     pub(super) framing: Framing,
     /// The connection may serve another request.
     pub(super) keep_alive: bool,
@@ -33,7 +33,7 @@ pub(super) struct Manner {
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadHead {
+pub(in crate::listen) enum BadHead {
     #[error("a line ends in CR LF, and neither stands elsewhere")]
     LineEnd,
     #[error("the head is not written as RFC 9112 has it")]
@@ -51,7 +51,7 @@ pub(super) enum BadHead {
 }
 
 /// The end of the first head in a buffer: just past its empty line. `Ok(None)` while it is not all there.
-pub(super) fn end_of(buffer: &[u8], seen: usize) -> Result<Option<usize>, BadHead> {
+pub(in crate::listen) fn end_of(buffer: &[u8], seen: usize) -> Result<Option<usize>, BadHead> {
     let from = seen.saturating_sub(3);
     let found = buffer.get(from..).and_then(|tail| tail.windows(4).position(|w| w == b"\r\n\r\n"));
     match found.map(|at| from + at + 4) {
@@ -76,7 +76,7 @@ fn lines(head: &[u8]) -> Result<(), BadHead> {
 }
 
 /// Reads a whole head into a request without its body.
-pub(super) fn read(head: &[u8]) -> Result<(http::Request<()>, Manner), BadHead> {
+pub(in crate::listen) fn read(head: &[u8]) -> Result<(http::Request<()>, Manner), BadHead> {
     // Of the empty lines that the parser would pass over, one was.
     if head.starts_with(b"\r") {
         return Err(BadHead::Syntax);

@@ -9,8 +9,8 @@
 
 mod answer;
 mod body;
-mod chunks;
-mod head;
+pub(super) mod chunks;
+pub(super) mod head;
 mod shortcut;
 mod tunnel;
 
