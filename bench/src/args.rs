@@ -12,6 +12,8 @@ pub(crate) enum Bench {
     CacheHit,
     /// Transcoding beside the ffmpeg command line.
     Transcode,
+    /// From the commit of a purge to fresh on three edges.
+    Purge,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
     Replay,
 }
@@ -22,6 +24,7 @@ impl Bench {
         match self {
             Self::CacheHit => "cache-hit",
             Self::Transcode => "transcode",
+            Self::Purge => "purge",
             Self::Replay => "replay",
         }
     }
@@ -55,6 +58,12 @@ pub(crate) struct Options {
     /// The clip to transcode instead of the sample (30 s of 1080p; made from a test picture when it is missing)
     #[arg(long, value_name = "FILE")]
     pub(crate) clip: Option<PathBuf>,
+    /// Purges of the benchmark of that name
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) purges: usize,
+    /// Purges a second at most
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) rate: f64,
     /// The trace to replay, lines of `time,key,size`; a Zipf trace is made when none is named
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -103,6 +112,9 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     anyhow::ensure!((0.0..=600.0).contains(&warm), "--warm: between 0 and 600, not {warm}");
     let share = options.cache.iter().find(|share| !(0.001..=100.0).contains(*share));
     anyhow::ensure!(share.is_none(), "--cache: between 0.001 and 100 per cent each");
+    let (purges, rate) = (options.purges, options.rate);
+    anyhow::ensure!((1..=1_000_000).contains(&purges), "--purges: between 1 and a million, not {purges}");
+    anyhow::ensure!((0.1..=1_000.0).contains(&rate), "--rate: between 0.1 and 1000 a second, not {rate}");
     let rounds = options.rounds;
     anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
     Ok(Some(options))
@@ -119,7 +131,7 @@ mod tests {
     #[test]
     fn without_a_name_every_benchmark_runs() {
         let all = options(&[]).unwrap().unwrap();
-        assert_eq!(all.benches(), [Bench::CacheHit, Bench::Transcode, Bench::Replay]);
+        assert_eq!(all.benches(), [Bench::CacheHit, Bench::Transcode, Bench::Purge, Bench::Replay]);
         let one = options(&["transcode"]).unwrap().unwrap();
         assert_eq!(one.benches(), [Bench::Transcode]);
     }
@@ -133,7 +145,14 @@ mod tests {
 
     #[test]
     fn absurd_numbers_are_refused() {
-        for words in [["--seconds", "0"], ["--rounds", "0"], ["--warm", "-1"], ["--seconds", "NaN"]] {
+        for words in [
+            ["--seconds", "0"],
+            ["--rounds", "0"],
+            ["--warm", "-1"],
+            ["--seconds", "NaN"],
+            ["--rate", "0"],
+            ["--purges", "0"],
+        ] {
             assert!(options(&words).is_err(), "{words:?}");
         }
     }

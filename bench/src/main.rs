@@ -3,6 +3,7 @@
 //! - `cache-hit`: a near edge beside nginx's proxy_cache and Varnish, all in front of one small origin in this process,
 //!   driven by this program's own closed-loop clients over HTTP/1.1, HTTP/2 and HTTP/3 ([`cache_hit`])
 //! - `transcode`: the codec child beside the ffmpeg command line making the same ladder ([`transcode`])
+//! - `purge`: from the commit of a purge to what is new on three edges ([`purge`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
 //!
 //! Every run says on which machine, from which commit and with which commands it was made ([`machine`], [`report`]), and
@@ -14,6 +15,7 @@ mod cpu;
 mod machine;
 mod measure;
 mod process;
+mod purge;
 mod replay;
 mod report;
 mod statistics;
@@ -45,6 +47,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let report = match bench {
             Bench::CacheHit => cache_hit::run(options),
             Bench::Transcode => transcode::run(options),
+            Bench::Purge => purge::run(options),
             Bench::Replay => replay::run(options),
         };
         report.with_context(|| format!("the benchmark {}", bench.name()))?.publish(&options.results)?;

@@ -11,7 +11,7 @@ pub struct StorageConfig {
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`. A relative path is taken from the working
     /// directory; missing folders are made.
     pub database: String,
-    /// `local:` (this process only; other processes are noticed by polling) or `redis://HOST:PORT/DB`.
+    /// `local:` (this process only; processes on one database wake each other there) or `redis://HOST:PORT/DB`.
     pub bus: String,
     /// `file:PATH`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME&allow_http=true&virtual_hosted=false`. Keys come
     /// from `access_key_id` and `secret_access_key` in the query, else from `AWS_ACCESS_KEY_ID` and its siblings in the

@@ -18,6 +18,8 @@
 //!                        -> Bus "log" -> Log::tail      every follower, in order; polls when no wake-up comes
 //! ```
 //!
+//! Where the bus ends with the process, wake-ups reach the others beside the database (`wakes`).
+//!
 //! Jobs are leased with fencing tokens ([`Jobs`]): a worker that lost its lease cannot commit. Bytes go to [`Objects`]
 //! first and are named by a row after that, so a row never points at something that is not durably there.
 //!
@@ -40,6 +42,7 @@ mod storage;
 pub mod testing;
 mod uploads;
 mod videos;
+mod wakes;
 
 pub use bus::{Bus, Message, Subscription, topics};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};

@@ -90,19 +90,13 @@ impl Relay {
                 }
                 Ok((until_ms, _)) => {
                     ours.until_ms = until_ms;
-                    self.announce().await;
+                    self.database.wake(&[topics::LOG]).await;
                 }
                 Err(StorageError::Fenced) => *held = None,
                 Err(error) => return Err(error),
             }
         }
         Ok(())
-    }
-
-    async fn announce(&self) {
-        if let Err(error) = self.bus.publish(topics::LOG, b"").await {
-            tracing::debug!(%error, "followers not woken; they poll");
-        }
     }
 }
 

@@ -68,4 +68,8 @@ impl Transport for Local {
     fn subscribe(&self, topic: &str) -> BroadcastStream<Message> {
         self.topics.follow(topic).0
     }
+
+    fn reaches_others(&self) -> bool {
+        false
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) const MAX_TOPICS: usize = 65_536;
 trait Transport: std::fmt::Debug + Send + Sync {
     async fn publish(&self, topic: &str, message: Bytes) -> Result<(), StorageError>;
     fn subscribe(&self, topic: &str) -> BroadcastStream<Message>;
+    /// True when it ends not with this process.
+    fn reaches_others(&self) -> bool;
 }
 
 /// A publish-subscribe bus. Clones share it.
@@ -95,6 +97,11 @@ impl Bus {
             return Err(StorageError::Conflict(format!("a message is at most {MAX_MESSAGE} bytes")));
         }
         self.transport.publish(topic, Bytes::copy_from_slice(message)).await
+    }
+
+    /// True when processes that open the same bus hear each other.
+    pub(crate) fn reaches_others(&self) -> bool {
+        self.transport.reaches_others()
     }
 
     /// Follows a topic. On an engine beyond this process the subscription takes effect within moments; it begins with

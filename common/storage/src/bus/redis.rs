@@ -74,6 +74,10 @@ impl Transport for Redis {
         }
         stream
     }
+
+    fn reaches_others(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for Redis {

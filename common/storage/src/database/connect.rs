@@ -109,7 +109,7 @@ async fn open_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnectio
 }
 
 /// `sqlite:PATH`, `sqlite://PATH`; a query is of no use and dropped.
-fn sqlite_path(url: &str) -> PathBuf {
+pub(crate) fn sqlite_path(url: &str) -> PathBuf {
     let rest = url.strip_prefix("sqlite:").unwrap_or(url);
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     PathBuf::from(rest.split_once('?').map_or(rest, |(path, _)| path))

@@ -16,7 +16,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use tokio::time::Instant;
 
 pub use connect::Engine;
-pub(crate) use connect::check_url;
+pub(crate) use connect::{check_url, sqlite_path};
 pub(crate) use convert::{flag, from_json, signed, to_json, unsigned, unsigned32};
 pub use tx::{Tx, Work};
 
@@ -24,6 +24,7 @@ use crate::bus::Bus;
 use crate::clock::SharedClock;
 use crate::error::StorageError;
 use crate::ids::Ids;
+use crate::wakes::Wakes;
 
 /// How long a write is retried against others before it fails with [`StorageError::Contended`]. Longer than any
 /// transaction of ours by two orders, shorter than a client's patience.
@@ -44,6 +45,7 @@ struct Inner {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     bus: Bus,
+    wakes: Wakes,
     ids: Ids,
     clock: SharedClock,
 }
@@ -63,7 +65,8 @@ impl Database {
     ) -> Result<Self, StorageError> {
         let (engine, writer, reader) = connect::open(url).await?;
         migration::up(&writer, engine).await?;
-        Ok(Self { inner: Arc::new(Inner { engine, writer, reader, bus, ids, clock }) })
+        let wakes = Wakes::open(engine, url, &writer, &bus).await;
+        Ok(Self { inner: Arc::new(Inner { engine, writer, reader, bus, wakes, ids, clock }) })
     }
 
     /// Which engine holds the rows, for reports; nothing decides by it.
@@ -128,7 +131,7 @@ impl Database {
         let done = match result {
             Ok(value) if !contended => match tx.commit().await {
                 Ok(wakes) => {
-                    self.wake(wakes).await;
+                    self.wake(&wakes).await;
                     Ok(value)
                 }
                 Err(StorageError::Contended) => return Attempt::Again,
@@ -145,12 +148,16 @@ impl Database {
         Attempt::Done(done)
     }
 
-    /// Tells followers that there is something new. They poll too, so a lost wake-up costs a tenth of a second.
-    async fn wake(&self, topics: impl IntoIterator<Item = &'static str>) {
-        for topic in topics {
+    /// Tells followers that there is something new: those of this process first. They poll too, so a lost wake-up costs
+    /// a tenth of a second.
+    pub(crate) async fn wake(&self, topics: impl IntoIterator<Item = &&'static str> + Clone) {
+        for topic in topics.clone() {
             if let Err(error) = self.inner.bus.publish(topic, b"").await {
                 tracing::debug!(topic, %error, "wake-up not sent");
             }
+        }
+        for topic in topics {
+            self.inner.wakes.tell(topic).await;
         }
     }
 
@@ -198,6 +205,7 @@ impl Database {
     /// # Errors
     /// [`StorageError::Unavailable`] when the engine is gone already.
     pub async fn close(&self) -> Result<(), StorageError> {
+        self.inner.wakes.close().await;
         self.inner.reader.close_by_ref().await?;
         Ok(self.inner.writer.close_by_ref().await?)
     }

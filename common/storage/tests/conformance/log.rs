@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use serde_json::json;
-use sluice_storage::{Storage, StorageError};
+use sluice_storage::{Storage, StorageError, topics};
 use sluice_wire::{Event, EventKind, Tag, Version};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +96,20 @@ pub(crate) async fn a_dead_relay_is_replaced(ground: Ground) {
     let event = soon("the second relay takes over", next(&second, 1)).await;
     assert_eq!(event.version, Version(2));
     heir.stop().await;
+}
+
+pub(crate) async fn a_commit_wakes_other_processes(ground: Ground) {
+    let (writer, other) = (ground.open().await, ground.open().await);
+    let (mut outbox, mut log) = (other.bus.subscribe(topics::OUTBOX), other.bus.subscribe(topics::LOG));
+    for n in 0..3 {
+        emit(&writer, &tag(1), n).await;
+        // Polling says nothing on the bus: this came from the writer.
+        soon("a wake-up for the relay", outbox.recv()).await.unwrap();
+    }
+    let relay = Relaying::start(&writer);
+    soon("a wake-up for followers", log.recv()).await.unwrap();
+    assert_eq!(other.log().head().await.unwrap(), 3, "what it speaks of is there");
+    relay.stop().await;
 }
 
 pub(crate) async fn a_follower_that_joins_late_reads_everything_from_where_it_asks(ground: Ground) {

@@ -54,6 +54,7 @@ stories! {
         committed_events_survive_the_death_of_their_writer,
         events_of_a_failed_transaction_never_appear,
         a_dead_relay_is_replaced,
+        a_commit_wakes_other_processes,
         a_follower_that_joins_late_reads_everything_from_where_it_asks,
         versions_are_told_for_any_set_of_tags;
     jobs:
