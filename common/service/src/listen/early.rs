@@ -1,6 +1,6 @@
 //! QUIC handshakes, and requests that arrive in early data (0-RTT), which an attacker may have replayed (RFC 8470).
 
-use super::Shell;
+use super::{Shell, WebSocket};
 use crate::HttpRequest;
 use http::Method;
 use http::header::CONTENT_LENGTH;
@@ -41,7 +41,8 @@ impl Completion {
 /// True for a request that changes nothing, however often it arrives.
 fn is_repeatable(request: &HttpRequest) -> bool {
     let without_body = request.headers().get(CONTENT_LENGTH).is_none_or(|length| length == "0");
-    without_body && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+    let plain = request.extensions().get::<WebSocket>().is_none();
+    plain && without_body && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The handshake, within its deadline. With `early`, requests may come before it is complete.

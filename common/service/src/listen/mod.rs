@@ -11,7 +11,7 @@
 //! - `parked` keeps connections that wait for their next request, at a hundred bytes each
 //! - `cork` gathers what an HTTP/2 connection writes in a turn
 //! - `h2` counts the frames that a client sends over HTTP/2, and `paced` the bytes of its requests' bodies; `guests` knows
-//!   who is connected
+//!   who is connected; `h3` has the library for HTTP/3 understand who asks for a WebSocket
 //! - `limits` holds every bound
 
 mod bind;
@@ -24,6 +24,7 @@ mod gate;
 mod guests;
 mod h1;
 mod h2;
+mod h3;
 mod lent;
 mod limits;
 mod paced;

@@ -7,7 +7,7 @@ use super::limits::{
     STREAM_WINDOW,
 };
 use super::tls::Offer;
-use super::{BindError, Peer, Protocol, Shell};
+use super::{BindError, Peer, Protocol, Shell, h3 as streams, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse};
 use bytes::{Buf, Bytes};
@@ -30,13 +30,13 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+type Stream = RequestStream<streams::Stream, Bytes>;
 type SendHalf = RequestStream<h3_quinn::SendStream<Bytes>, Bytes>;
 /// Bytes of an answer that must be taken within the deadline of a write: about what
 /// [`LimitsConfig::least_progress`] asks for.
 const PIECE: usize = 16 << 10;
 
-type ReceiveHalf = RequestStream<h3_quinn::RecvStream, Bytes>;
+type ReceiveHalf = RequestStream<streams::Receive, Bytes>;
 
 /// How QUIC is spoken.
 pub(super) fn config(offer: &Offer, early: bool) -> Result<quinn::ServerConfig, BindError> {
@@ -171,8 +171,8 @@ async fn converse<S>(
     S::Future: Send,
 {
     let mut builder = h3::server::builder();
-    builder.max_field_section_size(MAX_HEADER_LIST.into());
-    let quic = h3_quinn::Connection::new(connection.clone());
+    builder.max_field_section_size(MAX_HEADER_LIST.into()).enable_extended_connect(shell.tunnels);
+    let quic = streams::Connection::new(connection.clone());
     let mut session = match builder.build::<_, Bytes>(quic).await {
         Ok(session) => session,
         Err(error) => return tracing::debug!(%error, %addr, "HTTP/3 could not be begun"),
@@ -211,7 +211,7 @@ async fn converse<S>(
 
 /// One request and its answer. The body is received and the answer sent at the same time.
 async fn exchange<S>(
-    resolver: RequestResolver<h3_quinn::Connection, Bytes>,
+    resolver: RequestResolver<streams::Connection, Bytes>,
     completion: Completion,
     addr: SocketAddr,
     service: S,
@@ -228,11 +228,10 @@ async fn exchange<S>(
             Err(_) => return tracing::debug!(%addr, "an HTTP/3 request head took too long"),
         };
     let (mut sending, receiving) = stream.split();
-    let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(BODY_PIECES);
-    let declared = head.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let body =
-        futures::stream::unfold(body, |mut body| async move { body.recv().await.map(|piece| (piece, body)) });
-    let request = head.map(|()| Body::from_stream(body));
+    let tunnel = shell.tunnels && streams::is_websocket(&head);
+    let declared = head.headers().get(CONTENT_LENGTH).filter(|_| !tunnel);
+    let declared = declared.and_then(|v| v.to_str().ok()?.parse().ok());
+    let (request, pieces) = if tunnel { websocket::opened(head) } else { with_body(head) };
     let Some(request) = completion.admit(request, came_early).await else { return };
     let peer = Peer { addr, protocol: Protocol::Http3, secure: true };
     let limits = shell.front.limits;
@@ -243,11 +242,22 @@ async fn exchange<S>(
             // Whatever the service gave with it: an answer to HEAD has no content (RFC 9110 section 9.3.2).
             *answer.body_mut() = Body::empty();
         }
+        if tunnel {
+            answer = websocket::translated(answer).0;
+        }
         if let Err(error) = send(&mut sending, answer, limits).await {
             tracing::debug!(%error, %addr, "an HTTP/3 answer was not taken");
         }
     };
     tokio::join!(answering, receive(receiving, pieces, declared));
+}
+
+/// The request as a service gets it, and where its body goes.
+fn with_body(head: http::Request<()>) -> (HttpRequest, mpsc::Sender<io::Result<Bytes>>) {
+    let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(BODY_PIECES);
+    let body =
+        futures::stream::unfold(body, |mut body| async move { body.recv().await.map(|piece| (piece, body)) });
+    (head.map(|()| Body::from_stream(body)), pieces)
 }
 
 /// Hands the request's body on, piece by piece, as the service takes it. A body that ends before its declared length is
