@@ -14,6 +14,7 @@ mod cache_hit;
 mod cpu;
 mod machine;
 mod measure;
+mod network;
 mod process;
 mod purge;
 mod replay;

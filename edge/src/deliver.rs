@@ -134,8 +134,18 @@ fn whole(method: &Method, object: &Arc<Object>) -> HttpResponse {
             Some(bytes) => Body::from(bytes),
             None => Body::from_stream(object.read(0, object.body.length().unwrap_or(u64::MAX))),
         };
+        if let Some(length) = object.body.length() {
+            send_of_file(&mut answer, object, 0, length);
+        }
     }
     answer
+}
+
+/// Has a part of an object that is on disk sent from there, where that can be.
+pub(crate) fn send_of_file(answer: &mut HttpResponse, object: &Object, from: u64, to: u64) {
+    if let Some(part) = object.body.on_disk().and_then(|recorded| recorded.in_file(from, to)) {
+        answer.extensions_mut().insert(part);
+    }
 }
 
 /// A coded form, whole.

@@ -17,7 +17,9 @@ use crate::tenant::Tenants;
 use crate::transform::{Images, Pool};
 use crate::{access, feed, fleet, life, purge};
 use arc_swap::{ArcSwap, Guard};
-use sluice_service::{Apply, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError};
+use sluice_service::{
+    Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
+};
 use sluice_wire::{PlacementKey, RouteTable};
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) drain: Drain,
     pub(crate) access: Access,
     pub(crate) store: Store,
+    /// Where large bodies are kept, if the kernel gives the room.
+    pub(crate) arena: Option<Arena>,
     pub(crate) fills: Fills,
     pub(crate) floors: Floors,
     /// What answers have said of queries.
@@ -172,7 +176,9 @@ impl Process for Edge {
         if let Some(journal) = &journal {
             floors.resume(journal.kept(), started_ms, |event| purge::of_event(&tenants, event, &|_, _| None));
         }
+        let arena = reserve(config.cache.memory_bytes);
         let shared = Shared {
+            arena,
             access: Access::load(&config.access, &metrics)?,
             store: Store::new(config.cache.memory_bytes, metrics.clone(), tier),
             fills: Fills::default(),
@@ -226,8 +232,14 @@ impl Process for Edge {
             let shared = Arc::clone(&shared);
             async move { Ok::<_, Infallible>(life::live(shared, request).await) }
         });
-        let shortcut = Arc::new(Hits::new(&shortcuts));
-        self.listeners.serve_per_core(service, shortcut).await;
+        let (shortcut, arena) = (Arc::new(Hits::new(&shortcuts)), shortcuts.arena.clone());
+        self.listeners.serve_per_core(service, shortcut, arena).await;
         Ok(())
     }
+}
+
+/// Room for large bodies. Without, they are kept like small ones, and copied when they are sent.
+fn reserve(bytes: u64) -> Option<Arena> {
+    let arena = Arena::reserve(bytes);
+    arena.inspect_err(|error| tracing::warn!(%error, "no room in one piece for large bodies")).ok()
 }

@@ -25,6 +25,7 @@ pub(crate) fn answer(range: &str, length: u64, object: &Arc<Object>) -> HttpResp
             let mut part = deliver::head(object, StatusCode::PARTIAL_CONTENT);
             *part.body_mut() = Body::from_stream(object.read(*from, *to));
             part.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(to - from));
+            deliver::send_of_file(&mut part, object, *from, *to);
             set(&mut part, CONTENT_RANGE, &content_range(*from, *to, length));
             part
         }

@@ -12,6 +12,9 @@ use tokio::time::{Instant, sleep};
 /// How long a process may take to come up on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a counter may take to get where it should.
+const METRIC_LIMIT: Duration = Duration::from_secs(20);
+
 /// Where a process listens, `host:port` each.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Addresses {
@@ -159,6 +162,19 @@ impl Process {
             series.split('{').next() == Some(name) && labels.iter().all(|l| series.contains(l))
         };
         text.lines().filter(matches).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Waits until one of its counters or gauges is as it should be.
+    pub async fn until(&self, name: &str, labels: &[&str], good: impl Fn(f64) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let value = self.metric(name, labels).await;
+            if good(value) {
+                return;
+            }
+            assert!(begun.elapsed() < METRIC_LIMIT, "{name} is {value}");
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

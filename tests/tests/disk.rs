@@ -60,24 +60,12 @@ async fn get(edge: &Process, path: &str, version: u64) -> reqwest::Response {
     seen.into()
 }
 
-async fn until(what: &str, edge: &Process, name: &str, labels: &[&str], good: impl Fn(f64) -> bool) {
-    let begun = Instant::now();
-    loop {
-        let value = edge.metric(name, labels).await;
-        if good(value) {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what}: {name} is {value}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
 async fn rebuilt(edge: &Process) {
-    until("rebuilt", edge, "sluice_edge_disk_rebuilt", &[], |v| v == 1.0).await;
+    edge.until("sluice_edge_disk_rebuilt", &[], |v| v == 1.0).await;
 }
 
 async fn written(edge: &Process, objects: usize) {
-    until("written", edge, "sluice_edge_disk_writes_total", &[], |v| v >= objects as f64).await;
+    edge.until("sluice_edge_disk_writes_total", &[], |v| v >= objects as f64).await;
 }
 
 fn paths(count: usize) -> Vec<String> {
@@ -168,21 +156,21 @@ async fn what_was_purged_while_the_edge_was_down_is_not_served() {
     let origins = format!("{},{}", origin.url(), log.url());
     let mut edge = edge(dir.path(), &dir.path().join("disk"), &origin, &[("origins", &origins)]);
     edge.start().await;
-    until("live", &edge, "sluice_edge_feed_live", &[], |v| v == 1.0).await;
+    edge.until("sluice_edge_feed_live", &[], |v| v == 1.0).await;
     let (changes, stays) = ("/changes/100000", "/stays/100000");
     for path in [changes, stays] {
         get(&edge, path, 1).await;
     }
     written(&edge, 2).await;
     log.raise("older", 3);
-    until("heard", &edge, "sluice_edge_events_total", &[], |v| v >= 1.0).await;
+    edge.until("sluice_edge_events_total", &[], |v| v >= 1.0).await;
     edge.kill9();
     version.store(2, Ordering::SeqCst);
     log.raise("changes", 2);
     edge.start().await;
     get(&edge, changes, 2).await;
     rebuilt(&edge).await;
-    until("live", &edge, "sluice_edge_feed_live", &[], |v| v == 1.0).await;
+    edge.until("sluice_edge_feed_live", &[], |v| v == 1.0).await;
     get(&edge, stays, 1).await;
     let hit = get(&edge, stays, 1).await;
     assert!(header(&hit, "cache-status").contains("hit"), "{hit:?}");
@@ -192,7 +180,7 @@ async fn what_was_purged_while_the_edge_was_down_is_not_served() {
     edge.kill9();
     edge.start().await;
     rebuilt(&edge).await;
-    until("live", &edge, "sluice_edge_feed_live", &[], |v| v == 1.0).await;
+    edge.until("sluice_edge_feed_live", &[], |v| v == 1.0).await;
     let before = origin.asked_in_all();
     get(&edge, stays, 1).await;
     get(&edge, changes, 2).await;
@@ -203,7 +191,7 @@ async fn what_was_purged_while_the_edge_was_down_is_not_served() {
     log.begin_anew();
     edge.start().await;
     rebuilt(&edge).await;
-    until("live", &edge, "sluice_edge_feed_live", &[], |v| v == 1.0).await;
+    edge.until("sluice_edge_feed_live", &[], |v| v == 1.0).await;
     let before = origin.asked_in_all();
     for path in [changes, stays] {
         get(&edge, path, if path == changes { 2 } else { 1 }).await;
@@ -318,7 +306,7 @@ async fn a_full_disk_is_done_without_and_used_again() {
     for path in paths.iter().chain(&paths) {
         get(&edge, path, 1).await;
     }
-    until("full", &edge, "sluice_edge_disk_faults_total", &["write"], |v| v > 0.0).await;
+    edge.until("sluice_edge_disk_faults_total", &["write"], |v| v > 0.0).await;
     assert_eq!(origin.asked_in_all(), paths.len(), "memory goes on");
     std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
     recovers(&edge, "freed").await;
@@ -333,7 +321,7 @@ async fn a_read_only_folder_is_done_without_and_used_once_it_is_not() {
     let mut edge = edge(dir.path(), &disk.0.path().join("cache"), &origin, &[]);
     edge.start().await;
     get(&edge, "/early/1000", 1).await;
-    until("refused", &edge, "sluice_edge_disk_faults_total", &["open"], |v| v > 0.0).await;
+    edge.until("sluice_edge_disk_faults_total", &["open"], |v| v > 0.0).await;
     disk.remount("rw");
     recovers(&edge, "first").await;
     get(&edge, "/kept/300000", 1).await;
@@ -346,7 +334,7 @@ async fn a_read_only_folder_is_done_without_and_used_once_it_is_not() {
         get(&edge, &format!("/readonly{i}/70000"), 1).await;
         get(&edge, "/kept/300000", 1).await;
     }
-    until("refused", &edge, "sluice_edge_disk_faults_total", &["open"], |v| v > 0.0).await;
+    edge.until("sluice_edge_disk_faults_total", &["open"], |v| v > 0.0).await;
     disk.remount("rw");
     recovers(&edge, "again").await;
 }

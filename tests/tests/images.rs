@@ -115,16 +115,8 @@ impl Site {
         let mut edge = lone_edge(dir.path(), "edge", &origins, &flags);
         edge.start().await;
         let site = Self { dir, origin, log, version, edge };
-        site.until_metric("sluice_edge_feed_live", 1.0).await;
+        site.edge.until("sluice_edge_feed_live", &[], |value| value >= 1.0).await;
         site
-    }
-
-    async fn until_metric(&self, name: &str, value: f64) {
-        let begun = Instant::now();
-        while self.edge.metric(name, &[]).await < value {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{name} never was {value}");
-            sleep(Duration::from_millis(20)).await;
-        }
     }
 
     /// A target as the command line signs it.
@@ -246,7 +238,7 @@ async fn many_askers_have_one_variant_made_and_a_purge_of_the_tag_has_it_made_an
     let events = site.edge.metric("sluice_edge_events_total", &[]).await;
     site.version.store(2, Ordering::Relaxed);
     site.log.raise("photo", 2);
-    site.until_metric("sluice_edge_events_total", events + 1.0).await;
+    site.edge.until("sluice_edge_events_total", &[], |value| value > events).await;
     let fresh = site.get(&target, "*/*").await;
     assert_eq!((header(&fresh, "x-version"), fresh.status().as_u16()), ("2".into(), 200));
     assert_eq!(site.made("made").await, 2.0);

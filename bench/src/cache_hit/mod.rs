@@ -7,10 +7,11 @@
 //! Every cell is an object size, a protocol and a server: first a byte-for-byte check and a check that the second answer
 //! is a hit by the server's own word, then load. While it is measured the origin must not be asked for anything, or the
 //! cell fails. Rounds go through all cells in turn, so that a slow minute of the machine hits every server alike. Then,
-//! once each: latency at half of what nginx can do (`paced`), memory of idle connections (`idle`), and hit ratios of small
+//! once each: hits from disk (`from_disk`), latency at half of what nginx can do (`paced`), memory of idle connections (`idle`), and hit ratios of small
 //! caches on one trace (`zipf`).
 
 mod client;
+mod from_disk;
 mod idle;
 mod load;
 mod origin;
@@ -23,6 +24,7 @@ mod zipf;
 
 use crate::args::{Bench, Options};
 use crate::cpu::{self, Plan};
+use crate::network;
 use crate::report::{Report, progress};
 use anyhow::Context;
 use client::Protocol;
@@ -40,12 +42,13 @@ const SIZES: [usize; 3] = [1 << 10, 64 << 10, 1 << 20];
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     let plan = Plan::here()?;
     raise_file_limit()?;
+    let control = network::enter_own();
     cpu::pinned(&plan.driver, || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(plan.driver.len())
             .enable_all()
             .build()?;
-        runtime.block_on(crate::until_stopped(bench(options, &plan)))
+        runtime.block_on(crate::until_stopped(bench(options, &plan, &control)))
     })?
 }
 
@@ -55,7 +58,7 @@ fn raise_file_limit() -> anyhow::Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raising the limit of open files")
 }
 
-async fn bench(options: &Options, plan: &Plan) -> anyhow::Result<Report> {
+async fn bench(options: &Options, plan: &Plan, control: &str) -> anyhow::Result<Report> {
     let folder = tempfile::tempdir()?;
     let identity = tls::Identity::make(folder.path())?;
     let origin = Origin::start().await?;
@@ -73,6 +76,8 @@ async fn bench(options: &Options, plan: &Plan) -> anyhow::Result<Report> {
         }
     }
     let mut report = table::report(Bench::CacheHit.name(), options, plan, &servers, &rows);
+    report.fact(format!("Congestion control: {control}"));
+    sides::from_disk(&ground, folder.path(), &servers, &mut report).await?;
     sides::paced(&ground, &servers, &rows, &mut report).await;
     sides::idle(options, &servers, &mut report).await;
     sides::zipf(&ground, folder.path(), &mut report).await?;
@@ -113,9 +118,9 @@ fn rows(servers: &[Server], options: &Options) -> Vec<Row> {
     for size in SIZES {
         for protocol in Protocol::ALL {
             for (index, server) in servers.iter().enumerate() {
-                let name = format!("{}/{}/{}", table::size(size), protocol.name(), server.name);
-                if server.address(protocol).is_some() && options.wants(&name) {
-                    rows.push(Row { name, server: index, cell: Cell::new(protocol, size), samples: vec![] });
+                let row = Row::of(Cell::new(protocol, size), index, server);
+                if server.address(protocol).is_some() && options.wants(&row.name) {
+                    rows.push(row);
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! The smaller tables: latency below saturation, idle connections, hit ratios.
 
 use super::servers::Server;
-use super::table::Row;
-use super::{Ground, idle as connections, paced as latency, stop, zipf as ratios};
+use super::table::{self, Row};
+use super::{Ground, from_disk as disk, idle as connections, paced as latency, stop, zipf as ratios};
 use crate::args::Options;
 use crate::report::{Report, progress};
 use crate::statistics::short;
@@ -10,7 +10,38 @@ use std::path::Path;
 
 /// True when one of them is wanted without a cell of the large table.
 pub(super) fn any(options: &Options) -> bool {
-    ["idle", "zipf"].iter().any(|name| options.wants(name))
+    ["disk", "idle", "zipf"].iter().any(|name| options.wants(name))
+}
+
+/// Hits from disk, beside nginx, which has everything there.
+pub(super) async fn from_disk(
+    ground: &Ground<'_>,
+    folder: &Path,
+    servers: &[Server],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if !ground.options.wants("disk") {
+        return Ok(());
+    }
+    let folder = folder.join("on-disk");
+    std::fs::create_dir(&folder)?;
+    let ours = disk::start(ground, &folder).await?;
+    let both = [&ours].into_iter().chain(servers.iter().find(|server| server.name == "nginx"));
+    let mut rows: Vec<Row> =
+        both.clone().enumerate().map(|(i, server)| Row::of(disk::cell(), i, server)).collect();
+    for _ in 0..ground.options.rounds {
+        for (row, server) in rows.iter_mut().zip(both.clone()) {
+            let sample = ground.load(&row.cell, server).await;
+            progress(format!("disk: {}: {}", server.name, table::outcome(&sample)));
+            row.samples.push(sample.map_err(|error| format!("{error:#}")));
+        }
+    }
+    report.heading("Hits from disk");
+    report.table(&table::comparison(&rows, &both.map(|server| server.name).collect::<Vec<_>>()));
+    report.paragraph("1 MiB over HTTP/1, out of the kernel's cache of the file; the aim is 1.0 of nginx.");
+    report.block(&ours.command);
+    stop(vec![ours]).await;
+    Ok(())
 }
 
 /// Latency at half of nginx's saturation.

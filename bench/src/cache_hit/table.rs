@@ -25,6 +25,12 @@ const OURS: usize = 0;
 const BUSY: f64 = 0.93;
 
 impl Row {
+    /// A cell on a server, not measured yet.
+    pub(super) fn of(cell: Cell, index: usize, server: &Server) -> Self {
+        let name = format!("{}/{}/{}", size(cell.size), cell.protocol.name(), server.name);
+        Self { name, server: index, cell, samples: vec![] }
+    }
+
     pub(super) fn summary(&self, number: impl Fn(&Sample) -> f64) -> Option<Summary> {
         let samples: Result<Vec<&Sample>, _> = self.samples.iter().map(Result::as_ref).collect();
         Summary::of(samples.ok()?.into_iter().map(number))
@@ -106,6 +112,12 @@ pub(super) fn report(
     }
     aims(&mut report, servers, rows);
     report
+}
+
+/// The lines of a few rows that belong together, the first of them ours.
+pub(super) fn comparison(rows: &[Row], names: &[&str]) -> Vec<Vec<String>> {
+    let lines = rows.iter().zip(names).map(|(row, name)| line(row, name, rows.first().as_ref()));
+    std::iter::once(head()).chain(lines).collect()
 }
 
 /// How every server was started.

@@ -9,6 +9,7 @@
 //! - `reload`: configuration read anew (SIGHUP); `takeover`: the binary replaced (SIGUSR2), both while it serves
 //! - [`listen`]: HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`tower::Service`]
 //! - `tls`: certificates and who is trusted, [`peer_tls`] for questions to others; `acme`: certificates that are ordered
+//! - `uncopied`: large bodies, in memory ([`Arena`]) and in files ([`InFile`]), that go to clients without being copied
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
 //! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer
 //!
@@ -30,6 +31,7 @@ mod takeover;
 pub mod telemetry;
 mod tls;
 pub mod trace;
+mod uncopied;
 
 pub use admin::Admin;
 pub use config::{
@@ -48,6 +50,7 @@ pub use process::{Context, Process, ProcessError, main_with};
 pub use reload::Apply;
 pub use tls::peer_tls;
 pub use trace::{RequestId, TraceContext};
+pub use uncopied::{Arena, Filed, InFile};
 
 /// The body of every request and answer: bytes in pieces, which may end in an error.
 pub type Body = axum::body::Body;

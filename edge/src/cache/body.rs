@@ -5,6 +5,7 @@ use crate::transform::Forms;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use futures::stream::unfold;
+use sluice_service::Arena;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
@@ -41,6 +42,8 @@ pub(crate) struct Growing {
     forms: OnceLock<Box<Forms>>,
     /// Where it is when it is not here: whole, and read from there.
     disk: Option<Arc<Recorded>>,
+    /// Where it is kept in one piece once it is whole, when it is large.
+    arena: Option<Arena>,
 }
 
 impl Growing {
@@ -57,7 +60,8 @@ impl Growing {
 
     fn with(end: End, length: Option<u64>, limit: u64) -> Self {
         let inner = Mutex::new(Inner { pieces: vec![], ends: vec![], bytes: 0, end });
-        Self { inner, grown: Notify::new(), length, limit, forms: OnceLock::new(), disk: None }
+        let (grown, forms) = (Notify::new(), OnceLock::new());
+        Self { inner, grown, length, limit, forms, disk: None, arena: None }
     }
 
     /// A whole body.
@@ -68,6 +72,11 @@ impl Growing {
         }
         body.end(true);
         body
+    }
+
+    /// The same, kept in an arena when it is whole.
+    pub(crate) fn kept_in(self, arena: Option<Arena>) -> Self {
+        Self { arena, ..self }
     }
 
     /// A whole body on disk.
@@ -156,16 +165,29 @@ impl Growing {
             let mut inner = self.lock();
             let whole = self.length.map_or(well, |length| inner.bytes == length);
             inner.end = if whole { End::Whole } else { End::Cut };
-            if whole && inner.bytes <= JOIN && inner.pieces.len() > 1 {
-                let mut joined = BytesMut::with_capacity(usize::try_from(inner.bytes).unwrap_or(0));
-                inner.pieces.iter().for_each(|p| joined.extend_from_slice(p));
-                inner.pieces = vec![joined.freeze()];
+            if whole && let Some(joined) = self.joined_of(&inner) {
+                inner.pieces = vec![joined];
                 inner.ends = vec![inner.bytes];
             }
             whole
         };
         self.grown.notify_waiters();
         whole
+    }
+
+    /// A whole body's bytes in one piece, where that is better than what there is.
+    fn joined_of(&self, inner: &Inner) -> Option<Bytes> {
+        if inner.bytes > JOIN {
+            return None;
+        }
+        let in_arena = self.arena.as_ref().and_then(|arena| arena.join(&inner.pieces));
+        in_arena.or_else(|| {
+            (inner.pieces.len() > 1).then(|| {
+                let mut joined = BytesMut::with_capacity(usize::try_from(inner.bytes).unwrap_or(0));
+                inner.pieces.iter().for_each(|p| joined.extend_from_slice(p));
+                joined.freeze()
+            })
+        })
     }
 
     /// All of it in one piece, if it is whole and joined.

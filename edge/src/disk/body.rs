@@ -1,5 +1,6 @@
 //! A body on disk: read block by block, off the runtime, each block compared with its sum before a byte of it goes on.
 
+use super::extent::Sound;
 use super::metrics::Fault;
 use super::record::Place;
 use super::region::Region;
@@ -21,14 +22,15 @@ const READ_LIMIT: Duration = Duration::from_secs(5);
 /// A body in a region.
 #[derive(Debug)]
 pub(crate) struct Recorded {
-    tier: Arc<Shared>,
+    pub(super) tier: Arc<Shared>,
     /// Not held: a region that gives way to others goes at once.
     region: Weak<Region>,
     hash: u64,
     record: Place,
-    from: u64,
-    length: u64,
+    pub(super) from: u64,
+    pub(super) length: u64,
     sums: Box<[u64]>,
+    pub(super) sound: Sound,
     damaged: AtomicBool,
 }
 
@@ -41,7 +43,8 @@ impl Recorded {
         sums: Box<[u64]>,
     ) -> Self {
         let (tier, region) = (Arc::clone(tier), Arc::downgrade(region));
-        Self { tier, region, hash, record, from, length, sums, damaged: AtomicBool::new(false) }
+        let (sound, damaged) = (Sound::none_of(sums.len()), AtomicBool::new(false));
+        Self { tier, region, hash, record, from, length, sums, sound, damaged }
     }
 
     /// Its length in bytes.
@@ -64,9 +67,10 @@ impl Recorded {
         let (body, region) = (Arc::clone(self), Arc::clone(&pin.0));
         let blocks = body.blocks(at, to);
         let first = blocks.start as u64 * BLOCK as u64;
-        let read = self.tier.read(move || body.read(&region, blocks));
+        let (sound, read) = (blocks.clone(), self.tier.read(move || body.read(&region, blocks)));
         let read = timeout(READ_LIMIT, read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let bytes = read.inspect_err(|error| self.failed(error))?;
+        self.sound.found(sound, self.tier.seconds());
         let (from, until) = (at - first, (to - first).min(bytes.len() as u64));
         let piece = bytes.slice(usize::try_from(from).unwrap_or(0)..usize::try_from(until).unwrap_or(0));
         self.tier.metrics.read_bytes.inc_by(piece.len() as u64);

@@ -8,7 +8,7 @@
 //!
 //! - `fields`, `record`, `sums`: a record's bytes (pure); `index`: which record is in force for a key
 //! - `region`: one file, appended to, removed as a whole; `writer`, `source` and `recovery`: what changes and reads them
-//! - `body`: bodies read from regions; `health`: pauses after the disk failed
+//! - `body`: bodies read from regions; `extent`: those that need not be read; `health`: pauses after the disk failed
 //!
 //! Everything that memory keeps is written, behind its storing: what is worth having after a restart is just that.
 //! Nothing here waits for the disk on the runtime, and nothing is owed to it: a write that finds the queue full is
@@ -16,6 +16,7 @@
 
 mod body;
 mod config;
+mod extent;
 mod fields;
 mod health;
 mod index;
@@ -42,6 +43,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 /// Reads of the disk at a time: each holds a thread.
 const READERS: usize = 16;
@@ -58,6 +60,7 @@ struct Shared {
     health: Health,
     metrics: DiskMetrics,
     readers: Arc<Semaphore>,
+    begun: Instant,
     /// Records to mark as forgotten.
     marks: Mutex<Vec<Place>>,
     /// Regions to remove.

@@ -2,11 +2,11 @@
 
 use super::record::{MARK_AT, Place};
 use bytes::Bytes;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How a region's file is called: its number in hexadecimal before this.
@@ -17,7 +17,9 @@ const SUFFIX: &str = ".region";
 pub(super) struct Region {
     pub(super) id: u32,
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
+    /// When its file was last changed by this process, as the file system has it: nanoseconds.
+    changed: AtomicI64,
     length: AtomicU64,
     /// Hashes of the keys of its records, for when it goes.
     keys: Mutex<Vec<u64>>,
@@ -28,15 +30,17 @@ impl Region {
     pub(super) fn create(dir: &Path, id: u32) -> io::Result<Self> {
         let path = dir.join(format!("{id:08x}{SUFFIX}"));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        Ok(Self { id, path, file, length: AtomicU64::new(0), keys: Mutex::default() })
+        let changed = AtomicI64::new(changed_at(&file.metadata()?));
+        Ok(Self { id, path, file, changed, length: AtomicU64::new(0), keys: Mutex::default() })
     }
 
     /// Opens one of an earlier life.
     pub(super) fn open(dir: &Path, id: u32) -> io::Result<Self> {
         let path = dir.join(format!("{id:08x}{SUFFIX}"));
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        let length = AtomicU64::new(file.metadata()?.len());
-        Ok(Self { id, path, file, length, keys: Mutex::default() })
+        let metadata = file.metadata()?;
+        let (length, changed) = (AtomicU64::new(metadata.len()), AtomicI64::new(changed_at(&metadata)));
+        Ok(Self { id, path, file, changed, length, keys: Mutex::default() })
     }
 
     /// The numbers of the regions of a folder, the oldest first.
@@ -81,7 +85,23 @@ impl Region {
 
     /// Writes at a place beyond everything that was committed.
     pub(super) fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, at)
+        self.change(|| self.file.write_all_at(bytes, at))
+    }
+
+    /// True when nobody but this process has changed the file since it was opened. A change of our own may make it false for
+    /// an instant.
+    pub(super) fn is_ours_alone(&self) -> bool {
+        self.file.metadata().is_ok_and(|now| changed_at(&now) == self.changed.load(Ordering::Acquire))
+    }
+
+    /// Changes the file. A change by others before it is not forgotten over it.
+    fn change(&self, change: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let ours = self.is_ours_alone();
+        change()?;
+        if ours {
+            self.changed.store(changed_at(&self.file.metadata()?), Ordering::Release);
+        }
+        Ok(())
     }
 
     /// What was written up to here counts.
@@ -92,14 +112,14 @@ impl Region {
 
     /// Gives back what is beyond its length.
     pub(super) fn cut(&self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)?;
+        self.change(|| self.file.set_len(length))?;
         self.length.store(length, Ordering::Release);
         Ok(())
     }
 
     /// Marks a record as no longer in force: it is not found again after a restart.
     pub(super) fn kill(&self, place: Place) -> io::Result<()> {
-        self.file.write_all_at(&[0; 8], place.at + MARK_AT)
+        self.change(|| self.file.write_all_at(&[0; 8], place.at + MARK_AT))
     }
 
     /// Takes the keys of its records.
@@ -111,4 +131,9 @@ impl Region {
     pub(super) fn remove(&self) -> io::Result<()> {
         fs::remove_file(&self.path)
     }
+}
+
+/// When a file's content was last changed: nanoseconds.
+fn changed_at(metadata: &Metadata) -> i64 {
+    metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
 }

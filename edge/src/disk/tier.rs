@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Writes that wait. A disk that falls behind loses writes, never time of a request.
 const QUEUE: usize = 256;
@@ -65,6 +65,7 @@ impl Tier {
             health: Health::new(),
             metrics,
             readers: Arc::new(Semaphore::new(READERS)),
+            begun: Instant::now(),
             marks: Mutex::default(),
             doomed: Mutex::default(),
             wake: Notify::new(),

@@ -212,6 +212,7 @@ impl Fetch {
             Some(length) => Growing::new(length),
             None => Growing::unmeasured(limit),
         };
+        let growing = growing.kept_in(self.edge.arena.clone());
         let object = Arc::new(Object::new(head, Arc::new(growing), mark));
         permit.fill.settle(Filled::Object(Arc::clone(&object)));
         let whole = self.pump(from, &object).await;

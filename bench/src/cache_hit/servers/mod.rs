@@ -87,6 +87,17 @@ pub(super) async fn start_all(
     ])
 }
 
+/// Starts an edge of ours with what it left on disk below a folder.
+pub(super) async fn start_on_disk(
+    options: &Options,
+    plan: &Plan,
+    identity: &Identity,
+    origin: SocketAddr,
+    folder: &Path,
+) -> anyhow::Result<Server> {
+    Ground { identity, origin, folder, cpu: plan.server, room: AMPLE }.sluice_on_disk(options).await
+}
+
 /// Whether an answer calls itself a hit: `Cache-Status` (RFC 9211; the member nearest to the client counts), `X-Cache`,
 /// which nginx and Varnish are configured to send, or the codes Traffic Server adds to `Via`.
 pub(super) fn is_hit(headers: &HeaderMap) -> bool {

@@ -23,6 +23,8 @@ pub(super) struct Front {
     requests: Option<IntCounterVec>,
     /// The counter of what the shortcut answers, found once.
     plain_hits: Option<IntCounter>,
+    /// Bytes of bodies that were not copied.
+    pub(super) uncopied: Option<IntCounter>,
     pub(super) limits: LimitsConfig,
     pub(super) handshakes: Option<Handshakes>,
     /// What the connection's handshake asked for.
@@ -45,8 +47,12 @@ impl Front {
             )
         });
         let plain_hits = requests.as_ref().map(|r| r.with_label_values(&[Protocol::Http1.as_str(), "2xx"]));
+        let uncopied = metrics.map(|metrics| {
+            let help = "Bytes of large bodies that went to clients without being copied";
+            metrics.counter("sluice_http_uncopied_bytes_total", help)
+        });
         let handshakes = metrics.map(Handshakes::new);
-        Self { alt_svc, requests, plain_hits, limits, handshakes, asked: None, challenges: None }
+        Self { alt_svc, requests, plain_hits, uncopied, limits, handshakes, asked: None, challenges: None }
     }
 
     /// With questions of an authority.

@@ -7,6 +7,7 @@
 //! - `h1` is HTTP/1: its strict gate, hits by the shortest way, and what a refused client still sends
 //! - `websocket` is how a WebSocket of any protocol reaches the service
 //! - `proxied` is what balancers in front tell of their clients
+//! - `clear` is a connection without TLS, where large bodies go out as they are
 //! - `workers` runs one thread a core where a server asks for it
 //! - `parked` keeps connections that wait for their next request, at a hundred bytes each
 //! - `cork` gathers what an HTTP/2 connection writes in a turn
@@ -15,6 +16,7 @@
 //! - `limits` holds every bound
 
 mod bind;
+mod clear;
 mod cork;
 mod early;
 mod front;
@@ -45,8 +47,9 @@ pub use websocket::WebSocket;
 
 use crate::config::{ListenConfig, TlsConfig};
 use crate::takeover::{Inherited, Sockets};
-use crate::{Drain, HttpRequest, HttpResponse, Metrics};
+use crate::{Arena, Drain, HttpRequest, HttpResponse, Metrics};
 use bind::Bound;
+use clear::Uncopied;
 use front::Front;
 use guests::Guests;
 use std::convert::Infallible;
@@ -175,13 +178,15 @@ impl Listeners {
     }
 
     /// As [`serve`](Self::serve), on one thread a core: each accepts, and keeps what it has accepted. Plain requests are
-    /// tried by the shortcut first, and requests for a WebSocket reach the service as [`WebSocket`] says.
-    pub async fn serve_per_core<S>(self, service: S, shortcut: Arc<dyn Shortcut>)
+    /// tried by the shortcut first, requests for a WebSocket reach the service as [`WebSocket`] says, and bodies in the arena
+    /// go out without being copied where there is no TLS.
+    pub async fn serve_per_core<S>(self, service: S, shortcut: Arc<dyn Shortcut>, arena: Option<Arena>)
     where
         S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
     {
-        let shell = self.shell(Some(shortcut));
+        let uncopied = Uncopied { arena, bytes: self.front.uncopied.clone() };
+        let shell = Shell { uncopied, ..self.shell(Some(shortcut)) };
         let Bound { tcp, quic, .. } = self.bound;
         let workers = workers::start(&tcp, &service, &shell);
         // The port closes with the last who accepts on it.
@@ -198,7 +203,16 @@ impl Listeners {
     fn shell(&self, shortcut: Option<Arc<dyn Shortcut>>) -> Shell {
         let (drain, front, guests) = (self.drain.clone(), self.front.clone(), Arc::clone(&self.guests));
         let (begun, tunnels) = (drain.token(), shortcut.is_some());
-        Shell { begun, drain, front, guests, connections: TaskTracker::new(), shortcut, tunnels }
+        Shell {
+            begun,
+            drain,
+            front,
+            guests,
+            connections: TaskTracker::new(),
+            shortcut,
+            uncopied: Uncopied::default(),
+            tunnels,
+        }
     }
 
     /// As [`serve`](Self::serve), but ends with the drain's beginning: nobody waits for a scrape.
@@ -224,6 +238,7 @@ struct Shell {
     guests: Arc<Guests>,
     connections: TaskTracker,
     shortcut: Option<Arc<dyn Shortcut>>,
+    uncopied: Uncopied,
     /// The service carries WebSockets.
     tunnels: bool,
 }

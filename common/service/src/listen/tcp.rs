@@ -1,6 +1,7 @@
 //! HTTP/1.1 and HTTP/2 over TCP, with and without TLS: our own HTTP/1 in front, hyper's HTTP/2 behind it.
 
 use super::bind::Tcp;
+use super::clear::{Clear, Outlet};
 use super::cork::corked;
 use super::guests::Guest;
 use super::h1::End;
@@ -131,9 +132,10 @@ async fn speak_clear<S>(
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let stream = Clear::new(stream, shell.uncopied.clone());
     let idle = Box::pin(speak(stream, held.addr, false, parking.is_some(), service, shell)).await;
     if let (Some(stream), Some(parking)) = (idle, parking)
-        && let Err(error) = parking.park(stream, held)
+        && let Err(error) = parking.park(stream.into_inner(), held)
     {
         tracing::debug!(%error, "a connection cannot be parked");
     }
@@ -197,7 +199,7 @@ async fn speak<S, I>(
     shell: Shell,
 ) -> Option<I>
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    I: AsyncRead + Outlet + Send + 'static,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {

@@ -1,7 +1,9 @@
 //! Answers of HTTP/1, written.
 
+use super::super::clear::Outlet;
 use crate::config::LimitsConfig;
-use crate::{Cut, HttpResponse};
+use crate::uncopied::Spliced;
+use crate::{Cut, HttpResponse, InFile};
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
@@ -10,7 +12,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use std::io::{self, IoSlice, Write};
 use std::time::SystemTime;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// What an answer must heed of its request.
@@ -35,11 +37,7 @@ enum Frame {
 }
 
 /// Writes an answer. True when the connection may serve another request.
-pub(super) async fn write<W: AsyncWrite + Unpin>(
-    io: &mut W,
-    answer: HttpResponse,
-    asked: &Asked,
-) -> io::Result<bool> {
+pub(super) async fn write<W: Outlet>(io: &mut W, answer: HttpResponse, asked: &Asked) -> io::Result<bool> {
     // Neither a client of HTTP/1.0 nor one that asked for a head alone could see that the body is cut.
     if (asked.method == Method::HEAD || !asked.modern) && answer.extensions().get::<Cut>().is_some() {
         return Err(io::Error::other("cut"));
@@ -80,14 +78,25 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
     text.extend_from_slice(b"\r\n");
     match frame {
         Frame::None => all(io, &text, &mut Bytes::new(), limits).await?,
-        frame => send(io, text, &mut body, frame, asked).await?,
+        frame => {
+            if let (Frame::Length(length), Some(part)) = (frame, head.extensions.get::<InFile>())
+                && part.length() == length
+                && io.socket().is_some()
+            {
+                if file(io, &text, part, limits).await? {
+                    return Ok(keep_alive);
+                }
+                text.clear();
+            }
+            send(io, text, &mut body, frame, asked).await?;
+        }
     }
     stalled(timeout(limits.write_stall(), io.flush()).await)?;
     Ok(keep_alive)
 }
 
 /// Writes an interim answer (RFC 9110 section 15.2).
-pub(super) async fn interim<W: AsyncWrite + Unpin>(
+pub(super) async fn interim<W: Outlet>(
     io: &mut W,
     status: StatusCode,
     headers: &HeaderMap,
@@ -101,7 +110,7 @@ pub(super) async fn interim<W: AsyncWrite + Unpin>(
     stalled(timeout(limits.write_stall(), io.flush()).await)
 }
 
-async fn send<W: AsyncWrite + Unpin>(
+async fn send<W: Outlet>(
     io: &mut W,
     mut text: Vec<u8>,
     body: &mut crate::Body,
@@ -166,33 +175,87 @@ async fn send<W: AsyncWrite + Unpin>(
 
 /// Writes two pieces as one. Within each deadline the client must take at least so much, or all that is left: a byte now
 /// and then would hold an answer open for ever.
-pub(super) async fn all<W: AsyncWrite + Unpin>(
+pub(super) async fn all<W: Outlet>(
     io: &mut W,
     head: &[u8],
     body: &mut Bytes,
     limits: LimitsConfig,
 ) -> io::Result<()> {
-    let mut head = head;
-    let (mut due, mut progress) = (Instant::now() + limits.write_stall(), 0);
+    let (mut head, mut pace) = (head, Pace::new(limits));
     while head.has_remaining() || body.has_remaining() {
-        let written = if head.is_empty() {
-            stalled(timeout_at(due, io.write(body)).await)?
-        } else {
-            let slices = [IoSlice::new(head), IoSlice::new(body)];
-            stalled(timeout_at(due, io.write_vectored(&slices)).await)?
-        };
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
+        let written = pace.keep(some(io, head, body)).await?;
         let of_head = written.min(head.len());
         head.advance(of_head);
         body.advance(written - of_head);
-        progress += written as u64;
-        if progress >= limits.least_progress() {
-            (due, progress) = (Instant::now() + limits.write_stall(), 0);
-        }
     }
     Ok(())
+}
+
+/// Writes a body that is part of a file behind a head. False when it cannot go that way; the head is written then.
+async fn file<W: Outlet>(io: &mut W, head: &[u8], part: &InFile, limits: LimitsConfig) -> io::Result<bool> {
+    let (Some(socket), mut pace) = (io.socket(), Pace::new(limits)) else { return Ok(false) };
+    let (mut head, mut part) = (head, part.clone());
+    while head.has_remaining() {
+        head.advance(pace.keep(socket.send_before(head)).await?);
+    }
+    let length = part.length();
+    while part.length() > 0 {
+        let sending = async {
+            match socket.send_file(&part).await? {
+                Spliced::Sent(sent) => Ok(sent),
+                Spliced::Cannot => Err(io::ErrorKind::Unsupported.into()),
+            }
+        };
+        match pace.keep(sending).await {
+            Ok(sent) => part.advance(sent),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported && part.length() == length => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// What a client must take: within each deadline so much, or all that is left.
+struct Pace {
+    limits: LimitsConfig,
+    due: Instant,
+    taken: u64,
+}
+
+impl Pace {
+    fn new(limits: LimitsConfig) -> Self {
+        Self { limits, due: Instant::now() + limits.write_stall(), taken: 0 }
+    }
+
+    async fn keep(&mut self, writing: impl Future<Output = io::Result<usize>>) -> io::Result<usize> {
+        let written = stalled(timeout_at(self.due, writing).await)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.taken += written as u64;
+        if self.taken >= self.limits.least_progress() {
+            *self = Self::new(self.limits);
+        }
+        Ok(written)
+    }
+}
+
+/// Writes some of two pieces: without copying the second where that can be.
+async fn some<W: Outlet>(io: &mut W, head: &[u8], body: &Bytes) -> io::Result<usize> {
+    if let Some(socket) = io.socket().filter(|socket| socket.takes(body)) {
+        if !head.is_empty() {
+            return socket.send_before(head).await;
+        }
+        if let Spliced::Sent(sent) = socket.send(body).await? {
+            return Ok(sent);
+        }
+    }
+    if head.is_empty() {
+        return io.write(body).await;
+    }
+    io.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]).await
 }
 
 fn stalled<T>(outcome: Result<io::Result<T>, tokio::time::error::Elapsed>) -> io::Result<T> {

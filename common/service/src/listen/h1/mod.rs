@@ -16,6 +16,7 @@ mod tunnel;
 
 pub use shortcut::Shortcut;
 
+use super::clear::Outlet;
 use super::limits::{LAST_REQUEST, PARK_AFTER};
 use super::prefixed::Prefixed;
 use super::{Peer, Shell, websocket};
@@ -30,7 +31,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::WaitForCancellationFuture;
@@ -76,7 +77,7 @@ pub(super) enum End<I> {
 /// Serves a connection until it ends, becomes something else, or, where it may be parked, waits for a while.
 pub(super) async fn converse<I, S>(mut io: I, peer: Peer, service: S, shell: &Shell, parks: bool) -> End<I>
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send,
+    I: AsyncRead + Outlet + Send,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send,
     S::Future: Send,
 {
@@ -234,7 +235,7 @@ async fn exchange<I, S>(
     shell: &Shell,
 ) -> Next
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send,
+    I: AsyncRead + Outlet + Send,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send,
     S::Future: Send,
 {
@@ -299,7 +300,7 @@ async fn await_want<W, F>(
     asked: &Asked,
 ) -> bool
 where
-    W: AsyncWrite + Unpin,
+    W: Outlet,
     F: Future<Output = Result<HttpResponse, Infallible>>,
 {
     let answer = tokio::select! {
@@ -326,7 +327,7 @@ async fn respond<W, F>(
     asked: &Asked,
 ) -> io::Result<bool>
 where
-    W: AsyncWrite + Unpin,
+    W: Outlet,
     F: Future<Output = Result<HttpResponse, Infallible>>,
 {
     let answer = loop {
@@ -343,7 +344,7 @@ where
 }
 
 /// What the gate does not let in is told why, and the connection ends: where the next request begins is unknown.
-async fn refuse<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I, bad: BadHead, limits: LimitsConfig) -> Next {
+async fn refuse<I: AsyncRead + Outlet>(io: &mut I, bad: BadHead, limits: LimitsConfig) -> Next {
     let (status, title) = match bad {
         BadHead::TooLarge => (431, "Head too large"),
         BadHead::Coding => (501, "Unknown transfer coding"),

@@ -1,5 +1,6 @@
 //! A WebSocket asked for by `Upgrade` (RFC 6455): nothing that follows the request's head is read before the answer is 101.
 
+use super::super::clear::Outlet;
 use super::super::websocket::{self, Pieces};
 use super::super::{Peer, Shell};
 use super::Next;
@@ -10,7 +11,7 @@ use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Request, StatusCode};
 use std::convert::Infallible;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncRead;
 use tower::Service;
 
 /// Answers a request for a WebSocket, and carries the WebSocket if it is opened.
@@ -24,7 +25,7 @@ pub(super) async fn exchange<I, S>(
     shell: &Shell,
 ) -> Next
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send,
+    I: AsyncRead + Outlet + Send,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send,
     S::Future: Send,
 {
@@ -53,7 +54,7 @@ async fn switch<I>(
     limits: LimitsConfig,
 ) -> std::io::Result<()>
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send,
+    I: AsyncRead + Outlet + Send,
 {
     let (mut head, body) = answer.into_parts();
     for framing in [CONTENT_LENGTH, TRANSFER_ENCODING] {
