@@ -8,6 +8,7 @@ mod lines;
 pub(crate) use journal::{Journal, distrust};
 pub(crate) use lines::Kept;
 
+use crate::cache::FeedMark;
 use crate::edge::Shared;
 use crate::purge;
 use futures::TryStreamExt;
@@ -91,6 +92,20 @@ struct Followed {
     journal: Option<Journal>,
 }
 
+impl Followed {
+    /// Follows from this event on; what was kept before counts as stale. The journal says so first: what is kept from now on
+    /// could not be told from that, should this process be killed before it has.
+    async fn begin(&mut self, edge: &Shared, seq: u64) {
+        if let Some(journal) = &mut self.journal {
+            let mark = edge.floors.mark();
+            journal.restart(FeedMark { epoch: mark.epoch + 1, seq, ..mark });
+            journal.written().await;
+        }
+        edge.floors.restart(seq);
+        self.cursor = Some(seq);
+    }
+}
+
 /// Reads one connection's lines. Without a cursor it begins at the log's present end, and what was kept before that is
 /// asked for anew.
 async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<(), String> {
@@ -110,7 +125,13 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
         buffer.extend_from_slice(&piece.ok_or("the origin ended it")?);
         while let Some(end) = buffer.iter().position(|&b| b == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
-            apply(edge, serde_json::from_slice(&line).map_err(|e| e.to_string())?, followed);
+            let line = serde_json::from_slice(&line).map_err(|e| e.to_string())?;
+            if let LogLine::Heartbeat { heartbeat } = line
+                && followed.cursor.is_none()
+            {
+                followed.begin(edge, heartbeat).await;
+            }
+            apply(edge, line, followed);
         }
         if let Some(journal) = &mut followed.journal {
             journal.flush();
@@ -123,16 +144,7 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
 
 fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
     match line {
-        LogLine::Heartbeat { heartbeat } => {
-            if followed.cursor.is_none() {
-                edge.floors.restart(heartbeat);
-                followed.cursor = Some(heartbeat);
-                if let Some(journal) = &mut followed.journal {
-                    journal.restart(edge.floors.mark());
-                }
-            }
-            edge.floors.settle();
-        }
+        LogLine::Heartbeat { .. } => edge.floors.settle(),
         LogLine::Event(event) => {
             let severity = edge.searches.aimed(|more| {
                 let (aims, severity) = purge::of_event(&edge.tenants, &event, more);

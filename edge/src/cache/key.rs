@@ -22,6 +22,11 @@ impl Key {
         self.variant(&format!("\nimage {variant}"))
     }
 
+    /// What a variant of an image is kept under on disk: it is of this form of the image alone.
+    pub(crate) fn image_of(&self, variant: &str, validator: &str) -> Self {
+        self.variant(&format!("\nimage {variant} of {validator}"))
+    }
+
     /// Where an image's variants are listed.
     pub(super) fn images(&self) -> Self {
         self.variant("\nimages")
@@ -30,6 +35,21 @@ impl Key {
     /// What a slice of the target is kept under, in the generation of this number.
     pub(super) fn slice(&self, generation: u64, index: u64) -> Self {
         self.variant(&format!("\n{generation:016x}\n{index}"))
+    }
+
+    /// Where the generation of the target's slices is kept on disk.
+    pub(super) fn slices(&self) -> Self {
+        self.variant("\nslices")
+    }
+
+    /// True for the key of a slice.
+    pub(super) fn is_slice(&self) -> bool {
+        let selection = self.text.split_once('\n').and_then(|(_, selection)| selection.split_once('\n'));
+        selection.is_some_and(|(generation, index)| {
+            generation.len() == 16
+                && generation.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && index.bytes().all(|byte| byte.is_ascii_digit())
+        })
     }
 
     /// The key with this text, as [`text`](Self::text) gave it.

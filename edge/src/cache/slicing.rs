@@ -1,10 +1,12 @@
 //! Objects kept in slices: which part of the whole each is, and which slices belong together.
 //!
 //! Slices of one generation have one validator and one length of the whole. Their keys carry the generation's random
-//! number, so that slices of two generations are never found together, and forgetting a generation forgets its slices.
+//! number, so that slices of two generations are never found together, and forgetting a generation forgets its slices. On
+//! disk a generation is a record of its own, by which the next process finds its slices.
 
-use super::Key;
-use super::object::{FeedMark, Head};
+use super::object::{FeedMark, Head, Object};
+use super::{Growing, Key};
+use crate::same;
 use http::HeaderValue;
 use lru::LruCache;
 use std::num::NonZeroUsize;
@@ -28,12 +30,37 @@ pub(crate) struct Sliced {
     pub(crate) validator: HeaderValue,
     /// Where the event feed was when its first slice was asked for.
     pub(crate) asked_at: FeedMark,
+    /// Bytes of its slices, whatever is configured by now.
+    pub(crate) size: u64,
     number: u64,
 }
 
 impl Sliced {
-    pub(crate) fn new(head: Head, total: u64, validator: HeaderValue, asked_at: FeedMark) -> Self {
-        Self { head, total, validator, asked_at, number: rand::random() }
+    /// A new generation, in slices of `size` bytes.
+    pub(crate) fn new(
+        head: Head,
+        (total, size): (u64, u64),
+        validator: HeaderValue,
+        asked_at: FeedMark,
+    ) -> Self {
+        Self { head, total, validator, asked_at, size, number: rand::random() }
+    }
+
+    /// The generation as a record of the disk has it: its head, and its numbers as the body.
+    pub(super) fn recorded(&self) -> Object {
+        let numbers = [self.number, self.size, self.total].map(u64::to_le_bytes).concat();
+        Object::new(self.head.clone(), Arc::new(Growing::whole(numbers.into())), self.asked_at)
+    }
+
+    /// Reads it back.
+    pub(super) fn of_record(record: &Object) -> Option<Self> {
+        let body = record.body.joined()?;
+        let (numbers, []) = body.as_chunks::<8>() else { return None };
+        let &[number, size, total] = numbers else { return None };
+        let [number, size, total] = [number, size, total].map(u64::from_le_bytes);
+        let validator = same::validator(&record.head.headers)?.clone();
+        let (head, asked_at) = (record.head.clone(), record.asked_at);
+        (size > 0).then_some(Self { head, total, validator, asked_at, size, number })
     }
 
     /// What one of its slices is kept under.
@@ -75,7 +102,7 @@ impl Slicing {
     }
 
     /// Begins a generation; one before it is forgotten.
-    pub(crate) fn begin(&self, key: &Key, sliced: Arc<Sliced>) {
+    pub(super) fn begin(&self, key: &Key, sliced: Arc<Sliced>) {
         self.lock().put(key.clone(), Known::Sliced(sliced));
     }
 
@@ -84,12 +111,14 @@ impl Slicing {
         self.lock().put(key.clone(), Known::Whole(Instant::now() + WHOLE_FOR));
     }
 
-    /// Forgets a generation, unless another has taken its place.
-    pub(crate) fn end(&self, key: &Key, sliced: &Sliced) {
+    /// Forgets a generation, unless another has taken its place. True when it was there.
+    pub(super) fn end(&self, key: &Key, sliced: &Sliced) -> bool {
         let mut known = self.lock();
-        if matches!(known.peek(key), Some(Known::Sliced(now)) if now.number == sliced.number) {
+        let is_it = matches!(known.peek(key), Some(Known::Sliced(now)) if now.number == sliced.number);
+        if is_it {
             known.pop(key);
         }
+        is_it
     }
 
     /// Forgets whatever is known of an object.
@@ -171,6 +200,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_generation_is_read_back_from_its_record() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("etag", HeaderValue::from_static("\"a\""));
+        let head = Head {
+            status: http::StatusCode::OK,
+            headers,
+            lifetimes: super::super::Lifetimes::NONE,
+            varies: (vec![], String::new()),
+        };
+        let asked_at = FeedMark { epoch: 1, seq: 2, here: 3 };
+        let sliced = Sliced::new(head, (9, 4), HeaderValue::from_static("\"a\""), asked_at);
+        let key = Key::new(&crate::tenant::Tenant::own(), "/a");
+        let read = Sliced::of_record(&sliced.recorded()).unwrap();
+        assert!(read.key(&key, 1) == sliced.key(&key, 1) && read.key(&key, 1).is_slice());
+        assert!(!key.is_slice() && !key.slices().is_slice() && !key.image("w=1").is_slice());
+        assert_eq!(
+            (read.total, read.size, read.asked_at, &read.validator),
+            (9, 4, asked_at, &sliced.validator)
+        );
+        let other =
+            Object::new(sliced.head, Arc::new(Growing::whole(bytes::Bytes::from_static(b"short"))), asked_at);
+        assert!(Sliced::of_record(&other).is_none());
+    }
+
+    #[tokio::test]
     async fn a_generation_ends_with_its_object_and_never_another() {
         let sliced = || {
             let head = Head {
@@ -179,7 +233,7 @@ mod tests {
                 lifetimes: super::super::Lifetimes::NONE,
                 varies: (vec![], String::new()),
             };
-            Arc::new(Sliced::new(head, 9, HeaderValue::from_static("\"a\""), FeedMark::default()))
+            Arc::new(Sliced::new(head, (9, 4), HeaderValue::from_static("\"a\""), FeedMark::default()))
         };
         let (slicing, key, old, new) =
             (Slicing::default(), Key::new(&crate::tenant::Tenant::own(), "/a"), sliced(), sliced());

@@ -7,7 +7,7 @@
 use super::key::{Key, hashed};
 use super::object::{OVERHEAD, Object};
 use super::policy::{Identity, Policy, SizedTinyLfu};
-use super::slicing::Slicing;
+use super::slicing::{Sliced, Slicing};
 use super::vary::{self, MAX_VARIANTS};
 use crate::disk::Tier;
 use crate::metrics::Metrics;
@@ -205,11 +205,44 @@ impl Store {
         self.disk.as_ref()?.find(target, request).await
     }
 
-    /// Keeps a whole object for a target, in memory and on disk.
-    pub(crate) fn put(&self, target: &Key, object: Arc<Object>) {
-        // Slices are of a generation that ends with the process.
+    /// True when the disk may have slices of a target of which memory knows nothing.
+    pub(crate) fn may_recall_slices(&self, target: &Key) -> bool {
+        let may_have = |disk: &Tier| disk.may_have(&target.slices());
+        self.disk.as_ref().is_some_and(may_have) && self.slicing.of(target).is_none()
+    }
+
+    /// Takes up the generation that the disk has of a target.
+    pub(crate) async fn recall_slices(&self, target: &Key) {
+        let Some(disk) = &self.disk else { return };
+        let record = disk.find(&target.slices(), &HeaderMap::new()).await;
+        if let Some(sliced) = record.and_then(|record| Sliced::of_record(&record)) {
+            self.slicing.begin(target, Arc::new(sliced));
+        }
+    }
+
+    /// Begins a generation of slices; one before it is forgotten.
+    pub(crate) fn begin_slices(&self, target: &Key, sliced: Arc<Sliced>) {
         if let Some(disk) = &self.disk
             && !target.text().contains('\n')
+        {
+            disk.put(&target.slices(), &Arc::new(sliced.recorded()));
+        }
+        self.slicing.begin(target, sliced);
+    }
+
+    /// Forgets a generation of slices, unless another has taken its place.
+    pub(crate) fn end_slices(&self, target: &Key, sliced: &Sliced) {
+        if self.slicing.end(target, sliced)
+            && let Some(disk) = &self.disk
+        {
+            disk.forget(&target.slices());
+        }
+    }
+
+    /// Keeps a whole object for a target, or a slice, in memory and on disk.
+    pub(crate) fn put(&self, target: &Key, object: Arc<Object>) {
+        if let Some(disk) = &self.disk
+            && (!target.text().contains('\n') || target.is_slice())
         {
             disk.put(target, &object);
         }
@@ -248,6 +281,19 @@ impl Store {
             self.list(&target.images(), &[], variant);
             self.insert(variant, Entry::Object(object));
         }
+    }
+
+    /// Has the disk keep a variant of an image, under a key that says of which form.
+    pub(crate) fn keep_image(&self, variant: &Key, object: &Arc<Object>) {
+        if let Some(disk) = &self.disk {
+            disk.put(variant, object);
+        }
+    }
+
+    /// A variant of an image as the disk has it.
+    pub(crate) async fn recall_image(&self, variant: &Key) -> Option<Arc<Object>> {
+        let disk = self.disk.as_ref().filter(|disk| disk.may_have(variant))?;
+        disk.find(variant, &HeaderMap::new()).await
     }
 
     /// The object under just this key.
@@ -302,6 +348,7 @@ impl Store {
         self.slicing.forget(target);
         if let Some(disk) = &self.disk {
             disk.forget(target);
+            disk.forget(&target.slices());
         }
         let found = self.take(target);
         for list in [&found, &self.take(&target.images())] {

@@ -10,7 +10,8 @@
 //! - `region`: one file, appended to, removed as a whole; `writer`, `source` and `recovery`: what changes and reads them
 //! - `body`: bodies read from regions; `extent`: those that need not be read; `health`: pauses after the disk failed
 //!
-//! Everything that memory keeps is written, behind its storing: what is worth having after a restart is just that.
+//! Everything that memory keeps is written, behind its storing: what is worth having after a restart is just that. Slices are
+//! found by a record of their generation, variants of images by the tag of their source.
 //! Nothing here waits for the disk on the runtime, and nothing is owed to it: a write that finds the queue full is
 //! dropped, a disk that fails is left alone for a while. What it leaves to others: whether an object may be served.
 

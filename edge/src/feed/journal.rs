@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// Lines after which the journal is written anew with the fewest that say the same.
 const MAX_LINES: usize = 100_000;
@@ -127,9 +127,24 @@ impl Journal {
         }));
     }
 
+    /// Waits until all that was noted is written, or could not be.
+    pub(crate) async fn written(&mut self) {
+        // What comes while a write is under way waits for the next.
+        for _ in 0..2 {
+            self.flush();
+            let Some(writing) = self.writing.take() else { return };
+            let done = writing.await;
+            self.finished(done);
+        }
+    }
+
     fn finish(&mut self) {
         use futures::FutureExt;
         let Some(done) = self.writing.take().and_then(FutureExt::now_or_never) else { return };
+        self.finished(done);
+    }
+
+    fn finished(&mut self, done: Result<(Written, Vec<u8>, io::Result<()>), JoinError>) {
         match done {
             Ok((file, _, Ok(()))) => self.file = Some(file),
             Ok((file, mut bytes, Err(error))) => {

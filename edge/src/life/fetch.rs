@@ -160,7 +160,7 @@ impl Fetch {
         }
         if let Some(sliced) = self.too_large(&answer, mark).filter(|_| permit.is_shared()) {
             self.count("too_large");
-            self.edge.store.slicing.begin(&self.key, sliced);
+            self.edge.store.begin_slices(&self.key, sliced);
             return permit.fill.settle(Filled::Again);
         }
         match self.keep(&answer) {

@@ -1,7 +1,8 @@
 //! A variant of an image: served as it is kept, or made of its source, which lives the ordinary life.
 //!
 //! What is made, and also the verdict that nothing can be made, is kept with the source's tags, versions and lifetimes:
-//! what makes the source stale makes its variants stale, and no floor is passed by. While a variant cannot be made, for
+//! what makes the source stale makes its variants stale, and no floor is passed by. On disk a variant is found by its
+//! source's strong tag: whatever became of the source meanwhile, it is of just these bytes. While a variant cannot be made, for
 //! want of a place or of time, the source itself is served, not to be kept by anybody.
 
 use super::{Ask, NoAnswer, Phase, alone, collapse, is_below, lookup};
@@ -49,9 +50,18 @@ pub(super) async fn serve(edge: &Arc<Shared>, ask: Ask, asked: Asked) -> Phase {
     }
     if let Some(kept) = kept.filter(|kept| kept.is_made_of(&source.body)) {
         edge.metrics.images.with_label_values(&["renewed"]).inc();
-        let head = head(&source, &asked, kept.head.status, &kept.head.headers);
-        let renewed = Arc::new(Object::made(head, Arc::clone(&kept.body), &source));
-        edge.store.put_image(&ask.key, &key, Arc::clone(&renewed));
+        let renewed = renewed(edge, &ask, (&key, &kept), &source, &asked);
+        return Phase::Deliver(ask, renewed, served);
+    }
+    let on_disk = on_disk(&ask, &asked, &source);
+    if let Some(on_disk) = &on_disk
+        && edge.floors.is_settled()
+        && let Some(kept) = edge.store.recall_image(on_disk).await
+        // A purge is of what was made too, whatever tag its source has now.
+        && !is_below(edge, &ask, &kept)
+    {
+        edge.metrics.images.with_label_values(&["recalled"]).inc();
+        let renewed = renewed(edge, &ask, (&key, &kept), &source, &asked);
         return Phase::Deliver(ask, renewed, served);
     }
     let (fill, permit) = edge.fills.join(&key);
@@ -60,6 +70,7 @@ pub(super) async fn serve(edge: &Arc<Shared>, ask: Ask, asked: Asked) -> Phase {
             edge: Arc::clone(edge),
             target: ask.key.clone(),
             key,
+            on_disk,
             source: Arc::clone(&source),
             asked,
         };
@@ -69,6 +80,27 @@ pub(super) async fn serve(edge: &Arc<Shared>, ask: Ask, asked: Asked) -> Phase {
         Ok(Filled::Object(object)) if !is_below(edge, &ask, &object) => Phase::Deliver(ask, object, served),
         _ => Phase::Deliver(ask, as_it_is(&source), served),
     }
+}
+
+/// A variant that was made before, as its source is now.
+fn renewed(
+    edge: &Shared,
+    ask: &Ask,
+    (key, kept): (&Key, &Object),
+    source: &Object,
+    asked: &Asked,
+) -> Arc<Object> {
+    let head = head(source, asked, kept.head.status, &kept.head.headers);
+    let renewed = Arc::new(Object::made(head, Arc::clone(&kept.body), source));
+    edge.store.put_image(&ask.key, key, Arc::clone(&renewed));
+    renewed
+}
+
+/// What a variant is kept under on disk. `None` where its source's bytes cannot be told apart from others.
+fn on_disk(ask: &Ask, asked: &Asked, source: &Object) -> Option<Key> {
+    let tag = source.head.headers.get(ETAG)?.to_str().ok().filter(|tag| !tag.starts_with("W/"))?;
+    let length = source.body.length()?;
+    Some(ask.key.image_of(&asked.selection(), &format!("{tag} {length}")))
 }
 
 /// The request for a variant's source: the same for everybody, so that a variant is of what anybody may see.
@@ -119,6 +151,7 @@ struct Making {
     edge: Arc<Shared>,
     target: Key,
     key: Key,
+    on_disk: Option<Key>,
     source: Arc<Object>,
     asked: Asked,
 }
@@ -137,6 +170,9 @@ impl Making {
                 };
                 let object = Arc::new(self.object(status, kind, bytes));
                 self.edge.store.put_image(&self.target, &self.key, Arc::clone(&object));
+                if let Some(on_disk) = self.on_disk.as_ref().filter(|_| result == "made") {
+                    self.edge.store.keep_image(on_disk, &object);
+                }
                 permit.fill.settle(Filled::Object(object));
                 result
             }

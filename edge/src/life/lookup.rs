@@ -22,7 +22,8 @@ pub(super) fn lookup(edge: &Arc<Shared>, mut ask: Ask) -> Phase {
         Found::Nothing(key, gone) => (key, URI_MISS, gone),
     };
     let wanted = Wanted { key, stale: None, why, gone, slice: None };
-    if edge.store.may_recall(&ask.key) { Phase::Recall(ask, wanted) } else { absent(edge, ask, wanted) }
+    let on_disk = edge.store.may_recall(&ask.key) || edge.store.may_recall_slices(&ask.key);
+    if on_disk { Phase::Recall(ask, wanted) } else { absent(edge, ask, wanted) }
 }
 
 /// What is kept for a request: for all queries of its class, where answers of its path have said which these are, or for
@@ -100,13 +101,17 @@ fn purged(edge: &Arc<Shared>, ask: Ask, key: Key) -> Phase {
 
 /// What memory has not may be on disk.
 pub(super) async fn recall(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phase {
-    let found = edge.store.recall(&ask.key, ask.request.headers()).await;
+    let found = if edge.store.may_recall(&ask.key) {
+        edge.store.recall(&ask.key, ask.request.headers()).await
+    } else {
+        None
+    };
     let serves = |object: &Arc<Object>| {
         object.is_selected_by(ask.request.headers())
             && edge.searches.serves(&ask.tenant, &ask.target, &ask.key, object)
     };
     let Some(object) = found.filter(serves) else {
-        return absent(edge, ask, wanted);
+        return slices(edge, ask, wanted).await;
     };
     if standing(edge, &ask, &object).is_none() {
         edge.store.invalidate(&ask.key);
@@ -122,6 +127,18 @@ pub(super) async fn recall(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phas
     }
     edge.store.remember(&ask.key, Arc::clone(&object));
     kept(edge, ask, wanted.key, object)
+}
+
+/// Slices may be on disk, of a generation that an earlier process has begun.
+async fn slices(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phase {
+    if edge.store.may_recall_slices(&ask.key) {
+        if !edge.floors.is_settled() {
+            // Whether they may be served is still to be heard. Until then they stay as they are, and nothing is learned.
+            return missing(&directives(&ask)).unwrap_or(Phase::Pass(ask));
+        }
+        edge.store.recall_slices(&ask.key).await;
+    }
+    absent(edge, ask, wanted)
 }
 
 /// Nothing is here: a large object comes in slices.

@@ -68,14 +68,14 @@ impl Fetch {
                 let key = sliced.key(&self.key, slice.index);
                 let begun = of.is_none().then(|| self.edge.fills.join(&key).1).flatten();
                 if begun.is_some() {
-                    slicing.begin(&self.key, sliced);
+                    self.edge.store.begin_slices(&self.key, sliced);
                     permit.fill.settle(Filled::Again);
                 }
                 let permit = begun.as_ref().unwrap_or(permit);
                 self.share(permit, &key, head, (answer.into_body(), parent), mark, true).await;
             }
             (Taken::Unfit, Some(of)) => {
-                slicing.end(&self.key, of);
+                self.edge.store.end_slices(&self.key, of);
                 // Another generation has begun, or there is nothing any more; or this one cannot be had in parts.
                 if status == StatusCode::OK && same::validator(answer.headers()) == Some(&of.validator) {
                     slicing.mark_whole(&self.key);
@@ -102,8 +102,9 @@ impl Fetch {
         let length = number(CONTENT_LENGTH).filter(|length| *length > self.edge.largest_kept())?;
         let accepts = headers.get(ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
         let refused = matches!(self.edge.store.slicing.of(&self.key), Some(Known::Whole(_)));
-        let slices = self.edge.slice_bytes() > 0 && accepts && !refused && answer.status() == StatusCode::OK;
-        slices.then(|| self.generation(headers, length, mark)).flatten()
+        let size = self.edge.slice_bytes();
+        let slices = size > 0 && accepts && !refused && answer.status() == StatusCode::OK;
+        slices.then(|| self.generation(headers, (length, size), mark)).flatten()
     }
 
     fn taken(&self, slice: &Slice, part: Span, headers: &HeaderMap, mark: FeedMark) -> Taken {
@@ -119,16 +120,16 @@ impl Fetch {
                 let same = of.total == part.total && same::validator(headers) == Some(&of.validator);
                 same.then(|| Arc::clone(of))
             }
-            None => self.generation(headers, part.total, mark),
+            None => self.generation(headers, (part.total, slice.size), mark),
         };
         let head = self.head(StatusCode::PARTIAL_CONTENT, headers, length);
         sliced.zip(head).map_or(Taken::Unfit, |(sliced, head)| Taken::Slice(sliced, head))
     }
 
-    fn generation(&self, headers: &HeaderMap, total: u64, mark: FeedMark) -> Option<Arc<Sliced>> {
+    fn generation(&self, headers: &HeaderMap, sizes: (u64, u64), mark: FeedMark) -> Option<Arc<Sliced>> {
         let validator = same::validator(headers)?.clone();
-        let head = self.head(StatusCode::OK, headers, total)?;
-        Some(Arc::new(Sliced::new(head, total, validator, mark)))
+        let head = self.head(StatusCode::OK, headers, sizes.0)?;
+        Some(Arc::new(Sliced::new(head, sizes, validator, mark)))
     }
 
     /// A head for what is kept of a part. `None` when it may not be kept, or has several forms.

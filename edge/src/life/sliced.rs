@@ -50,7 +50,7 @@ pub(super) fn way(edge: &Shared, ask: &Ask) -> Way {
     let range = headers.get(RANGE).and_then(|v| v.to_str().ok());
     match edge.store.slicing.of(&ask.key) {
         Some(Known::Sliced(sliced)) if !may_serve(edge, ask, &frame(&sliced)) => {
-            edge.store.slicing.end(&ask.key, &sliced);
+            edge.store.end_slices(&ask.key, &sliced);
             way(edge, ask)
         }
         Some(Known::Sliced(sliced)) if range.is_some() || sliced.total > edge.largest_kept() => {
@@ -78,7 +78,7 @@ fn frame(sliced: &Sliced) -> Object {
 /// it is read, one ahead.
 pub(super) async fn answer(edge: &Arc<Shared>, mut ask: Ask, sliced: Arc<Sliced>) -> Phase {
     let frame = frame(&sliced);
-    let size = edge.slice_bytes();
+    let size = sliced.size;
     let reader = Reader::new(edge, &ask, sliced);
     let first = deliver::first_byte(ask.request.headers(), &frame) / size;
     let served = match reader.slice(first).await {
@@ -146,7 +146,7 @@ impl Reader {
         let (asked, _) = request.into_parts();
         let (target, key, floors) = (ask.target.clone(), ask.key.clone(), ask.floors.clone());
         let tenant = ask.tenant.clone();
-        let size = edge.slice_bytes();
+        let size = sliced.size;
         Self { edge: Arc::clone(edge), asked, target, tenant, key, floors, sliced, size }
     }
 
@@ -160,7 +160,11 @@ impl Reader {
 
     /// A slice, which may still be growing.
     async fn slice(&self, index: u64) -> Result<(Arc<Object>, Got), Lost> {
-        let (stale, class) = match self.kept(index) {
+        let kept = match self.kept(index) {
+            Err((None, class @ (Miss::Evicted | Miss::FirstEver))) => self.recalled(index, class).await,
+            kept => kept,
+        };
+        let (stale, class) = match kept {
             Ok((object, ttl)) => return Ok((object, Got::Kept(ttl))),
             Err(missing) => missing,
         };
@@ -180,16 +184,35 @@ impl Reader {
     fn kept(&self, index: u64) -> Result<(Arc<Object>, Duration), Missing> {
         let key = self.sliced.key(&self.key, index);
         match self.edge.store.find(&key, &HeaderMap::new()) {
-            Found::Object(_, object) if is_below(&self.edge, &self.ask(), &object) => {
-                Err((None, Miss::Purged))
-            }
-            Found::Object(_, object) => match object.standing(self.edge.liveness.is_live()) {
-                Standing::Fresh(ttl) => Ok((object, ttl)),
-                _ => Err((Some(object), Miss::Expired)),
-            },
+            Found::Object(_, object) => self.judged(object),
             Found::Nothing(_, Some(Gone::Evicted)) => Err((None, Miss::Evicted)),
             _ => Err((None, Miss::FirstEver)),
         }
+    }
+
+    fn judged(&self, object: Arc<Object>) -> Result<(Arc<Object>, Duration), Missing> {
+        if is_below(&self.edge, &self.ask(), &object) {
+            return Err((None, Miss::Purged));
+        }
+        match object.standing(self.edge.liveness.is_live()) {
+            Standing::Fresh(ttl) => Ok((object, ttl)),
+            _ => Err((Some(object), Miss::Expired)),
+        }
+    }
+
+    /// A slice that memory has not, from the disk.
+    async fn recalled(&self, index: u64, class: Miss) -> Result<(Arc<Object>, Duration), Missing> {
+        let (key, store) = (self.sliced.key(&self.key, index), &self.edge.store);
+        let found = if store.may_recall(&key) { store.recall(&key, &HeaderMap::new()).await } else { None };
+        let judged = self.judged(found.ok_or((None, class))?)?;
+        store.remember(&key, Arc::clone(&judged.0));
+        Ok(judged)
+    }
+
+    /// True for a slice that would have to be fetched.
+    fn is_missing(&self, index: u64) -> bool {
+        let may_recall = || self.edge.store.may_recall(&self.sliced.key(&self.key, index));
+        self.kept(index).is_err_and(|(stale, _)| stale.is_some() || !may_recall())
     }
 
     /// Fetches a slice, or joins who does. True when it was begun here.
@@ -214,7 +237,7 @@ impl Source for Reader {
                 match reader.slice(index).await {
                     Ok((object, _)) => {
                         // The next one comes while this one is read.
-                        if (index + 1) * reader.size < to && reader.kept(index + 1).is_err() {
+                        if (index + 1) * reader.size < to && reader.is_missing(index + 1) {
                             drop(reader.begin(index + 1));
                         }
                         object.body.read(begin, end).boxed()
