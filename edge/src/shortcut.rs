@@ -1,7 +1,7 @@
 //! Hits by the shortest way: a plain GET for a fresh object that is kept whole, answered with a head that was rendered
 //! once.
 
-use crate::cache::{Object, Standing};
+use crate::cache::{Object, Rendered, Standing};
 use crate::deliver;
 use crate::edge::Shared;
 use crate::gate;
@@ -9,9 +9,9 @@ use crate::metrics::Outcome;
 use crate::transform::{self, Accepts, Coding};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{AGE, CONTENT_LENGTH};
+use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
 use prometheus::IntCounter;
-use sluice_service::Shortcut;
+use sluice_service::{Body, HttpResponse, Plain, Shortcut};
 use sluice_wire::headers::{CACHE_STATUS, REQUEST_ID, SLUICE_NODE};
 use std::io::Write;
 use std::sync::Arc;
@@ -37,26 +37,9 @@ impl Hits {
         Self { edge: Arc::clone(edge), hits, member }
     }
 
-    /// The fields that differ from answer to answer.
-    fn fields(&self, object: &Object, ttl: u64, head: &mut Vec<u8>) {
-        drop(write!(head, "{AGE}: {}\r\n{CACHE_STATUS}: ", object.age().as_secs()));
-        for before in object.head.headers.get_all(CACHE_STATUS) {
-            head.extend_from_slice(before.as_bytes());
-            head.extend_from_slice(b", ");
-        }
-        drop(write!(head, "{}; hit; ttl={ttl}\r\n", self.member));
-    }
-}
-
-impl Shortcut for Hits {
-    fn hit(
-        &self,
-        secure: bool,
-        host: &str,
-        target: &str,
-        accepted: Option<&str>,
-        head: &mut Vec<u8>,
-    ) -> Option<Bytes> {
+    /// What is kept for a request, if it may be served as it is.
+    fn find(&self, plain: &Plain<'_>) -> Option<Hit> {
+        let Plain { secure, host, target, codings } = *plain;
         if !gate::is_plain(target) || !gate::is_host(host) {
             return None;
         }
@@ -64,7 +47,8 @@ impl Shortcut for Hits {
             return None;
         }
         let object = self.edge.tenants.with(host, secure, |tenant| self.edge.store.plain(tenant, target))?;
-        let Standing::Fresh(ttl) = object.standing(self.edge.liveness.is_live()) else { return None };
+        let age = object.age();
+        let Standing::Fresh(ttl) = object.standing_at(age, self.edge.liveness.is_live()) else { return None };
         if object.head.status != StatusCode::OK || self.edge.floors.is_below(&object) {
             return None;
         }
@@ -72,15 +56,63 @@ impl Shortcut for Hits {
         let varies = self.edge.config.transform.compress
             && object.codable
             && transform::is_worth_coding(plain.len() as u64);
-        let (coding, body) = if varies { coded(&object, plain, accepted)? } else { (None, plain) };
-        let node = self.edge.config.node.as_str();
-        head.extend_from_slice(
-            object.rendered(coding, |object| render(object, coding, body.len(), varies, node)),
-        );
-        self.fields(&object, ttl.as_secs(), head);
+        let (coding, body) = if varies { coded(&object, plain, codings)? } else { (None, plain) };
         self.hits.inc();
         self.edge.metrics.bytes_out.inc_by(body.len() as u64);
-        Some(body)
+        let (age, ttl) = (age.as_secs(), ttl.as_secs());
+        Some(Hit { object, age, ttl, coding, varies, body })
+    }
+
+    fn rendered<'h>(&self, hit: &'h Hit) -> &'h Rendered {
+        let node = self.edge.config.node.as_str();
+        hit.object.rendered(hit.coding, |object| render(object, hit, node))
+    }
+
+    /// What the caches before this one said, and what it says itself.
+    fn cache_status(&self, hit: &Hit, text: &mut Vec<u8>) {
+        for before in hit.object.head.headers.get_all(CACHE_STATUS) {
+            text.extend_from_slice(before.as_bytes());
+            text.extend_from_slice(b", ");
+        }
+        drop(write!(text, "{}; hit; ttl={}", self.member, hit.ttl));
+    }
+}
+
+/// An object that is served as it is, in one of its forms.
+struct Hit {
+    object: Arc<Object>,
+    /// Seconds.
+    age: u64,
+    /// Seconds for which it is fresh.
+    ttl: u64,
+    coding: Option<Coding>,
+    varies: bool,
+    body: Bytes,
+}
+
+impl Shortcut for Hits {
+    fn hit(&self, plain: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
+        let hit = self.find(plain)?;
+        head.extend_from_slice(&self.rendered(&hit).text);
+        drop(write!(head, "{AGE}: {}\r\n{CACHE_STATUS}: ", hit.age));
+        self.cache_status(&hit, head);
+        head.extend_from_slice(b"\r\n");
+        Some(hit.body)
+    }
+
+    fn answer(&self, plain: &Plain<'_>) -> Option<HttpResponse> {
+        let hit = self.find(plain)?;
+        let mut headers = self.rendered(&hit).fields.clone();
+        let mut status = Vec::with_capacity(64);
+        self.cache_status(&hit, &mut status);
+        headers.insert(AGE, hit.age.into());
+        headers.insert(
+            HeaderName::from_static(CACHE_STATUS),
+            HeaderValue::from_maybe_shared(Bytes::from(status)).ok()?,
+        );
+        let mut answer = HttpResponse::new(Body::from(hit.body));
+        *answer.headers_mut() = headers;
+        Some(answer)
     }
 }
 
@@ -98,20 +130,28 @@ fn coded(object: &Object, plain: Bytes, accepted: Option<&str>) -> Option<(Optio
 /// Fields that are an answer's own.
 const OWN: [&str; 5] = ["age", CACHE_STATUS, "content-length", REQUEST_ID, SLUICE_NODE];
 
-/// Status line and kept fields of one of an object's forms.
-fn render(object: &Object, coding: Option<Coding>, length: usize, varies: bool, node: &str) -> Vec<u8> {
-    let mut headers = object.head.headers.clone();
-    coding.into_iter().for_each(|coding| transform::code_head(&mut headers, coding));
-    if varies {
-        transform::add_vary(&mut headers);
+/// The head of one of an object's forms.
+fn render(object: &Object, hit: &Hit, node: &str) -> Rendered {
+    let mut fields = object.head.headers.clone();
+    hit.coding.into_iter().for_each(|coding| transform::code_head(&mut fields, coding));
+    if hit.varies {
+        transform::add_vary(&mut fields);
+    }
+    OWN.iter().for_each(|name| drop(fields.remove(*name)));
+    fields.insert(CONTENT_LENGTH, hit.body.len().into());
+    if let Ok(node) = HeaderValue::from_str(node) {
+        fields.insert(HeaderName::from_static(SLUICE_NODE), node);
     }
     let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
-    for (name, value) in headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
+    for (name, value) in &fields {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
         text.extend_from_slice(value.as_bytes());
         text.extend_from_slice(b"\r\n");
     }
-    drop(write!(text, "{CONTENT_LENGTH}: {length}\r\n{SLUICE_NODE}: {node}\r\n"));
-    text
+    // Their places, so that a copy need not grow.
+    for name in [AGE, HeaderName::from_static(CACHE_STATUS), HeaderName::from_static(REQUEST_ID)] {
+        fields.insert(name, HeaderValue::from_static(""));
+    }
+    Rendered { text, fields }
 }

@@ -43,7 +43,9 @@ pub use drain::Drain;
 pub use health::{Health, HealthFlag};
 #[doc(hidden)]
 pub use listen::fuzzing;
-pub use listen::{Addresses, EarlyData, Interim, Listeners, Peer, Protocol, Shortcut, WebSocket, is_host};
+pub use listen::{
+    Addresses, EarlyData, Interim, Listeners, Peer, Plain, Protocol, Shortcut, WebSocket, is_host,
+};
 pub use metrics::Metrics;
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};

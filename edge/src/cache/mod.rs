@@ -26,6 +26,6 @@ pub(crate) use fill::{Fill, Filled, Fills, Permit};
 pub(crate) use freshness::tests::POLICY;
 pub(crate) use freshness::{Lifetimes, Policy, Window};
 pub(crate) use key::Key;
-pub(crate) use object::{FeedMark, Head, Object, Source, Standing};
+pub(crate) use object::{FeedMark, Head, Object, Rendered, Source, Standing};
 pub(crate) use store::{Found, Gone, Store};
 pub(crate) use vary::{fields as vary_fields, selection};

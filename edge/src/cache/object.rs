@@ -54,11 +54,20 @@ pub(crate) struct Object {
     pub(crate) codable: bool,
     /// The body it was made of, of a variant of an image.
     made_of: Option<Weak<Growing>>,
-    /// Its head as HTTP/1 has it, plain and in each coding, made by the first who needs it.
-    rendered: [OnceLock<Vec<u8>>; 1 + Coding::ALL.len()],
+    /// Its head ready to be sent, plain and in each coding, made by the first who needs it.
+    rendered: [OnceLock<Box<Rendered>>; 1 + Coding::ALL.len()],
     source: Option<Arc<dyn Source>>,
     since: Instant,
     initial_age: Duration,
+}
+
+/// A head that is ready to be sent but for the fields that differ from answer to answer.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    /// As HTTP/1 has it, without those.
+    pub(crate) text: Vec<u8>,
+    /// As the others want it, with those, empty.
+    pub(crate) fields: HeaderMap,
 }
 
 /// A point in the event feed as this edge saw it.
@@ -144,9 +153,9 @@ impl Object {
         }
     }
 
-    /// Its head as HTTP/1 has it, of one of its forms, made once: without the fields that differ from answer to answer.
-    pub(crate) fn rendered(&self, form: Option<Coding>, render: impl FnOnce(&Self) -> Vec<u8>) -> &[u8] {
-        self.rendered[form.map_or(0, |coding| 1 + coding as usize)].get_or_init(|| render(self))
+    /// The head of one of its forms, made once.
+    pub(crate) fn rendered(&self, form: Option<Coding>, render: impl FnOnce(&Self) -> Rendered) -> &Rendered {
+        self.rendered[form.map_or(0, |coding| 1 + coding as usize)].get_or_init(|| Box::new(render(self)))
     }
 
     /// Its age (RFC 9111 section 4.2.3).
@@ -171,7 +180,8 @@ impl Object {
         self.age().max(pushed.fresh).max(plain.fresh)
     }
 
-    fn standing_at(&self, age: Duration, feed_is_live: bool) -> Standing {
+    /// The same at an age.
+    pub(crate) fn standing_at(&self, age: Duration, feed_is_live: bool) -> Standing {
         let lifetimes = &self.head.lifetimes;
         let Window { fresh, while_revalidating, if_error, if_disconnected } = lifetimes.window(feed_is_live);
         if age < fresh {

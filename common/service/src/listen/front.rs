@@ -21,8 +21,8 @@ use tracing::Instrument;
 pub(super) struct Front {
     alt_svc: Option<HeaderValue>,
     requests: Option<IntCounterVec>,
-    /// The counter of what the shortcut answers, found once.
-    plain_hits: Option<IntCounter>,
+    /// The counters of what the shortcut answers, by protocol, found once.
+    plain_hits: Option<[IntCounter; 3]>,
     /// Bytes of bodies that were not copied.
     pub(super) uncopied: Option<IntCounter>,
     pub(super) limits: LimitsConfig,
@@ -46,7 +46,9 @@ impl Front {
                 &["protocol", "status"],
             )
         });
-        let plain_hits = requests.as_ref().map(|r| r.with_label_values(&[Protocol::Http1.as_str(), "2xx"]));
+        let plain_hits = requests.as_ref().map(|requests: &IntCounterVec| {
+            Protocol::ALL.map(|protocol| requests.with_label_values(&[protocol.as_str(), "2xx"]))
+        });
         let uncopied = metrics.map(|metrics| {
             let help = "Bytes of large bodies that went to clients without being copied";
             metrics.counter("sluice_http_uncopied_bytes_total", help)
@@ -87,16 +89,17 @@ impl Front {
             .detail("the connection's certificate is not for this host; open another connection to it"))
     }
 
-    /// What a hit by the shortcut gets beside its own fields, and is counted as.
-    pub(super) fn finish_plain(&self, peer: Peer, head: &mut Vec<u8>) {
-        if let Some(alt_svc) = self.alt_svc.as_ref().filter(|_| peer.secure) {
-            head.extend_from_slice(b"alt-svc: ");
-            head.extend_from_slice(alt_svc.as_bytes());
-            head.extend_from_slice(b"\r\n");
-        }
+    /// Counts a hit by the shortcut. Gives its `Alt-Svc`.
+    pub(super) fn plain_hit(&self, peer: Peer) -> Option<&HeaderValue> {
         if let Some(hits) = &self.plain_hits {
-            hits.inc();
+            hits[peer.protocol as usize].inc();
         }
+        self.alt_svc(peer)
+    }
+
+    /// The other port to tell a client of.
+    fn alt_svc(&self, peer: Peer) -> Option<&HeaderValue> {
+        self.alt_svc.as_ref().filter(|_| peer.secure && peer.protocol != Protocol::Http3)
     }
 
     /// Has the service answer a request.
@@ -132,8 +135,8 @@ impl Front {
         };
         let headers = answer.headers_mut();
         headers.insert(HeaderName::from_static(REQUEST_ID), id_header);
-        if let Some(alt_svc) = self.alt_svc.filter(|_| peer.secure && peer.protocol != Protocol::Http3) {
-            headers.insert(ALT_SVC, alt_svc);
+        if let Some(alt_svc) = self.alt_svc(peer) {
+            headers.insert(ALT_SVC, alt_svc.clone());
         }
         if let Some(requests) = self.requests {
             requests.with_label_values(&[peer.protocol.as_str(), class(&answer)]).inc();

@@ -85,11 +85,7 @@ fn target_fault(method: &Method, uri: &Uri, peer: Peer) -> Option<&'static str> 
 }
 
 fn fields_fault(headers: &HeaderMap, protocol: Protocol) -> Option<&'static str> {
-    let padded = |value: &HeaderValue| {
-        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-        blank(value.as_bytes().first()) || blank(value.as_bytes().last())
-    };
-    if headers.values().any(padded) {
+    if headers.values().any(is_padded) {
         return Some("a field's value neither begins nor ends with a blank");
     }
     if protocol == Protocol::Http1 {
@@ -100,6 +96,12 @@ fn fields_fault(headers: &HeaderMap, protocol: Protocol) -> Option<&'static str>
     }
     let trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
     (!headers.get_all(TE).iter().all(trailers)).then_some("TE says nothing but trailers here")
+}
+
+/// True for a value that begins or ends with a blank.
+pub(super) fn is_padded(value: &HeaderValue) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    blank(value.as_bytes().first()) || blank(value.as_bytes().last())
 }
 
 /// Drops fields that the next hop may read as another: `_` is `-` to CGI and its heirs, and bytes beyond ASCII are read in

@@ -4,7 +4,8 @@
 //! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
 //! - `early` is about requests before the handshake is complete
 //! - `front` is what every request passes: trace, `gate`, `Alt-Svc`
-//! - `h1` is HTTP/1: its strict gate, hits by the shortest way, and what a refused client still sends
+//! - `shortcut` is the shortest way to what a cache holds
+//! - `h1` is HTTP/1: its strict gate, and what a refused client still sends
 //! - `websocket` is how a WebSocket of any protocol reaches the service
 //! - `proxied` is what balancers in front tell of their clients
 //! - `clear` is a connection without TLS, where large bodies go out as they are
@@ -34,6 +35,7 @@ mod parked;
 mod prefixed;
 mod proxied;
 mod quic;
+mod shortcut;
 mod tcp;
 mod tls;
 mod websocket;
@@ -42,7 +44,8 @@ mod workers;
 pub use bind::{Addresses, BindError};
 pub use early::EarlyData;
 pub use gate::is_host;
-pub use h1::{Interim, Shortcut};
+pub use h1::Interim;
+pub use shortcut::{Plain, Shortcut};
 pub use websocket::WebSocket;
 
 use crate::config::{ListenConfig, TlsConfig};
@@ -71,6 +74,8 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    const ALL: [Self; 3] = [Self::Http1, Self::Http2, Self::Http3];
+
     /// The label in metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -14,9 +14,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+/// Connections parked since memory was last given back that make it worth while: some megabytes.
+const WAVE: u32 = 1_000;
 /// Sockets looked at in one go.
 const BATCH: usize = 256;
 
@@ -50,6 +53,16 @@ fn watched(epoll: Epoll) -> io::Result<AsyncFd<Watched>> {
     // SAFETY: the set owns its descriptor and always names the same one; the `AsyncFd` owns the set, lends it immutably, and
     // stops watching before it drops it.
     unsafe { AsyncFd::register(Watched(epoll)) }.map_err(io::Error::from)
+}
+
+/// Gives free memory back to the system: the allocator keeps what lies below anything that is still held.
+#[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "the allocator has no other way to be told"))]
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes the allocator's own locks, and touches only memory that is free.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
 }
 
 struct Rows<H> {
@@ -110,6 +123,7 @@ impl<H> Parking<H> {
     pub(super) async fn run(&self, begun: CancellationToken, mut wake: impl FnMut(TcpStream, H)) {
         let mut reap = interval(REAP);
         reap.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut seen, mut trimmed) = (0, 0);
         loop {
             tokio::select! {
                 ready = self.watched.readable() => {
@@ -120,7 +134,16 @@ impl<H> Parking<H> {
                     }
                     woken.into_iter().for_each(|row| row.give(&mut wake));
                 }
-                _ = reap.tick() => drop(self.expired(Instant::now())),
+                _ = reap.tick() => {
+                    drop(self.expired(Instant::now()));
+                    let parked = self.lock().number;
+                    // A wave of connections is over: what their tasks held is given back.
+                    if parked == seen && parked.wrapping_sub(trimmed) >= WAVE {
+                        trimmed = parked;
+                        drop(spawn_blocking(trim));
+                    }
+                    seen = parked;
+                }
                 () = begun.cancelled() => break,
             }
         }

@@ -7,7 +7,7 @@ use super::limits::{
     STREAM_WINDOW,
 };
 use super::tls::Offer;
-use super::{BindError, Peer, Protocol, Shell, h3 as streams, websocket};
+use super::{BindError, Peer, Protocol, Shell, h3 as streams, shortcut, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse};
 use bytes::{Buf, Bytes};
@@ -228,12 +228,19 @@ async fn exchange<S>(
             Err(_) => return tracing::debug!(%addr, "an HTTP/3 request head took too long"),
         };
     let (mut sending, receiving) = stream.split();
+    let peer = Peer { addr, protocol: Protocol::Http3, secure: true };
+    if !came_early && let Some(answer) = shortcut::answer(&head, peer, &shell) {
+        // Nobody takes what may still come with the request.
+        let (unwanted, _) = mpsc::channel(1);
+        let limits = shell.front.limits;
+        drop(tokio::join!(send(&mut sending, answer, limits), receive(receiving, unwanted, None)));
+        return;
+    }
     let tunnel = shell.tunnels && streams::is_websocket(&head);
     let declared = head.headers().get(CONTENT_LENGTH).filter(|_| !tunnel);
     let declared = declared.and_then(|v| v.to_str().ok()?.parse().ok());
     let (request, pieces) = if tunnel { websocket::opened(head) } else { with_body(head) };
     let Some(request) = completion.admit(request, came_early).await else { return };
-    let peer = Peer { addr, protocol: Protocol::Http3, secure: true };
     let limits = shell.front.limits;
     let head_only = request.method() == Method::HEAD;
     let answering = async {

@@ -13,11 +13,13 @@ use super::limits::{
 };
 use super::parked::Parking;
 use super::tls::{Handshake, Tls};
-use super::{Peer, Protocol, Shell, h1, websocket};
+use super::{Peer, Protocol, Shell, h1, shortcut, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse};
 use bytes::Bytes;
+use futures::future::{Either, ready};
 use http::Method;
+use http_body::Body as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -259,13 +261,20 @@ async fn speak_with_hyper<S, I>(
         let protocol =
             if request.version() == hyper::Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http1 };
         let peer = Peer { addr, protocol, secure };
+        if protocol == Protocol::Http2
+            && request.body().is_end_stream()
+            && let Some(answer) = shortcut::answer(&request, peer, &handling)
+        {
+            return Either::Left(ready(Ok(answer)));
+        }
         let (service, shell) = (service.clone(), handling.clone());
-        async move {
+        // Boxed: hits have a task each, too, and it shall be small.
+        Either::Right(Box::pin(async move {
             if shell.tunnels && is_websocket(&request) {
                 return connect(request, peer, service, shell).await;
             }
             shell.front.answer(service, request.map(Body::new), peer).await
-        }
+        }))
     });
     let (lent, returned) = lend(io);
     // What is upgraded leaves this task, and with it whoever would pull the cork.

@@ -1,7 +1,6 @@
 //! HTTP/1 on a connection: a strict gate, hits by the shortest way, everything else through the service.
 //!
 //! - `head`: the gate; `chunks` and `body`: request bodies; `answer`: answers
-//! - [`Shortcut`]: what a cache may answer before a request is even made of the bytes
 //! - `tunnel`: WebSockets, for a service that carries them
 //!
 //! HTTP/2 without TLS is handed over to hyper, with what was read; so are the upgrades of a service that carries no
@@ -11,15 +10,12 @@ mod answer;
 mod body;
 pub(super) mod chunks;
 pub(super) mod head;
-mod shortcut;
 mod tunnel;
-
-pub use shortcut::Shortcut;
 
 use super::clear::Outlet;
 use super::limits::{LAST_REQUEST, PARK_AFTER};
 use super::prefixed::Prefixed;
-use super::{Peer, Shell, websocket};
+use super::{Peer, Shell, shortcut, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse, problem_response};
 use answer::Asked;
