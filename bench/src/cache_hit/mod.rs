@@ -7,11 +7,12 @@
 //! Every cell is an object size, a protocol and a server: first a byte-for-byte check and a check that the second answer
 //! is a hit by the server's own word, then load. While it is measured the origin must not be asked for anything, or the
 //! cell fails. Rounds go through all cells in turn, so that a slow minute of the machine hits every server alike. Then,
-//! once each: hits from disk (`from_disk`), latency at half of what nginx can do (`paced`), memory of idle connections (`idle`), and hit ratios of small
+//! once each: hits from disk (`from_disk`), HTTP/2 by another driver (`h2load`), latency at half of what nginx can do (`paced`), memory of idle connections (`idle`), and hit ratios of small
 //! caches on one trace (`zipf`).
 
 mod client;
 mod from_disk;
+mod h2load;
 mod idle;
 mod load;
 mod origin;
@@ -78,6 +79,7 @@ async fn bench(options: &Options, plan: &Plan, control: &str) -> anyhow::Result<
     let mut report = table::report(Bench::CacheHit.name(), options, plan, &servers, &rows);
     report.fact(format!("Congestion control: {control}"));
     sides::from_disk(&ground, folder.path(), &servers, &mut report).await?;
+    sides::by_h2load(options, &servers, &mut report).await;
     sides::paced(&ground, &servers, &rows, &mut report).await;
     sides::idle(options, &servers, &mut report).await;
     sides::zipf(&ground, folder.path(), &mut report).await?;

@@ -1,8 +1,9 @@
 //! The smaller tables: latency below saturation, idle connections, hit ratios.
 
+use super::client::Protocol;
 use super::servers::Server;
 use super::table::{self, Row};
-use super::{Ground, from_disk as disk, idle as connections, paced as latency, stop, zipf as ratios};
+use super::{Ground, from_disk as disk, h2load, idle as connections, paced as latency, stop, zipf as ratios};
 use crate::args::Options;
 use crate::report::{Report, progress};
 use crate::statistics::short;
@@ -10,7 +11,7 @@ use std::path::Path;
 
 /// True when one of them is wanted without a cell of the large table.
 pub(super) fn any(options: &Options) -> bool {
-    ["disk", "idle", "zipf"].iter().any(|name| options.wants(name))
+    ["disk", "h2load", "idle", "zipf"].iter().any(|name| options.wants(name))
 }
 
 /// Hits from disk, beside nginx, which has everything there.
@@ -42,6 +43,35 @@ pub(super) async fn from_disk(
     report.block(&ours.command);
     stop(vec![ours]).await;
     Ok(())
+}
+
+/// HTTP/2 over TLS by h2load.
+pub(super) async fn by_h2load(options: &Options, servers: &[Server], report: &mut Report) {
+    if !options.wants("h2load") {
+        return;
+    }
+    let head = ["object", "server", "req/s", "req / cpu s", "Sluice : it, req / cpu s"];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    for (size, requests) in h2load::RUNS {
+        let mut ours = None;
+        for server in servers.iter().filter(|server| server.address(Protocol::Http2).is_some()) {
+            let mut line = vec![table::size(size), server.name.to_owned()];
+            match h2load::run(server, size, requests).await {
+                Ok(run) => {
+                    let ratio = *ours.get_or_insert(run.efficiency) / run.efficiency;
+                    line.extend([short(run.rate), short(run.efficiency), format!("{ratio:.2}")]);
+                }
+                Err(error) => line.push(format!("failed: {error:#}")),
+            }
+            progress(format!("h2load: {}", line.join(" ")));
+            table.push(line);
+        }
+    }
+    report.heading("HTTP/2 over TLS by h2load");
+    report.table(&table);
+    report.paragraph(
+        "h2load in place of our own driver, once: as many connections and requests under way as above.",
+    );
 }
 
 /// Latency at half of nginx's saturation.
