@@ -3,11 +3,14 @@
 //! - [`process`]: one server process: started, waited for, killed, started again where it was
 //! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
+//! - [`link`]: a line that loses and reorders
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket
 //! - [`h2`]: an HTTP/2 client that sends what no client should
 //! - [`rawlog`]: an origin that keeps what it was sent, byte for byte
 //! - [`client`]: what a client does: upload, wait, fetch
+//! - [`swapped`]: an edge whose binary is replaced
+//! - [`h3`]: a client of HTTP/3 that keeps its connection
 //! - [`tls`]: a client that looks at handshakes, and certificates
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
@@ -19,6 +22,8 @@ pub mod clips;
 pub mod echo;
 pub mod ffprobe;
 pub mod h2;
+pub mod h3;
+pub mod link;
 pub mod log;
 pub mod mmdb;
 pub mod origin;
@@ -28,4 +33,5 @@ pub mod python;
 pub mod raw;
 pub mod rawlog;
 pub mod stack;
+pub mod swapped;
 pub mod tls;

@@ -5,156 +5,28 @@ use axum::body::Body;
 use axum::extract::Request;
 use futures::stream::unfold;
 use futures::{SinkExt, StreamExt};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use reqwest::Client;
-use serde_json::Value;
 use sluice_tests::echo::Echo;
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::binary;
+use sluice_tests::swapped::{LIMIT, Swapped};
 use std::convert::Infallible;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Time for anything that is waited for.
-const LIMIT: Duration = Duration::from_secs(60);
 /// Swaps of the binary under load.
 const SWAPS: usize = 10;
 /// Requests over all swaps, at least.
 const REQUESTS: u64 = 20_000;
 /// Clients of the load, half of them over HTTP/2.
 const CLIENTS: usize = 4;
-
-/// An edge that is started through a link and reads a file, and its successors.
-struct Swapped {
-    dir: TempDir,
-    first: Child,
-    http: String,
-    admin: String,
-}
-
-impl Swapped {
-    async fn start(origin: &str, config: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        std::fs::write(dir.path().join("edge.toml"), format!("origins = [\"{origin}\"]\n{config}")).unwrap();
-        let link = dir.path().join("sluice-edge");
-        std::os::unix::fs::symlink(binary("sluice-edge"), &link).unwrap();
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let first = Command::new(&link)
-            .args(["--listen.announce", dir.path().join("at.json").to_str().unwrap()])
-            .args(["--config", dir.path().join("edge.toml").to_str().unwrap()])
-            .args(["--state_dir", state.to_str().unwrap()])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut edge = Self { dir, first, http: String::new(), admin: String::new() };
-        let at = edge.announced(0).await;
-        edge.http = at["http"].as_str().unwrap().to_owned();
-        edge.admin = at["admin"].as_str().unwrap().to_owned();
-        edge
-    }
-
-    /// What the newest process announces, once it is another than this one.
-    async fn announced(&self, not: i32) -> Value {
-        let begun = Instant::now();
-        loop {
-            let text = std::fs::read(self.dir.path().join("at.json")).unwrap_or_default();
-            if let Ok(at) = serde_json::from_slice::<Value>(&text)
-                && at["pid"].as_i64() != Some(i64::from(not))
-            {
-                return at;
-            }
-            assert!(begun.elapsed() < LIMIT, "nothing new is announced:\n{}", self.log());
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The process that serves.
-    fn pid(&self) -> i32 {
-        let text = std::fs::read(self.dir.path().join("at.json")).unwrap();
-        let at: Value = serde_json::from_slice(&text).unwrap();
-        i32::try_from(at["pid"].as_i64().unwrap()).unwrap()
-    }
-
-    fn signal(&self, pid: i32, signal: Signal) {
-        kill(Pid::from_raw(pid), signal).unwrap_or_else(|e| panic!("{pid}: {e}\n{}", self.log()));
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.http)
-    }
-
-    /// Waits until this was logged so often.
-    async fn logged(&self, text: &str, times: usize) {
-        let begun = Instant::now();
-        while self.log().matches(text).count() < times {
-            assert!(begun.elapsed() < LIMIT, "{text} was not logged {times} times:\n{}", self.log());
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Makes the link point at another program.
-    fn turn_link(&self, program: &Path) {
-        let next = self.dir.path().join("next");
-        std::os::unix::fs::symlink(program, &next).unwrap();
-        std::fs::rename(next, self.dir.path().join("sluice-edge")).unwrap();
-    }
-
-    /// A program that does this instead of serving.
-    fn script(&self, name: &str, lines: &str) -> PathBuf {
-        let file = self.dir.path().join(name);
-        std::fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        file
-    }
-
-    fn configure(&self, text: &str) {
-        std::fs::write(self.dir.path().join("edge.toml"), text).unwrap();
-    }
-
-    /// Asks for a reload: the status, and what was answered.
-    async fn reload(&self) -> (u16, Value) {
-        let answer = Client::new().post(format!("http://{}/reload", self.admin)).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    async fn metric(&self, series: &str) -> f64 {
-        let text =
-            reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();
-        text.lines().filter_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok()).sum()
-    }
-}
-
-impl Drop for Swapped {
-    fn drop(&mut self) {
-        let newest = self.pid();
-        if u32::try_from(newest).unwrap() != self.first.id() {
-            kill(Pid::from_raw(newest), Signal::SIGKILL).unwrap_or_default();
-        }
-        drop((self.first.kill(), self.first.wait()));
-        if std::thread::panicking() {
-            let mut err = std::io::stderr().lock();
-            drop(std::io::Write::write_fmt(&mut err, format_args!("{}\n", self.log())));
-        }
-    }
-}
 
 /// Clients that ask without a pause until they are told to stop. As any client of HTTP/2 they send again what a GOAWAY says
 /// was not looked at (RFC 9113 section 6.8), and nothing else.
@@ -257,9 +129,9 @@ async fn ten_binaries_one_after_another_fail_no_request() {
 async fn what_is_under_way_outlives_the_swap() {
     let (origin, echo) = (plain_origin().await, Echo::start().await);
     let edge = Swapped::start(&echo.url(), "drain_grace_ms = 30000\n").await;
-    let stream = TcpStream::connect(&edge.http).await.unwrap();
+    let stream = TcpStream::connect(edge.http()).await.unwrap();
     let (mut socket, _) =
-        tokio_tungstenite::client_async(format!("ws://{}/chat", edge.http), stream).await.unwrap();
+        tokio_tungstenite::client_async(format!("ws://{}/chat", edge.http()), stream).await.unwrap();
     // From here on the uploads go to an origin that takes them.
     edge.configure(&format!("origins = [\"{}\"]\ndrain_grace_ms = 30000\n", origin.url()));
     assert_eq!(edge.reload().await.0, 200);
@@ -312,15 +184,12 @@ async fn a_new_binary_that_fails_changes_nothing() {
 
     // Killed in the middle of the handover: it has the sockets, and has not said that it is ready.
     edge.turn_link(
-        &edge.script(
-            "slow",
-            &format!("echo $$ > {}\nexec sleep 60", edge.dir.path().join("slow.pid").display()),
-        ),
+        &edge.script("slow", &format!("echo $$ > {}\nexec sleep 60", edge.dir().join("slow.pid").display())),
     );
     edge.signal(old, Signal::SIGUSR2);
     let begun = Instant::now();
     let slow = loop {
-        let text = std::fs::read_to_string(edge.dir.path().join("slow.pid")).unwrap_or_default();
+        let text = std::fs::read_to_string(edge.dir().join("slow.pid")).unwrap_or_default();
         if let Ok(pid) = text.trim().parse::<i32>() {
             break pid;
         }

@@ -1,7 +1,8 @@
 //! The orderly end: stop accepting, finish what is under way, cut what takes too long.
 
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,8 @@ pub struct Drain {
     grace_ms: Arc<AtomicU64>,
     /// Another process has taken the ports over.
     succeeded: Arc<AtomicBool>,
+    /// Where that process passes on what is for HTTP/3 connections of this one.
+    line: Arc<Mutex<Option<OwnedFd>>>,
     /// Cancelled once nothing is read from the UDP port any more.
     udp_free: CancellationToken,
 }
@@ -32,7 +35,8 @@ impl Drain {
     pub fn new(grace: Duration) -> Self {
         let (begun, cut, udp_free) = Default::default();
         let grace_ms = Arc::new(AtomicU64::new(grace.as_millis() as u64));
-        Self { begun, cut, tasks: TaskTracker::new(), grace_ms, succeeded: Arc::default(), udp_free }
+        let (succeeded, line) = Default::default();
+        Self { begun, cut, tasks: TaskTracker::new(), grace_ms, succeeded, line, udp_free }
     }
 
     /// Changes the time between the beginning and the cut.
@@ -44,8 +48,10 @@ impl Drain {
         Duration::from_millis(self.grace_ms.load(Ordering::Relaxed))
     }
 
-    /// Begins the end of a server whose ports another process serves already: its clients may finish without haste.
-    pub(crate) fn begin_succeeded(&self) {
+    /// Begins the end of a server whose ports another process serves already: its clients may finish without haste. Over
+    /// the line comes what is for HTTP/3 connections once the UDP port is free.
+    pub(crate) fn begin_succeeded(&self, line: Option<OwnedFd>) {
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = line;
         self.succeeded.store(true, Ordering::Release);
         self.begin();
     }
@@ -53,6 +59,11 @@ impl Drain {
     /// True when another process has taken the ports over.
     pub(crate) fn is_succeeded(&self) -> bool {
         self.succeeded.load(Ordering::Acquire)
+    }
+
+    /// Where what is for HTTP/3 connections comes from, for whom reads the UDP port.
+    pub(crate) fn take_line(&self) -> Option<OwnedFd> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Cancelled once nothing is read from the UDP port any more.

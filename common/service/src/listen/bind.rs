@@ -1,6 +1,7 @@
 //! Taking the ports.
 
 use super::limits::{BACKLOG, MAX_CONNECTIONS};
+use super::port::{Elder, Ids, Relayed};
 use super::proxied::Proxies;
 use super::tls::{Offer, Tls};
 use crate::Metrics;
@@ -95,8 +96,28 @@ pub(super) struct Udp {
     pub(super) offer: Offer,
     /// Requests may come before the handshake is complete.
     pub(super) early: bool,
+    /// What its connections are known by.
+    pub(super) ids: Ids,
+    /// Processes before this one that may still have connections there.
+    pub(super) elders: Vec<Elder>,
+    pub(super) relayed: Relayed,
     /// Where it was taken over: ends when the process before this one reads nothing from it any more.
     pub(super) released: Option<OwnedFd>,
+}
+
+impl Udp {
+    fn new(
+        socket: UdpSocket,
+        elders: Vec<Elder>,
+        offer: &Offer,
+        early: bool,
+        metrics: &Metrics,
+        inherited: &Inherited,
+    ) -> Result<Self, BindError> {
+        let (ids, relayed, released) = (Ids::random(), Relayed::new(metrics), inherited.released());
+        let config = super::quic::config(offer, early)?;
+        Ok(Self { socket, config, offer: offer.clone(), early, ids, elders, relayed, released })
+    }
 }
 
 /// Ports, taken and not yet served.
@@ -127,17 +148,14 @@ impl Bound {
         }
         if let Some(address) = listen.https {
             let offer = Offer::load(tls, metrics)?;
-            let (listener, udp) = if listen.h3 {
-                both(address, inherited)?
+            let listener = if listen.h3 {
+                let (listener, socket, elders) = both(address, inherited)?;
+                bound.quic = Some(Udp::new(socket, elders, &offer, tls.early_data, metrics, inherited)?);
+                listener
             } else {
-                (tcp("listen.https", address, inherited)?, None)
+                tcp("listen.https", address, inherited)?
             };
             bound.tcp.push(Tcp::new("listen.https", listener, Some(Tls::new(&offer)?)));
-            if let Some(socket) = udp {
-                let (early, released) = (tls.early_data, inherited.released());
-                let config = super::quic::config(&offer, early)?;
-                bound.quic = Some(Udp { socket, config, offer: offer.clone(), early, released });
-            }
             bound.offer = Some(offer);
         }
         let proxies = Proxies::new(&listen.proxy_protocol, metrics).map(Arc::new);
@@ -157,7 +175,9 @@ impl Bound {
         for tcp in &self.tcp {
             sockets.add(tcp.key, &tcp.listener)?;
         }
-        self.quic.iter().try_for_each(|udp| sockets.add(UDP, &udp.socket))
+        let Some(udp) = &self.quic else { return Ok(()) };
+        sockets.add(UDP, &udp.socket)?;
+        sockets.add_quic(udp.ids, &udp.elders)
     }
 
     pub(super) fn addresses(&self) -> Addresses {
@@ -195,18 +215,21 @@ fn tcp(key: &'static str, address: SocketAddr, inherited: &Inherited) -> Result<
     bind().map_err(|error| refused(key, address, error))
 }
 
-/// The same port for TCP and UDP.
-fn both(address: SocketAddr, inherited: &Inherited) -> Result<(TcpListener, Option<UdpSocket>), BindError> {
+/// The same port for TCP and UDP, and the processes before this one at the latter.
+fn both(
+    address: SocketAddr,
+    inherited: &Inherited,
+) -> Result<(TcpListener, UdpSocket, Vec<Elder>), BindError> {
     let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
         let listener = tcp("listen.https", address, inherited)?;
         let at = listener.local_addr().map_err(|error| refused("listen.https", address, error))?;
         if let Some(udp) = inherited.udp(at) {
-            return Ok((listener, Some(udp)));
+            return Ok((listener, udp, inherited.elders()));
         }
         match UdpSocket::bind(at) {
-            Ok(udp) => return Ok((listener, Some(udp))),
+            Ok(udp) => return Ok((listener, udp, vec![])),
             Err(error) if tries == 0 => return Err(refused("listen.https (UDP, for HTTP/3)", at, error)),
             Err(_) => {}
         }

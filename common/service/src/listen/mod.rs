@@ -2,6 +2,7 @@
 //!
 //! - `bind` takes every port at once, before anything is loaded
 //! - `tcp` accepts and speaks HTTP/1.1 and HTTP/2, with and without TLS; `quic` speaks HTTP/3
+//! - `port` is QUIC's socket: who of several processes a datagram is for, and how much may be sent to strangers
 //! - `early` is about requests before the handshake is complete
 //! - `front` is what every request passes: trace, `gate`, `Alt-Svc`
 //! - `shortcut` is the shortest way to what a cache holds
@@ -32,6 +33,7 @@ mod lent;
 mod limits;
 mod paced;
 mod parked;
+mod port;
 mod prefixed;
 mod proxied;
 mod quic;
@@ -47,6 +49,8 @@ pub use gate::is_host;
 pub use h1::Interim;
 pub use shortcut::{Plain, Shortcut};
 pub use websocket::WebSocket;
+
+pub(crate) use port::{Elder, Ids, pair as line};
 
 use crate::config::{ListenConfig, TlsConfig};
 use crate::takeover::{Inherited, Sockets};

@@ -7,13 +7,14 @@
 //!
 //! Until the new process has said that it is ready and has lived a moment after that, the old one serves as before; when the
 //! new one cannot start, is killed or takes too long, nothing has happened. TCP connections wait in queues that both
-//! processes share, so none is lost. A UDP port cannot be read by two: the new process reads it from when the old one's
-//! HTTP/3 connections have ended.
+//! processes share, so none is lost. A UDP port cannot be read by two: the new process reads it from when the old one has
+//! stopped to, and passes on what is for the old one's HTTP/3 connections, over a line that it got with the sockets.
 //!
 //! - `sockets`: what is handed over, and how the new process finds it; this file: the old process's side
 
 mod sockets;
 
+use sockets::Passed;
 pub(crate) use sockets::{Inherited, Sockets, UDP, VARIABLE};
 
 use crate::Drain;
@@ -64,11 +65,11 @@ pub(crate) async fn watch(source: Source, sockets: Sockets, drain: Drain, result
         }
         tracing::info!(program = %program(&source).display(), "a new process is started in place of this one");
         match start(&source, &sockets).await {
-            Ok((pid, release)) => {
+            Ok((pid, release, line)) => {
                 results.with_label_values(&["done"]).inc();
                 tracing::info!(pid, "a new process has taken over");
                 drop(sockets);
-                drain.begin_succeeded();
+                drain.begin_succeeded(line);
                 let cut = drain.cut();
                 tokio::select! {
                     () = drain.udp_free().cancelled() => {}
@@ -85,20 +86,21 @@ pub(crate) async fn watch(source: Source, sockets: Sockets, drain: Drain, result
     }
 }
 
-/// Starts the new process and waits until it serves. Its id, and what tells it by its end that the UDP port is free.
-async fn start(source: &Source, sockets: &Sockets) -> Result<(u32, OwnedFd), Failure> {
+/// Starts the new process and waits until it serves. Its id, what tells it by its end that the UDP port is free, and where
+/// it passes on what is for HTTP/3 connections of this one.
+async fn start(source: &Source, sockets: &Sockets) -> Result<(u32, OwnedFd, Option<OwnedFd>), Failure> {
     let (ready, says_ready) = io::pipe()?;
     let (released, release) = io::pipe()?;
-    let (passed, variable) = sockets.passed(says_ready.into(), released.into())?;
+    let Passed { fds, names, line } = sockets.passed(says_ready.into(), released.into())?;
     let mut child = Command::new(program(source))
         .args(source.args.iter().skip(1))
-        .env(VARIABLE, variable)
+        .env(VARIABLE, names)
         .stdin(Stdio::null())
         .spawn()?;
     // The new process has its own; while these were open its end would not be seen.
-    drop(passed);
+    drop(fds);
     match timeout(START, settled(&mut child, ready.into())).await {
-        Ok(Ok(())) => Ok((child.id().unwrap_or_default(), release.into())),
+        Ok(Ok(())) => Ok((child.id().unwrap_or_default(), release.into(), line)),
         Ok(Err(failure)) => Err(failure),
         Err(_) => {
             child.kill().await?;

@@ -1,5 +1,6 @@
 //! The sockets that a takeover hands over, and their names in the new process's environment.
 
+use crate::listen::{Elder, Ids, line};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -16,30 +17,68 @@ const RELEASED: &str = "released";
 /// The name of the UDP socket.
 pub(crate) const UDP: &str = "udp";
 
+/// The beginning of the name of an older process's line; the rest tells its connection ids.
+const ELDER: &str = "elder-";
+/// Older processes that may still have HTTP/3 connections when a new one takes over: each has a line open, and costs a
+/// look at every datagram.
+const MAX_ELDERS: usize = 32;
+
 /// Sockets of this process, for the next one, by the key that a listener is configured under.
 #[derive(Debug, Default)]
-pub(crate) struct Sockets(Vec<(&'static str, OwnedFd)>);
+pub(crate) struct Sockets {
+    listening: Vec<(&'static str, OwnedFd)>,
+    /// What QUIC connections of this process are known by.
+    ids: Option<Ids>,
+    /// Processes before this one.
+    elders: Vec<Elder>,
+}
+
+/// What a child process gets.
+pub(super) struct Passed {
+    /// Duplicates that are open in children.
+    pub(super) fds: Vec<OwnedFd>,
+    /// The text that tells which is which.
+    pub(super) names: String,
+    /// Where the child passes on what is for QUIC connections of this process.
+    pub(super) line: Option<OwnedFd>,
+}
 
 impl Sockets {
     /// Adds one: a duplicate, which the next process gets.
     pub(crate) fn add(&mut self, key: &'static str, socket: &impl AsFd) -> io::Result<()> {
-        self.0.push((key, socket.as_fd().try_clone_to_owned()?));
+        self.listening.push((key, socket.as_fd().try_clone_to_owned()?));
         Ok(())
     }
 
-    /// Duplicates that a child process gets, and the text that tells it which is which.
-    pub(super) fn passed(&self, ready: OwnedFd, released: OwnedFd) -> io::Result<(Vec<OwnedFd>, String)> {
+    /// Adds how QUIC connections are known, those of this process and of the ones before it.
+    pub(crate) fn add_quic(&mut self, ids: Ids, elders: &[Elder]) -> io::Result<()> {
+        self.ids = Some(ids);
+        self.elders = elders.iter().map(Elder::try_clone).collect::<io::Result<_>>()?;
+        Ok(())
+    }
+
+    pub(super) fn passed(&self, ready: OwnedFd, released: OwnedFd) -> io::Result<Passed> {
+        let (mut own, mut tail) = (None, None);
+        if let Some(ids) = self.ids {
+            let (end, line) = line()?;
+            (own, tail) = (Some(Elder { ids, line }), Some(end));
+        }
+        let elders: Vec<&Elder> = self.elders.iter().filter(|elder| elder.lives()).chain(&own).collect();
+        if elders.len() > MAX_ELDERS {
+            return Err(io::Error::other("too many processes before this one still have HTTP/3 connections"));
+        }
+        let elders = elders.into_iter().map(|elder| (format!("{ELDER}{:x}", elder.ids.key()), &elder.line));
         let pipes = [(READY, &ready), (RELEASED, &released)];
-        let all = self.0.iter().map(|(key, fd)| (*key, fd)).chain(pipes);
-        let mut passed = vec![];
-        let mut names = vec![];
+        let listening = self.listening.iter().map(|(key, fd)| (*key, fd));
+        let all = listening.chain(pipes).map(|(key, fd)| (key.to_owned(), fd)).chain(elders);
+        let (mut fds, mut names) = (vec![], vec![]);
         for (key, fd) in all {
             // Unlike a clone of std's, this one is open in children.
             let fd = nix::unistd::dup(fd)?;
             names.push(format!("{key}={}", fd.as_raw_fd()));
-            passed.push(fd);
+            fds.push(fd);
         }
-        Ok((passed, names.join(",")))
+        Ok(Passed { fds, names: names.join(","), line: tail })
     }
 }
 
@@ -75,17 +114,29 @@ impl Inherited {
         same.then_some(socket)
     }
 
+    /// The processes before this one that may still have QUIC connections at the UDP port.
+    pub(crate) fn elders(&self) -> Vec<Elder> {
+        let mut sockets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key_of = |name: &str| u64::from_str_radix(name.strip_prefix(ELDER)?, 16).ok();
+        let elders = sockets.extract_if(.., |name, _| key_of(name).is_some());
+        let elders =
+            elders.filter_map(|(name, line)| Some(Elder { ids: Ids::with_key(key_of(&name)?), line }));
+        elders.filter(Elder::lives).collect()
+    }
+
     /// Ends when the process before this one reads nothing from the UDP port any more.
     pub(crate) fn released(&self) -> Option<OwnedFd> {
         self.take(RELEASED)
     }
 
-    /// Tells the process before this one that it may go.
+    /// Tells the process before this one that it may go. What has not been taken by now is closed: the configuration does
+    /// not want it any more.
     pub(crate) fn say_ready(&self) {
         if let Some(ready) = self.take(READY) {
             // A process that is gone needs no telling.
             drop(std::fs::File::from(ready).write_all(b"1"));
         }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn take(&self, key: &str) -> Option<OwnedFd> {
@@ -152,10 +203,21 @@ mod tests {
         sockets.add("listen.http", &listener).unwrap();
         let (ready, says_ready) = io::pipe().unwrap();
         let (released, _release) = io::pipe().unwrap();
-        let (passed, text) = sockets.passed(says_ready.into(), released.into()).unwrap();
+        let (gone, there) = (line().unwrap(), line().unwrap());
+        drop(gone.0);
+        let elder = |(_, line): (_, OwnedFd)| Elder { ids: Ids::random(), line };
+        let (_tail, there) = (there.0, Elder { ids: Ids::random(), line: there.1 });
+        let own = Ids::random();
+        let known = [there.ids, own];
+        sockets.add_quic(own, &[elder(((), gone.1)), there]).unwrap();
+        let passed = sockets.passed(says_ready.into(), released.into()).unwrap();
         // As a new process would have them: nobody else's.
-        passed.into_iter().for_each(|fd| _ = fd.into_raw_fd());
-        let inherited = Inherited::of(&[(VARIABLE.into(), text)]).unwrap();
+        passed.fds.into_iter().for_each(|fd| _ = fd.into_raw_fd());
+        let inherited = Inherited::of(&[(VARIABLE.into(), passed.names)]).unwrap();
+        let mut elders: Vec<Ids> = inherited.elders().iter().map(|elder| elder.ids).collect();
+        elders.sort_by_key(|ids| known.iter().position(|known| known == ids));
+        assert_eq!(elders, known, "those that live, and the one that hands over");
+        assert!(inherited.elders().is_empty(), "taken once");
         assert!(inherited.udp(at).is_none());
         let found = inherited.tcp("listen.http", at).unwrap();
         assert_eq!(found.local_addr().unwrap(), at);

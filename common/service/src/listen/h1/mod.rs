@@ -46,7 +46,16 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 #[derive(Debug, Clone)]
 pub struct Interim(mpsc::Sender<(StatusCode, HeaderMap)>);
 
+/// What is sent so.
+pub(super) type Interims = mpsc::Receiver<(StatusCode, HeaderMap)>;
+
 impl Interim {
+    /// A way, and its end.
+    pub(super) fn channel() -> (Self, Interims) {
+        let (sender, interims) = mpsc::channel(INTERIM);
+        (Self(sender), interims)
+    }
+
     /// Sends one. It is dropped when too many wait: an interim answer is a hint.
     pub fn send(&self, status: StatusCode, headers: HeaderMap) {
         drop(self.0.try_send((status, headers)));
@@ -253,11 +262,11 @@ where
     let keep_alive = manner.keep_alive && !shell.begun.is_cancelled();
     let (limits, Manner { modern, trailers, .. }) = (shell.front.limits, manner);
     let asked = Asked { method: request.method().clone(), keep_alive, modern, trailers, limits };
-    let (interim, mut interims) = mpsc::channel(INTERIM);
+    let (interim, mut interims) = Interim::channel();
     let with_body = |body: Body| {
         let mut request = request.map(|()| body);
         if manner.modern {
-            request.extensions_mut().insert(Interim(interim));
+            request.extensions_mut().insert(interim);
         }
         shell.front.clone().answer(service, request, peer)
     };
@@ -319,7 +328,7 @@ where
 async fn respond<W, F>(
     io: &mut W,
     mut answering: Answering<'_, F>,
-    interims: &mut mpsc::Receiver<(StatusCode, HeaderMap)>,
+    interims: &mut Interims,
     asked: &Asked,
 ) -> io::Result<bool>
 where
