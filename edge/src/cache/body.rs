@@ -24,11 +24,22 @@ enum End {
 
 #[derive(Debug)]
 struct Inner {
-    pieces: Vec<Bytes>,
-    /// Where each piece ends.
-    ends: Vec<u64>,
+    pieces: Vec<Piece>,
     bytes: u64,
     end: End,
+}
+
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    /// Where it ends in the body.
+    until: u64,
+}
+
+impl Inner {
+    fn all(&self) -> Vec<Bytes> {
+        self.pieces.iter().map(|piece| piece.bytes.clone()).collect()
+    }
 }
 
 /// A body that grows to a known length, or to wherever it ends.
@@ -59,7 +70,7 @@ impl Growing {
     }
 
     fn with(end: End, length: Option<u64>, limit: u64) -> Self {
-        let inner = Mutex::new(Inner { pieces: vec![], ends: vec![], bytes: 0, end });
+        let inner = Mutex::new(Inner { pieces: vec![], bytes: 0, end });
         let (grown, forms) = (Notify::new(), OnceLock::new());
         Self { inner, grown, length, limit, forms, disk: None, arena: None }
     }
@@ -98,7 +109,7 @@ impl Growing {
     /// All of it as it came, if it is whole and in memory.
     pub(crate) fn pieces(&self) -> Option<Vec<Bytes>> {
         let inner = self.lock();
-        (inner.end == End::Whole && self.disk.is_none()).then(|| inner.pieces.clone())
+        (inner.end == End::Whole && self.disk.is_none()).then(|| inner.all())
     }
 
     /// Its length when whole, if that is known already.
@@ -148,9 +159,8 @@ impl Growing {
             let fits = inner.bytes + piece.len() as u64 <= self.limit;
             if fits && !piece.is_empty() {
                 inner.bytes += piece.len() as u64;
-                let end = inner.bytes;
-                inner.ends.push(end);
-                inner.pieces.push(piece);
+                let until = inner.bytes;
+                inner.pieces.push(Piece { bytes: piece, until });
             }
             fits
         };
@@ -165,10 +175,10 @@ impl Growing {
             let mut inner = self.lock();
             let whole = self.length.map_or(well, |length| inner.bytes == length);
             inner.end = if whole { End::Whole } else { End::Cut };
-            if whole && let Some(joined) = self.joined_of(&inner) {
-                inner.pieces = vec![joined];
-                inner.ends = vec![inner.bytes];
+            if whole && let Some(bytes) = self.joined_of(&inner) {
+                inner.pieces = vec![Piece { bytes, until: inner.bytes }];
             }
+            inner.pieces.shrink_to_fit();
             whole
         };
         self.grown.notify_waiters();
@@ -180,11 +190,11 @@ impl Growing {
         if inner.bytes > JOIN {
             return None;
         }
-        let in_arena = self.arena.as_ref().and_then(|arena| arena.join(&inner.pieces));
+        let in_arena = self.arena.as_ref().and_then(|arena| arena.join(&inner.all()));
         in_arena.or_else(|| {
             (inner.pieces.len() > 1).then(|| {
                 let mut joined = BytesMut::with_capacity(usize::try_from(inner.bytes).unwrap_or(0));
-                inner.pieces.iter().for_each(|p| joined.extend_from_slice(p));
+                inner.pieces.iter().for_each(|piece| joined.extend_from_slice(&piece.bytes));
                 joined.freeze()
             })
         })
@@ -196,7 +206,7 @@ impl Growing {
         match (inner.end, inner.pieces.as_slice()) {
             _ if self.disk.is_some() => None,
             (End::Whole, []) => Some(Bytes::new()),
-            (End::Whole, [one]) => Some(one.clone()),
+            (End::Whole, [one]) => Some(one.bytes.clone()),
             _ => None,
         }
     }
@@ -249,12 +259,12 @@ impl Growing {
 
     fn piece(&self, at: u64, to: u64) -> Option<Bytes> {
         let inner = self.lock();
-        let index = inner.ends.partition_point(|end| *end <= at);
-        let piece = inner.pieces.get(index)?;
-        let start = inner.ends[index] - piece.len() as u64;
+        let index = inner.pieces.partition_point(|piece| piece.until <= at);
+        let Piece { bytes, until } = inner.pieces.get(index)?;
+        let (length, start) = (bytes.len() as u64, until - bytes.len() as u64);
         let from = usize::try_from(at - start).ok()?;
-        let until = usize::try_from((to - start).min(piece.len() as u64)).ok()?.min(from + PIECE);
-        Some(piece.slice(from..until))
+        let until = usize::try_from((to - start).min(length)).ok()?.min(from + PIECE);
+        Some(bytes.slice(from..until))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -55,7 +55,7 @@ pub(crate) struct Object {
     /// The body it was made of, of a variant of an image.
     made_of: Option<Weak<Growing>>,
     /// Its head ready to be sent, plain and in each coding, made by the first who needs it.
-    rendered: [OnceLock<Box<Rendered>>; 1 + Coding::ALL.len()],
+    rendered: OnceLock<Box<[OnceLock<Rendered>; 1 + Coding::ALL.len()]>>,
     source: Option<Arc<dyn Source>>,
     since: Instant,
     initial_age: Duration,
@@ -155,7 +155,8 @@ impl Object {
 
     /// The head of one of its forms, made once.
     pub(crate) fn rendered(&self, form: Option<Coding>, render: impl FnOnce(&Self) -> Rendered) -> &Rendered {
-        self.rendered[form.map_or(0, |coding| 1 + coding as usize)].get_or_init(|| Box::new(render(self)))
+        let forms = self.rendered.get_or_init(Box::default);
+        forms[form.map_or(0, |coding| 1 + coding as usize)].get_or_init(|| render(self))
     }
 
     /// Its age (RFC 9111 section 4.2.3).
