@@ -135,17 +135,27 @@ impl Default for Config {
 }
 
 /// What may change while an edge serves: everything that is looked up anew for each request.
-const LIVE_KEYS: [&str; 11] = [
+const LIVE_KEYS: [&str; 21] = [
+    "access.audience",
+    "access.cookie",
+    "access.issuer",
+    "access.keys_url_ms",
+    "access.param",
+    "access.peers",
+    "access.poll_ms",
     "cache.heed_clients",
     "cache.keep_cookies",
     "cache.max_object_bytes",
     "cache.memory_bytes",
     "cache.negative_ms",
+    "cache.slice_bytes",
     "cache.stale_when_disconnected_ms",
     "methods",
     "origins",
     "report_ms",
     "streams.",
+    "tenants",
+    "transform.",
     "watchdog_ms",
 ];
 

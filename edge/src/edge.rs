@@ -7,7 +7,7 @@ use crate::config::{Config, LEAST_SLICE};
 use crate::disk::Tier;
 use crate::feed::Liveness;
 use crate::fleet::Disk;
-use crate::floors::Floors;
+use crate::floors::{Aim, Floors};
 use crate::gate::Target;
 use crate::metrics::Metrics;
 use crate::parent::Parents;
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     /// For going on with bodies that a parent cut: one fetch in five, and all that were under way when it broke down.
     pub(crate) resumes: Budget,
     /// Which variants of images are made, and where.
-    pub(crate) images: Images,
+    pub(crate) images: ArcSwap<Images>,
     pub(crate) painters: Pool,
     /// For questions to the control plane and the event feed.
     pub(crate) http: reqwest::Client,
@@ -93,8 +93,17 @@ impl Shared {
 
     /// Takes a configuration that has been judged into force.
     fn take(&self, config: &Config) {
-        self.live.store(Arc::new(config.clone()));
+        let before = self.live.swap(Arc::new(config.clone()));
         self.store.resize(config.cache.memory_bytes);
+        self.access.take(&config.access);
+        if before.tenants != config.tenants && self.tenants.take(&config.tenants) {
+            self.floors.purge_here(&[Aim::Everything], false);
+        }
+        match Images::open(&config.transform.images) {
+            Ok(images) => self.images.store(Arc::new(images)),
+            // It was judged a moment ago, and its file is gone since.
+            Err(error) => tracing::warn!(error, "images: what may be made stays as it was"),
+        }
     }
 
     /// The route table in force.
@@ -188,7 +197,7 @@ impl Process for Edge {
             coders: Pool::for_codings(),
             hedges: Budget::new(100, HEDGES_AT_ONCE),
             resumes: Budget::new(200, RESUMES_AT_ONCE),
-            images: Images::open(&config.transform.images)?,
+            images: ArcSwap::from_pointee(Images::open(&config.transform.images)?),
             painters: Pool::for_images(),
             parents: Parents::new(tls),
             http,

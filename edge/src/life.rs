@@ -183,7 +183,7 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
         || streams::asks_for_events(request.headers())
         || edge.live().streams.patience(&target.path).is_some();
     let shareable = !live && matches!(*request.method(), Method::GET | Method::HEAD);
-    let variant = || edge.images.asked(&target.path, target.query.as_deref(), request.headers());
+    let variant = || edge.images.load().asked(&target.path, target.query.as_deref(), request.headers());
     let image = match shareable.then(variant).flatten().transpose() {
         Ok(image) => image,
         Err(problem) => return Phase::Done(problem_response(problem), Outcome::Refused),

@@ -53,7 +53,7 @@ impl Hits {
             return None;
         }
         let plain = object.body.joined()?;
-        let varies = self.edge.config.transform.compress
+        let varies = self.edge.live().transform.compress
             && object.codable
             && transform::is_worth_coding(plain.len() as u64);
         let (coding, body) = if varies { coded(&object, plain, codings)? } else { (None, plain) };

@@ -25,7 +25,8 @@ pub struct Swapped {
     http: String,
     /// Where HTTP/3 is served, if it is.
     pub h3: Option<std::net::SocketAddr>,
-    admin: String,
+    /// Where its admin listener is.
+    pub admin: String,
 }
 
 impl Swapped {

@@ -269,3 +269,77 @@ async fn a_configuration_is_taken_whole_or_not_at_all() {
     }
     load.end().await;
 }
+
+/// Answers with the host it was asked under, in a text that is worth coding.
+async fn named_origin() -> ScriptedOrigin {
+    ScriptedOrigin::start(|request: Request| async move {
+        let host = request.headers()["host"].to_str().unwrap().to_owned();
+        let fields = [("cache-control", "max-age=600"), ("content-type", "text/plain")];
+        answer(200, &fields, format!("{host} {}", "and so on ".repeat(200)))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn hosts_forms_and_access_change_while_it_serves() {
+    let origin = named_origin().await;
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.toml");
+    std::fs::write(&rules, "[[rule]]\nprefix = \"/secret/\"\nneed = \"token\"\n").unwrap();
+    let access = format!("[access]\nrules_file = \"{}\"\n", rules.display());
+    let edge = Swapped::start(&origin.url(), &format!("{access}[transform]\ncompress = false\n")).await;
+    let client = Client::new();
+    let configure = async |rest: &str| {
+        edge.configure(&format!("origins = [\"{}\"]\n{rest}", origin.url()));
+        edge.reload().await
+    };
+    let get = async |host: &str, path: &str, coding: &str| {
+        let asked = client.get(edge.url(path)).header("host", host).header("accept-encoding", coding);
+        let answer = asked.send().await.unwrap();
+        let field = |name: &str| {
+            answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        (answer.status().as_u16(), field("cache-status").contains("; hit"), field("content-encoding"))
+    };
+    let plain = |status, hit| (status, hit, String::new());
+
+    // Before: two hosts are two, nothing is coded, a picture's query is the origin's, and a secret is one.
+    assert_eq!(get("a.example", "/same", "gzip").await, plain(200, false));
+    assert_eq!(get("b.example", "/same", "gzip").await, plain(200, false));
+    assert_eq!(get("a.example", "/same", "gzip").await, plain(200, true));
+    assert_eq!(get("a.example", "/x.jpg?w=61", "").await.0, 200);
+    assert_eq!(get("a.example", "/secret/x", "").await.0, 401);
+
+    let shop = "[[tenants]]\nname = \"shop\"\nhosts = [\"a.example\", \"b.example\"]\n";
+    let more = format!(
+        "{access}peers = [\"127.0.0.1/32\"]\n[transform]\ncompress = true\nimages.presets = [\"w=60\"]\n{shop}"
+    );
+    let (status, answer) = configure(&more).await;
+    let changed = ["access.peers", "tenants", "transform.compress", "transform.images.presets"];
+    assert_eq!((status, &answer["changed"]), (200, &serde_json::json!(changed)), "{answer}");
+    assert!(!get("a.example", "/same", "gzip").await.1, "another tenant's now");
+    assert_eq!(get("b.example", "/same", "gzip").await, (200, true, "gzip".into()));
+    assert_eq!(get("a.example", "/x.jpg?w=61", "").await.0, 403, "no preset");
+    assert_eq!(get("a.example", "/secret/x", "").await.0, 200, "a peer has checked");
+
+    // What was kept for a host under a tenant that it is no more is found by a purge, and by nothing else.
+    assert_eq!(configure(&access).await.0, 200);
+    assert!(get("a.example", "/same", "").await.1, "as it was before");
+    let purge = serde_json::json!({ "urls": ["http://a.example/same"] });
+    let purge = client.post(format!("http://{}/purge", edge.admin)).json(&purge).send().await.unwrap();
+    assert_eq!(purge.status(), 200);
+    assert_eq!(configure(&more).await.0, 200);
+    assert!(!get("b.example", "/same", "").await.1, "purged as what it was");
+
+    // What a process is built on stays, and is named.
+    let fixed =
+        "[cache.disk]\nbytes = 100000000\n[listen.limits]\nidle_ms = 5000\n[tls]\nearly_data = true\n";
+    let (status, problem) = configure(&format!("{more}{fixed}")).await;
+    let faults: Vec<&str> =
+        problem["faults"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+    assert_eq!((status, faults.len()), (422, 3), "{problem}");
+    for (fault, key) in faults.iter().zip(["cache.disk.bytes", "listen.limits.idle_ms", "tls.early_data"]) {
+        assert!(fault.starts_with(&format!("{key}: cannot change while this process serves")), "{fault}");
+    }
+    assert!(get("b.example", "/same", "").await.1, "and nothing else has changed");
+}

@@ -118,7 +118,7 @@ async fn files(edge: &Arc<Shared>) {
                 Err(why) => tracing::warn!(file = %name, why, "{}: the last good ones stay", file.what),
             }
         }
-        sleep(Duration::from_millis(config.poll_ms)).await;
+        sleep(Duration::from_millis(edge.live().access.poll_ms)).await;
     }
 }
 
@@ -131,7 +131,7 @@ async fn fetched_keys(edge: &Shared) {
             Ok(keys) => edge.access.set_keys(None, Some(keys)),
             Err(why) => tracing::warn!(url, why, "keys: the last good ones stay in force"),
         }
-        sleep(Duration::from_millis(edge.config.access.keys_url_ms)).await;
+        sleep(Duration::from_millis(edge.live().access.keys_url_ms)).await;
     }
 }
 

@@ -45,7 +45,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) struct Access {
     /// False where there are no rules at all: nothing is looked at then.
     enabled: bool,
-    config: AccessConfig,
+    config: ArcSwap<AccessConfig>,
     rules: ArcSwap<Rules>,
     keys: ArcSwap<Keys>,
     /// Of the file and of the URL, each as it was last good.
@@ -106,7 +106,7 @@ impl Access {
         }
         Ok(Self {
             enabled: config.rules_file.is_some(),
-            config: config.clone(),
+            config: ArcSwap::from_pointee(config.clone()),
             rules: ArcSwap::from_pointee(rules),
             keys: ArcSwap::from_pointee(keys.clone()),
             sources: Mutex::new((keys, Keys::default())),
@@ -114,6 +114,11 @@ impl Access {
             rates: Rates::new(),
             metrics: metrics.clone(),
         })
+    }
+
+    /// Takes the names and networks of a configuration into force; which files there are stays.
+    pub(crate) fn take(&self, config: &AccessConfig) {
+        self.config.store(Arc::new(config.clone()));
     }
 
     /// Replaces the keys of the file, of the URL, or of both. The file's win.
@@ -142,7 +147,7 @@ impl Access {
             secure: peer.is_some_and(|peer| peer.secure),
         };
         // An edge of a lower tier has checked already.
-        if self.config.peers.iter().any(|net| net.contains(&asker.address)) {
+        if self.config.load().peers.iter().any(|net| net.contains(&asker.address)) {
             return Verdict::Passed(Dress::default());
         }
         match self.decide(request, target, &asker) {
@@ -173,7 +178,7 @@ impl Access {
         let need = rule.map_or(Need::Open, |rule| rule.need);
         // A client's rate is for what is refused, too: guessing has a price.
         let mut rate = rule.map_or(Ok(None), |rule| self.rate(rule, By::Client, None, asker))?;
-        let credential = credentials::take(&self.config, need, request.headers_mut(), target)?;
+        let credential = credentials::take(&self.config.load(), need, request.headers_mut(), target)?;
         let (mut dress, mut subject) = (Dress::default(), None);
         if let Some(rule) = rule {
             let country = self.places.load().as_ref().and_then(|places| places.country(asker.address));
@@ -202,13 +207,13 @@ impl Access {
         asked: &Question<'_>,
     ) -> Result<(Grant, Option<String>), Refusal> {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let expected =
-            Expected { issuer: self.config.issuer.as_deref(), audience: self.config.audience.as_deref() };
+        let config = self.config.load();
+        let expected = Expected { issuer: config.issuer.as_deref(), audience: config.audience.as_deref() };
         let grant = check::check(credential, rule, &self.keys.load(), expected, asked, now_s)?;
         let left = grant.expires.unwrap_or(0).saturating_add(CLOCK_SLACK_S).saturating_sub(now_s);
         let cookie = credential
             .in_query
-            .then(|| answers::cookie(&self.config.cookie, credential, &rule.prefix, left, asked.secure));
+            .then(|| answers::cookie(&config.cookie, credential, &rule.prefix, left, asked.secure));
         Ok((grant, cookie))
     }
 

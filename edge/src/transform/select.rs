@@ -42,7 +42,7 @@ pub(crate) async fn select(
     object: &Arc<Object>,
 ) -> Chosen {
     let small = || object.body.length().is_some_and(|length| !is_worth_coding(length));
-    if !edge.config.transform.compress || !object.codable || small() {
+    if !edge.live().transform.compress || !object.codable || small() {
         return Chosen::PLAIN;
     }
     let whole = *method == Method::HEAD || !asked.contains_key(RANGE);
