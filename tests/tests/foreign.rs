@@ -1,5 +1,5 @@
-//! Clients that are not ours: curl over HTTP/1.1 and HTTP/2, nghttp over HTTP/2, aioquic over HTTP/3. Forty cases, and the
-//! same bytes in each.
+//! Clients that are not ours: curl over HTTP/1.1 and HTTP/2, nghttp over HTTP/2, aioquic over HTTP/3, Chromium over all three.
+//! Seventy cases, and the same bytes in each.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use base64::Engine;
@@ -9,6 +9,7 @@ use sluice_tests::client::sha256;
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::python::foreign;
 use sluice_tests::stack::lone_edge;
+use sluice_tests::tls::Authority;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -61,6 +62,7 @@ async fn origin() -> ScriptedOrigin {
         match request.uri().path() {
             "/small" => answer(200, &kept, media(10_000)),
             "/large" => answer(200, &kept, media(8 << 20)),
+            "/page" => answer(200, &[("content-type", "text/html")], "<!doctype html><title>a page</title>"),
             "/echo" => {
                 let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
                 answer(200, &[("cache-control", "no-store")], body)
@@ -122,16 +124,18 @@ fn nghttp(dir: &Path, base: &str, case: &Case) -> Got {
     (status.unwrap_or_else(|| panic!("{told}")), run(&mut asked(), &[]).stdout)
 }
 
+/// As the scripts of other languages read them.
+fn told(cases: &[Case]) -> String {
+    let told = |case: &Case| {
+        let body = case.body.as_ref().map(|body| STANDARD.encode(body));
+        json!({ "method": case.method, "path": case.path, "fields": case.fields, "body": body })
+    };
+    Value::from(cases.iter().map(told).collect::<Vec<_>>()).to_string()
+}
+
 fn aioquic(at: &str, cases: &[Case]) -> Vec<Got> {
-    let asked: Vec<Value> = cases
-        .iter()
-        .map(|case| {
-            let body = case.body.as_ref().map(|body| STANDARD.encode(body));
-            json!({ "method": case.method, "path": case.path, "fields": case.fields, "body": body })
-        })
-        .collect();
     let (host, port) = at.rsplit_once(':').unwrap();
-    let output = run(foreign("h3.py").args([host, port]), json!(asked).to_string().as_bytes());
+    let output = run(foreign("h3.py").args([host, port]), told(cases).as_bytes());
     let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let got = |answer: &Value| {
         let statuses = answer["statuses"].as_array().unwrap();
@@ -168,4 +172,43 @@ async fn forty_cases_have_the_same_bytes_for_every_client() {
     }
     assert_eq!(judged, 40);
     assert_eq!((origin.asked("/small"), origin.asked("/large?a=1")), (1, 1), "one fetch for all of them");
+}
+
+/// What a browser knows a certificate by that it is told to take: the sum of its key.
+fn spki(file: &Path) -> String {
+    let shell = "openssl x509 -in \"$0\" -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary";
+    STANDARD.encode(run(Command::new("sh").args(["-c", shell]).arg(file), &[]).stdout)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_gets_the_same_bytes_over_every_protocol() {
+    let origin = origin().await;
+    let dir = tempfile::tempdir().unwrap();
+    Authority::new().issue(dir.path(), "edge", &["localhost"]);
+    let (cert, key) = (dir.path().join("edge.crt"), dir.path().join("edge.key"));
+    let flags = [
+        ("listen.https", "127.0.0.1:0"),
+        ("listen.h3", "true"),
+        ("tls.cert", cert.to_str().unwrap()),
+        ("tls.key", key.to_str().unwrap()),
+    ];
+    let mut edge = lone_edge(dir.path(), "edge-a", &origin.url(), &flags);
+    edge.start().await;
+    let local = |at: &Option<String>| at.as_ref().unwrap().replace("127.0.0.1", "localhost");
+    let (tls, h3) = (format!("https://{}", local(&edge.at.https)), format!("https://{}", local(&edge.at.h3)));
+    let cases = cases();
+    let mut browser = Command::new("node");
+    browser.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("browser"));
+    browser.args(["protocols.mjs", &edge.url(), &tls, &h3, &spki(&cert)]);
+    let answers: Value = serde_json::from_slice(&run(&mut browser, told(&cases).as_bytes()).stdout).unwrap();
+    for protocol in ["http/1.1", "h2", "h3"] {
+        let got = answers[protocol].as_array().unwrap();
+        assert_eq!(got.len(), cases.len(), "{protocol}");
+        for (case, got) in cases.iter().zip(got) {
+            let asked = (protocol, case.method, case.path, &case.fields);
+            assert_eq!(got["status"], case.status, "{asked:?}");
+            assert_eq!(got["sha256"], sha256(&case.wanted), "{asked:?}: {got}");
+            assert_eq!(got["protocol"], protocol, "{asked:?}");
+        }
+    }
 }
