@@ -3,6 +3,7 @@
 use crate::access::AccessConfig;
 use crate::cache::Policy;
 use crate::disk::DiskConfig;
+use crate::names::DnsConfig;
 use crate::streams::StreamsConfig;
 use crate::tenant::{self, TenantConfig};
 use crate::transform::TransformConfig;
@@ -38,6 +39,8 @@ pub struct Config {
     pub control: Vec<String>,
     /// How parents, control planes and origins are asked where their URLs begin with `https://`.
     pub peer_tls: PeerTlsConfig,
+    /// How names of parents, control planes and origins are resolved.
+    pub dns: DnsConfig,
     /// Origins, by preference, until a route table names them.
     pub origins: Vec<String>,
     /// The cache.
@@ -120,6 +123,7 @@ impl Default for Config {
             peer_url: None,
             control: vec![],
             peer_tls: PeerTlsConfig::default(),
+            dns: DnsConfig::default(),
             origins: vec![],
             cache: CacheConfig::default(),
             tenants: vec![],
@@ -180,6 +184,7 @@ impl ProcessConfig for Config {
         }
         self.transform.validate(faults);
         self.peer_tls.validate(faults);
+        self.dns.validate(faults);
         tenant::faults(&self.tenants, faults);
         for method in &self.methods {
             let plain = !method.is_empty() && method.bytes().all(|c| c.is_ascii_uppercase() || c == b'-');

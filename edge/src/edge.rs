@@ -10,6 +10,7 @@ use crate::fleet::Disk;
 use crate::floors::{Aim, Floors};
 use crate::gate::Target;
 use crate::metrics::Metrics;
+use crate::names::Names;
 use crate::parent::Parents;
 use crate::searches::Searches;
 use crate::shortcut::Hits;
@@ -168,7 +169,9 @@ impl Process for Edge {
         let tier = Tier::start(&config.cache.disk, &config.state_dir, metrics.disk.clone(), &context.drain);
         let journal = tier.is_some().then(|| feed::Journal::open(&config.state_dir));
         let tls = sluice_service::peer_tls(&config.peer_tls, &context.drain, &context.metrics)?;
+        let names = Names::new(&config.dns, &context.drain, metrics.names.clone());
         let http = reqwest::Client::builder()
+            .dns_resolver(Arc::new(names.clone()))
             .connect_timeout(Duration::from_secs(1))
             .tls_backend_preconfigured(tls.clone())
             .no_proxy()
@@ -199,7 +202,7 @@ impl Process for Edge {
             resumes: Budget::new(200, RESUMES_AT_ONCE),
             images: ArcSwap::from_pointee(Images::open(&config.transform.images)?),
             painters: Pool::for_images(),
-            parents: Parents::new(tls),
+            parents: Parents::new(tls, names),
             http,
             tenants,
             report_now: Notify::new(),

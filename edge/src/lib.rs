@@ -11,6 +11,8 @@
 //! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
 //!   store, fills
 //! - `disk`: what outlives the process, and what memory has no room for
+//! - `searches`: which queries answers say are alike
+//! - `names`: where names lead, also while nobody can say
 //! - `parent`: where a miss goes, and how; `health`: what is known of a parent; `budget`: bounds of extra fetches; `same`:
 //!   whether two answers may stand in one body; `watchdog`: bodies that stand still
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
@@ -38,6 +40,7 @@ mod health;
 mod lent;
 mod life;
 mod metrics;
+mod names;
 mod parent;
 mod purge;
 mod ranges;
@@ -57,6 +60,7 @@ pub use cache::policy;
 pub use config::{CacheConfig, Config};
 pub use disk::DiskConfig;
 pub use edge::Edge;
+pub use names::DnsConfig;
 pub use streams::StreamsConfig;
 pub use tenant::TenantConfig;
 pub use transform::{ImagesConfig, TransformConfig};

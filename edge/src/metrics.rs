@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     pub(crate) cache_objects: IntGauge,
     /// Paths that answers have spoken of queries for.
     pub(crate) searches: IntGauge,
+    /// Questions about names by result.
+    pub(crate) names: IntCounterVec,
     /// Objects evicted for room.
     pub(crate) evictions: IntCounter,
     /// Coded forms by coding and result.
@@ -200,6 +202,7 @@ impl Metrics {
             bytes_out: r.counter("sluice_edge_bytes_out_total", "Body bytes to clients out of the cache"),
             cache_bytes: r.gauge("sluice_edge_cache_bytes", "Bytes the cache holds"),
             cache_objects: r.gauge("sluice_edge_cache_objects", "Objects the cache holds"),
+            names: r.counters("sluice_edge_names_total", "Questions about names by result", &["result"]),
             searches: r.gauge("sluice_edge_searches", "Paths whose answers say which parameters do not count"),
             evictions: r.counter("sluice_edge_evictions_total", "Objects evicted for room"),
             codings: r.counters(

@@ -3,6 +3,7 @@
 use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::health::{Health, SLOW};
+use crate::names::Names;
 use crate::tenant::Tenant;
 use crate::trailers::Checked;
 use crate::websocket;
@@ -40,7 +41,7 @@ const IDLE: (usize, Duration) = (64, Duration::from_secs(30));
 #[derive(Debug)]
 pub(crate) struct Parents {
     health: Mutex<HashMap<String, Health>>,
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    client: Client<HttpsConnector<HttpConnector<Names>>, Body>,
 }
 
 /// Why a parent gave no answer.
@@ -60,8 +61,8 @@ pub(crate) enum NoAnswer {
 
 impl Parents {
     /// Parents are asked in plain text or over TLS, as their URLs have it.
-    pub(crate) fn new(tls: rustls::ClientConfig) -> Self {
-        let mut connector = HttpConnector::new();
+    pub(crate) fn new(tls: rustls::ClientConfig, names: Names) -> Self {
+        let mut connector = HttpConnector::new_with_resolver(names);
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);

@@ -19,6 +19,7 @@
 
 pub mod client;
 pub mod clips;
+pub mod dns;
 pub mod echo;
 pub mod ffprobe;
 pub mod h2;

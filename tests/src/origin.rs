@@ -35,6 +35,15 @@ impl ScriptedOrigin {
         F: Fn(Request) -> A + Send + Sync + 'static,
         A: Future<Output = Response> + Send + 'static,
     {
+        Self::start_at(([127, 0, 0, 1], 0).into(), script).await
+    }
+
+    /// The same, at this address.
+    pub async fn start_at<F, A>(at: SocketAddr, script: F) -> Self
+    where
+        F: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Response> + Send + 'static,
+    {
         let script: Script = Arc::new(move |request| Box::pin(script(request)));
         let asked: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
         let counted = Arc::clone(&asked);
@@ -49,7 +58,7 @@ impl ScriptedOrigin {
                 script(request).await
             }
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(at).await.unwrap();
         let at = listener.local_addr().unwrap();
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, app).await.unwrap() });
