@@ -59,9 +59,11 @@ impl Health {
         self.shunned_until = Some(now + SHUN);
     }
 
-    /// What was asked at this time has no answer yet, [`SLOW`] later.
-    pub(crate) fn kept_waiting(&mut self, asked: Instant) {
+    /// What was asked at this time has no answer yet, [`SLOW`] later. True when that is the first sign of a silence.
+    pub(crate) fn kept_waiting(&mut self, asked: Instant) -> bool {
+        let before = self.silent;
         self.silent |= self.heard.is_none_or(|heard| heard < asked);
+        self.silent && !before
     }
 
     /// Another parent, asked later, was quicker.
@@ -132,9 +134,9 @@ mod tests {
     async fn silence_counts_only_while_nothing_is_heard() {
         let (mut health, now) = (Health::default(), Instant::now());
         health.answered(now + 10 * MS, 10 * MS);
-        health.kept_waiting(now);
+        assert!(!health.kept_waiting(now));
         assert!(!health.is_suspect(now + SLOW), "another request was answered meanwhile");
-        health.kept_waiting(now + 20 * MS);
+        assert!(health.kept_waiting(now + 20 * MS) && !health.kept_waiting(now + 30 * MS), "one silence");
         assert!(health.is_suspect(now + 2 * SLOW));
         health.answered(now + 5 * SLOW, 4 * SLOW);
         assert!(health.is_suspect(now + 5 * SLOW), "answers that late are no recovery");

@@ -7,6 +7,7 @@ use crate::names::Names;
 use crate::tenant::Tenant;
 use crate::trailers::Checked;
 use crate::websocket;
+use arc_swap::ArcSwap;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, TE, VIA,
@@ -22,7 +23,7 @@ use sluice_service::{Body, EarlyData, HttpRequest, HttpResponse, Interim, Peer, 
 use sluice_wire::headers::{CDN_LOOP, SLUICE_TENANT, TRACEPARENT};
 use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -34,6 +35,8 @@ const HEAD: Duration = Duration::from_secs(10);
 const UPLOAD_HEAD: Duration = Duration::from_secs(120);
 /// Parents remembered; one more, and all are new again. A route table has fewer.
 const MAX_PARENTS: usize = 4_096;
+/// Rest after which a connection is probed, time between probes, and probes that go unanswered before it is given up.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(2), 2);
 /// Idle connections kept to a parent, and for how long.
 const IDLE: (usize, Duration) = (64, Duration::from_secs(30));
 
@@ -41,8 +44,12 @@ const IDLE: (usize, Duration) = (64, Duration::from_secs(30));
 #[derive(Debug)]
 pub(crate) struct Parents {
     health: Mutex<HashMap<String, Health>>,
-    client: Client<HttpsConnector<HttpConnector<Names>>, Body>,
+    connector: Connector,
+    /// Replaced, with all its connections at rest, when a parent falls silent: some may be half open.
+    client: ArcSwap<Client<Connector, Body>>,
 }
+
+type Connector = HttpsConnector<HttpConnector<Names>>;
 
 /// Why a parent gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,18 +73,17 @@ impl Parents {
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
+        // A machine that is gone says nothing: its connections are given up all the same.
+        connector.set_keepalive(Some(KEEPALIVE.0));
+        connector.set_keepalive_interval(Some(KEEPALIVE.1));
+        connector.set_keepalive_retries(Some(KEEPALIVE.2));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(IDLE.0)
-            .pool_idle_timeout(IDLE.1)
-            .build(connector);
-        Self { client, health: Mutex::new(HashMap::new()) }
+        let client = ArcSwap::from_pointee(client(connector.clone()));
+        Self { connector, client, health: Mutex::new(HashMap::new()) }
     }
 
     /// Asks a parent (scheme, host and port) for what the request names.
@@ -134,12 +140,14 @@ impl Parents {
         let (asked, usual) = (Instant::now(), if is_read { HEAD } else { UPLOAD_HEAD });
         let limit = patience.unwrap_or(usual);
         let limit = self.note(parent, |health| health.head_limit(asked, limit));
-        let mut answering = std::pin::pin!(self.client.request(request));
+        let mut answering = std::pin::pin!(self.client.load().request(request));
         let mut answer = timeout(limit.min(SLOW), answering.as_mut()).await;
         if answer.is_err() && limit > SLOW {
             // What is known to be long in coming says nothing of the parent.
-            if is_read && patience.is_none() {
-                self.note(parent, |health| health.kept_waiting(asked));
+            let tells = is_read && patience.is_none();
+            if tells && self.note(parent, |health| health.kept_waiting(asked)) {
+                tracing::debug!(parent, "a parent fell silent: connections are made anew");
+                self.client.store(Arc::new(client(self.connector.clone())));
             }
             answer = timeout(limit - SLOW, answering).await;
         }
@@ -201,6 +209,15 @@ impl Parents {
         }
         note(health.entry(parent.to_owned()).or_default())
     }
+}
+
+fn client(connector: Connector) -> Client<Connector, Body> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_max_idle_per_host(IDLE.0)
+        .pool_idle_timeout(IDLE.1)
+        .build(connector)
 }
 
 /// Has a parent's interim answers passed on as they come (RFC 9110 section 15.2); they are never kept.

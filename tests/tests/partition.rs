@@ -31,10 +31,10 @@ async fn chain() -> Chain {
     let dir = tempfile::tempdir().unwrap();
     let origin =
         ScriptedOrigin::start(|_| async { answer(200, &[("cache-control", "max-age=600")], "here") }).await;
-    let to_origin = Proxy::start(origin.at).await;
+    let to_origin = Proxy::start(origin.at);
     let mut shield = lone_edge(dir.path(), "shield", &to_origin.url(), &[("tier", "shield")]);
     shield.start().await;
-    let to_shield = Proxy::start(shield.at.http.as_ref().unwrap().parse().unwrap()).await;
+    let to_shield = Proxy::start(shield.at.http.as_ref().unwrap().parse().unwrap());
     let mut near = lone_edge(dir.path(), "near", &to_shield.url(), &[]);
     near.start().await;
     Chain { _dir: dir, _origin: origin, _shield: shield, near, to_shield, to_origin, next: AtomicU32::new(0) }
@@ -80,6 +80,40 @@ async fn a_line_that_is_reset_is_noticed_and_heals() {
     let chain = chain().await;
     chain.partition(&chain.to_shield, Line::Reset).await;
     chain.partition(&chain.to_origin, Line::Reset).await;
+}
+
+#[tokio::test]
+async fn a_line_that_brings_nothing_back_is_noticed_and_heals() {
+    let (one, other) = (chain().await, chain().await);
+    tokio::join!(
+        one.partition(&one.to_shield, Line::OneWay),
+        other.partition(&other.to_origin, Line::OneWay)
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_is_full_is_noticed_and_heals() {
+    let (one, other) = (chain().await, chain().await);
+    tokio::join!(one.partition(&one.to_shield, Line::Full), other.partition(&other.to_origin, Line::Full));
+}
+
+#[tokio::test]
+async fn connections_that_are_half_open_are_given_up_and_others_made() {
+    for above in [true, false] {
+        let chain = chain().await;
+        let line = if above { &chain.to_origin } else { &chain.to_shield };
+        // As many connections as there are askers at once, all at rest.
+        let warm = join_all((0..20).map(|_| chain.cold())).await;
+        assert!(warm.iter().all(|(status, _)| *status == 200), "{warm:?}");
+        line.set(Line::HalfOpen);
+        let first = join_all((0..10).map(|_| chain.cold())).await;
+        assert!(first.iter().all(|(_, took)| *took < HUNG), "{first:?}");
+        let (begun, mut in_a_row) = (Instant::now(), 0);
+        while in_a_row < 15 {
+            in_a_row = if chain.cold().await.0 == 200 { in_a_row + 1 } else { 0 };
+            assert!(begun.elapsed() < Duration::from_secs(5), "the dead connections are still asked");
+        }
+    }
 }
 
 #[tokio::test]

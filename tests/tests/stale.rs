@@ -50,7 +50,7 @@ async fn scene(control: &'static str) -> Scene {
         }
     })
     .await;
-    let proxy = Proxy::start(origin.at).await;
+    let proxy = Proxy::start(origin.at);
     let mut edge = lone_edge(dir.path(), "edge", &proxy.url(), &[]);
     edge.start().await;
     Scene { _dir: dir, origin, proxy, edge, version, erring, late }
