@@ -19,7 +19,7 @@ const AT_A_TIME: usize = 100;
 /// Time for each of them, and for a server to settle before and after.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Time in which a server gives back what it needed for a moment.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(4);
 /// The object each connection has asked for once.
 const SIZE: usize = 1 << 10;
 

@@ -69,6 +69,7 @@ async fn bench(options: &Options, plan: &Plan, control: &str) -> anyhow::Result<
     let servers = ground.servers(&ample, servers::AMPLE).await?;
     let mut rows = rows(&servers, options);
     anyhow::ensure!(!rows.is_empty() || sides::any(options), "--only leaves no cell");
+    let held = sides::held(options, &servers).await;
     for round in 1..=options.rounds {
         for row in &mut rows {
             let sample = ground.load(&row.cell, &servers[row.server]).await;
@@ -81,7 +82,7 @@ async fn bench(options: &Options, plan: &Plan, control: &str) -> anyhow::Result<
     sides::from_disk(&ground, folder.path(), &servers, &mut report).await?;
     sides::by_h2load(options, &servers, &mut report).await;
     sides::paced(&ground, &servers, &rows, &mut report).await;
-    sides::idle(options, &servers, &mut report).await;
+    sides::idle(held, &mut report);
     sides::zipf(&ground, folder.path(), &mut report).await?;
     table::commands(&mut report, &servers);
     stop(servers).await;

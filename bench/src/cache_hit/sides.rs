@@ -99,22 +99,29 @@ pub(super) async fn paced(ground: &Ground<'_>, servers: &[Server], rows: &[Row],
     ));
 }
 
-/// What idle connections hold.
-pub(super) async fn idle(options: &Options, servers: &[Server], report: &mut Report) {
-    if !options.wants("idle") {
-        return;
-    }
-    let mut table = vec![["server", "resident bytes each"].map(str::to_owned).to_vec()];
-    for server in servers {
+/// What idle connections hold, server by server: before any other work, whose memory could be used again or given back.
+pub(super) async fn held(options: &Options, servers: &[Server]) -> Vec<Vec<String>> {
+    let mut lines = vec![];
+    for server in servers.iter().filter(|_| options.wants("idle")) {
         let held = connections::run(server).await;
         let shown = held.map_or_else(|error| format!("failed: {error:#}"), short);
         progress(format!("idle: {}: {shown}", server.name));
-        table.push(vec![server.name.to_owned(), shown]);
+        lines.push(vec![server.name.to_owned(), shown]);
     }
+    lines
+}
+
+/// The table of that.
+pub(super) fn idle(held: Vec<Vec<String>>, report: &mut Report) {
+    if held.is_empty() {
+        return;
+    }
+    let head = ["server", "resident bytes each"].map(str::to_owned).to_vec();
     report.heading("Idle connections");
-    report.table(&table);
+    report.table(&std::iter::once(head).chain(held).collect::<Vec<_>>());
     report.paragraph(format!(
-        "{} connections over HTTP/1 that asked once and wait for their next request; memory of the kernel is not counted.",
+        "{} connections over HTTP/1 that asked once and wait for their next request, before all other measurements; memory \
+         of the kernel is not counted.",
         connections::CONNECTIONS
     ));
 }
