@@ -68,6 +68,16 @@ async fn written(edge: &Process, objects: usize) {
     edge.until("sluice_edge_disk_writes_total", &[], |v| v >= objects as f64).await;
 }
 
+/// Waits until the edge's journal tells of an event: it is written behind.
+async fn heard(dir: &Path, tag: &str) {
+    let begun = Instant::now();
+    let journal = dir.join("edge/feed.journal");
+    while !std::fs::read_to_string(&journal).is_ok_and(|text| text.contains(tag)) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the journal does not tell of {tag}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 fn paths(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("/a{i}/{}", [500, 60_000, 200_000, 1 << 20][i % 4])).collect()
 }
@@ -177,6 +187,7 @@ async fn what_was_purged_while_the_edge_was_down_is_not_served() {
 
     // Restarted while nothing happened, the log goes on: nothing is asked for.
     written(&edge, 1).await;
+    heard(dir.path(), "changes").await;
     edge.kill9();
     edge.start().await;
     rebuilt(&edge).await;
