@@ -4,6 +4,7 @@
 //! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
 //! - [`link`]: a line that loses and reorders
+//! - [`faulty`]: disks that fail when a story wants it
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket
 //! - [`h2`]: an HTTP/2 client that sends what no client should
@@ -21,6 +22,7 @@ pub mod client;
 pub mod clips;
 pub mod dns;
 pub mod echo;
+pub mod faulty;
 pub mod ffprobe;
 pub mod h2;
 pub mod h3;

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// No story waits longer for a byte.
@@ -17,6 +17,16 @@ impl Raw {
     /// Connects to `host:port` and sends a GET with further fields, each ended by CR LF.
     pub async fn get(at: &str, target: &str, fields: &str) -> Self {
         Self::send(at, &format!("GET {target} HTTP/1.1\r\nHost: story\r\n{fields}\r\n")).await
+    }
+
+    /// The same, by a client that holds little of what it has not read.
+    pub async fn narrow(at: &str, target: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(32 << 10).unwrap();
+        let mut stream = socket.connect(at.parse().unwrap()).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {at}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Self(BufReader::with_capacity(16 << 10, stream))
     }
 
     /// Connects and sends these bytes.

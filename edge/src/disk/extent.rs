@@ -5,7 +5,8 @@ use super::body::{Pin, Recorded};
 use super::metrics::Fault;
 use super::region::Region;
 use super::sums::BLOCK;
-use sluice_service::{Filed, InFile};
+use futures::stream::unfold;
+use sluice_service::{Body, Filed, InFile};
 use std::io;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
@@ -64,6 +65,23 @@ impl Filed for Sending {
     fn failed(&self, _error: &io::Error) {
         self.body.tier.metrics.failed(Fault::Read);
         self.body.tier.health.read_failed();
+    }
+
+    fn read(self: Arc<Self>, from: u64, to: u64) -> Body {
+        let (at, to) = (from.saturating_sub(self.body.from), to.saturating_sub(self.body.from));
+        Body::from_stream(unfold((self, at), move |(sending, at)| async move {
+            if at >= to {
+                return None;
+            }
+            match sending.body.piece(&sending.pin, at, to).await {
+                Ok(piece) if piece.is_empty() => None,
+                Ok(piece) => {
+                    let after = at + piece.len() as u64;
+                    Some((Ok(piece), (sending, after)))
+                }
+                Err(error) => Some((Err(error), (sending, to))),
+            }
+        }))
     }
 }
 

@@ -1,9 +1,12 @@
 //! A body that is part of a file.
 
 use super::LEAST;
+use crate::Body;
 use nix::libc;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::fmt::Debug;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -15,6 +18,8 @@ pub trait Filed: Debug + Send + Sync {
     fn sent(&self, bytes: u64);
     /// It cannot be read.
     fn failed(&self, error: &io::Error);
+    /// A part of it as a body that is read, without holding up anybody else.
+    fn read(self: Arc<Self>, from: u64, to: u64) -> Body;
 }
 
 /// An extension of answers whose body is just this part of a file: where nobody must see the bytes, they go from the
@@ -37,6 +42,17 @@ impl InFile {
 
     pub(crate) const fn length(&self) -> u64 {
         self.to - self.from
+    }
+
+    /// True when the next so many bytes can go out at once. What was in the cache once may have left it since, and what is in
+    /// it may still be on its way from the disk: whoever sent it then would wait, and with him all that his thread serves.
+    pub(super) fn is_ready(&self, length: usize) -> bool {
+        is_read(self.file.file(), self.from, self.to.min(self.from + length as u64))
+    }
+
+    /// What is left, as a body that is read.
+    pub(crate) fn rest(&self) -> Body {
+        Arc::clone(&self.file).read(self.from, self.to)
     }
 
     /// So many bytes went out: what is left.
@@ -83,4 +99,23 @@ fn cachestat(file: BorrowedFd<'_>, range: &CacheRange) -> Option<CacheStat> {
         libc::syscall(CACHESTAT, file.as_fd().as_raw_fd(), range, stat, 0)
     };
     (done == 0).then_some(stat)
+}
+
+/// True when every page of a range is in the kernel's cache, and whole. The mapping is asked about, and never looked into.
+#[expect(unsafe_code, reason = "mappings are made by hand")]
+fn is_read(file: BorrowedFd<'_>, from: u64, to: u64) -> bool {
+    // SAFETY: it only tells a number.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(PAGE).max(PAGE);
+    let first = from / page * page;
+    let length = usize::try_from(to.saturating_sub(first)).ok().and_then(NonZeroUsize::new);
+    let (Some(length), Ok(offset)) = (length, i64::try_from(first)) else { return false };
+    let mut pages = vec![0u8; length.get().div_ceil(page as usize)];
+    // SAFETY: a new mapping at an address of the kernel's choosing touches nothing that exists.
+    let mapped = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, file, offset) };
+    let Ok(base) = mapped else { return false };
+    // SAFETY: the range is the mapping just made, and there is a byte for each of its pages.
+    let told = unsafe { libc::mincore(base.as_ptr(), length.get(), pages.as_mut_ptr()) };
+    // SAFETY: nobody else knows of the mapping.
+    unsafe { munmap(base, length.get()) }.ok();
+    told == 0 && pages.iter().all(|page| page & 1 == 1)
 }

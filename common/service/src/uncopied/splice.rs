@@ -46,6 +46,9 @@ pub(crate) fn splice(socket: impl AsFd, bytes: &[u8]) -> io::Result<Spliced> {
 /// `WouldBlock` when it takes none; what the connection, or the file, failed with.
 pub(crate) fn splice_file(socket: impl AsFd, part: &InFile) -> io::Result<Spliced> {
     let length = usize::try_from(part.length()).unwrap_or(usize::MAX).min(ROOM as usize);
+    if !part.is_ready(length) {
+        return Ok(Spliced::Cannot);
+    }
     let mut failed = None;
     let spliced = through(socket, length, |pipe| {
         let mut at = i64::try_from(part.from).ok()?;

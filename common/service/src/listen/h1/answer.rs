@@ -78,18 +78,12 @@ pub(super) async fn write<W: Outlet>(io: &mut W, answer: HttpResponse, asked: &A
     text.extend_from_slice(b"\r\n");
     match frame {
         Frame::None => all(io, &text, &mut Bytes::new(), limits).await?,
-        frame => {
-            if let (Frame::Length(length), Some(part)) = (frame, head.extensions.get::<InFile>())
-                && part.length() == length
-                && io.socket().is_some()
-            {
-                if file(io, &text, part, limits).await? {
-                    return Ok(keep_alive);
-                }
-                text.clear();
+        frame => match head.extensions.remove::<InFile>() {
+            Some(part) if frame == Frame::Length(part.length()) && io.socket().is_some() => {
+                file(io, &text, part, asked).await?;
             }
-            send(io, text, &mut body, frame, asked).await?;
-        }
+            _ => send(io, text, &mut body, frame, asked).await?,
+        },
     }
     stalled(timeout(limits.write_stall(), io.flush()).await)?;
     Ok(keep_alive)
@@ -204,14 +198,14 @@ fn pass(head: &mut &[u8], body: &mut Bytes, written: usize) {
     body.advance(written - of_head);
 }
 
-/// Writes a body that is part of a file behind a head. False when it cannot go that way; the head is written then.
-async fn file<W: Outlet>(io: &mut W, head: &[u8], part: &InFile, limits: LimitsConfig) -> io::Result<bool> {
-    let (Some(socket), mut pace) = (io.socket(), Pace::new(limits)) else { return Ok(false) };
-    let (mut head, mut part) = (head, part.clone());
+/// Writes a body that is part of a file behind a head. What cannot go that way is read.
+async fn file<W: Outlet>(io: &mut W, head: &[u8], mut part: InFile, asked: &Asked) -> io::Result<()> {
+    let (Some(socket), mut pace, mut head) = (io.socket(), Pace::new(asked.limits), head) else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
     while head.has_remaining() {
         head.advance(pace.keep(socket.send_before(head)).await?);
     }
-    let length = part.length();
     while part.length() > 0 {
         let sending = async {
             match socket.send_file(&part).await? {
@@ -221,13 +215,14 @@ async fn file<W: Outlet>(io: &mut W, head: &[u8], part: &InFile, limits: LimitsC
         };
         match pace.keep(sending).await {
             Ok(sent) => part.advance(sent),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported && part.length() == length => {
-                return Ok(false);
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                let frame = Frame::Length(part.length());
+                return send(io, vec![], &mut part.rest(), frame, asked).await;
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// What a client must take: within each deadline so much, or all that is left.
