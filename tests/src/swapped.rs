@@ -136,9 +136,31 @@ impl Swapped {
     #[must_use]
     pub fn script(&self, name: &str, lines: &str) -> PathBuf {
         let file = self.dir.path().join(name);
-        std::fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::write(&file, format!("#!/bin/bash\n{lines}\n")).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         file
+    }
+
+    /// A program that is killed so many seconds after it was ready. It stands between the two: what it starts says to it
+    /// that it is ready, and is dead by when it passes that on.
+    #[must_use]
+    pub fn doomed(&self, name: &str, moment: &str) -> PathBuf {
+        let (program, killed) = (binary("sluice-edge"), self.dir.path().join("killed"));
+        let lines = format!(
+            "real=$(sed 's/.*ready=\\([0-9]*\\).*/\\1/' <<<\"$SLUICE_TAKEOVER\")\n\
+             export SLUICE_TAKEOVER=$(sed 's/ready=[0-9]*/ready=200/' <<<\"$SLUICE_TAKEOVER\")\n\
+             mkfifo $0.ready\nexec 201<>$0.ready\n{} \"$@\" 200>$0.ready & new=$!\n\
+             read -r -n1 -u201\nsleep {moment}\nkill -9 $new\necho $new >> {}\nprintf 1 >&$real\nexit 1",
+            program.display(),
+            killed.display()
+        );
+        self.script(name, &lines)
+    }
+
+    /// How many of those were killed.
+    #[must_use]
+    pub fn killed(&self) -> usize {
+        std::fs::read_to_string(self.dir.path().join("killed")).unwrap_or_default().lines().count()
     }
 
     /// Writes the configuration anew.

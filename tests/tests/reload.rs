@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use reqwest::Client;
 use sluice_tests::echo::Echo;
 use sluice_tests::origin::{ScriptedOrigin, answer};
-use sluice_tests::process::binary;
+use sluice_tests::process::{Process, binary};
 use sluice_tests::swapped::{LIMIT, Swapped};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -39,6 +39,11 @@ struct Load {
 impl Load {
     /// Every answer must be the one that is kept, or one that is not kept, by turns.
     fn start(edge: &Swapped) -> Self {
+        Self::over(edge, true)
+    }
+
+    /// The same, over connections that are kept, or one for each request.
+    fn over(edge: &Swapped, kept: bool) -> Self {
         let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut clients = JoinSet::new();
         for number in 0..CLIENTS {
@@ -47,6 +52,7 @@ impl Load {
             clients.spawn(async move {
                 let builder = Client::builder().timeout(LIMIT);
                 let builder = if number % 2 == 0 { builder } else { builder.http2_prior_knowledge() };
+                let builder = if kept { builder } else { builder.pool_max_idle_per_host(0) };
                 let client = builder.build().unwrap();
                 let mut failures = vec![];
                 for url in urls.iter().cycle() {
@@ -218,6 +224,64 @@ async fn a_new_binary_that_fails_changes_nothing() {
     load.reaches(before + 100).await;
     edge.logged("drained", 1).await;
     load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_binary_that_is_killed_as_soon_as_it_is_ready_changes_nothing() {
+    let origin = plain_origin().await;
+    let edge = Swapped::start(&origin.url(), "").await;
+    let old = edge.pid();
+    let load = Load::over(&edge, false);
+    load.reaches(100).await;
+    for (number, moment) in ["0", "0.05", "0.2", "0.5"].into_iter().enumerate() {
+        edge.turn_link(&edge.doomed(&format!("doomed{number}"), moment));
+        edge.signal(old, Signal::SIGUSR2);
+        edge.logged("did not take over", number + 1).await;
+        let before = load.so_far();
+        load.reaches(before + 100).await;
+    }
+    assert_eq!(edge.killed(), 4, "each was killed");
+    assert_eq!(edge.pid(), old, "who serves is announced, and nobody else");
+    load.end().await;
+    edge.turn_link(&binary("sluice-edge"));
+    edge.signal(old, Signal::SIGUSR2);
+    edge.announced(old).await;
+    edge.logged("drained", 1).await;
+    assert_eq!(reqwest::get(edge.url("/kept")).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_kill_right_after_a_new_configuration_is_in_force_loses_neither() {
+    let (origins, dir) = ([plain_origin().await, plain_origin().await], tempfile::tempdir().unwrap());
+    let file = dir.path().join("edge.toml");
+    let configure = |origin: &ScriptedOrigin| {
+        std::fs::write(&file, format!("origins = [\"{}\"]\n", origin.url())).unwrap();
+    };
+    configure(&origins[0]);
+    let flags = [
+        ("config", file.display().to_string()),
+        ("listen.http", "127.0.0.1:0".to_owned()),
+        ("listen.admin", "127.0.0.1:0".to_owned()),
+        ("state_dir", dir.path().join("state").display().to_string()),
+        ("cache.disk.bytes", "67108864".to_owned()),
+    ];
+    let mut edge = Process::new("edge", "sluice-edge", dir.path(), &flags);
+    edge.start().await;
+    for turn in 1..=6 {
+        let origin = &origins[turn % 2];
+        configure(origin);
+        let admin = edge.at.admin.clone().unwrap();
+        let taken = Client::new().post(format!("http://{admin}/reload")).send().await.unwrap();
+        assert_eq!(taken.status(), 200, "turn {turn}");
+        edge.kill9();
+        edge.start().await;
+        let before = origin.asked("/alone");
+        for path in ["/alone", "/kept"] {
+            let text = reqwest::get(format!("{}{path}", edge.url())).await.unwrap().text().await.unwrap();
+            assert_eq!(text, "the answer", "turn {turn}: {path}");
+        }
+        assert_eq!(origin.asked("/alone"), before + 1, "turn {turn}: the new one is in force");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

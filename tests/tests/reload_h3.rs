@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use sluice_tests::client::sha256;
 use sluice_tests::h3::{Exchange, H3};
 use sluice_tests::origin::{ScriptedOrigin, answer, pattern};
+use sluice_tests::process::binary;
 use sluice_tests::swapped::{LIMIT, Swapped};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -138,6 +139,32 @@ async fn a_new_process_that_is_killed_leaves_the_old_one_its_connections() {
     edge.logged("the port is read here again", 1).await;
     goes_on(download).await;
     assert_eq!(client.opened, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_process_that_is_killed_before_it_is_relied_on_has_read_nothing() {
+    let (_origin, edge) = scene().await;
+    let at = edge.h3.unwrap();
+    let (mut downloading, mut client) = (H3::new(at), H3::new(at));
+    let download = begun(&mut downloading).await;
+    for (number, moment) in ["0", "0.5"].into_iter().enumerate() {
+        edge.turn_link(&edge.doomed(&format!("doomed{number}"), moment));
+        edge.signal(edge.pid(), Signal::SIGUSR2);
+        let begun = Instant::now();
+        while edge.log().matches("did not take over").count() == number {
+            assert!(begun.elapsed() < LIMIT, "{}", edge.log());
+            assert_eq!(client.get("/alone").await.unwrap().0, 200);
+            assert_eq!(H3::new(at).get("/kept").await.unwrap().0, 200);
+        }
+    }
+    assert_eq!((edge.killed(), client.opened), (2, 1));
+    edge.turn_link(&binary("sluice-edge"));
+    edge.swap().await;
+    edge.logged("HTTP/3 is served here from now on", 1).await;
+    assert_eq!(H3::new(at).get("/kept").await.unwrap().0, 200);
+    goes_on(download).await;
+    assert_eq!(downloading.opened, 1);
+    edge.logged("drained", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

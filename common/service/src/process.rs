@@ -1,15 +1,17 @@
 //! The life of a server, from its command line to its end.
 
-use crate::config::{ConfigError, ProcessConfig, ServerConfig};
+use crate::config::{ConfigError, ListenConfig, ProcessConfig, ServerConfig};
 use crate::listen::{BindError, Listeners};
 use crate::reload::{Apply, Reload, Source};
 use crate::takeover::{self, Inherited};
-use crate::{Admin, Drain, Health, Metrics, admin, announce, telemetry};
+use crate::{Addresses, Admin, Drain, Health, Metrics, admin, announce, telemetry};
+use axum::Router;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Why a server could not start or had to end.
 pub type ProcessError = Box<dyn std::error::Error + Send + Sync>;
@@ -113,11 +115,15 @@ async fn live<P: Process>(
     if let Some(admin) = &admin {
         admin.add_to(&mut sockets)?;
     }
-    let at = crate::Addresses { admin: admin.as_ref().and_then(|a| a.addresses().http), ..at };
+    let at = Addresses { admin: admin.as_ref().and_then(|a| a.addresses().http), ..at };
     let own = Admin::default();
+    let accepts = CancellationToken::new();
+    if !inherited.is_takeover() {
+        accepts.cancel();
+    }
     if let Some(admin) = admin {
         let service = admin::router(metrics.clone(), health.clone(), reload.clone(), own.clone());
-        drain.tasks().spawn(admin.serve_quietly(service));
+        serve_admin(admin, service, &accepts, &drain);
     }
     let takeovers = metrics.counters(
         "sluice_takeovers_total",
@@ -128,15 +134,37 @@ async fn live<P: Process>(
     let process = P::load(config.clone(), context).await?;
     reload.begin(source.clone(), config, process.applier(), drain.clone(), &metrics);
     drain.tasks().spawn(takeover::watch(source, sockets, drain.clone(), takeovers));
-    if let Some(file) = &listen.announce {
-        announce::write(file, &at).map_err(|e| format!("listen.announce {}: {e}", file.display()))?;
-    }
+    let took_over = inherited.relied_on().await?;
+    accepts.cancel();
+    say_where(&listen, &at, took_over)?;
     tracing::info!(program = P::NAME, http = ?at.http, https = ?at.https, h3 = ?at.h3, admin = ?at.admin, "serving");
-    inherited.say_ready();
     let ran = drain.bounded(process.run()).await;
     let report = drain.finish().await;
     tracing::info!(program = P::NAME, cut = report.cut, "drained");
     ran
+}
+
+/// Serves the admin listener once connections are accepted: who asks before a new process is relied on is answered by the
+/// one that still serves.
+fn serve_admin(admin: Listeners, service: Router, accepts: &CancellationToken, drain: &Drain) {
+    let (accepts, begun) = (accepts.clone(), drain.token());
+    drain.tasks().spawn(async move {
+        tokio::select! {
+            () = accepts.cancelled() => admin.serve_quietly(service).await,
+            () = begun.cancelled() => {}
+        }
+    });
+}
+
+/// Says where it serves, to whoever reads that.
+fn say_where(listen: &ListenConfig, at: &Addresses, took_over: bool) -> Result<(), ProcessError> {
+    let Some(file) = &listen.announce else { return Ok(()) };
+    match announce::write(file, at).map_err(|e| format!("listen.announce {}: {e}", file.display())) {
+        // The process before this one is going already: clients count more than whoever reads this.
+        Err(error) if took_over => tracing::error!("{error}"),
+        written => written?,
+    }
+    Ok(())
 }
 
 /// SIGTERM and SIGINT begin the drain; SIGHUP reads the configuration anew.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! old: SIGUSR2 -> starts the program again, with its sockets -> serves on ------> drains, ends
-//! new:            reads its configuration, takes the sockets, loads, announces -> says it is ready -> serves
+//! new:            reads its configuration, takes the sockets, loads -> says it is ready -> relied on: announces, serves
 //! ```
 //!
-//! Until the new process has said that it is ready and has lived a moment after that, the old one serves as before; when the
-//! new one cannot start, is killed or takes too long, nothing has happened. TCP connections wait in queues that both
-//! processes share, so none is lost. A UDP port cannot be read by two: the new process reads it from when the old one has
-//! stopped to, and passes on what is for the old one's HTTP/3 connections, over a line that it got with the sockets.
+//! Until the new process has said that it is ready and has lived a moment after that, the old one serves as before, and the
+//! new one takes no connection; when the new one cannot start, is killed or takes too long, nothing has happened. TCP
+//! connections wait in queues that both processes share, so none is lost. A UDP port cannot be read by two: the new process
+//! reads it from when the old one has stopped to, and passes on what is for the old one's HTTP/3 connections, over a line
+//! that it got with the sockets.
 //!
 //! - `sockets`: what is handed over, and how the new process finds it; this file: the old process's side
 
@@ -34,8 +35,9 @@ use tokio::time::timeout;
 
 /// Time for a new process to become ready: it may have to read an index from a slow disk.
 const START: Duration = Duration::from_secs(30);
-/// How long a new process must live after it was ready before the old one relies on it.
-const SETTLE: Duration = Duration::from_millis(300);
+/// How long a new process must live after it was ready before the old one relies on it. Until then it takes no connection:
+/// what kills it in its first second costs nobody anything.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Why a new process did not take over.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +88,13 @@ pub(crate) async fn watch(source: Source, sockets: Sockets, drain: Drain, result
     }
 }
 
-/// Starts the new process and waits until it serves. Its id, what tells it by its end that the UDP port is free, and where
-/// it passes on what is for HTTP/3 connections of this one.
+/// Starts the new process, waits until it can be relied on, and tells it. Its id, what tells it by its end that the UDP port
+/// is free, and where it passes on what is for HTTP/3 connections of this one.
 async fn start(source: &Source, sockets: &Sockets) -> Result<(u32, OwnedFd, Option<OwnedFd>), Failure> {
     let (ready, says_ready) = io::pipe()?;
     let (released, release) = io::pipe()?;
-    let Passed { fds, names, line } = sockets.passed(says_ready.into(), released.into())?;
+    let (go, relies) = io::pipe()?;
+    let Passed { fds, names, line } = sockets.passed(says_ready.into(), released.into(), go.into())?;
     let mut child = Command::new(program(source))
         .args(source.args.iter().skip(1))
         .env(VARIABLE, names)
@@ -100,7 +103,10 @@ async fn start(source: &Source, sockets: &Sockets) -> Result<(u32, OwnedFd, Opti
     // The new process has its own; while these were open its end would not be seen.
     drop(fds);
     match timeout(START, settled(&mut child, ready.into())).await {
-        Ok(Ok(())) => Ok((child.id().unwrap_or_default(), release.into(), line)),
+        Ok(Ok(())) => {
+            drop(relies);
+            Ok((child.id().unwrap_or_default(), release.into(), line))
+        }
         Ok(Err(failure)) => Err(failure),
         Err(_) => {
             child.kill().await?;

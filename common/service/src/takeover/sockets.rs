@@ -3,10 +3,15 @@
 use crate::listen::{Elder, Ids, line};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::timeout;
 
 /// The variable that names them: `listen.http=7,ready=9`.
 pub(crate) const VARIABLE: &str = "SLUICE_TAKEOVER";
@@ -14,6 +19,10 @@ pub(crate) const VARIABLE: &str = "SLUICE_TAKEOVER";
 const READY: &str = "ready";
 /// The pipe whose end tells the new process that the UDP port is free.
 const RELEASED: &str = "released";
+/// The pipe whose end tells the new process that it is relied on.
+const GO: &str = "go";
+/// Time for that: many times what the process before this one takes. It lives when this is over, and serves.
+const RELIED: Duration = Duration::from_secs(30);
 /// The name of the UDP socket.
 pub(crate) const UDP: &str = "udp";
 
@@ -57,7 +66,7 @@ impl Sockets {
         Ok(())
     }
 
-    pub(super) fn passed(&self, ready: OwnedFd, released: OwnedFd) -> io::Result<Passed> {
+    pub(super) fn passed(&self, ready: OwnedFd, released: OwnedFd, go: OwnedFd) -> io::Result<Passed> {
         let (mut own, mut tail) = (None, None);
         if let Some(ids) = self.ids {
             let (end, line) = line()?;
@@ -68,7 +77,7 @@ impl Sockets {
             return Err(io::Error::other("too many processes before this one still have HTTP/3 connections"));
         }
         let elders = elders.into_iter().map(|elder| (format!("{ELDER}{:x}", elder.ids.key()), &elder.line));
-        let pipes = [(READY, &ready), (RELEASED, &released)];
+        let pipes = [(READY, &ready), (RELEASED, &released), (GO, &go)];
         let listening = self.listening.iter().map(|(key, fd)| (*key, fd));
         let all = listening.chain(pipes).map(|(key, fd)| (key.to_owned(), fd)).chain(elders);
         let (mut fds, mut names) = (vec![], vec![]);
@@ -129,14 +138,31 @@ impl Inherited {
         self.take(RELEASED)
     }
 
-    /// Tells the process before this one that it may go. What has not been taken by now is closed: the configuration does
-    /// not want it any more.
-    pub(crate) fn say_ready(&self) {
-        if let Some(ready) = self.take(READY) {
-            // A process that is gone needs no telling.
-            drop(std::fs::File::from(ready).write_all(b"1"));
-        }
+    /// True where there was a process before this one, which serves meanwhile.
+    pub(crate) fn is_takeover(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(READY)
+    }
+
+    /// Tells the process before this one that it may go, and waits until that one relies on this one, or has ended: true. At
+    /// once, and false, where there was none. What has not been taken by now is closed: the configuration does not want it
+    /// any more.
+    ///
+    /// # Errors
+    /// The pipe cannot be read, or the process before this one lives and says nothing.
+    pub(crate) async fn relied_on(&self) -> io::Result<bool> {
+        let (ready, go) = (self.take(READY), self.take(GO));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Some(ready) = ready {
+            // A process that is gone needs no telling.
+            drop(File::from(ready).write_all(b"1"));
+        }
+        let Some(go) = go else { return Ok(false) };
+        let mut go = Receiver::from_file(File::from(go))?;
+        // It says nothing: it ends.
+        let ended = timeout(RELIED, go.read(&mut [0])).await;
+        ended
+            .unwrap_or_else(|_| Err(io::Error::other("the process before this one does not let it serve")))?;
+        Ok(true)
     }
 
     fn take(&self, key: &str) -> Option<OwnedFd> {
@@ -195,8 +221,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_passed_is_found_again() {
+    #[tokio::test]
+    async fn what_is_passed_is_found_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let mut sockets = Sockets::default();
@@ -210,7 +236,8 @@ mod tests {
         let own = Ids::random();
         let known = [there.ids, own];
         sockets.add_quic(own, &[elder(((), gone.1)), there]).unwrap();
-        let passed = sockets.passed(says_ready.into(), released.into()).unwrap();
+        let (go, relies) = io::pipe().unwrap();
+        let passed = sockets.passed(says_ready.into(), released.into(), go.into()).unwrap();
         // As a new process would have them: nobody else's.
         passed.fds.into_iter().for_each(|fd| _ = fd.into_raw_fd());
         let inherited = Inherited::of(&[(VARIABLE.into(), passed.names)]).unwrap();
@@ -222,10 +249,16 @@ mod tests {
         let found = inherited.tcp("listen.http", at).unwrap();
         assert_eq!(found.local_addr().unwrap(), at);
         assert!(inherited.tcp("listen.http", at).is_none(), "taken once");
-        inherited.say_ready();
+        assert!(inherited.is_takeover());
+        let mut relied_on = std::pin::pin!(inherited.relied_on());
+        assert!(futures::poll!(relied_on.as_mut()).is_pending());
         let mut said = String::new();
         io::Read::read_to_string(&mut { ready }, &mut said).unwrap();
-        assert_eq!(said, "1");
+        assert_eq!(said, "1", "ready, and not relied on");
+        assert!(futures::poll!(relied_on.as_mut()).is_pending());
+        drop(relies);
+        assert!(relied_on.await.unwrap());
+        assert!(!inherited.is_takeover() && !Inherited::default().relied_on().await.unwrap());
     }
 
     #[test]
