@@ -2,7 +2,7 @@
 
 use super::bind::Tcp;
 use super::clear::{Clear, Outlet};
-use super::cork::corked;
+use super::cork::{Cork, corked};
 use super::guests::Guest;
 use super::h1::End;
 use super::h2::Guarded;
@@ -15,7 +15,7 @@ use super::parked::Parking;
 use super::tls::{Handshake, Tls};
 use super::{Peer, Protocol, Shell, h1, shortcut, websocket};
 use crate::config::LimitsConfig;
-use crate::{Body, HttpRequest, HttpResponse};
+use crate::{Body, Drain, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures::future::{Either, ready};
 use http::Method;
@@ -25,6 +25,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulConnection;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -278,29 +279,41 @@ async fn speak_with_hyper<S, I>(
     });
     let (lent, returned) = lend(io);
     // What is upgraded leaves this task, and with it whoever would pull the cork.
-    let (io, cork) = corked(lent, !builder.is_http1_available());
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), handler);
-    let (begun, cut) = (shell.drain.token(), shell.drain.cut());
-    let ended = async {
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = cork.turns(connection.as_mut()) => Some(ended),
-            () = begun.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = cork.turns(connection.as_mut()) => Some(ended),
-                    () = cut.cancelled() => None,
-                }
-            }
-        }
+    let http2 = !builder.is_http1_available();
+    let (io, cork) = corked(lent, http2);
+    // What takes either protocol reads first which it is, and ends at once, without a word, when it is to end meanwhile.
+    let ended = if http2 {
+        finish(builder.serve_connection(TokioIo::new(io), handler), &cork, &shell.drain).await
+    } else {
+        finish(builder.serve_connection_with_upgrades(TokioIo::new(io), handler), &cork, &shell.drain).await
     };
-    let ended = ended.await;
     // The connection comes back once nobody holds it.
     drop(cork);
     match ended {
         Some(Err(error)) => tracing::debug!(%error, %addr, "a connection ended early"),
-        Some(Ok(())) if begun.is_cancelled() => linger(returned).await,
+        Some(Ok(())) if shell.begun.is_cancelled() => linger(returned).await,
         Some(Ok(())) | None => {}
+    }
+}
+
+/// Runs a connection until it ends; once the drain has begun it is asked to. `None` when it is cut.
+async fn finish<C, I>(connection: C, cork: &Cork<I>, drain: &Drain) -> Option<Result<(), C::Error>>
+where
+    C: GracefulConnection,
+    I: AsyncWrite + Unpin,
+{
+    let (begun, cut) = (drain.token(), drain.cut());
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // First: what is there already is read before it is asked to end.
+        biased;
+        ended = cork.turns(connection.as_mut()) => return Some(ended),
+        () = begun.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = cork.turns(connection.as_mut()) => Some(ended),
+        () = cut.cancelled() => None,
     }
 }
 
