@@ -2,7 +2,7 @@
 
 use super::exchange::exchange;
 use crate::listen::early::Completion;
-use crate::listen::limits::{LAST_REQUEST, MAX_HEADER_LIST, MAX_STREAMS};
+use crate::listen::limits::{LAST_REQUEST, LINGER, MAX_HEADER_LIST, MAX_STREAMS};
 use crate::listen::{Shell, h3 as streams};
 use crate::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -14,6 +14,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+
+/// A connection that sends nothing for so long has nothing to send: four times what a client may wait with an
+/// acknowledgement (RFC 9000 section 18.2).
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// Answers requests until the client goes, or the drain begins and it is told to.
 pub(super) async fn converse<S>(
@@ -61,13 +65,28 @@ pub(super) async fn converse<S>(
         take_leave(&mut session, &mut answer, had_one, patience).await;
     }
     requests.close();
+    let taken = async {
+        requests.wait().await;
+        // What requests have sent may still wait for the client to take it.
+        drop(timeout(LINGER, fallen_silent(&connection)).await);
+    };
     tokio::select! {
-        () = requests.wait() => {}
+        () = taken => {}
         () = cut.cancelled() => {}
     }
-    // Frames that are still in flight are given the time of a round trip to arrive before the connection is closed.
-    drop(timeout(connection.rtt() * 3, connection.closed()).await);
     connection.close(0x100u32.into(), b"");
+}
+
+/// Waits until nothing goes out any more, for as long as what is in flight takes to arrive: nothing is left to be sent, or sent
+/// again, or the client takes nothing.
+async fn fallen_silent(connection: &quinn::Connection) {
+    loop {
+        let before = connection.stats().udp_tx.datagrams;
+        let closed = timeout((connection.rtt() * 3).max(SILENCE), connection.closed()).await;
+        if closed.is_ok() || connection.stats().udp_tx.datagrams == before {
+            return;
+        }
+    }
 }
 
 /// Tells a client that it must go elsewhere, and takes the requests that it sent before it knew. One that has not asked for
