@@ -91,8 +91,8 @@ async fn last_good_addresses_stand_in_whatever_a_server_says() {
         net.dns.say(says);
         net.asks_until(result, 2.0, Duration::from_secs(2)).await;
     }
-    // As much as an answer holds, with one address in it that is any good.
-    let trapped = (0..4_000u32).map(|n| Ipv4Addr::from(0x7f01_0000 + n));
+    // As much as a datagram holds, with one address in it that is any good.
+    let trapped = (0..20u32).map(|n| Ipv4Addr::from(0x7f01_0000 + n));
     net.dns.say(Says::Addresses(trapped.chain([HERE]).collect(), 1));
     net.asks_until("answered", 2.0, Duration::from_secs(2)).await;
     assert_eq!(net.trap.asked_in_all(), 0, "nowhere internal");
