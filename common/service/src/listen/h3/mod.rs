@@ -17,8 +17,14 @@ pub(super) fn is_websocket(request: &Request<()>) -> bool {
     *request.method() == Method::CONNECT && protocol.is_some_and(|p| p.as_str() == head::WEBSOCKET)
 }
 
+/// Who opens or takes streams, which are read so.
+pub(super) struct Through<T>(T);
+
 /// A connection whose requests are read so.
-pub(super) struct Connection(h3_quinn::Connection);
+pub(super) type Connection = Through<h3_quinn::Connection>;
+
+/// Opens streams; a server opens none for requests.
+type Opener = Through<h3_quinn::OpenStreams>;
 
 impl Connection {
     pub(super) fn new(connection: quinn::Connection) -> Self {
@@ -45,11 +51,18 @@ impl quic::Connection<Bytes> for Connection {
     }
 
     fn opener(&self) -> Opener {
-        Opener(quic::Connection::<Bytes>::opener(&self.0))
+        Through(quic::Connection::<Bytes>::opener(&self.0))
     }
 }
 
-impl quic::OpenStreams<Bytes> for Connection {
+impl<T> quic::OpenStreams<Bytes> for Through<T>
+where
+    T: quic::OpenStreams<
+            Bytes,
+            BidiStream = h3_quinn::BidiStream<Bytes>,
+            SendStream = h3_quinn::SendStream<Bytes>,
+        >,
+{
     type BidiStream = Stream;
     type SendStream = h3_quinn::SendStream<Bytes>;
 
@@ -65,30 +78,7 @@ impl quic::OpenStreams<Bytes> for Connection {
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
-        quic::OpenStreams::<Bytes>::close(&mut self.0, code, reason);
-    }
-}
-
-/// Opens streams; a server opens none for requests.
-pub(super) struct Opener(h3_quinn::OpenStreams);
-
-impl quic::OpenStreams<Bytes> for Opener {
-    type BidiStream = Stream;
-    type SendStream = h3_quinn::SendStream<Bytes>;
-
-    fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, StreamErrorIncoming>> {
-        self.0.poll_open_bidi(cx).map_ok(Stream::new)
-    }
-
-    fn poll_open_send(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Self::SendStream, StreamErrorIncoming>> {
-        self.0.poll_open_send(cx)
-    }
-
-    fn close(&mut self, code: Code, reason: &[u8]) {
-        quic::OpenStreams::<Bytes>::close(&mut self.0, code, reason);
+        self.0.close(code, reason);
     }
 }
 
