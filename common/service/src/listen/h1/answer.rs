@@ -207,20 +207,12 @@ async fn file<W: Outlet>(io: &mut W, head: &[u8], mut part: InFile, asked: &Aske
         head.advance(pace.keep(socket.send_before(head)).await?);
     }
     while part.length() > 0 {
-        let sending = async {
-            match socket.send_file(&part).await? {
-                Spliced::Sent(sent) => Ok(sent),
-                Spliced::Cannot => Err(io::ErrorKind::Unsupported.into()),
-            }
+        let Spliced::Sent(sent) = pace.within(socket.send_file(&part)).await? else {
+            let frame = Frame::Length(part.length());
+            return send(io, vec![], &mut part.rest(), frame, asked).await;
         };
-        match pace.keep(sending).await {
-            Ok(sent) => part.advance(sent),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                let frame = Frame::Length(part.length());
-                return send(io, vec![], &mut part.rest(), frame, asked).await;
-            }
-            Err(error) => return Err(error),
-        }
+        pace.took(sent)?;
+        part.advance(sent);
     }
     Ok(())
 }
@@ -237,16 +229,26 @@ impl Pace {
         Self { limits, due: Instant::now() + limits.write_stall(), taken: 0 }
     }
 
+    /// Writes once, before the deadline.
     async fn keep(&mut self, writing: impl Future<Output = io::Result<usize>>) -> io::Result<usize> {
-        let written = stalled(timeout_at(self.due, writing).await)?;
-        if written == 0 {
+        let written = self.within(writing).await?;
+        self.took(written)?;
+        Ok(written)
+    }
+
+    async fn within<T>(&self, writing: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        stalled(timeout_at(self.due, writing).await)
+    }
+
+    fn took(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        self.taken += written as u64;
+        self.taken += bytes as u64;
         if self.taken >= self.limits.least_progress() {
             *self = Self::new(self.limits);
         }
-        Ok(written)
+        Ok(())
     }
 }
 
