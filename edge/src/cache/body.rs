@@ -217,8 +217,17 @@ impl Growing {
         from: u64,
         to: u64,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        self.read_held(self.disk.as_ref().and_then(|disk| disk.pin()), from, to)
+    }
+
+    /// The same, of a body on disk whose region is held already.
+    pub(crate) fn read_held(
+        self: &Arc<Self>,
+        pin: Option<Pin>,
+        from: u64,
+        to: u64,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let body = Arc::clone(self);
-        let pin = self.disk.as_ref().and_then(|disk| disk.pin());
         unfold((body, pin, from), move |(body, pin, at)| async move {
             if at >= to {
                 return None;

@@ -66,6 +66,7 @@ impl Recorded {
     pub(crate) async fn piece(self: &Arc<Self>, pin: &Pin, at: u64, to: u64) -> io::Result<Bytes> {
         let (body, region) = (Arc::clone(self), Arc::clone(&pin.0));
         let blocks = body.blocks(at, to);
+        let blocks = blocks.start..blocks.end.min(blocks.start + AT_ONCE);
         let first = blocks.start as u64 * BLOCK as u64;
         let (sound, read) = (blocks.clone(), self.tier.read(move || body.read(&region, blocks)));
         let read = timeout(READ_LIMIT, read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -77,7 +78,8 @@ impl Recorded {
         Ok(piece)
     }
 
-    fn failed(&self, error: &io::Error) {
+    /// It could not be read, or is not what was written.
+    pub(super) fn failed(&self, error: &io::Error) {
         if Corrupt::is(error) {
             if !self.damaged.swap(true, Ordering::Relaxed) {
                 self.tier.corrupt(self.hash, self.record);
@@ -88,11 +90,11 @@ impl Recorded {
         }
     }
 
-    fn blocks(&self, at: u64, to: u64) -> Range<usize> {
+    /// The blocks in which the bytes from `at` to before `to` are.
+    pub(super) fn blocks(&self, at: u64, to: u64) -> Range<usize> {
         let block = BLOCK as u64;
         let (first, last) = (at / block, to.min(self.length).div_ceil(block));
-        let first = usize::try_from(first).unwrap_or(0);
-        first..usize::try_from(last).unwrap_or(0).min(first + AT_ONCE)
+        usize::try_from(first).unwrap_or(0)..usize::try_from(last).unwrap_or(0)
     }
 
     /// Reads whole blocks and compares them with their sums. Blocks.
@@ -120,5 +122,5 @@ impl Recorded {
 }
 
 /// Keeps a region readable.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pin(pub(super) Arc<Region>);

@@ -2,10 +2,8 @@
 
 use super::Shared;
 use super::body::{Pin, Recorded};
-use super::metrics::Fault;
 use super::region::Region;
-use super::sums::BLOCK;
-use futures::stream::unfold;
+use crate::cache::Growing;
 use sluice_service::{Body, Filed, InFile};
 use std::io;
 use std::ops::Range;
@@ -62,36 +60,21 @@ impl Filed for Sending {
         self.body.tier.metrics.read_bytes.inc_by(bytes);
     }
 
-    fn failed(&self, _error: &io::Error) {
-        self.body.tier.metrics.failed(Fault::Read);
-        self.body.tier.health.read_failed();
+    fn failed(&self, error: &io::Error) {
+        self.body.failed(error);
     }
 
     fn read(self: Arc<Self>, from: u64, to: u64) -> Body {
-        let (at, to) = (from.saturating_sub(self.body.from), to.saturating_sub(self.body.from));
-        Body::from_stream(unfold((self, at), move |(sending, at)| async move {
-            if at >= to {
-                return None;
-            }
-            match sending.body.piece(&sending.pin, at, to).await {
-                Ok(piece) if piece.is_empty() => None,
-                Ok(piece) => {
-                    let after = at + piece.len() as u64;
-                    Some((Ok(piece), (sending, after)))
-                }
-                Err(error) => Some((Err(error), (sending, to))),
-            }
-        }))
+        let (from, to) = (from.saturating_sub(self.body.from), to.saturating_sub(self.body.from));
+        let body = Arc::new(Growing::recorded(Arc::clone(&self.body)));
+        Body::from_stream(body.read_held(Some(self.pin.clone()), from, to))
     }
 }
 
 impl Recorded {
     /// A part of it as a part of a file: when all of that is in the kernel's cache, and as it was written.
     pub(crate) fn in_file(self: &Arc<Self>, from: u64, to: u64) -> Option<InFile> {
-        let block = BLOCK as u64;
-        let (first, last) = (from / block, to.min(self.length).div_ceil(block));
-        let blocks = usize::try_from(first).ok()?..usize::try_from(last).ok()?;
-        if !self.sound.are(blocks, self.tier.seconds()) {
+        if !self.sound.are(self.blocks(from, to), self.tier.seconds()) {
             return None;
         }
         let pin = self.pin().filter(|pin| pin.0.is_ours_alone())?;
