@@ -13,7 +13,7 @@ use axum::http::header::{
 };
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use sluice_platform::{ApiError, cache};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
 use sluice_storage::Storage;
@@ -68,7 +68,7 @@ fn router(state: State) -> Router {
         .route("/v1/videos", get(videos::list).post(upload::form))
         .route("/v1/videos/{id}", get(videos::one).put(upload::put).delete(videos::delete))
         .route("/v1/videos/{id}/events", get(feed::events))
-        .route("/v1/uploads", post(upload::tus::create).options(upload::tus::options))
+        .route("/v1/uploads", upload::tus::collection())
         .route("/v1/uploads/{id}", upload::tus::resource())
         .route("/v1/log", get(feed::log))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))

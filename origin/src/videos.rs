@@ -71,6 +71,8 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let id = id(&text)?;
     let videos = state.storage.videos();
+    let mut sources = state.storage.uploads().joined(id.upload()).await?;
+    sources.push(id.upload());
     let version = state
         .storage
         .database
@@ -87,7 +89,8 @@ pub(crate) async fn delete(
             })
         })
         .await?;
-    for prefix in [ObjectKey::media_prefix(id), ObjectKey::source_prefix(id.upload())] {
+    let sources = sources.into_iter().map(ObjectKey::source_prefix);
+    for prefix in sources.chain([ObjectKey::media_prefix(id)]) {
         if let Err(error) = state.storage.objects.delete_prefix(&prefix).await {
             // No row names them any more; they cost room, not truth.
             tracing::warn!(%error, prefix, "objects of a deleted video stay behind");

@@ -56,7 +56,7 @@ pub use log::Log;
 pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put};
 pub use relay::Relay;
 pub use storage::Storage;
-pub use uploads::{NewUpload, Part, Upload, UploadState, Uploads};
+pub use uploads::{MAX_JOINED, NewUpload, Part, Piece, Source, Upload, UploadKind, UploadState, Uploads};
 pub use videos::{
     Media, NewVideo, Rendition, RenditionKind, SegmentRow, SourceFacts, Video, VideoState, Videos,
 };

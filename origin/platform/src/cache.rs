@@ -53,7 +53,7 @@ pub fn any_origin(headers: &mut HeaderMap) {
         HeaderValue::from_static(
             "age, cache-status, content-length, content-range, etag, location, sluice-node, sluice-version, x-request-id, \
              tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset, \
-             upload-length, upload-expires, upload-metadata",
+             upload-length, upload-expires, upload-metadata, upload-concat, upload-defer-length",
         ),
     );
     headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));

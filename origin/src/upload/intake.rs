@@ -1,56 +1,71 @@
-//! The intake: from a body to parts, rows and a job.
+//! The intake: from what a client wants to upload to rows, and from the last byte to a job.
 
+use super::checksum::Checksum;
 use super::error::UploadError;
+use super::feed::{Feed, Keep};
 use super::hash::Running;
 use super::name;
 use crate::config::UploadConfig;
 use crate::metrics::Metrics;
-use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt};
+use bytes::Bytes;
+use futures::Stream;
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use sluice_storage::{NewJob, NewUpload, NewVideo, Part, Storage, StorageError, Tx, Upload, VideoState};
+use sluice_storage::{
+    NewJob, NewUpload, NewVideo, Part, Storage, StorageError, Tx, UploadKind, UploadState, VideoState,
+};
 use sluice_wire::{EventKind, ObjectKey, Tag, UploadId};
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Silence of a client after which its request ends. What arrived of a tus upload is kept.
-const BODY_STALL: Duration = Duration::from_secs(60);
 /// Tries of a transcoding job.
 const ATTEMPTS: u32 = 5;
 /// Between two looks for expired uploads, and how many are removed in one.
 const SWEEP: (Duration, u64) = (Duration::from_secs(30), 50);
 
-/// When a request's bytes count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// Part by part, also of a request that is cut.
-    AsItComes,
-    /// Only all of them, when their checksum is right.
-    WhenChecked,
+/// An upload to begin.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    /// The file's name as the client gave it.
+    pub(super) name: String,
+    /// What people will call it.
+    pub(super) title: Option<String>,
+    /// Its length in bytes, if known; a final one has that of its parts.
+    pub(super) length: Option<u64>,
+    /// What the client said of it, as it was sent.
+    pub(super) metadata: Option<String>,
+    /// What it is to others.
+    pub(super) role: Role,
 }
 
-/// A checksum that a client sent along.
-pub(super) enum Checksum {
-    Sha1([u8; 20], Box<sha1::Sha1>),
-    Sha256([u8; 32], Box<Sha256>),
-}
+impl Wanted {
+    /// Where an upload's row keeps `metadata`.
+    pub(super) const METADATA: &str = "upload-metadata";
 
-impl Checksum {
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha1(_, hash) => Digest::update(hash.as_mut(), bytes),
-            Self::Sha256(_, hash) => hash.update(bytes),
-        }
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.metadata.iter().map(|sent| (Self::METADATA.to_owned(), sent.clone())).collect()
     }
+}
 
-    fn matches(self) -> bool {
+/// What an upload is to others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It becomes a video.
+    #[default]
+    Whole,
+    /// It is joined into another one.
+    Partial,
+    /// It is made of these, and becomes a video.
+    Final(Vec<UploadId>),
+}
+
+impl Role {
+    const fn kind(&self) -> UploadKind {
         match self {
-            Self::Sha1(wanted, hash) => Digest::finalize(*hash)[..] == wanted,
-            Self::Sha256(wanted, hash) => hash.finalize()[..] == wanted,
+            Self::Whole => UploadKind::Whole,
+            Self::Partial => UploadKind::Partial,
+            Self::Final(_) => UploadKind::Final,
         }
     }
 }
@@ -60,7 +75,7 @@ impl Checksum {
 pub(crate) struct Intake {
     pub(super) storage: Storage,
     pub(super) config: UploadConfig,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
 }
 
 impl Intake {
@@ -68,53 +83,205 @@ impl Intake {
         Self { storage, config: config.clone(), metrics }
     }
 
-    /// Makes an upload and its video, not yet in the library.
-    pub(super) async fn begin(
-        &self,
-        name: &str,
-        title: Option<&str>,
-        length: Option<u64>,
-    ) -> Result<UploadId, UploadError> {
+    /// Makes an upload and, unless it is partial, its video, not yet in the library. A final one whose parts are all here
+    /// is complete at once.
+    pub(super) async fn begin(&self, wanted: &Wanted) -> Result<UploadId, UploadError> {
         let max = self.config.max_bytes;
-        if length.is_some_and(|length| length > max) {
+        if wanted.length.is_some_and(|length| length > max) {
             return Err(UploadError::TooLarge(max));
         }
-        if length == Some(0) {
+        if wanted.length == Some(0) {
             return Err(UploadError::Empty);
         }
-        let name = name::file(name)?;
+        let name = name::file(&wanted.name)?;
         let id = self.storage.ids.upload();
         let upload = NewUpload {
             id,
+            kind: wanted.role.kind(),
+            owner: String::new(),
             name: name.clone(),
-            length,
-            metadata: BTreeMap::new(),
+            length: wanted.length,
+            metadata: wanted.metadata(),
             expires_ms: self.storage.clock.now_ms() + self.config.expire_ms,
             hash_state: Running::new().state(),
         };
-        let title = name::title(title, &name);
+        let title = name::title(wanted.title.as_deref(), &name);
         let video = NewVideo {
             id: id.video(),
             name,
             title,
             state: VideoState::Uploading,
-            bytes: length,
+            bytes: wanted.length,
             sha256: None,
         };
-        let (uploads, videos) = (self.storage.uploads(), self.storage.videos());
-        let made = self.storage.database.write::<_, StorageError, _>(|tx| {
-            let (uploads, videos, upload, video) = (&uploads, &videos, &upload, &video);
+        let made = self.storage.database.write::<_, UploadError, _>(|tx| {
+            let (upload, video) = (&upload, &video);
             Box::pin(async move {
-                videos.create(tx, video).await?;
-                uploads.create(tx, upload).await
+                match &wanted.role {
+                    Role::Whole => {
+                        self.storage.videos().create(tx, video).await?;
+                        Ok(self.storage.uploads().create(tx, upload).await?)
+                    }
+                    Role::Partial => Ok(self.storage.uploads().create(tx, upload).await?),
+                    Role::Final(partials) => self.join(tx, upload, video, partials).await,
+                }
             })
         });
         made.await?;
         Ok(id)
     }
 
+    async fn join(
+        &self,
+        tx: &Tx<'_>,
+        upload: &NewUpload,
+        video: &NewVideo,
+        partials: &[UploadId],
+    ) -> Result<(), UploadError> {
+        let (uploads, max) = (self.storage.uploads(), self.config.max_bytes);
+        uploads.create(tx, upload).await?;
+        let length = uploads.join(tx, upload.id, partials).await?;
+        if length > max {
+            return Err(UploadError::TooLarge(max));
+        }
+        let video = NewVideo { bytes: Some(length), ..video.clone() };
+        self.storage.videos().create(tx, &video).await?;
+        if uploads.complete_whole(tx, upload.id).await? {
+            self.queue(tx, upload.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Fixes a length that was not known before. An upload that has as many bytes already is complete.
+    pub(super) async fn fix_length(&self, id: UploadId, length: u64) -> Result<(), UploadError> {
+        let max = self.config.max_bytes;
+        if length > max {
+            return Err(UploadError::TooLarge(max));
+        }
+        if length == 0 {
+            return Err(UploadError::Empty);
+        }
+        let uploads = self.storage.uploads();
+        let fixed = self.storage.database.write::<_, StorageError, _>(|tx| {
+            let uploads = &uploads;
+            Box::pin(async move {
+                uploads.set_length(tx, id, length).await?;
+                match uploads.get_in(tx, id).await? {
+                    Some(upload) if upload.state == UploadState::Open && upload.offset == length => {
+                        self.complete(tx, id, length).await
+                    }
+                    _ => Ok(()),
+                }
+            })
+        });
+        Ok(fixed.await?)
+    }
+
+    /// Ends an upload whose length was not known before.
+    pub(super) async fn finish(&self, id: UploadId, length: u64) -> Result<(), UploadError> {
+        let finished = self
+            .storage
+            .database
+            .write::<_, StorageError, _>(|tx| Box::pin(async move { self.complete(tx, id, length).await }));
+        Ok(finished.await?)
+    }
+
+    /// Ends an upload that has all its bytes, and with the last partial one the one that they are joined into. What
+    /// became a source is queued.
+    pub(super) async fn complete(&self, tx: &Tx<'_>, id: UploadId, length: u64) -> Result<(), StorageError> {
+        let uploads = self.storage.uploads();
+        let upload = uploads.get_in(tx, id).await?;
+        let upload = upload.ok_or_else(|| StorageError::NotFound(format!("upload {id}")))?;
+        uploads.complete(tx, id, length).await?;
+        match (upload.kind, upload.whole) {
+            (UploadKind::Partial, Some(whole)) if uploads.complete_whole(tx, whole).await? => {
+                self.queue(tx, whole).await
+            }
+            (UploadKind::Partial, _) => Ok(()),
+            _ => {
+                let sha256 = Running::resume(&upload.hash_state)?.finish();
+                self.storage.videos().set_source(tx, id.video(), length, &sha256).await?;
+                self.queue(tx, id).await
+            }
+        }
+    }
+
+    /// In one transaction: the video is queued, its job made, the event appended.
+    async fn queue(&self, tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
+        let video = id.video();
+        self.storage.videos().set_state(tx, video, VideoState::Queued, None).await?;
+        let payload = json!({ "video": video });
+        let job = NewJob {
+            kind: "transcode".into(),
+            payload: payload.clone(),
+            priority: 0,
+            max_attempts: ATTEMPTS,
+        };
+        self.storage.jobs().enqueue(tx, job).await?;
+        tx.emit(&Tag::library(), EventKind::Changed, payload.clone()).await?;
+        tx.emit(&Tag::video(video), EventKind::Created, payload).await?;
+        Ok(())
+    }
+
+    /// Removes an unfinished upload, those joined into it, and what they stored. The rows go first, so that nothing half
+    /// remains visible.
+    pub(super) async fn abandon(&self, id: UploadId) {
+        if let Err(error) = self.remove(id).await {
+            tracing::warn!(%error, upload = %id, "an unfinished upload stays behind until it expires");
+        }
+    }
+
+    async fn remove(&self, id: UploadId) -> Result<(), StorageError> {
+        let (uploads, videos) = (self.storage.uploads(), self.storage.videos());
+        let mut gone = uploads.joined(id).await?;
+        gone.push(id);
+        let removed = self.storage.database.write::<_, StorageError, _>(|tx| {
+            let (uploads, videos) = (&uploads, &videos);
+            Box::pin(async move {
+                uploads.delete(tx, id).await?;
+                videos.delete(tx, id.video()).await
+            })
+        });
+        removed.await?;
+        for id in gone {
+            self.storage.objects.delete_prefix(&ObjectKey::source_prefix(id)).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends stored parts, all or none; with the last one of the length, the upload is complete.
+    pub(super) async fn append(
+        &self,
+        id: UploadId,
+        length: Option<u64>,
+        parts: &[(Part, Vec<u8>)],
+    ) -> Result<(), StorageError> {
+        let uploads = self.storage.uploads();
+        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
+            let uploads = &uploads;
+            Box::pin(async move {
+                let mut reached = None;
+                for (part, hash) in parts {
+                    reached = Some(uploads.append(tx, id, part.offset, part, hash).await?);
+                }
+                uploads.set_expiry(tx, id, tx.now_ms() + self.config.expire_ms).await?;
+                match length {
+                    Some(length) if reached == Some(length) => self.complete(tx, id, length).await,
+                    _ => Ok(()),
+                }
+            })
+        });
+        written.await
+    }
+
+    /// True for an upload that takes no more.
+    pub(super) async fn is_complete(&self, id: UploadId) -> Result<bool, StorageError> {
+        let upload = self.storage.uploads().get(id).await?;
+        Ok(upload.is_some_and(|upload| upload.state == UploadState::Complete))
+    }
+
     /// Takes a body from `offset` on; gives the new offset. A cut body's bytes are kept up to where it was cut (as it
-    /// comes), and the cut is the error.
+    /// comes), and the cut is the error. With the last byte of a known length, the upload is complete.
     pub(super) async fn feed(
         &self,
         id: UploadId,
@@ -126,199 +293,10 @@ impl Intake {
         let upload = self.storage.uploads().get(id).await?;
         let upload = upload.ok_or_else(|| StorageError::NotFound(format!("upload {id}")))?;
         if upload.offset != offset {
-            return Err(StorageError::Conflict(format!(
-                "the upload is at {}, not at {offset}",
-                upload.offset
-            ))
-            .into());
+            let detail = format!("the upload is at {}, not at {offset}", upload.offset);
+            return Err(StorageError::Conflict(detail).into());
         }
-        let hash = Running::resume(&upload.hash_state)?;
-        let mut feed = Feed {
-            intake: self,
-            upload,
-            hash,
-            offset,
-            buffer: BytesMut::new(),
-            keep,
-            checksum,
-            held: vec![],
-        };
-        let result = feed.take(body).await;
-        if result.is_err() {
-            feed.let_go().await;
-        }
-        result.map(|()| feed.offset)
-    }
-
-    /// Ends an upload: in one transaction its video is queued, its job made, the event appended.
-    pub(super) async fn finish(&self, id: UploadId, length: u64) -> Result<(), UploadError> {
-        let (uploads, videos, jobs) = (self.storage.uploads(), self.storage.videos(), self.storage.jobs());
-        let finished = self.storage.database.write::<_, StorageError, _>(|tx| {
-            let (uploads, videos, jobs) = (&uploads, &videos, &jobs);
-            Box::pin(async move {
-                let kept = uploads.get_in(tx, id).await?;
-                let kept = kept.ok_or_else(|| StorageError::NotFound(format!("upload {id}")))?;
-                uploads.complete(tx, id, length).await?;
-                let sha256 = Running::resume(&kept.hash_state)?.finish();
-                let video = id.video();
-                videos.set_source(tx, video, length, &sha256).await?;
-                videos.set_state(tx, video, VideoState::Queued, None).await?;
-                let payload = json!({ "video": video });
-                let job = NewJob {
-                    kind: "transcode".into(),
-                    payload: payload.clone(),
-                    priority: 0,
-                    max_attempts: ATTEMPTS,
-                };
-                jobs.enqueue(tx, job).await?;
-                tx.emit(&Tag::library(), EventKind::Changed, payload.clone()).await?;
-                tx.emit(&Tag::video(video), EventKind::Created, payload).await?;
-                Ok(())
-            })
-        });
-        Ok(finished.await?)
-    }
-
-    /// Removes an unfinished upload and what it stored. Its rows go first, so that nothing half remains visible.
-    pub(super) async fn abandon(&self, id: UploadId) {
-        let (uploads, videos) = (self.storage.uploads(), self.storage.videos());
-        let removed = self.storage.database.write::<_, StorageError, _>(|tx| {
-            let (uploads, videos) = (&uploads, &videos);
-            Box::pin(async move {
-                uploads.delete(tx, id).await?;
-                videos.delete(tx, id.video()).await
-            })
-        });
-        let prefix = ObjectKey::source_prefix(id);
-        let result = match removed.await {
-            Ok(_) => self.storage.objects.delete_prefix(&prefix).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = result {
-            tracing::warn!(%error, upload = %id, "an unfinished upload stays behind until it expires");
-        }
-    }
-
-    async fn append(
-        &self,
-        tx: &Tx<'_>,
-        id: UploadId,
-        offset: u64,
-        part: &Part,
-        hash: &[u8],
-    ) -> Result<(), StorageError> {
-        self.storage.uploads().append(tx, id, offset, part, hash).await?;
-        self.storage.uploads().set_expiry(tx, id, tx.now_ms() + self.config.expire_ms).await
-    }
-}
-
-/// One request's bytes on their way.
-struct Feed<'i> {
-    intake: &'i Intake,
-    upload: Upload,
-    hash: Running,
-    offset: u64,
-    buffer: BytesMut,
-    keep: Keep,
-    checksum: Option<Checksum>,
-    /// Stored parts that do not count yet, each with the hash after it.
-    held: Vec<(Part, Vec<u8>)>,
-}
-
-impl Feed<'_> {
-    async fn take(
-        &mut self,
-        body: impl Stream<Item = Result<Bytes, UploadError>> + Send,
-    ) -> Result<(), UploadError> {
-        let mut body = pin!(body);
-        let part_bytes = usize::try_from(self.intake.config.part_bytes).unwrap_or(usize::MAX);
-        let ended = loop {
-            let piece = match timeout(BODY_STALL, body.next()).await {
-                Err(_) => {
-                    break Err(UploadError::Cut(format!("nothing came for {} s", BODY_STALL.as_secs())));
-                }
-                Ok(None) => break Ok(()),
-                Ok(Some(Err(error))) => break Err(error),
-                Ok(Some(Ok(piece))) => piece,
-            };
-            self.within_limits(piece.len() as u64)?;
-            if let Some(checksum) = &mut self.checksum {
-                checksum.update(&piece);
-            }
-            self.buffer.extend_from_slice(&piece);
-            while self.buffer.len() >= part_bytes {
-                let part = self.buffer.split_to(part_bytes).freeze();
-                self.store(part).await?;
-            }
-        };
-        if ended.is_err() && self.keep == Keep::WhenChecked {
-            return ended;
-        }
-        if !self.buffer.is_empty() {
-            let rest = self.buffer.split().freeze();
-            self.store(rest).await?;
-        }
-        if self.checksum.take().is_some_and(|checksum| !checksum.matches()) {
-            return Err(UploadError::Checksum);
-        }
-        self.commit().await?;
-        ended
-    }
-
-    fn within_limits(&self, more: u64) -> Result<(), UploadError> {
-        let held: u64 = self.held.iter().map(|(part, _)| part.bytes).sum();
-        let reached = self.offset + held + self.buffer.len() as u64 + more;
-        match self.upload.length {
-            Some(length) if reached > length => Err(UploadError::PastLength(length)),
-            None if reached > self.intake.config.max_bytes => {
-                Err(UploadError::TooLarge(self.intake.config.max_bytes))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Stores a part; it counts at once, or when the whole request does.
-    async fn store(&mut self, bytes: Bytes) -> Result<(), UploadError> {
-        let id = self.upload.id;
-        let index = self.intake.storage.uploads().claim(id).await?;
-        self.hash.update(&bytes);
-        let held: u64 = self.held.iter().map(|(part, _)| part.bytes).sum();
-        let sha256 = hex::encode(Sha256::digest(&bytes));
-        let part = Part { upload: id, index, offset: self.offset + held, bytes: bytes.len() as u64, sha256 };
-        self.held.push((part, self.hash.state()));
-        self.intake.storage.objects.put(&ObjectKey::SourcePart(id, index), bytes).await?;
-        if self.keep == Keep::AsItComes { self.commit().await } else { Ok(()) }
-    }
-
-    /// Makes all held parts count, in one transaction.
-    async fn commit(&mut self) -> Result<(), UploadError> {
-        if self.held.is_empty() {
-            return Ok(());
-        }
-        let (intake, id, held) = (self.intake, self.upload.id, &self.held);
-        let written = intake.storage.database.write::<_, StorageError, _>(|tx| {
-            Box::pin(async move {
-                for (part, hash) in held {
-                    intake.append(tx, id, part.offset, part, hash).await?;
-                }
-                Ok(())
-            })
-        });
-        written.await?;
-        let taken: u64 = self.held.drain(..).map(|(part, _)| part.bytes).sum();
-        self.offset += taken;
-        self.intake.metrics.upload_bytes.inc_by(taken);
-        Ok(())
-    }
-
-    /// Removes stored parts that do not count: a lost race, a wrong checksum, a full disk.
-    async fn let_go(&mut self) {
-        for (part, _) in self.held.drain(..) {
-            let key = ObjectKey::SourcePart(part.upload, part.index);
-            if let Err(error) = self.intake.storage.objects.delete(&key).await {
-                tracing::debug!(%error, %key, "a part that does not count stays behind");
-            }
-        }
+        Feed::new(self, upload, keep, checksum)?.run(body).await
     }
 }
 

@@ -4,7 +4,9 @@
 //! offset: of two writers one wins, and an acknowledged offset is on stable storage. `put` and `form` are one request and
 //! leave nothing behind when it is cut; `tus` is many, and keeps what arrived.
 
+mod checksum;
 mod error;
+mod feed;
 mod hash;
 mod intake;
 mod name;
@@ -18,10 +20,11 @@ use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use error::UploadError;
+use feed::Keep;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
-use intake::Keep;
+use intake::Wanted;
 use multer::Multipart;
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
@@ -94,7 +97,7 @@ async fn whole(
     body: impl Stream<Item = Result<bytes::Bytes, UploadError>> + Send,
 ) -> Result<UploadId, UploadError> {
     let intake = &state.intake;
-    let id = intake.begin(name, title.as_deref(), length).await?;
+    let id = intake.begin(&Wanted { name: name.to_owned(), title, length, ..Wanted::default() }).await?;
     // A request that is dropped (its client gone) leaves an upload that the sweeper removes.
     let taken = intake.feed(id, 0, Keep::AsItComes, None, body).await;
     let finished = match taken {
@@ -102,6 +105,7 @@ async fn whole(
         Ok(received) if length.is_some_and(|length| length != received) => {
             Err(UploadError::Cut(format!("{received} bytes came, not as many as declared")))
         }
+        Ok(_) if length.is_some() => Ok(()),
         Ok(received) => intake.finish(id, received).await,
         Err(error) => Err(error),
     };

@@ -5,7 +5,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 use sluice_storage::{
-    NewJob, NewUpload, NewVideo, Part, SegmentRow, Storage, StorageConfig, StorageError, Video, VideoState,
+    NewJob, NewUpload, NewVideo, Part, SegmentRow, Storage, StorageConfig, StorageError, UploadKind, Video,
+    VideoState,
 };
 use sluice_wire::{JobId, ObjectKey, RungName, VideoId};
 use std::collections::BTreeMap;
@@ -69,6 +70,8 @@ impl House {
         };
         let upload = NewUpload {
             id: video.upload(),
+            kind: UploadKind::Whole,
+            owner: String::new(),
             name: "clip.mp4".into(),
             length: Some(source.len() as u64),
             metadata: BTreeMap::new(),

@@ -2,8 +2,13 @@
 //!
 //! A piece is stored first, under a number that only its writer has ([`Uploads::claim`]), and appended after that
 //! ([`Uploads::append`]): of writers at the same offset one wins, and the others' pieces are named by nothing.
+//!
+//! A final upload takes no bytes: it is made of partial ones ([`Uploads::join`]). What is here of a source, in pieces and
+//! by offset, is told by [`Uploads::source`], also while it comes.
 
+mod concat;
 mod row;
+mod source;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -12,7 +17,9 @@ use sea_orm::{
 };
 use sluice_wire::UploadId;
 
-pub use row::{NewUpload, Part, Upload, UploadState};
+pub use concat::MAX_JOINED;
+pub use row::{NewUpload, Part, Upload, UploadKind, UploadState};
+pub use source::{Piece, Source};
 
 use crate::database::entity::{part, upload};
 use crate::database::{Database, Tx, signed, to_json, unsigned32};
@@ -54,6 +61,13 @@ impl Uploads {
             next_part: Set(0),
             created_ms: Set(now),
             updated_ms: Set(now),
+            kind: Set(new.kind.as_str().to_owned()),
+            owner: Set(new.owner.clone()),
+            whole: Set(None),
+            whole_start: Set(None),
+            sha256: Set(None),
+            holder: Set(None),
+            settled: Set(false),
         };
         upload::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         Ok(())
@@ -103,6 +117,7 @@ impl Uploads {
             .col_expr(upload::Column::HashState, Expr::value(hash_state.to_vec()))
             .col_expr(upload::Column::UpdatedMs, Expr::value(signed(tx.now_ms())))
             .filter(upload::Column::Id.eq(id.as_i64()))
+            .filter(upload::Column::Kind.ne(UploadKind::Final.as_str()))
             .filter(upload::Column::Received.eq(signed(expected_offset)))
             .filter(upload::Column::State.eq(UploadState::Open.as_str()))
             .filter(fits)
@@ -140,7 +155,7 @@ impl Uploads {
         one(set.rows_affected, || format!("upload {id} cannot have length {length}"))
     }
 
-    /// Prolongs an upload's life.
+    /// Prolongs the life of an upload, and of the one it is joined into.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when it is not open; the engine's.
@@ -149,9 +164,17 @@ impl Uploads {
             .col_expr(upload::Column::ExpiresMs, Expr::value(signed(expires_ms)))
             .filter(upload::Column::Id.eq(id.as_i64()))
             .filter(upload::Column::State.eq(UploadState::Open.as_str()))
-            .exec(tx.conn())
+            .exec_with_returning(tx.conn())
             .await?;
-        one(set.rows_affected, || format!("upload {id} is not open"))
+        one(set.len() as u64, || format!("upload {id} is not open"))?;
+        if let Some(whole) = set.first().and_then(|row| row.whole) {
+            upload::Entity::update_many()
+                .col_expr(upload::Column::ExpiresMs, Expr::value(signed(expires_ms)))
+                .filter(upload::Column::Id.eq(whole))
+                .exec(tx.conn())
+                .await?;
+        }
+        Ok(())
     }
 
     /// Declares an upload complete at `length` bytes. One caller succeeds.
@@ -170,7 +193,8 @@ impl Uploads {
         one(done.rows_affected, || format!("upload {id} is not open at {length}"))
     }
 
-    /// Deletes an upload and its pieces' rows. False when there is none. The objects go separately, after the commit.
+    /// Deletes an upload, those that are joined into it, and their pieces' rows. False when there is none. The objects
+    /// go separately, after the commit; [`Uploads::joined`] tells before whose they are.
     ///
     /// # Errors
     /// The engine's.
@@ -208,13 +232,18 @@ impl Uploads {
         rows.into_iter().map(Part::try_from).collect()
     }
 
-    /// Open uploads whose time is over, the oldest first, at most 1000.
+    /// Uploads whose time is over, the oldest first, at most 1000: open ones, and partial ones that nobody joined. Those
+    /// that are joined into another live as long as that one.
     ///
     /// # Errors
     /// The engine's.
     pub async fn expired(&self, limit: u64) -> Result<Vec<UploadId>, StorageError> {
+        let unfinished = Condition::any()
+            .add(upload::Column::State.eq(UploadState::Open.as_str()))
+            .add(upload::Column::Kind.eq(UploadKind::Partial.as_str()));
         let rows = upload::Entity::find()
-            .filter(upload::Column::State.eq(UploadState::Open.as_str()))
+            .filter(unfinished)
+            .filter(upload::Column::Whole.is_null())
             .filter(upload::Column::ExpiresMs.lte(signed(self.database.now_ms())))
             .order_by_asc(upload::Column::ExpiresMs)
             .limit(Ord::min(limit, MAX_LIST))
@@ -225,6 +254,10 @@ impl Uploads {
 }
 
 pub(crate) async fn delete_rows(tx: &Tx<'_>, id: UploadId) -> Result<bool, StorageError> {
+    for joined in concat::joined(tx.conn(), id).await? {
+        part::Entity::delete_many().filter(part::Column::Upload.eq(joined.id)).exec(tx.conn()).await?;
+    }
+    upload::Entity::delete_many().filter(upload::Column::Whole.eq(id.as_i64())).exec(tx.conn()).await?;
     part::Entity::delete_many().filter(part::Column::Upload.eq(id.as_i64())).exec(tx.conn()).await?;
     Ok(upload::Entity::delete_by_id(id.as_i64()).exec(tx.conn()).await?.rows_affected == 1)
 }

@@ -32,11 +32,42 @@ impl UploadState {
     }
 }
 
+/// What an upload is to others (tus 1.0, concatenation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UploadKind {
+    /// It takes bytes and becomes a video.
+    Whole,
+    /// It takes bytes, has no video, and is joined into a final one.
+    Partial,
+    /// It takes no bytes: it is made of partial ones, and becomes a video.
+    Final,
+}
+
+impl UploadKind {
+    /// The name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Partial => "partial",
+            Self::Final => "final",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Whole, Self::Partial, Self::Final].into_iter().find(|k| k.as_str() == name)
+    }
+}
+
 /// An upload to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUpload {
-    /// Its id, equal in number to its video's.
+    /// Its id, equal in number to its video's, if it has one.
     pub id: UploadId,
+    /// What it is to others.
+    pub kind: UploadKind,
+    /// Whose it is; empty when nobody is told apart.
+    pub owner: String,
     /// The file's name as the client gave it.
     pub name: String,
     /// Its length in bytes, if known already.
@@ -52,8 +83,12 @@ pub struct NewUpload {
 /// An upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Its id, equal in number to its video's.
+    /// Its id, equal in number to its video's, if it has one.
     pub id: UploadId,
+    /// What it is to others.
+    pub kind: UploadKind,
+    /// Whose it is; empty when nobody is told apart.
+    pub owner: String,
     /// The file's name as the client gave it.
     pub name: String,
     /// Its length in bytes, if known already.
@@ -70,6 +105,12 @@ pub struct Upload {
     pub hash_state: Vec<u8>,
     /// When it began, in Unix milliseconds.
     pub created_ms: u64,
+    /// For a partial one that was joined: the final one.
+    pub whole: Option<UploadId>,
+    /// The SHA-256 of all of it in lower-case hex, once known.
+    pub sha256: Option<String>,
+    /// The upload whose pieces its bytes are, when they are another's.
+    pub holder: Option<UploadId>,
 }
 
 /// A stored piece of an upload.
@@ -97,6 +138,8 @@ impl TryFrom<upload::Model> for Upload {
     fn try_from(row: upload::Model) -> Result<Self, StorageError> {
         Ok(Self {
             id: id_of(row.id)?,
+            kind: flag("uploads.kind", &row.kind, UploadKind::parse)?,
+            owner: row.owner,
             name: row.name,
             length: row.length.map(|v| unsigned("uploads.length", v)).transpose()?,
             offset: unsigned("uploads.received", row.received)?,
@@ -105,6 +148,9 @@ impl TryFrom<upload::Model> for Upload {
             state: flag("uploads.state", &row.state, UploadState::parse)?,
             hash_state: row.hash_state,
             created_ms: unsigned("uploads.created_ms", row.created_ms)?,
+            whole: row.whole.map(id_of).transpose()?,
+            sha256: row.sha256,
+            holder: row.holder.map(id_of).transpose()?,
         })
     }
 }

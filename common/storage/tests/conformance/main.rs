@@ -71,7 +71,12 @@ stories! {
         nothing_is_appended_past_the_length_or_at_another_offset,
         piece_numbers_are_never_given_twice,
         uploads_expire_unless_prolonged_or_complete,
-        an_upload_reads_back_as_it_was_begun;
+        an_upload_reads_back_as_it_was_begun,
+        partial_uploads_are_joined_before_they_are_complete,
+        what_cannot_be_joined_is_refused_and_stays_as_it_was,
+        of_two_that_join_the_same_one_wins,
+        of_two_partial_uploads_that_end_at_once_one_ends_the_whole,
+        partial_uploads_expire_alone_and_live_with_their_whole;
     videos:
         a_video_goes_through_its_life,
         listings_page_from_the_newest_down,

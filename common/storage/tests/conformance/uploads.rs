@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sluice_storage::{ManualClock, NewUpload, Part, Storage, StorageError, UploadState};
+use sluice_storage::{
+    MAX_JOINED, ManualClock, NewUpload, Part, Piece, Storage, StorageError, UploadKind, UploadState,
+};
 use sluice_wire::UploadId;
 use tokio::task::JoinSet;
 
@@ -97,9 +99,125 @@ pub(crate) async fn an_upload_reads_back_as_it_was_begun(ground: Ground) {
     assert_eq!((upload.offset, upload.state, upload.hash_state), (0, UploadState::Open, new.hash_state));
 }
 
+pub(crate) async fn partial_uploads_are_joined_before_they_are_complete(ground: Ground) {
+    let storage = ground.open().await;
+    let uploads = &storage.uploads();
+    let (a, b) = (partial(&storage, Some(100)).await, partial(&storage, Some(50)).await);
+    append(&storage, b, 0, 0, 20).await.unwrap();
+    let whole = join(&storage, &[b, a]).await.unwrap();
+    assert_eq!(storage.uploads().joined(whole).await.unwrap(), [b, a]);
+    let source = storage.uploads().source(whole).await.unwrap();
+    assert_eq!((source.length, source.complete), (Some(150), false));
+    assert_eq!(source.pieces, [Piece { upload: b, index: 0, offset: 0, bytes: 20 }]);
+
+    // The second half first: there is a hole then.
+    append(&storage, a, 7, 0, 100).await.unwrap();
+    let pieces = storage.uploads().source(whole).await.unwrap().pieces;
+    assert_eq!(pieces[1..], [Piece { upload: a, index: 7, offset: 50, bytes: 100 }]);
+    storage.database.write(|tx| Box::pin(uploads.complete(tx, a, 100))).await.unwrap();
+    assert!(!storage.database.write(|tx| Box::pin(uploads.complete_whole(tx, whole))).await.unwrap());
+    append(&storage, b, 1, 20, 30).await.unwrap();
+    storage.database.write(|tx| Box::pin(uploads.complete(tx, b, 50))).await.unwrap();
+    assert!(storage.database.write(|tx| Box::pin(uploads.complete_whole(tx, whole))).await.unwrap());
+    assert!(!storage.database.write(|tx| Box::pin(uploads.complete_whole(tx, whole))).await.unwrap());
+    let source = storage.uploads().source(whole).await.unwrap();
+    assert!(source.complete);
+    let places: Vec<_> = source.pieces.iter().map(|p| (p.offset, p.bytes)).collect();
+    assert_eq!(places, [(0, 20), (20, 30), (50, 100)]);
+    let upload = storage.uploads().get(whole).await.unwrap().unwrap();
+    assert_eq!((upload.offset, upload.length, upload.state), (150, Some(150), UploadState::Complete));
+
+    storage.database.write(|tx| Box::pin(uploads.delete(tx, whole))).await.unwrap();
+    for gone in [whole, a, b] {
+        assert_eq!(storage.uploads().get(gone).await.unwrap(), None);
+        assert!(storage.uploads().parts(gone).await.unwrap().is_empty());
+        let source = storage.uploads().source(gone).await;
+        assert!(matches!(source, Err(StorageError::NotFound(_))), "{source:?}");
+    }
+}
+
+pub(crate) async fn what_cannot_be_joined_is_refused_and_stays_as_it_was(ground: Ground) {
+    let storage = ground.open().await;
+    let good = partial(&storage, Some(10)).await;
+    let (open, ordinary) = (partial(&storage, None).await, begun(&storage, Some(10)).await);
+    let foreign = made(&storage, UploadKind::Partial, "another", Some(10)).await;
+    let taken = partial(&storage, Some(10)).await;
+    let whole = join(&storage, &[taken]).await.unwrap();
+    for wrong in [&[][..], &[good, open], &[good, ordinary], &[good, taken], &[good, whole], &[good, good]] {
+        let refused = join(&storage, wrong).await;
+        assert!(matches!(refused, Err(StorageError::Conflict(_))), "{wrong:?}: {refused:?}");
+    }
+    let many: Vec<UploadId> = (0..=MAX_JOINED).map(|_| storage.ids.upload()).collect();
+    assert!(matches!(join(&storage, &many).await, Err(StorageError::Conflict(_))));
+    for missing in [foreign, storage.ids.upload()] {
+        let refused = join(&storage, &[good, missing]).await;
+        assert!(matches!(refused, Err(StorageError::NotFound(_))), "{refused:?}");
+    }
+    let (uploads, again) = (&storage.uploads(), &[good]);
+    let twice = storage.database.write(|tx| Box::pin(uploads.join(tx, whole, again))).await;
+    assert!(matches!(twice, Err(StorageError::Conflict(_))), "{twice:?}");
+    assert!(matches!(append(&storage, whole, 0, 0, 5).await, Err(StorageError::Conflict(_))), "no bytes");
+    assert_eq!(storage.uploads().get(good).await.unwrap().unwrap().whole, None);
+    join(&storage, &[good]).await.unwrap();
+}
+
+pub(crate) async fn of_two_that_join_the_same_one_wins(ground: Ground) {
+    let (first, second) = (ground.open().await, ground.open().await);
+    let parts = [partial(&first, Some(10)).await, partial(&first, Some(10)).await];
+    let mut joins = JoinSet::new();
+    for n in 0..10 {
+        let storage = if n % 2 == 0 { first.clone() } else { second.clone() };
+        joins.spawn(async move { join(&storage, &parts).await });
+    }
+    let results = soon("all joins", joins.join_all()).await;
+    assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 1, "{results:?}");
+    assert!(results.iter().all(|r| matches!(r, Ok(_) | Err(StorageError::Conflict(_)))));
+}
+
+pub(crate) async fn of_two_partial_uploads_that_end_at_once_one_ends_the_whole(ground: Ground) {
+    let (first, second) = (ground.open().await, ground.open().await);
+    let parts = [partial(&first, Some(10)).await, partial(&first, Some(10)).await];
+    let whole = join(&first, &parts).await.unwrap();
+    let mut ends = JoinSet::new();
+    for (storage, id) in [first.clone(), second].into_iter().zip(parts) {
+        append(&storage, id, 0, 0, 10).await.unwrap();
+        ends.spawn(async move {
+            let uploads = &storage.uploads();
+            let both = storage.database.write::<_, StorageError, _>(|tx| {
+                Box::pin(async move {
+                    uploads.complete(tx, id, 10).await?;
+                    uploads.complete_whole(tx, whole).await
+                })
+            });
+            both.await.unwrap()
+        });
+    }
+    let ended = soon("both ends", ends.join_all()).await;
+    assert_eq!(ended.iter().filter(|ended| **ended).count(), 1, "{ended:?}");
+    assert!(first.uploads().source(whole).await.unwrap().complete);
+}
+
+pub(crate) async fn partial_uploads_expire_alone_and_live_with_their_whole(ground: Ground) {
+    let clock = ManualClock::at(NOON);
+    let storage = ground.open_at(&clock).await;
+    let (alone, joined) = (partial(&storage, Some(10)).await, partial(&storage, Some(10)).await);
+    let whole = join(&storage, &[joined]).await.unwrap();
+    append(&storage, alone, 0, 0, 10).await.unwrap();
+    let uploads = &storage.uploads();
+    storage.database.write(|tx| Box::pin(uploads.complete(tx, alone, 10))).await.unwrap();
+    storage.database.write(|tx| Box::pin(uploads.set_expiry(tx, joined, NOON + 10_000))).await.unwrap();
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(storage.uploads().expired(10).await.unwrap(), [alone], "nobody joined it");
+    clock.advance(Duration::from_secs(6));
+    storage.database.write(|tx| Box::pin(uploads.delete(tx, alone))).await.unwrap();
+    assert_eq!(storage.uploads().expired(10).await.unwrap(), [whole]);
+}
+
 fn new_upload(id: UploadId, length: Option<u64>) -> NewUpload {
     NewUpload {
         id,
+        kind: UploadKind::Whole,
+        owner: String::new(),
         name: "Ärger 🎬'; DROP TABLE uploads.mkv".into(),
         length,
         metadata: BTreeMap::from([("title".to_owned(), "\u{1f3ac} \"x\"".to_owned())]),
@@ -109,10 +227,33 @@ fn new_upload(id: UploadId, length: Option<u64>) -> NewUpload {
 }
 
 async fn begun(storage: &Storage, length: Option<u64>) -> UploadId {
+    made(storage, UploadKind::Whole, "", length).await
+}
+
+async fn partial(storage: &Storage, length: Option<u64>) -> UploadId {
+    made(storage, UploadKind::Partial, "", length).await
+}
+
+async fn made(storage: &Storage, kind: UploadKind, owner: &str, length: Option<u64>) -> UploadId {
     let id = storage.ids.upload();
-    let (uploads, new) = (&storage.uploads(), &new_upload(id, length));
+    let new = &NewUpload { kind, owner: owner.to_owned(), ..new_upload(id, length) };
+    let uploads = &storage.uploads();
     storage.database.write(|tx| Box::pin(uploads.create(tx, new))).await.unwrap();
     id
+}
+
+/// A final upload of these.
+async fn join(storage: &Storage, partials: &[UploadId]) -> Result<UploadId, StorageError> {
+    let id = storage.ids.upload();
+    let new = &NewUpload { kind: UploadKind::Final, ..new_upload(id, None) };
+    let uploads = &storage.uploads();
+    let joined = storage.database.write(|tx| {
+        Box::pin(async move {
+            uploads.create(tx, new).await?;
+            uploads.join(tx, id, partials).await
+        })
+    });
+    joined.await.map(|_| id)
 }
 
 async fn append(

@@ -18,6 +18,15 @@ pub(crate) struct Model {
     pub(crate) next_part: i64,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
+    pub(crate) kind: String,
+    pub(crate) owner: String,
+    /// For a piece of a whole: the upload it is joined into, and where it begins in it.
+    pub(crate) whole: Option<i64>,
+    pub(crate) whole_start: Option<i64>,
+    pub(crate) sha256: Option<String>,
+    /// The upload whose pieces these bytes are, when they are another's.
+    pub(crate) holder: Option<i64>,
+    pub(crate) settled: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,6 +1,7 @@
 //! Brings the schema up and down. Several processes may start at once: one of them migrates, the others find it done.
 
 mod m0001_first;
+mod m0003_uploads;
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![Box::new(m0001_first::Migration), Box::new(m0003_uploads::Migration)]
     }
 }
 
