@@ -10,6 +10,8 @@ pub(crate) struct Metrics {
     pub(crate) uploads: IntCounterVec,
     /// Bytes of sources taken in.
     pub(crate) upload_bytes: IntCounter,
+    /// Bytes of sources that were stored already and are kept once.
+    pub(crate) shared_bytes: IntCounter,
     /// Media served, by asset.
     pub(crate) media: IntCounterVec,
     /// Open event streams and log feeds.
@@ -25,6 +27,10 @@ impl Metrics {
                 &["way", "outcome"],
             ),
             upload_bytes: registry.counter("sluice_origin_upload_bytes_total", "Bytes of sources taken in"),
+            shared_bytes: registry.counter(
+                "sluice_origin_shared_bytes_total",
+                "Bytes of sources that were stored already and are kept once",
+            ),
             media: registry.counters(
                 "sluice_origin_media_served_total",
                 "Media answers with a body, by asset",

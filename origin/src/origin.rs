@@ -49,6 +49,7 @@ impl Process for Origin {
         let drain = context.drain;
         drain.tasks().spawn(storage.relay().run(drain.token()));
         drain.tasks().spawn(upload::sweep(intake.clone(), drain.token()));
+        drain.tasks().spawn(upload::settle(intake.clone(), drain.token()));
         context.health.component("storage").set_ready(true, "open");
         let state = State { storage, intake, hub, metrics, config: Arc::new(config), drain };
         Ok(Self { state, listeners: context.listeners })

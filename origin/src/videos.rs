@@ -71,8 +71,6 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let id = id(&text)?;
     let videos = state.storage.videos();
-    let mut sources = state.storage.uploads().joined(id.upload()).await?;
-    sources.push(id.upload());
     let version = state
         .storage
         .database
@@ -89,12 +87,13 @@ pub(crate) async fn delete(
             })
         })
         .await?;
-    let sources = sources.into_iter().map(ObjectKey::source_prefix);
-    for prefix in sources.chain([ObjectKey::media_prefix(id)]) {
-        if let Err(error) = state.storage.objects.delete_prefix(&prefix).await {
-            // No row names them any more; they cost room, not truth.
-            tracing::warn!(%error, prefix, "objects of a deleted video stay behind");
-        }
+    let prefix = ObjectKey::media_prefix(id);
+    if let Err(error) = state.storage.objects.delete_prefix(&prefix).await {
+        // No row names them any more; they cost room, not truth.
+        tracing::warn!(%error, prefix, "objects of a deleted video stay behind");
+    }
+    if let Err(error) = state.intake.remove_discarded().await {
+        tracing::warn!(%error, "sources of deleted videos are removed later");
     }
     let mut answer = StatusCode::NO_CONTENT.into_response();
     cache::version(answer.headers_mut(), &[(Tag::video(id), version)]);

@@ -1,6 +1,7 @@
 //! The harness of the end-to-end stories: real processes on loopback, real clips, an outside client's view.
 //!
 //! - [`process`]: one server process: started, waited for, killed, started again where it was
+//! - [`sources`]: sources as they are stored, under the HTTP interface
 //! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
 //! - [`link`]: a line that loses and reorders
@@ -35,6 +36,7 @@ pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod rawlog;
+pub mod sources;
 pub mod stack;
 pub mod swapped;
 pub mod tls;

@@ -4,8 +4,8 @@
 use crate::error::JobError;
 use futures::TryStreamExt;
 use nix::sys::statvfs::statvfs;
-use sluice_storage::{Lease, Part, Storage};
-use sluice_wire::{ObjectKey, UploadId, VideoId};
+use sluice_storage::{Lease, Piece, Storage};
+use sluice_wire::{ObjectKey, VideoId};
 use std::path::{Path, PathBuf};
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
@@ -29,7 +29,7 @@ impl Scratch {
         dir: &Path,
     ) -> Result<Self, JobError> {
         tokio::fs::create_dir_all(dir).await?;
-        let parts = storage.uploads().parts(video.upload()).await?;
+        let parts = storage.uploads().source(video.upload()).await?.pieces;
         if parts.is_empty() {
             return Err(JobError::Missing(format!("the source of {video}")));
         }
@@ -38,7 +38,7 @@ impl Scratch {
         let scratch = Self(dir.join(name));
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&scratch.0).await?);
         for part in parts {
-            copy(storage, video.upload(), &part, &mut file).await?;
+            copy(storage, &part, &mut file).await?;
         }
         file.flush().await?;
         Ok(scratch)
@@ -85,13 +85,8 @@ fn room(dir: &Path, bytes: u64) -> Result<(), JobError> {
     Ok(())
 }
 
-async fn copy(
-    storage: &Storage,
-    upload: UploadId,
-    part: &Part,
-    file: &mut BufWriter<File>,
-) -> Result<(), JobError> {
-    let object = storage.objects.get(&ObjectKey::SourcePart(upload, part.index)).await?;
+async fn copy(storage: &Storage, part: &Piece, file: &mut BufWriter<File>) -> Result<(), JobError> {
+    let object = storage.objects.get(&ObjectKey::SourcePart(part.upload, part.index)).await?;
     let mut stream = object.stream;
     let mut copied = 0;
     while let Some(piece) = stream.try_next().await? {

@@ -15,7 +15,9 @@ use sluice_storage::{
 };
 use sluice_wire::{EventKind, ObjectKey, Tag, UploadId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -76,11 +78,13 @@ pub(crate) struct Intake {
     pub(super) storage: Storage,
     pub(super) config: UploadConfig,
     pub(super) metrics: Metrics,
+    /// Told when an upload is complete.
+    pub(super) completed: Arc<Notify>,
 }
 
 impl Intake {
     pub(crate) fn new(storage: Storage, config: &UploadConfig, metrics: Metrics) -> Self {
-        Self { storage, config: config.clone(), metrics }
+        Self { storage, config: config.clone(), metrics, completed: Arc::default() }
     }
 
     /// Makes an upload and, unless it is partial, its video, not yet in the library. A final one whose parts are all here
@@ -128,6 +132,7 @@ impl Intake {
             })
         });
         made.await?;
+        self.completed.notify_one();
         Ok(id)
     }
 
@@ -183,7 +188,9 @@ impl Intake {
             .storage
             .database
             .write::<_, StorageError, _>(|tx| Box::pin(async move { self.complete(tx, id, length).await }));
-        Ok(finished.await?)
+        finished.await?;
+        self.completed.notify_one();
+        Ok(())
     }
 
     /// Ends an upload that has all its bytes, and with the last partial one the one that they are joined into. What
@@ -200,6 +207,7 @@ impl Intake {
             (UploadKind::Partial, _) => Ok(()),
             _ => {
                 let sha256 = Running::resume(&upload.hash_state)?.finish();
+                uploads.set_hash(tx, id, &sha256).await?;
                 self.storage.videos().set_source(tx, id.video(), length, &sha256).await?;
                 self.queue(tx, id).await
             }
@@ -233,8 +241,6 @@ impl Intake {
 
     async fn remove(&self, id: UploadId) -> Result<(), StorageError> {
         let (uploads, videos) = (self.storage.uploads(), self.storage.videos());
-        let mut gone = uploads.joined(id).await?;
-        gone.push(id);
         let removed = self.storage.database.write::<_, StorageError, _>(|tx| {
             let (uploads, videos) = (&uploads, &videos);
             Box::pin(async move {
@@ -243,10 +249,19 @@ impl Intake {
             })
         });
         removed.await?;
-        for id in gone {
-            self.storage.objects.delete_prefix(&ObjectKey::source_prefix(id)).await?;
+        self.remove_discarded().await
+    }
+
+    /// Removes the objects of sources that no row names any more. What is not removed now is in a moment.
+    pub(crate) async fn remove_discarded(&self) -> Result<(), StorageError> {
+        let gone = self.storage.uploads().discarded().await?;
+        if gone.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        for id in &gone {
+            self.storage.objects.delete_prefix(&ObjectKey::source_prefix(*id)).await?;
+        }
+        self.storage.uploads().forget_discarded(&gone).await
     }
 
     /// Appends stored parts, all or none; with the last one of the length, the upload is complete.
@@ -271,7 +286,9 @@ impl Intake {
                 }
             })
         });
-        written.await
+        written.await?;
+        self.completed.notify_one();
+        Ok(())
     }
 
     /// True for an upload that takes no more.

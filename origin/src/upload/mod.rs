@@ -10,9 +10,11 @@ mod feed;
 mod hash;
 mod intake;
 mod name;
+mod settle;
 pub(crate) mod tus;
 
 pub(crate) use intake::{Intake, sweep};
+pub(crate) use settle::settle;
 
 use crate::origin::State;
 use crate::videos;

@@ -8,6 +8,7 @@
 
 mod concat;
 mod row;
+mod settle;
 mod source;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -68,6 +69,8 @@ impl Uploads {
             sha256: Set(None),
             holder: Set(None),
             settled: Set(false),
+            hashed: Set(0),
+            busy_until_ms: Set(0),
         };
         upload::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         Ok(())
@@ -193,8 +196,8 @@ impl Uploads {
         one(done.rows_affected, || format!("upload {id} is not open at {length}"))
     }
 
-    /// Deletes an upload, those that are joined into it, and their pieces' rows. False when there is none. The objects
-    /// go separately, after the commit; [`Uploads::joined`] tells before whose they are.
+    /// Deletes an upload, those that are joined into it, and their pieces' rows. False when there is none. Their objects
+    /// are told by [`Uploads::discarded`] once the transaction is committed.
     ///
     /// # Errors
     /// The engine's.
@@ -253,17 +256,38 @@ impl Uploads {
     }
 }
 
+/// Deletes the rows of an upload. Its objects, and those of an upload whose pieces nobody has any more, are to be
+/// removed from then on. One whose pieces others have stays for them, and for nothing else.
 pub(crate) async fn delete_rows(tx: &Tx<'_>, id: UploadId) -> Result<bool, StorageError> {
-    for joined in concat::joined(tx.conn(), id).await? {
-        part::Entity::delete_many().filter(part::Column::Upload.eq(joined.id)).exec(tx.conn()).await?;
+    let Some(row) = upload::Entity::find_by_id(id.as_i64()).one(tx.conn()).await? else { return Ok(false) };
+    if row.state == UploadState::Kept.as_str() {
+        return Ok(false);
     }
+    if settle::is_shared(tx, id).await? {
+        settle::keep(tx, id).await?;
+        return Ok(true);
+    }
+    remove_rows(tx, id).await?;
+    if let Some(holder) = row.holder.map(id_of).transpose()? {
+        let kept = upload::Entity::find_by_id(holder.as_i64()).one(tx.conn()).await?;
+        let kept = kept.is_some_and(|row| row.state == UploadState::Kept.as_str());
+        if kept && !settle::is_shared(tx, holder).await? {
+            remove_rows(tx, holder).await?;
+        }
+    }
+    Ok(true)
+}
+
+async fn remove_rows(tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
+    settle::discard(tx, id).await?;
     upload::Entity::delete_many().filter(upload::Column::Whole.eq(id.as_i64())).exec(tx.conn()).await?;
-    part::Entity::delete_many().filter(part::Column::Upload.eq(id.as_i64())).exec(tx.conn()).await?;
-    Ok(upload::Entity::delete_by_id(id.as_i64()).exec(tx.conn()).await?.rows_affected == 1)
+    upload::Entity::delete_by_id(id.as_i64()).exec(tx.conn()).await?;
+    Ok(())
 }
 
 async fn read(conn: &impl ConnectionTrait, id: UploadId) -> Result<Option<Upload>, StorageError> {
-    upload::Entity::find_by_id(id.as_i64()).one(conn).await?.map(Upload::try_from).transpose()
+    let row = upload::Entity::find_by_id(id.as_i64()).one(conn).await?;
+    row.filter(|row| row.state != UploadState::Kept.as_str()).map(Upload::try_from).transpose()
 }
 
 fn one(affected: u64, otherwise: impl FnOnce() -> String) -> Result<(), StorageError> {

@@ -15,6 +15,8 @@ pub enum UploadState {
     Open,
     /// All of it is here.
     Complete,
+    /// It was deleted, and others have its pieces. Nobody is told of it.
+    Kept,
 }
 
 impl UploadState {
@@ -24,11 +26,12 @@ impl UploadState {
         match self {
             Self::Open => "open",
             Self::Complete => "complete",
+            Self::Kept => "kept",
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::Open, Self::Complete].into_iter().find(|s| s.as_str() == name)
+        [Self::Open, Self::Complete, Self::Kept].into_iter().find(|s| s.as_str() == name)
     }
 }
 
@@ -111,6 +114,8 @@ pub struct Upload {
     pub sha256: Option<String>,
     /// The upload whose pieces its bytes are, when they are another's.
     pub holder: Option<UploadId>,
+    /// How many of its bytes `hash_state` is over, where that is made once the upload is complete.
+    pub hashed: u64,
 }
 
 /// A stored piece of an upload.
@@ -151,6 +156,7 @@ impl TryFrom<upload::Model> for Upload {
             whole: row.whole.map(id_of).transpose()?,
             sha256: row.sha256,
             holder: row.holder.map(id_of).transpose()?,
+            hashed: unsigned("uploads.hashed", row.hashed)?,
         })
     }
 }

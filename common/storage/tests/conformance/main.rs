@@ -76,7 +76,11 @@ stories! {
         what_cannot_be_joined_is_refused_and_stays_as_it_was,
         of_two_that_join_the_same_one_wins,
         of_two_partial_uploads_that_end_at_once_one_ends_the_whole,
-        partial_uploads_expire_alone_and_live_with_their_whole;
+        partial_uploads_expire_alone_and_live_with_their_whole,
+        equal_bytes_are_kept_once_until_nobody_has_them,
+        a_joined_source_is_shared_like_any_other,
+        of_equal_uploads_that_are_settled_at_once_one_holds_the_bytes,
+        one_process_settles_an_upload_and_another_goes_on_after_it;
     videos:
         a_video_goes_through_its_life,
         listings_page_from_the_newest_down,

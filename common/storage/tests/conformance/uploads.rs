@@ -213,6 +213,115 @@ pub(crate) async fn partial_uploads_expire_alone_and_live_with_their_whole(groun
     assert_eq!(storage.uploads().expired(10).await.unwrap(), [whole]);
 }
 
+pub(crate) async fn equal_bytes_are_kept_once_until_nobody_has_them(ground: Ground) {
+    let storage = ground.open().await;
+    let uploads = &storage.uploads();
+    let (first, second, third) = (whole(&storage).await, whole(&storage).await, whole(&storage).await);
+    let unhashed = storage.database.write(|tx| Box::pin(uploads.share(tx, first))).await;
+    assert!(matches!(unhashed, Err(StorageError::Conflict(_))), "{unhashed:?}");
+    assert_eq!(hashed_and_shared(&storage, first).await, None, "nobody had them");
+    assert_eq!(hashed_and_shared(&storage, second).await, Some(first));
+    assert_eq!(hashed_and_shared(&storage, third).await, Some(first));
+    let source = uploads.source(second).await.unwrap();
+    assert_eq!(source.pieces, [Piece { upload: first, index: 0, offset: 0, bytes: 10 }]);
+    assert!(source.complete && uploads.discarded().await.unwrap().is_empty(), "somebody may read them");
+    storage.database.write(|tx| Box::pin(uploads.settle(tx, second))).await.unwrap();
+    assert_eq!(uploads.discarded().await.unwrap(), [second]);
+    uploads.forget_discarded(&[second]).await.unwrap();
+
+    // The first is deleted: nobody sees it any more, and its bytes stay for the others.
+    for (gone, left) in [(first, true), (second, true), (third, false)] {
+        assert!(storage.database.write(|tx| Box::pin(uploads.delete(tx, gone))).await.unwrap());
+        assert!(!storage.database.write(|tx| Box::pin(uploads.delete(tx, gone))).await.unwrap());
+        assert_eq!(uploads.get(gone).await.unwrap(), None);
+        assert_eq!(uploads.parts(first).await.unwrap().len(), usize::from(left));
+        assert_eq!(uploads.discarded().await.unwrap().contains(&first), !left);
+    }
+    let mut discarded = uploads.discarded().await.unwrap();
+    discarded.sort_unstable();
+    assert_eq!(discarded, [first, second, third]);
+}
+
+pub(crate) async fn a_joined_source_is_shared_like_any_other(ground: Ground) {
+    let storage = ground.open().await;
+    let uploads = &storage.uploads();
+    let (a, b) = (partial(&storage, Some(4)).await, partial(&storage, Some(6)).await);
+    let joined = join(&storage, &[a, b]).await.unwrap();
+    for (id, bytes) in [(a, 4), (b, 6)] {
+        append(&storage, id, 3, 0, bytes).await.unwrap();
+        storage.database.write(|tx| Box::pin(uploads.complete(tx, id, bytes))).await.unwrap();
+    }
+    assert!(storage.database.write(|tx| Box::pin(uploads.complete_whole(tx, joined))).await.unwrap());
+    assert_eq!(hashed_and_shared(&storage, joined).await, None);
+    let plain = whole(&storage).await;
+    assert_eq!(hashed_and_shared(&storage, plain).await, Some(joined));
+    storage.database.write(|tx| Box::pin(uploads.delete(tx, joined))).await.unwrap();
+    let pieces = uploads.source(plain).await.unwrap().pieces;
+    let places: Vec<_> = pieces.iter().map(|p| (p.upload, p.offset, p.bytes)).collect();
+    assert_eq!(places, [(a, 0, 4), (b, 4, 6)]);
+    storage.database.write(|tx| Box::pin(uploads.delete(tx, plain))).await.unwrap();
+    let mut discarded = uploads.discarded().await.unwrap();
+    discarded.sort_unstable();
+    assert_eq!(discarded, [a, b, joined, plain]);
+}
+
+pub(crate) async fn of_equal_uploads_that_are_settled_at_once_one_holds_the_bytes(ground: Ground) {
+    let (first, second) = (ground.open().await, ground.open().await);
+    let mut ids = vec![];
+    for _ in 0..8 {
+        ids.push(whole(&first).await);
+    }
+    let mut settling = JoinSet::new();
+    for (n, id) in ids.iter().copied().enumerate() {
+        let storage = if n % 2 == 0 { first.clone() } else { second.clone() };
+        settling.spawn(async move { hashed_and_shared(&storage, id).await });
+    }
+    let holders = soon("all are settled", settling.join_all()).await;
+    let holder: Vec<UploadId> = holders.iter().flatten().copied().collect();
+    assert_eq!(holder.len(), 7, "{holders:?}");
+    assert!(holder.iter().all(|id| *id == holder[0]), "{holders:?}");
+}
+
+pub(crate) async fn one_process_settles_an_upload_and_another_goes_on_after_it(ground: Ground) {
+    let clock = ManualClock::at(NOON);
+    let (first, second) = (ground.open_at(&clock).await, ground.open_at(&clock).await);
+    let minute = Duration::from_secs(60);
+    assert_eq!(first.uploads().claim_settling(minute).await.unwrap(), None);
+    let id = whole(&first).await;
+    begun(&first, Some(10)).await;
+    let claimed = first.uploads().claim_settling(minute).await.unwrap().unwrap();
+    assert_eq!((claimed.id, claimed.hashed), (id, 0));
+    assert_eq!(second.uploads().claim_settling(minute).await.unwrap(), None, "it is the first one's");
+    first.uploads().keep_hash(id, 7, &[1, 2], minute).await.unwrap();
+    clock.advance(minute);
+    let claimed = second.uploads().claim_settling(minute).await.unwrap().unwrap();
+    assert_eq!((claimed.id, claimed.hashed, claimed.hash_state.as_slice()), (id, 7, &[1, 2][..]));
+    assert_eq!(hashed_and_shared(&second, id).await, None);
+    clock.advance(minute);
+    assert_eq!(first.uploads().claim_settling(minute).await.unwrap(), None, "it is settled");
+    let gone = first.uploads().keep_hash(first.ids.upload(), 0, &[], minute).await;
+    assert!(matches!(gone, Err(StorageError::NotFound(_))), "{gone:?}");
+}
+
+/// A complete upload of the same ten bytes.
+async fn whole(storage: &Storage) -> UploadId {
+    let (id, uploads) = (begun(storage, Some(10)).await, &storage.uploads());
+    append(storage, id, 0, 0, 10).await.unwrap();
+    storage.database.write(|tx| Box::pin(uploads.complete(tx, id, 10))).await.unwrap();
+    id
+}
+
+async fn hashed_and_shared(storage: &Storage, id: UploadId) -> Option<UploadId> {
+    let uploads = &storage.uploads();
+    let shared = storage.database.write::<_, StorageError, _>(|tx| {
+        Box::pin(async move {
+            uploads.set_hash(tx, id, &"ab".repeat(32)).await?;
+            uploads.share(tx, id).await
+        })
+    });
+    shared.await.unwrap()
+}
+
 fn new_upload(id: UploadId, length: Option<u64>) -> NewUpload {
     NewUpload {
         id,

@@ -27,6 +27,9 @@ pub(crate) struct Model {
     /// The upload whose pieces these bytes are, when they are another's.
     pub(crate) holder: Option<i64>,
     pub(crate) settled: bool,
+    /// Bytes that the hash's state is over, where it is made after the upload.
+    pub(crate) hashed: i64,
+    pub(crate) busy_until_ms: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -62,7 +62,7 @@ impl MigrationTrait for Migration {
         for column in columns().iter().rev() {
             let name = column.get_column_name();
             manager
-                .alter_table(Table::alter().table(UPLOADS).drop_column(Alias::new(name)).to_owned())
+                .alter_table(Table::alter().table(UPLOADS).drop_column(name.to_owned()).to_owned())
                 .await?;
         }
         Ok(())

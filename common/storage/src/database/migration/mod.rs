@@ -2,6 +2,7 @@
 
 mod m0001_first;
 mod m0003_uploads;
+mod m0005_sharing;
 
 use std::time::Duration;
 
@@ -22,7 +23,11 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration), Box::new(m0003_uploads::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0003_uploads::Migration),
+            Box::new(m0005_sharing::Migration),
+        ]
     }
 }
 
