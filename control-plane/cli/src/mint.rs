@@ -2,16 +2,9 @@
 
 use crate::api::say;
 use anyhow::{Context, ensure};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
-use serde_json::json;
 use sluice_wire::token::jwt::{Claims, OneOrMore};
+use sluice_wire::token::mint::SigningKey;
 use sluice_wire::token::path;
 use sluice_wire::token::signed::SignedUrl;
 use std::fs::OpenOptions;
@@ -108,16 +101,11 @@ pub(crate) fn run(mint: Mint) -> anyhow::Result<()> {
 
 fn key(file: &Path, id: &str) -> anyhow::Result<String> {
     if !file.exists() {
-        let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .map_err(|_| anyhow::anyhow!("no key can be made"))?;
-        let text = BASE64_STANDARD.encode(made.as_ref());
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+        let pem = SigningKey::generate()?;
         let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
         out.write_all(pem.as_bytes()).and_then(|()| out.sync_all()).context("writing the key")?;
     }
-    let x = BASE64_URL_SAFE_NO_PAD.encode(pair(&read(file)?)?.public_key());
-    let key = json!({ "kty": "OKP", "crv": "Ed25519", "kid": id, "use": "sig", "alg": "EdDSA", "x": x });
-    Ok(json!({ "keys": [key] }).to_string())
+    Ok(read(file, id)?.jwks().to_string())
 }
 
 fn token(token: Token) -> anyhow::Result<String> {
@@ -140,10 +128,7 @@ fn token(token: Token) -> anyhow::Result<String> {
         claims.clone().grant().is_ok(),
         "a path is no prefix, or the client no network: no edge would take it"
     );
-    let mut header = Header::new(Algorithm::EdDSA);
-    header.kid = Some(signer.id);
-    let key = EncodingKey::from_ed_der(&read(&signer.key)?);
-    jsonwebtoken::encode(&header, &claims, &key).context("signing")
+    Ok(read(&signer.key, &signer.id)?.token(&claims))
 }
 
 fn sign_url(asked: SignUrl) -> anyhow::Result<String> {
@@ -154,7 +139,7 @@ fn sign_url(asked: SignUrl) -> anyhow::Result<String> {
         methods: signer.method,
         countries: signer.country,
         client: signer.client,
-        key: signer.id,
+        key: signer.id.clone(),
     };
     let good = url.prefix.as_deref().is_none_or(path::is_prefix) && url.grant().is_ok();
     ensure!(good, "the prefix is none, or the client no network: no edge would take it");
@@ -166,19 +151,14 @@ fn sign_url(asked: SignUrl) -> anyhow::Result<String> {
         .and_then(|at| rest.get(at..))
         .and_then(path::compared)
         .context("the URL has no path")?;
-    let signature = pair(&read(&signer.key)?)?.sign(&url.signed_text(&at)).as_ref().to_vec();
+    let signed = read(&signer.key, &signer.id)?.query(&url, &at);
     let query = query.map_or_else(String::new, |query| format!("{query}&"));
-    Ok(format!("{whole}?{query}{}", url.query(&signature)))
+    Ok(format!("{whole}?{query}{signed}"))
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let key =
-        PrivatePkcs8KeyDer::from_pem_file(file).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
-    Ok(key.secret_pkcs8_der().to_vec())
-}
-
-fn pair(key: &[u8]) -> anyhow::Result<Ed25519KeyPair> {
-    Ed25519KeyPair::from_pkcs8(key).map_err(|e| anyhow::anyhow!("no Ed25519 key: {e}"))
+fn read(file: &Path, id: &str) -> anyhow::Result<SigningKey> {
+    let pem = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    SigningKey::from_pem(&pem, id).with_context(|| file.display().to_string())
 }
 
 fn now_s() -> u64 {

@@ -5,11 +5,13 @@
 //!
 //! - [`grant`]: what a credential allows, and whether it allows a request; [`refusal`]: every reason why not
 //! - [`jwt`]: header and claims of a JSON Web Token (RFC 7519); [`cat`]: claims of a Common Access Token (CTA-5007)
+//! - [`mint`]: making them with a private key
 //! - [`uri`]: matching parts of a URI; [`signed`]: signed URLs; [`path`]: the spelling that rules and tokens are about
 
 pub mod cat;
 pub mod grant;
 pub mod jwt;
+pub mod mint;
 pub mod path;
 pub mod refusal;
 pub mod signed;

@@ -1,0 +1,135 @@
+//! Making tokens and signed URLs with a private key: what the command line and an origin do, and no edge can.
+
+use super::MAX_KEY_ID;
+use super::jwt::{ALGORITHM, Claims};
+use super::signed::SignedUrl;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::{Value, json};
+
+/// Why there is no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The text holds no private key.
+    #[error("no PEM file with a private key (PKCS #8): {0}")]
+    NoPem(String),
+    /// The key is of another kind.
+    #[error("no Ed25519 key: {0}")]
+    NoKey(String),
+    /// Its id cannot be one.
+    #[error("a key's id has 1 to {MAX_KEY_ID} bytes")]
+    Id,
+    /// The machine gives no random bytes.
+    #[error("no key can be made")]
+    NoRandom,
+}
+
+/// A private key (Ed25519, RFC 8032) and its id.
+pub struct SigningKey {
+    id: String,
+    pair: Ed25519KeyPair,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl SigningKey {
+    /// Makes a key; its PEM file.
+    ///
+    /// # Errors
+    /// [`KeyError::NoRandom`].
+    pub fn generate() -> Result<String, KeyError> {
+        let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyError::NoRandom)?;
+        let text = BASE64_STANDARD.encode(made.as_ref());
+        Ok(format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"))
+    }
+
+    /// Reads a key out of a PEM file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_pem(pem: &[u8], id: &str) -> Result<Self, KeyError> {
+        if id.is_empty() || id.len() > MAX_KEY_ID {
+            return Err(KeyError::Id);
+        }
+        let key = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|e| KeyError::NoPem(e.to_string()))?;
+        let pair =
+            Ed25519KeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|e| KeyError::NoKey(e.to_string()))?;
+        Ok(Self { id: id.to_owned(), pair })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The public key as a JWKS (RFC 7517, RFC 8037), as edges take it.
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        let x = BASE64_URL_SAFE_NO_PAD.encode(self.pair.public_key());
+        let key =
+            json!({ "kty": "OKP", "crv": "Ed25519", "kid": self.id, "use": "sig", "alg": ALGORITHM, "x": x });
+        json!({ "keys": [key] })
+    }
+
+    /// A token with these claims (RFC 7519, RFC 8037).
+    #[must_use]
+    pub fn token(&self, claims: &Claims) -> String {
+        let encoded = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = json!({ "alg": ALGORITHM, "typ": "JWT", "kid": self.id });
+        let claims = serde_json::to_value(claims).unwrap_or_default();
+        let text = format!("{}.{}", encoded(&header), encoded(&claims));
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(self.pair.sign(text.as_bytes()));
+        format!("{text}.{signature}")
+    }
+
+    /// The query of a signed URL at a path, as [`path::compared`](super::path::compared) spells it. The URL names this
+    /// key.
+    #[must_use]
+    pub fn query(&self, url: &SignedUrl, at: &str) -> String {
+        let url = SignedUrl { key: self.id.clone(), ..url.clone() };
+        url.query(self.pair.sign(&url.signed_text(at)).as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jwt;
+    use super::*;
+
+    #[test]
+    fn a_token_is_of_the_form_that_is_taken() {
+        let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes(), "2026").unwrap();
+        let token = key.token(&Claims { sub: Some("u1".into()), exp: Some(9.into()), ..Claims::default() });
+        assert_eq!(jwt::key_id(&token), Ok(Some("2026".into())));
+        let again = key.token(&Claims { sub: Some("u1".into()), exp: Some(9.into()), ..Claims::default() });
+        assert_eq!(token, again, "RFC 8032 signs the same text the same way");
+        assert_eq!(key.jwks()["keys"][0]["kid"], "2026");
+        assert!(key.jwks()["keys"][0].get("d").is_none(), "no secret is told");
+    }
+
+    #[test]
+    fn a_signed_url_names_its_key() {
+        let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes(), "k").unwrap();
+        let query = key.query(&SignedUrl { expires: 9, ..SignedUrl::default() }, "/v/a");
+        let (url, signature) = SignedUrl::parse(&query).unwrap().unwrap();
+        assert_eq!((url.key.as_str(), signature.len()), ("k", 64));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let pem = SigningKey::generate().unwrap();
+        assert_eq!(SigningKey::from_pem(pem.as_bytes(), "").unwrap_err(), KeyError::Id);
+        assert!(matches!(SigningKey::from_pem(b"x", "1").unwrap_err(), KeyError::NoPem(_)));
+        let other = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert!(matches!(SigningKey::from_pem(other.as_bytes(), "1").unwrap_err(), KeyError::NoKey(_)));
+    }
+}
