@@ -105,7 +105,13 @@ async fn prepare(
         let next = stored.iter().zip(0u32..).take_while(|(row, seq)| row.seq == *seq).count();
         resume.push((rung, u32::try_from(next).unwrap_or(u32::MAX)));
     }
-    let poster = shop.storage.objects.head(&ObjectKey::Poster(video)).await.is_err();
+    let poster = match shop.storage.objects.head(&ObjectKey::Poster(video)).await {
+        Ok(stored) => {
+            publisher.poster(stored.size).await?;
+            false
+        }
+        Err(_) => true,
+    };
     let request = EncodeRequest { source: plan.source.clone(), ladder: plan.ladder.clone(), resume, poster };
     Ok(Prepared { scratch, plan, request })
 }
@@ -145,7 +151,9 @@ impl Job<'_> {
                     }
                 }
                 CodecMessage::Poster { .. } => {
+                    let bytes = payload.len() as u64;
                     self.shop.storage.objects.put(&ObjectKey::Poster(self.video), payload).await?;
+                    self.publisher.poster(bytes).await?;
                 }
                 CodecMessage::Done { duration_ms, damage } => {
                     self.shop.metrics.media_ms.inc_by(duration_ms);

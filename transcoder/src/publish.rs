@@ -120,6 +120,17 @@ impl Publisher {
         Ok(written.await?)
     }
 
+    /// The poster is stored: its size.
+    pub(crate) async fn poster(&self, bytes: u64) -> Result<(), JobError> {
+        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                self.jobs.check(tx, &self.lease).await?;
+                self.videos.set_poster(tx, self.video, bytes).await
+            })
+        });
+        Ok(written.await?)
+    }
+
     /// Everything is made.
     pub(crate) async fn ready(
         &self,

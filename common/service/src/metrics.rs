@@ -10,6 +10,9 @@ use prometheus::{
 pub const SECONDS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
+/// Buckets for numbers that should be small, each of them told apart.
+pub const SMALL: [f64; 10] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0];
+
 /// A process's metrics. Clones share the registry. Names begin with `sluice_`; a name may be registered once.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
@@ -51,6 +54,13 @@ impl Metrics {
     #[must_use]
     pub fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
         let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        self.keep(HistogramVec::new(options, labels).expect("well-formed metric names"))
+    }
+
+    /// Histograms of small numbers by label, with the buckets of [`SMALL`].
+    #[must_use]
+    pub fn numbers(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(SMALL.to_vec());
         self.keep(HistogramVec::new(options, labels).expect("well-formed metric names"))
     }
 

@@ -47,7 +47,7 @@ mod wakes;
 pub use bus::{Bus, Message, Subscription, topics};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::StorageConfig;
-pub use database::{Database, Engine, Tx, Work};
+pub use database::{Database, Engine, Tx, Work, count_statements};
 pub use error::StorageError;
 pub use fleet::{Fleet, NodeRecord};
 pub use ids::Ids;
@@ -58,5 +58,6 @@ pub use relay::Relay;
 pub use storage::Storage;
 pub use uploads::{MAX_JOINED, NewUpload, Part, Piece, Source, Upload, UploadKind, UploadState, Uploads};
 pub use videos::{
-    Media, NewVideo, Rendition, RenditionKind, SegmentRow, SourceFacts, Video, VideoState, Videos,
+    Change, Listing, Media, NewVideo, Order, Page, Removals, Rendition, RenditionKind, Restored, RungUse,
+    SegmentRow, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos, Visibility, Which,
 };

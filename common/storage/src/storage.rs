@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::objects::Objects;
 use crate::relay::Relay;
 use crate::uploads::Uploads;
-use crate::videos::Videos;
+use crate::videos::{Removals, Videos};
 
 /// The opened seams. Clones share everything.
 #[derive(Debug, Clone)]
@@ -75,6 +75,12 @@ impl Storage {
     #[must_use]
     pub fn videos(&self) -> Videos {
         Videos::new(self.database.clone())
+    }
+
+    /// What removes deleted videos for good, rows first and objects after.
+    #[must_use]
+    pub fn removals(&self) -> Removals {
+        Removals::new(self.database.clone(), self.objects.clone())
     }
 
     /// Uploads under way.

@@ -7,6 +7,7 @@ mod connect;
 mod convert;
 pub(crate) mod entity;
 mod migration;
+mod statements;
 mod tx;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 pub use connect::Engine;
 pub(crate) use connect::{check_url, sqlite_path};
 pub(crate) use convert::{flag, from_json, signed, to_json, unsigned, unsigned32};
+pub use statements::count_statements;
 pub use tx::{Tx, Work};
 
 use crate::bus::Bus;
@@ -63,7 +65,8 @@ impl Database {
         ids: Ids,
         clock: SharedClock,
     ) -> Result<Self, StorageError> {
-        let (engine, writer, reader) = connect::open(url).await?;
+        let (engine, mut writer, mut reader) = connect::open(url).await?;
+        [&mut writer, &mut reader].into_iter().for_each(statements::watch);
         migration::up(&writer, engine).await?;
         let wakes = Wakes::open(engine, url, &writer, &bus).await;
         Ok(Self { inner: Arc::new(Inner { engine, writer, reader, bus, wakes, ids, clock }) })

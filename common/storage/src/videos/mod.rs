@@ -3,25 +3,30 @@
 //! Every change takes the caller's transaction, so that it is committed with its event ([`Tx::emit`]) and, in a worker,
 //! with the proof of its lease ([`Jobs::check`](crate::Jobs::check)).
 
+mod change;
+mod library;
 mod media;
+mod removal;
 mod row;
+pub(crate) mod terms;
+mod usage;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    UpdateMany,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, UpdateMany,
 };
 use sluice_wire::{Tag, VideoId};
 
+pub use change::{Change, Restored};
+pub use library::{Listing, Order, Page, Which};
 pub use media::{Media, Rendition, RenditionKind, SegmentRow};
-pub use row::{NewVideo, SourceFacts, Video, VideoState};
+pub use removal::Removals;
+pub use row::{NewVideo, SourceFacts, Standing, Video, VideoState, Visibility};
+pub use usage::{RungUse, StateUse, Usage};
 
 use crate::database::entity::{rendition, segment, tag_version, video};
-use crate::database::{Database, Tx, signed, to_json};
+use crate::database::{Database, Tx, flag, signed, to_json};
 use crate::error::StorageError;
-
-/// The most videos one page of a listing gives.
-const MAX_PAGE: u64 = 200;
 
 /// The longest reason of failure that is kept, in characters.
 const MAX_REASON: usize = 500;
@@ -58,9 +63,15 @@ impl Videos {
             plan: Set(None),
             created_ms: Set(now),
             updated_ms: Set(now),
+            description: Set(String::new()),
+            tags: Set("[]".into()),
+            visibility: Set(Visibility::default().as_str().to_owned()),
+            deleted_ms: Set(None),
+            poster_bytes: Set(0),
         };
         video::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-        Ok(())
+        let terms = terms::of(&new.title, &new.name, "", &[]);
+        change::index(tx, new.id, Visibility::default(), terms).await
     }
 
     /// Moves a video to a state. `error` is the reason a person reads when it failed, and is cleared otherwise.
@@ -133,8 +144,17 @@ impl Videos {
         found(tx, id, change(tx, id).col_expr(video::Column::Plan, Expr::value(text))).await
     }
 
-    /// Deletes a video with its renditions, segments and upload. False when there is none. Its objects go separately,
-    /// after the commit: nothing names them any more.
+    /// Keeps the size of the poster, in bytes. It must be durably stored before.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn set_poster(&self, tx: &Tx<'_>, id: VideoId, bytes: u64) -> Result<(), StorageError> {
+        found(tx, id, change(tx, id).col_expr(video::Column::PosterBytes, Expr::value(signed(bytes)))).await
+    }
+
+    /// Deletes a video for good, with its renditions, segments and upload. False when there is none. Its objects go
+    /// separately, after the commit: nothing names them any more. [`Removals`] makes sure of the media, and the uploads'
+    /// own notes of the source.
     ///
     /// # Errors
     /// The engine's.
@@ -143,7 +163,31 @@ impl Videos {
         segment::Entity::delete_many().filter(segment::Column::Video.eq(key)).exec(tx.conn()).await?;
         rendition::Entity::delete_many().filter(rendition::Column::Video.eq(key)).exec(tx.conn()).await?;
         crate::uploads::delete_rows(tx, id.upload()).await?;
-        Ok(video::Entity::delete_by_id(key).exec(tx.conn()).await?.rows_affected == 1)
+        change::forget(tx, id).await?;
+        let gone = video::Entity::delete_by_id(key).exec(tx.conn()).await?.rows_affected == 1;
+        if gone {
+            removal::note(tx, id).await?;
+        }
+        Ok(gone)
+    }
+
+    /// What decides on whether a video's media may be had, in one statement.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn standing(&self, id: VideoId) -> Result<Option<Standing>, StorageError> {
+        let found: Option<(String, String, Option<i64>)> = video::Entity::find_by_id(id.as_i64())
+            .select_only()
+            .columns([video::Column::State, video::Column::Visibility, video::Column::DeletedMs])
+            .into_tuple()
+            .one(self.database.reader())
+            .await?;
+        let Some((state, visibility, deleted)) = found else { return Ok(None) };
+        Ok(Some(Standing {
+            state: flag("videos.state", &state, VideoState::parse)?,
+            visibility: flag("videos.visibility", &visibility, Visibility::parse)?,
+            deleted: deleted.is_some(),
+        }))
     }
 
     /// One video, with the version of its tag that it is at.
@@ -163,29 +207,6 @@ impl Videos {
     /// The engine's.
     pub async fn get_in(&self, tx: &Tx<'_>, id: VideoId) -> Result<Option<Video>, StorageError> {
         read(tx.conn(), id).await
-    }
-
-    /// Videos from the newest down, beginning below `after`; at most 200.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn list(&self, after: Option<VideoId>, limit: u64) -> Result<Vec<Video>, StorageError> {
-        let view = self.database.snapshot().await?;
-        let mut query = video::Entity::find().order_by_desc(video::Column::Id).limit(limit.min(MAX_PAGE));
-        if let Some(after) = after {
-            query = query.filter(video::Column::Id.lt(after.as_i64()));
-        }
-        let rows = query.all(&view).await?;
-        let mut videos: Vec<Video> = rows.into_iter().map(Video::try_from).collect::<Result<_, _>>()?;
-        let tags = videos.iter().map(|v| Tag::video(v.id).to_string());
-        let versions =
-            tag_version::Entity::find().filter(tag_version::Column::Tag.is_in(tags)).all(&view).await?;
-        view.commit().await?;
-        for video in &mut videos {
-            let tag = Tag::video(video.id);
-            video.version = row::version_of(versions.iter().find(|v| v.tag == tag.as_str()))?;
-        }
-        Ok(videos)
     }
 }
 

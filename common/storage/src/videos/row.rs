@@ -41,10 +41,45 @@ impl VideoState {
         matches!(self, Self::Ready | Self::Failed)
     }
 
-    pub(crate) fn parse(name: &str) -> Option<Self> {
+    /// The state of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
         [Self::Uploading, Self::Queued, Self::Processing, Self::Ready, Self::Failed]
             .into_iter()
             .find(|s| s.as_str() == name)
+    }
+}
+
+/// Who comes by a video.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Visibility {
+    /// Everybody: it is in lists.
+    #[default]
+    Public,
+    /// Whoever knows its address: it is in no list.
+    Unlisted,
+    /// Whoever has a token for it.
+    Private,
+}
+
+impl Visibility {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Public, Self::Unlisted, Self::Private];
+
+    /// The name in the database and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Unlisted => "unlisted",
+            Self::Private => "private",
+        }
+    }
+
+    /// The visibility of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|v| v.as_str() == name)
     }
 }
 
@@ -107,8 +142,27 @@ pub struct Video {
     pub created_ms: u64,
     /// When it last changed, in Unix milliseconds.
     pub updated_ms: u64,
+    /// What people say of it.
+    pub description: String,
+    /// Its tags, in the order they were given.
+    pub tags: Vec<String>,
+    /// Who comes by it.
+    pub visibility: Visibility,
+    /// When it was deleted, in Unix milliseconds; until it is removed it can be restored.
+    pub deleted_ms: Option<u64>,
     /// The version of its tag that this state belongs to.
     pub version: Version,
+}
+
+/// What decides on whether a video's media may be had, without the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: VideoState,
+    /// Who comes by it.
+    pub visibility: Visibility,
+    /// It is deleted.
+    pub deleted: bool,
 }
 
 impl TryFrom<video::Model> for Video {
@@ -133,6 +187,10 @@ impl TryFrom<video::Model> for Video {
             plan: row.plan.map(|text| from_json("videos.plan", &text)).transpose()?,
             created_ms: unsigned("videos.created_ms", row.created_ms)?,
             updated_ms: unsigned("videos.updated_ms", row.updated_ms)?,
+            description: row.description,
+            tags: from_json("videos.tags", &row.tags)?,
+            visibility: flag("videos.visibility", &row.visibility, Visibility::parse)?,
+            deleted_ms: row.deleted_ms.map(|v| unsigned("videos.deleted_ms", v)).transpose()?,
             version: Version(0),
         })
     }

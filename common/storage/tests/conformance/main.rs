@@ -12,6 +12,7 @@ mod fleet;
 mod full;
 mod ground;
 mod jobs;
+mod library;
 mod log;
 mod migrations;
 mod objects;
@@ -87,6 +88,14 @@ stories! {
         segments_replace_themselves_and_keep_their_order,
         deleting_a_video_leaves_no_row_behind,
         changing_what_is_not_there_is_told;
+    library:
+        words_and_tags_find_without_case_and_diacritics,
+        filters_and_orders_page_without_gaps,
+        what_is_put_aside_comes_back_as_it_was,
+        rows_go_first_and_objects_follow_whoever_dies,
+        one_process_removes_at_a_time,
+        usage_is_what_the_store_holds,
+        a_page_costs_three_statements;
     fleet:
         reports_renew_and_keep_what_operators_set,
         of_two_control_planes_one_publishes;

@@ -322,7 +322,7 @@ async fn hashed_and_shared(storage: &Storage, id: UploadId) -> Option<UploadId> 
     shared.await.unwrap()
 }
 
-fn new_upload(id: UploadId, length: Option<u64>) -> NewUpload {
+pub(crate) fn new_upload(id: UploadId, length: Option<u64>) -> NewUpload {
     NewUpload {
         id,
         kind: UploadKind::Whole,

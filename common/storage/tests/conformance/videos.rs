@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use sluice_storage::{
-    Media, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, VideoState,
+    Listing, Media, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, VideoState,
 };
 use sluice_wire::{EventKind, RungName, Tag, Version, VideoId};
 
@@ -43,11 +43,16 @@ pub(crate) async fn listings_page_from_the_newest_down(ground: Ground) {
         ids.push(made(&storage).await);
     }
     ids.reverse();
-    let first = storage.videos().list(None, 3).await.unwrap();
+    let list = |after| {
+        let asked = Listing { after, limit: 3, ..Listing::default() };
+        let videos = storage.videos();
+        async move { videos.page(&asked).await.unwrap().videos }
+    };
+    let first = list(None).await;
     assert!(first.iter().all(|v| v.version == Version(1)));
     let mut seen: Vec<VideoId> = first.iter().map(|v| v.id).collect();
     while let Some(last) = seen.last().copied() {
-        let page = storage.videos().list(Some(last), 3).await.unwrap();
+        let page = list(Some(last)).await;
         if page.is_empty() {
             break;
         }

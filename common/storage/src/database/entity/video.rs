@@ -22,6 +22,14 @@ pub(crate) struct Model {
     pub(crate) plan: Option<String>,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
+    #[sea_orm(column_type = "Text")]
+    pub(crate) description: String,
+    /// A JSON list.
+    #[sea_orm(column_type = "Text")]
+    pub(crate) tags: String,
+    pub(crate) visibility: String,
+    pub(crate) deleted_ms: Option<i64>,
+    pub(crate) poster_bytes: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

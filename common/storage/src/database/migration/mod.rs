@@ -2,6 +2,7 @@
 
 mod m0001_first;
 mod m0003_uploads;
+mod m0004_library;
 mod m0005_sharing;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_first::Migration),
             Box::new(m0003_uploads::Migration),
+            Box::new(m0004_library::Migration),
             Box::new(m0005_sharing::Migration),
         ]
     }
