@@ -126,8 +126,9 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(mut answer, outcome) => {
-                edge.metrics.count(outcome);
-                dress.put_on(&mut answer);
+                let refused = dress.put_on(&mut answer);
+                refused.into_iter().for_each(|why| edge.metrics.access(why.as_str()));
+                edge.metrics.count(if refused.is_some() { Outcome::Refused } else { outcome });
                 return answer;
             }
         };
@@ -157,7 +158,7 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
 
 /// Whether this client may have it. Its answer is dressed accordingly.
 fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress: &mut Dress) -> Phase {
-    match edge.access.authorise(&mut request, &mut target) {
+    match edge.access.authorise(&mut request, &mut target, edge.config.tier == Tier::Shield) {
         Verdict::Passed(with) => {
             *dress = with;
             Phase::Normalise(request, target)

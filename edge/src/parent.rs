@@ -20,7 +20,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sluice_service::{Body, EarlyData, HttpRequest, HttpResponse, Interim, Peer, TraceContext};
-use sluice_wire::headers::{CDN_LOOP, SLUICE_TENANT, TRACEPARENT};
+use sluice_wire::headers::{ACCESS_CHECKS, CDN_LOOP, SLUICE_ACCESS, SLUICE_TENANT, TRACEPARENT};
 use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -316,6 +316,8 @@ pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant
     if let Ok(tenant) = HeaderValue::from_str(tenant.as_str()) {
         headers.insert(HeaderName::from_static(SLUICE_TENANT), tenant);
     }
+    // What is guarded is guarded here too: it may be given to this edge.
+    headers.insert(HeaderName::from_static(SLUICE_ACCESS), HeaderValue::from_static(ACCESS_CHECKS));
     let node = &edge.config.node;
     append(&mut headers, VIA, &format!("1.1 {node}"));
     append(&mut headers, HeaderName::from_static(CDN_LOOP), &gate::loop_name(node));

@@ -49,7 +49,7 @@ impl Hits {
         let object = self.edge.tenants.with(host, secure, |tenant| self.edge.store.plain(tenant, target))?;
         let age = object.age();
         let Standing::Fresh(ttl) = object.standing_at(age, self.edge.liveness.is_live()) else { return None };
-        if object.head.status != StatusCode::OK || self.edge.floors.is_below(&object) {
+        if object.guarded || object.head.status != StatusCode::OK || self.edge.floors.is_below(&object) {
             return None;
         }
         let plain = object.body.joined()?;

@@ -10,6 +10,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use sluice_service::{Body, HttpResponse, problem_response};
 use sluice_wire::Problem;
+use sluice_wire::headers::SLUICE_ACCESS;
 use sluice_wire::token::Refusal;
 use std::time::Duration;
 
@@ -99,9 +100,28 @@ pub(crate) fn cookie(name: &str, credential: &Credential, scope: &str, seconds: 
     format!("{name}={}; Path={path}; Max-Age={seconds}; HttpOnly; {site}", credential.cookie)
 }
 
+/// What an asker may have of what is guarded: answers that say themselves that they need a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It has shown a token for this path.
+    Shown,
+    /// It is an edge that asks its own clients.
+    Edge,
+    /// It has not, for this reason.
+    Not(Refusal),
+}
+
+impl Default for Proof {
+    fn default() -> Self {
+        Self::Not(Refusal::Missing)
+    }
+}
+
 /// What an answer gets that was let through by a credential.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dress {
+    /// Whether it may be had if it is guarded.
+    pub(crate) proof: Proof,
     /// It is for this client alone: caches beyond this fleet do not ask for credentials.
     pub(crate) private: bool,
     /// The cookie to set, when all went well.
@@ -111,7 +131,23 @@ pub(crate) struct Dress {
 }
 
 impl Dress {
-    pub(crate) fn put_on(self, answer: &mut HttpResponse) {
+    /// Dresses an answer; a guarded one for an asker who may not have it becomes a refusal, whose reason this is. It is
+    /// the last that happens to every answer, so that nothing guarded leaves by another way: not out of the cache, not
+    /// confirmed, not in part.
+    pub(crate) fn put_on(mut self, answer: &mut HttpResponse) -> Option<Refusal> {
+        let guarded = is_guarded(answer.headers());
+        match self.proof {
+            Proof::Not(why) if guarded => {
+                *answer = refusal(why);
+                return Some(why);
+            }
+            Proof::Edge if guarded => return None,
+            Proof::Shown if guarded => {
+                self.private = true;
+                answer.headers_mut().remove(SLUICE_ACCESS);
+            }
+            _ => self.cookie = self.cookie.filter(|_| self.private),
+        }
         let good = answer.status().is_success();
         let headers = answer.headers_mut();
         if let Some((rate, left)) = self.rate {
@@ -127,7 +163,13 @@ impl Dress {
         if let Some(cookie) = cookie {
             headers.append(SET_COOKIE, cookie);
         }
+        None
     }
+}
+
+/// True for an answer that is for those alone who show a token. What is said and not understood counts as that, too.
+pub(crate) fn is_guarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(SLUICE_ACCESS)
 }
 
 /// Directives for one client's own cache (RFC 9111 section 5.2.2.7).

@@ -54,14 +54,16 @@ impl Default for AccessConfig {
 impl AccessConfig {
     pub(crate) fn validate(&self, faults: &mut Faults) {
         let Some(rules) = &self.rules_file else {
-            if self.keys_file.is_some() || self.keys_url.is_some() {
-                faults.add("access.rules_file", "is needed beside keys: without rules everything is open");
-            }
-            return;
+            return self.validate_keys(faults);
         };
         if !rules.is_file() {
             faults.add("access.rules_file", format!("{} is no file", rules.display()));
         }
+        self.validate_keys(faults);
+    }
+
+    /// Without rules, keys are for private videos alone.
+    fn validate_keys(&self, faults: &mut Faults) {
         for (key, file) in [("access.keys_file", &self.keys_file), ("access.geo_file", &self.geo_file)] {
             if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
                 faults.add(key, format!("{} is no file", file.display()));

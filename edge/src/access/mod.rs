@@ -20,7 +20,7 @@ mod live;
 mod rate;
 mod rules;
 
-pub(crate) use answers::Dress;
+pub(crate) use answers::{Dress, Proof, is_guarded};
 pub use config::AccessConfig;
 pub(crate) use live::follow;
 
@@ -28,13 +28,15 @@ use crate::gate::Target;
 use crate::metrics::{Metrics, Outcome};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use check::Expected;
-use credentials::Credential;
+use credentials::{Credential, Kind};
 use geo::Places;
-use http::header::HOST;
+use http::header::{HOST, HeaderValue};
 use keys::Keys;
 use rate::{By, Left, Rate, Rates};
 use rules::{Need, Rule, Rules};
 use sluice_service::{HttpRequest, HttpResponse, Peer};
+use sluice_wire::MediaPath;
+use sluice_wire::headers::{ACCESS_CHECKS, SLUICE_ACCESS};
 use sluice_wire::token::{CLOCK_SLACK_S, Grant, Question, Refusal, path};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,7 +45,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// What decides on access.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// False where there are no rules at all: nothing is looked at then.
+    /// False where there are neither rules nor keys: nothing is looked at then.
     enabled: bool,
     config: ArcSwap<AccessConfig>,
     rules: ArcSwap<Rules>,
@@ -105,7 +107,7 @@ impl Access {
             places = Some(Arc::new(read));
         }
         Ok(Self {
-            enabled: config.rules_file.is_some(),
+            enabled: config.rules_file.is_some() || config.keys_file.is_some() || config.keys_url.is_some(),
             config: ArcSwap::from_pointee(config.clone()),
             rules: ArcSwap::from_pointee(rules),
             keys: ArcSwap::from_pointee(keys.clone()),
@@ -136,10 +138,15 @@ impl Access {
         !self.enabled || self.rules.load().of("GET", path).is_none_or(Rule::is_open)
     }
 
-    /// Decides on a request, and takes its credentials out of it.
-    pub(crate) fn authorise(&self, request: &mut HttpRequest, target: &mut Target) -> Verdict {
+    /// Decides on a request, and takes its credentials out of it. `above` is true of a tier that edges ask.
+    pub(crate) fn authorise(&self, request: &mut HttpRequest, target: &mut Target, above: bool) -> Verdict {
+        let says = request.headers().get(SLUICE_ACCESS).map(HeaderValue::as_bytes);
+        let checks = above && says == Some(ACCESS_CHECKS.as_bytes());
+        let of_edge = || Verdict::Passed(Dress { proof: Proof::Edge, ..Dress::default() });
+        // Where nothing is looked at, clients cannot come, or nothing is guarded from them.
+        let anybody = self.config.load().peers.is_empty();
         if !self.enabled {
-            return Verdict::Passed(Dress::default());
+            return if checks && anybody { of_edge() } else { Verdict::Passed(Dress::default()) };
         }
         let peer = request.extensions().get::<Peer>();
         let asker = Asker {
@@ -148,7 +155,10 @@ impl Access {
         };
         // An edge of a lower tier has checked already.
         if self.config.load().peers.iter().any(|net| net.contains(&asker.address)) {
-            return Verdict::Passed(Dress::default());
+            return if checks { of_edge() } else { Verdict::Passed(Dress::default()) };
+        }
+        if checks && anybody && !self.rules.load().are_any() {
+            return of_edge();
         }
         match self.decide(request, target, &asker) {
             Ok(verdict) => verdict,
@@ -178,6 +188,9 @@ impl Access {
         let need = rule.map_or(Need::Open, |rule| rule.need);
         // A client's rate is for what is refused, too: guessing has a price.
         let mut rate = rule.map_or(Ok(None), |rule| self.rate(rule, By::Client, None, asker))?;
+        if need == Need::Open && MediaPath::parse(&compared).is_some() {
+            return self.media(request, target, &compared, rule, asker, rate);
+        }
         let credential = credentials::take(&self.config.load(), need, request.headers_mut(), target)?;
         let (mut dress, mut subject) = (Dress::default(), None);
         if let Some(rule) = rule {
@@ -189,13 +202,51 @@ impl Access {
                 let credential = credential.ok_or(Refusal::Missing)?;
                 let asked = question(request, target, &compared, asker, country.as_deref());
                 let (grant, cookie) = self.let_in(&credential, rule, &asked)?;
-                (dress.private, dress.cookie, subject) = (true, cookie, grant.subject);
+                (dress.private, dress.cookie, subject) = (true, cookie, grant.subject.clone());
+                dress.proof = proof(&credential, &grant);
                 request.extensions_mut().insert(Carried(credential.query));
             }
             rate = rate.or(self.rate(rule, By::Subject, subject.as_deref(), asker)?);
         }
         self.metrics.access(if dress.private { "allowed" } else { "open" });
         dress.rate = rate;
+        Ok(Verdict::Passed(dress))
+    }
+
+    /// Media that no rule closes may be of a private video: what is brought is looked at, and counts when the answer turns
+    /// out to be guarded. The cookie is no wider than the video.
+    fn media(
+        &self,
+        request: &mut HttpRequest,
+        target: &mut Target,
+        compared: &str,
+        rule: Option<&Rule>,
+        asker: &Asker,
+        mut rate: Option<(Rate, Left)>,
+    ) -> Result<Verdict, Refused> {
+        let country = self.places.load().as_ref().and_then(|places| places.country(asker.address));
+        if let Some(rule) = rule {
+            if !rule.countries.allow(country.as_deref()) {
+                return Err(Refusal::Country.into());
+            }
+            rate = rate.or(self.rate(rule, By::Subject, None, asker)?);
+        }
+        let mut dress = Dress { rate, ..Dress::default() };
+        let taken = credentials::take(&self.config.load(), Need::Either, request.headers_mut(), target);
+        let shown = taken.and_then(|credential| {
+            let credential = credential.ok_or(Refusal::Missing)?;
+            let asked = question(request, target, compared, asker, country.as_deref());
+            let (grant, cookie) = self.let_in(&credential, &Rule::of_video(compared), &asked)?;
+            Ok((proof(&credential, &grant), cookie, credential.query))
+        });
+        match shown {
+            Ok((proof, cookie, query)) => {
+                (dress.proof, dress.cookie) = (proof, cookie);
+                request.extensions_mut().insert(Carried(query));
+            }
+            Err(why) => dress.proof = Proof::Not(why),
+        }
+        self.metrics.access("open");
         Ok(Verdict::Passed(dress))
     }
 
@@ -232,6 +283,12 @@ impl Access {
             Err(wait) => Err(Refused { why: Refusal::Rate, wait: Some((rate, wait)) }),
         }
     }
+}
+
+/// What is guarded is for whoever shows a credential that is about it: one that lets its bearer everywhere does not.
+fn proof(credential: &Credential, grant: &Grant) -> Proof {
+    let named = matches!(credential.kind, Kind::Signed(..)) || grant.paths.is_some() || !grant.uri.is_empty();
+    if named { Proof::Shown } else { Proof::Not(Refusal::Path) }
 }
 
 fn question<'a>(

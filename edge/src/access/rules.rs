@@ -82,6 +82,19 @@ impl Rule {
         self.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"))
     }
 
+    /// What a private video asks of whoever wants its media at a path: `/v/ID/...`.
+    pub(crate) fn of_video(path: &str) -> Self {
+        let end = path.match_indices('/').nth(2).map_or(path.len(), |(at, _)| at);
+        Self {
+            prefix: path.get(..end).unwrap_or(path).to_owned(),
+            methods: vec![],
+            need: Need::Either,
+            tenants: vec![],
+            countries: Countries::default(),
+            rate: None,
+        }
+    }
+
     /// What tells it from every other rule.
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.prefix, self.methods.join(","))
@@ -149,6 +162,11 @@ impl Rules {
             beside.insert(at, rule);
         }
         Ok(Self(rules))
+    }
+
+    /// False when there is not a single one.
+    pub(crate) fn are_any(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// The rule of a path, as rules compare it: of the longest prefix that covers it and has one for the method.

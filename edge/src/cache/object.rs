@@ -3,6 +3,7 @@
 use super::freshness::{Lifetimes, Window, initial_age};
 use super::search::Variance;
 use super::{Growing, vary};
+use crate::access;
 use crate::transform::{self, Coding};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
@@ -52,6 +53,8 @@ pub(crate) struct Object {
     pub(crate) variance: Option<Arc<Variance>>,
     /// It has, or may have, coded forms: answers depend on what the asker accepts.
     pub(crate) codable: bool,
+    /// It is for those alone who show a token.
+    pub(crate) guarded: bool,
     /// The body it was made of, of a variant of an image.
     made_of: Option<Weak<Growing>>,
     /// Its head ready to be sent, plain and in each coding, made by the first who needs it.
@@ -103,6 +106,7 @@ impl Object {
         let (tags, versions) = (parse_keys(field(SURROGATE_KEY)), parse_versions(field(SLUICE_VERSION)));
         let initial_age = initial_age(&head.headers, SystemTime::now());
         let codable = transform::is_codable(head.status, &head.headers);
+        let guarded = access::is_guarded(&head.headers);
         let variance = Variance::of(&head.headers).map(Arc::new);
         let (checked, rendered, since) = (AtomicU64::new(0), Default::default(), Instant::now());
         Self {
@@ -115,6 +119,7 @@ impl Object {
             checked,
             variance,
             codable,
+            guarded,
             made_of: None,
             rendered,
             source: None,
