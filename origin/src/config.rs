@@ -16,6 +16,10 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Bounds of uploads.
     pub upload: UploadConfig,
+    /// What becomes of deleted videos.
+    pub library: LibraryConfig,
+    /// What private videos are played with.
+    pub playback: PlaybackConfig,
     /// The built web pages.
     pub pages: PagesConfig,
     /// Where players reach the control plane; absent, playlists name no steering.
@@ -34,6 +38,28 @@ pub struct UploadConfig {
     pub expire_ms: u64,
 }
 
+/// What becomes of deleted videos.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LibraryConfig {
+    /// Milliseconds for which a deleted video can be restored.
+    pub undo_ms: u64,
+    /// Milliseconds between two looks for videos whose time is over.
+    pub sweep_ms: u64,
+}
+
+/// What private videos are played with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlaybackConfig {
+    /// PEM file of the private key (Ed25519) that signs tokens, as `sluice key` makes it. Absent, none are minted.
+    pub key_file: Option<PathBuf>,
+    /// The key's id; edges find the public key by it.
+    pub key_id: String,
+    /// Seconds for which a token is good.
+    pub ttl_s: u64,
+}
+
 /// The built web pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,6 +71,19 @@ pub struct PagesConfig {
 impl Default for UploadConfig {
     fn default() -> Self {
         Self { max_bytes: 64 << 30, part_bytes: 8 << 20, expire_ms: 24 * 3_600_000 }
+    }
+}
+
+impl Default for LibraryConfig {
+    fn default() -> Self {
+        Self { undo_ms: 7 * 24 * 3_600_000, sweep_ms: 60_000 }
+    }
+}
+
+impl Default for PlaybackConfig {
+    /// A long film, watched with a pause.
+    fn default() -> Self {
+        Self { key_file: None, key_id: "1".into(), ttl_s: 4 * 3_600 }
     }
 }
 
@@ -63,6 +102,15 @@ impl ProcessConfig for Config {
         }
         if self.upload.expire_ms < 60_000 {
             faults.add("upload.expire_ms", "at least a minute, or a slow client loses its upload");
+        }
+        if self.library.sweep_ms < 10 {
+            faults.add("library.sweep_ms", "at least 10");
+        }
+        if let Some(file) = self.playback.key_file.as_ref().filter(|file| !file.is_file()) {
+            faults.add("playback.key_file", format!("{} is no file; `sluice key` makes one", file.display()));
+        }
+        if !(60..=7 * 24 * 3_600).contains(&self.playback.ttl_s) {
+            faults.add("playback.ttl_s", "from a minute to a week: a token cannot be taken back");
         }
         if let Some(dir) = self.pages.dir.as_ref().filter(|dir| !dir.join("index.html").is_file()) {
             faults.add(

@@ -6,7 +6,7 @@
 //! feed    the event log to edges; a video's states to whoever watches it
 //! ```
 //!
-//! - `upload`: one intake behind three ways in; `serve`: what players fetch; `videos`: the catalogue
+//! - `upload`: one intake behind three ways in; `serve`: what players fetch; `videos`: the library
 //! - `feed` and `hub`: what is pushed; `pages`: the built web pages
 //!
 //! What it leaves to others: transcoding, caching, steering.
@@ -14,6 +14,7 @@
 mod config;
 mod feed;
 mod hub;
+mod keys;
 mod metrics;
 mod origin;
 mod pages;
@@ -22,7 +23,7 @@ mod upload;
 mod videos;
 mod view;
 
-pub use config::{Config, PagesConfig, UploadConfig};
+pub use config::{Config, LibraryConfig, PagesConfig, PlaybackConfig, UploadConfig};
 pub use origin::Origin;
 
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 //! The origin's metrics.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use sluice_service::Metrics as Registry;
 
 /// What the origin counts.
@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     pub(crate) media: IntCounterVec,
     /// Open event streams and log feeds.
     pub(crate) streams: IntGauge,
+    /// Statements sent for a request until its answer began, by method and route.
+    pub(crate) statements: HistogramVec,
 }
 
 impl Metrics {
@@ -35,6 +37,11 @@ impl Metrics {
                 "sluice_origin_media_served_total",
                 "Media answers with a body, by asset",
                 &["asset"],
+            ),
+            statements: registry.numbers(
+                "sluice_origin_statements",
+                "Database statements for a request until its answer began",
+                &["method", "route"],
             ),
             streams: registry.gauge("sluice_origin_streams", "Open event streams and log feeds"),
         }

@@ -4,20 +4,22 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::upload::Intake;
-use crate::{feed, pages, serve, upload, videos};
+use crate::{feed, keys, pages, serve, upload, videos};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::HeaderValue;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
 };
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use sluice_platform::{ApiError, cache};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
-use sluice_storage::Storage;
+use sluice_storage::{Storage, count_statements};
+use sluice_wire::token::mint::SigningKey;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What handlers share.
 #[derive(Debug, Clone)]
@@ -26,6 +28,7 @@ pub(crate) struct State {
     pub(crate) intake: Intake,
     pub(crate) hub: Hub,
     pub(crate) metrics: Metrics,
+    pub(crate) signer: Option<Arc<SigningKey>>,
     pub(crate) config: Arc<Config>,
     pub(crate) drain: Drain,
 }
@@ -46,12 +49,15 @@ impl Process for Origin {
         let metrics = Metrics::new(&context.metrics);
         let hub = Hub::start(storage.log(), &context.drain).await?;
         let intake = Intake::new(storage.clone(), &config.upload, metrics.clone());
+        let signer = keys::read(&config.playback)?.map(Arc::new);
         let drain = context.drain;
         drain.tasks().spawn(storage.relay().run(drain.token()));
         drain.tasks().spawn(upload::sweep(intake.clone(), drain.token()));
         drain.tasks().spawn(upload::settle(intake.clone(), drain.token()));
+        let (undo_ms, every) = (config.library.undo_ms, Duration::from_millis(config.library.sweep_ms));
+        drain.tasks().spawn(storage.removals().run(undo_ms, every, drain.token()));
         context.health.component("storage").set_ready(true, "open");
-        let state = State { storage, intake, hub, metrics, config: Arc::new(config), drain };
+        let state = State { storage, intake, hub, metrics, signer, config: Arc::new(config), drain };
         Ok(Self { state, listeners: context.listeners })
     }
 
@@ -67,10 +73,17 @@ const OPENAPI: &str = include_str!("../openapi.json");
 fn router(state: State) -> Router {
     let api = Router::new()
         .route("/v1/videos", get(videos::list).post(upload::form))
-        .route("/v1/videos/{id}", get(videos::one).put(upload::put).delete(videos::delete))
+        .route(
+            "/v1/videos/{id}",
+            get(videos::one).put(upload::put).patch(videos::edit).delete(videos::delete),
+        )
+        .route("/v1/videos/{id}/restore", post(videos::restore))
+        .route("/v1/videos/{id}/playback", post(videos::playback))
         .route("/v1/videos/{id}/events", get(feed::events))
         .route("/v1/uploads", upload::tus::collection())
         .route("/v1/uploads/{id}", upload::tus::resource())
+        .route("/v1/storage", get(videos::usage))
+        .route("/v1/keys", get(keys::public))
         .route("/v1/log", get(feed::log))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
         .route("/v/{*path}", get(serve::media).options(preflight));
@@ -80,8 +93,29 @@ fn router(state: State) -> Router {
             ApiError::new(405, "method-not-allowed", "Method not allowed", "this resource has other methods")
         })
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(state.clone(), counted))
         .layer(map_response(open))
         .with_state(state)
+}
+
+/// Counts the statements that a request costs.
+async fn counted(
+    axum::extract::State(state): axum::extract::State<State>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = request.method().clone();
+    let (answer, sent) = count_statements(next.run(request)).await;
+    if let Some(route) = route {
+        let labels = [method.as_str(), route.as_str()];
+        state
+            .metrics
+            .statements
+            .with_label_values(&labels)
+            .observe(f64::from(u32::try_from(sent).unwrap_or(u32::MAX)));
+    }
+    answer
 }
 
 /// Media and documents are public: pages of any origin may read them.
@@ -102,7 +136,7 @@ pub(crate) async fn preflight() -> Response {
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
-            "range, content-type, if-none-match, tus-resumable, upload-length, upload-offset, upload-metadata, \
+            "range, content-type, authorization, if-match, if-none-match, tus-resumable, upload-length, upload-offset, upload-metadata, \
              upload-checksum, upload-defer-length, upload-concat, x-requested-with, cmcd-object, cmcd-request, \
              cmcd-session, cmcd-status",
         ),

@@ -61,6 +61,8 @@ pub struct Options {
     pub engines: Option<Engines>,
     /// Further flags of the origin.
     pub origin: Vec<(&'static str, String)>,
+    /// Further flags of every edge.
+    pub edges: Vec<(&'static str, String)>,
     /// The built pages.
     pub pages: Option<PathBuf>,
     /// True when the story starts the transcoder itself.
@@ -94,11 +96,12 @@ impl Stack {
         if !options.hold_transcoder {
             transcoder.start().await;
         }
-        let mut shield = edge(&dir, "shield-a", "shield", &control.url(), &origin_url);
+        let more = &options.edges;
+        let mut shield = edge(&dir, "shield-a", "shield", &control.url(), &origin_url, more);
         shield.start().await;
         let mut near = vec![];
         for name in ["near-a", "near-b"] {
-            let mut process = edge(&dir, name, "near", &control.url(), &origin_url);
+            let mut process = edge(&dir, name, "near", &control.url(), &origin_url, more);
             process.start().await;
             near.push(process);
         }
@@ -184,8 +187,15 @@ fn worker(dir: &TempDir, name: &str, engines: &Engines) -> Process {
     Process::new(name, "sluice-transcoder", dir.path(), &flags)
 }
 
-fn edge(dir: &TempDir, name: &str, tier: &str, control: &str, origin: &str) -> Process {
-    let flags = [
+fn edge(
+    dir: &TempDir,
+    name: &str,
+    tier: &str,
+    control: &str,
+    origin: &str,
+    more: &[(&'static str, String)],
+) -> Process {
+    let mut flags = vec![
         ("listen.http", "127.0.0.1:0".to_owned()),
         ("listen.https", "127.0.0.1:0".to_owned()),
         ("listen.h3", "true".to_owned()),
@@ -198,6 +208,7 @@ fn edge(dir: &TempDir, name: &str, tier: &str, control: &str, origin: &str) -> P
         ("state_dir", dir.path().join(name).display().to_string()),
         ("report_ms", "200".to_owned()),
     ];
+    flags.extend(more.iter().cloned());
     Process::new(name, "sluice-edge", dir.path(), &flags)
 }
 

@@ -107,10 +107,13 @@ async fn equal_sources_are_stored_once_and_outlive_each_other() {
 
     // The one that holds the bytes is deleted: the other's are whole, and go with it.
     let http = client::client();
-    assert_eq!(http.delete(format!("{edge}/v1/videos/{holder}")).send().await.unwrap().status(), 204);
+    assert_eq!(
+        http.delete(format!("{edge}/v1/videos/{holder}?now=true")).send().await.unwrap().status(),
+        204
+    );
     let storage = sources::storage(stack.engines()).await;
     assert!(sources::bytes(&storage, other).await == source);
-    assert_eq!(http.delete(format!("{edge}/v1/videos/{other}")).send().await.unwrap().status(), 204);
+    assert_eq!(http.delete(format!("{edge}/v1/videos/{other}?now=true")).send().await.unwrap().status(), 204);
     eventually("nothing is left", async || !stored(holder) && !stored(other)).await;
 }
 

@@ -16,6 +16,10 @@ pub enum Lifetime {
     Pushed,
     /// Edges keep it until an event says otherwise; clients ask each time.
     PushedOnly,
+    /// Edges that check who asks keep it for ever, and so may each client for itself; no other cache does.
+    GuardedImmutable,
+    /// Edges that check who asks keep it until an event says otherwise; clients ask again each second.
+    GuardedPushed,
     /// Nobody keeps it.
     Never,
 }
@@ -28,6 +32,10 @@ pub fn lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
         Lifetime::PushedOnly => {
             ("public, max-age=0, must-revalidate", Some("max-age=3600, stale-if-error=86400"))
         }
+        Lifetime::GuardedImmutable => {
+            ("private, max-age=31536000, immutable", Some("max-age=31536000, stale-if-error=86400"))
+        }
+        Lifetime::GuardedPushed => ("private, max-age=1", Some("max-age=3600, stale-if-error=86400")),
         Lifetime::Never => ("no-store", None),
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(clients));

@@ -15,8 +15,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
-use sluice_storage::{StorageError, VideoState};
+use sluice_storage::{StorageError, VideoState, Visibility};
 use sluice_wire::conditions::{self, Part};
+use sluice_wire::headers::{ACCESS_CHECKS, ACCESS_TOKEN, SLUICE_ACCESS};
 use sluice_wire::{MediaAsset, MediaPath, ObjectKey, Tag, Version};
 
 /// `GET /v/...`.
@@ -29,14 +30,14 @@ pub(crate) async fn media(
         .ok_or_else(|| ApiError::not_found(format!("there is no media at {path:.200}")))?;
     // Before the rows: a version may be older than what is served, never newer.
     let versions = state.storage.log().versions_of(&path.tags()).await?;
+    let guarded = admitted(&state, &path, request.headers()).await?;
     let served = match &path.asset {
         MediaAsset::Master => master(&state, &path).await?,
         MediaAsset::Playlist(rung) => {
             let videos = state.storage.videos();
             let rendition = videos.rendition(path.video, rung).await?.ok_or_else(|| missing(&path))?;
             let segments = videos.segments(path.video, rung).await?;
-            let failed = videos.get(path.video).await?.is_none_or(|v| v.state == VideoState::Failed);
-            if failed || segments.is_empty() {
+            if segments.is_empty() {
                 return Err(missing(&path));
             }
             Served::Text(playlist::media(&rendition, &segments))
@@ -57,7 +58,24 @@ pub(crate) async fn media(
         }
     };
     state.metrics.media.with_label_values(&[label(&path.asset)]).inc();
-    answer(&state, &path, &versions, request.headers(), served).await
+    answer(&state, &path, guarded, &versions, request.headers(), served).await
+}
+
+/// Whether the video's media may be had at all, and if so, whether edges are to ask for a token. An origin gives private
+/// media to edges that do, and to nobody else.
+async fn admitted(state: &State, path: &MediaPath, asked: &HeaderMap) -> Result<bool, ApiError> {
+    let standing = state.storage.videos().standing(path.video).await?;
+    let standing = standing.filter(|standing| !standing.deleted).ok_or_else(|| missing(path))?;
+    if standing.state == VideoState::Failed && matches!(path.asset, MediaAsset::Playlist(_)) {
+        return Err(missing(path));
+    }
+    let guarded = standing.visibility == Visibility::Private;
+    let checks = asked.get(SLUICE_ACCESS).is_some_and(|says| says.as_bytes() == ACCESS_CHECKS.as_bytes());
+    if guarded && !checks {
+        let detail = "this video is private: ask an edge for it, with a token";
+        return Err(ApiError::new(401, "private", "Not authorised", detail));
+    }
+    Ok(guarded)
 }
 
 const fn label(asset: &MediaAsset) -> &'static str {
@@ -115,6 +133,7 @@ async fn stored(
 async fn answer(
     state: &State,
     path: &MediaPath,
+    guarded: bool,
     versions: &[(Tag, Version)],
     asked: &HeaderMap,
     served: Served,
@@ -124,7 +143,8 @@ async fn answer(
         Served::Text(text) => (text.len() as u64, hex::encode(&Sha256::digest(text)[..16])),
         Served::Object { size, etag, .. } => (*size, etag.clone()),
     };
-    let etag = format!("\"{etag}\"");
+    // A copy of another visibility is never confirmed: it does not say who may have it.
+    let etag = format!("\"{etag}{}\"", if guarded { "-private" } else { "" });
     // A range is of the representation that If-Range names, or there is none (RFC 9110 section 13.1.5).
     let range = field(RANGE).filter(|_| field(IF_RANGE).is_none_or(|tag| tag == etag));
     let part = range.map_or(Part::Whole, |range| conditions::part(range, size));
@@ -154,7 +174,16 @@ async fn answer(
     headers.insert(ETAG, value(&etag));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(path.asset.content_type()));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    cache::lifetime(headers, if path.asset.is_immutable() { Lifetime::Immutable } else { Lifetime::Pushed });
+    let kept = match (path.asset.is_immutable(), guarded) {
+        (true, false) => Lifetime::Immutable,
+        (false, false) => Lifetime::Pushed,
+        (true, true) => Lifetime::GuardedImmutable,
+        (false, true) => Lifetime::GuardedPushed,
+    };
+    cache::lifetime(headers, kept);
+    if guarded {
+        headers.insert(HeaderName::from_static(SLUICE_ACCESS), HeaderValue::from_static(ACCESS_TOKEN));
+    }
     cache::version(headers, versions);
     Ok(answer)
 }

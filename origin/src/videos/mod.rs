@@ -1,15 +1,27 @@
-//! The catalogue: list, show, delete.
+//! The library: `list` and one video here, `edit` what people say of it, `remove` it and bring it back, `playback` of
+//! private ones, `usage` of the store.
+
+mod edit;
+mod list;
+mod playback;
+mod remove;
+mod usage;
+
+pub(crate) use edit::edit;
+pub(crate) use list::list;
+pub(crate) use playback::playback;
+pub(crate) use remove::{delete, restore};
+pub(crate) use usage::usage;
 
 use crate::origin::State;
 use crate::view::VideoView;
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use serde_json::json;
+use http::HeaderValue;
+use http::header::{ETAG, HeaderMap};
+use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
-use sluice_platform::{ApiError, Page};
-use sluice_storage::{StorageError, Video, VideoState};
-use sluice_wire::{EventKind, ObjectKey, Tag, VideoId};
+use sluice_wire::{Tag, Version, VideoId};
 
 type Shared = axum::extract::State<State>;
 
@@ -18,12 +30,17 @@ pub(crate) fn id(text: &str) -> Result<VideoId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found(format!("there is no video {text:.40}")))
 }
 
-/// A video's document as it is now.
+fn none(id: VideoId) -> ApiError {
+    ApiError::not_found(format!("there is no video {id}"))
+}
+
+/// A video's document as it is now. A deleted one has none.
 pub(crate) async fn view(state: &State, id: VideoId) -> Result<VideoView, ApiError> {
-    let videos = state.storage.videos();
-    let video =
-        videos.get(id).await?.ok_or_else(|| ApiError::not_found(format!("there is no video {id}")))?;
-    Ok(VideoView::new(video, &videos.media(id).await?))
+    let (video, media) = state.storage.videos().show(id).await?.ok_or_else(|| none(id))?;
+    if video.deleted_ms.is_some() {
+        return Err(ApiError::not_found(format!("video {id} is deleted; it may still be restored")));
+    }
+    Ok(VideoView::new(video, &media))
 }
 
 /// `GET /v1/videos/ID`.
@@ -32,70 +49,23 @@ pub(crate) async fn one(
     Path(text): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = id(&text)?;
-    let version = (Tag::video(id), state.storage.log().version_of(&Tag::video(id)).await?);
-    let view = view(&state, id).await?;
-    let mut answer = axum::Json(&view).into_response();
+    let mut answer = document(&state, id).await?;
     cache::lifetime(answer.headers_mut(), Lifetime::PushedOnly);
-    cache::version(answer.headers_mut(), &[version]);
     Ok(answer)
 }
 
-/// `GET /v1/videos`: newest first. Uploads under way are not in it.
-pub(crate) async fn list(
-    axum::extract::State(state): Shared,
-    Query(page): Query<Page>,
-) -> Result<Response, ApiError> {
-    let after = page.after.as_deref().map(id).transpose()?;
-    let version = (Tag::library(), state.storage.log().version_of(&Tag::library()).await?);
-    let videos = state.storage.videos();
-    let rows = videos.list(after, page.size()).await?;
-    let next = (rows.len() as u64 == page.size()).then(|| rows.last().map(|v| v.id)).flatten();
-    let shown: Vec<_> = rows.into_iter().filter(|v| v.state != VideoState::Uploading).collect();
-    let mut media = videos.media_of(&shown.iter().map(|v| v.id).collect::<Vec<_>>()).await?;
-    let view = |video: Video| {
-        let media = media.remove(&video.id).unwrap_or_default();
-        VideoView::new(video, &media)
-    };
-    let views: Vec<VideoView> = shown.into_iter().map(view).collect();
-    let mut answer = axum::Json(json!({ "videos": views, "next": next })).into_response();
-    // Progress of what is being transcoded is in it, which raises the tags of videos, not of the list: clients ask anew.
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    cache::version(answer.headers_mut(), &[version]);
+/// A video's document, with its version as its tag.
+async fn document(state: &State, id: VideoId) -> Result<Response, ApiError> {
+    let view = view(state, id).await?;
+    let version = Version(view.version);
+    let mut answer = axum::Json(&view).into_response();
+    named(answer.headers_mut(), id, version);
     Ok(answer)
 }
 
-/// `DELETE /v1/videos/ID`. A running job notices and ends.
-pub(crate) async fn delete(
-    axum::extract::State(state): Shared,
-    Path(text): Path<String>,
-) -> Result<Response, ApiError> {
-    let id = id(&text)?;
-    let videos = state.storage.videos();
-    let version = state
-        .storage
-        .database
-        .write::<_, StorageError, _>(|tx| {
-            let videos = &videos;
-            Box::pin(async move {
-                if !videos.delete(tx, id).await? {
-                    return Err(StorageError::NotFound(format!("video {id}")));
-                }
-                let gone = json!({ "video": id });
-                tx.emit(&Tag::media(id), EventKind::Deleted, gone.clone()).await?;
-                tx.emit(&Tag::library(), EventKind::Changed, gone.clone()).await?;
-                tx.emit(&Tag::video(id), EventKind::Deleted, gone).await
-            })
-        })
-        .await?;
-    let prefix = ObjectKey::media_prefix(id);
-    if let Err(error) = state.storage.objects.delete_prefix(&prefix).await {
-        // No row names them any more; they cost room, not truth.
-        tracing::warn!(%error, prefix, "objects of a deleted video stay behind");
-    }
-    if let Err(error) = state.intake.remove_discarded().await {
-        tracing::warn!(%error, "sources of deleted videos are removed later");
-    }
-    let mut answer = StatusCode::NO_CONTENT.into_response();
-    cache::version(answer.headers_mut(), &[(Tag::video(id), version)]);
-    Ok(answer)
+/// Says which version of a video an answer shows.
+fn named(headers: &mut HeaderMap, id: VideoId, version: Version) {
+    let etag = HeaderValue::from_str(&format!("\"{version}\"")).expect("digits in quotes");
+    headers.insert(ETAG, etag);
+    cache::version(headers, &[(Tag::video(id), version)]);
 }
