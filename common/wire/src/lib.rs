@@ -8,6 +8,7 @@
 //! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says; [`purge`]: what operators
 //!   ask to be forgotten
 //! - [`image`]: variants of images, and their signatures
+//! - [`boxes`]: where an MP4 file keeps its index
 //! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
@@ -17,6 +18,7 @@
 //!
 //! What it leaves to others: input and output, time, storage, rendering playlists (the origin).
 
+pub mod boxes;
 pub mod codec;
 pub mod conditions;
 pub mod event;

@@ -1,7 +1,7 @@
 //! Asking servers, and saying what they answered.
 
-use anyhow::{Context, bail};
-use reqwest::{Client, Method, RequestBuilder};
+use anyhow::{Context, anyhow};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use sluice_wire::Problem;
 use std::io::Write;
@@ -24,6 +24,16 @@ impl Api {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
+    /// A request for a URL that the server gave.
+    pub(crate) fn at(&self, method: Method, url: &str) -> RequestBuilder {
+        self.http.request(method, url)
+    }
+
+    /// The server's address, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send(self.request(Method::GET, path).timeout(Duration::from_secs(30))).await
     }
@@ -31,16 +41,31 @@ impl Api {
     /// Sends a request; a problem becomes an error in words.
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Value> {
         let answer = request.send().await.with_context(|| format!("asking {}", self.base))?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if status.is_success() {
-            return Ok(serde_json::from_str(&text).unwrap_or(Value::Null));
+        if answer.status().is_success() {
+            return Ok(serde_json::from_str(&answer.text().await?).unwrap_or(Value::Null));
         }
+        Err(Self::problem(answer).await)
+    }
+
+    /// What an answer that refuses says, in words.
+    pub(crate) async fn problem(answer: Response) -> anyhow::Error {
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
         match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => bail!("{}: {} ({status})", problem.title, problem.detail.unwrap_or_default()),
-            Err(_) => bail!("{status}: {text}"),
+            Ok(problem) => anyhow!("{}: {} ({status})", problem.title, problem.detail.unwrap_or_default()),
+            Err(_) => anyhow!("{status}: {text:.200}"),
         }
     }
+}
+
+/// Prints an answer, as JSON or in words.
+pub(crate) fn show(raw: bool, answer: &Value, words: impl FnOnce(&Value) -> String) {
+    if raw { say(&format!("{answer:#}")) } else { say(words(answer).trim_end()) }
+}
+
+/// A value in words.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Writes a line for the reader. A closed terminal is no failure.

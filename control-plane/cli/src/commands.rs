@@ -1,7 +1,8 @@
 //! The commands.
 
-use crate::api::{Api, complain, say};
-use crate::{Command, Options, Purge, mint};
+use crate::api::{Api, say, show, text};
+use crate::args::{Command, Options, Purge};
+use crate::{manual, mint, upload, videos, watch};
 use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,10 +11,6 @@ use sluice_wire::purge::PurgeRequest;
 use sluice_wire::{PlacementKey, RouteTable, Tier};
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::sleep;
-
-/// Between two looks at a video that is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let (control, edge) = (Api::new(&options.control)?, Api::new(&options.edge)?);
@@ -25,15 +22,19 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Undrain { node } => drain(&control, raw, Method::DELETE, &node).await?,
         Command::Purge(purge) => purge_it(&control, raw, purge).await?,
         Command::Owner { url } => owner(&control, raw, &url).await?,
-        Command::Upload { file, wait } => upload(&edge, raw, &file, wait).await?,
-        Command::Videos => show(raw, &edge.get("/v1/videos?limit=100").await?, videos),
-        Command::Video { id } => show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, video),
+        Command::Upload(wanted) => upload::run(&edge, raw, &wanted).await?,
+        Command::List(asked) => videos::list(&edge, raw, &asked).await?,
+        Command::Show { id } => show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, videos::line),
+        Command::Watch { id } => show(raw, &watch::watch(&edge, &id).await?, videos::line),
+        Command::Edit(edit) => videos::edit(&edge, raw, edit).await?,
+        Command::Delete { id, now } => videos::delete(&edge, raw, &id, now).await?,
+        Command::Restore { id } => videos::restore(&edge, raw, &id).await?,
+        Command::Playback { id } => videos::playback(&edge, raw, &id).await?,
+        Command::Storage => videos::storage(&edge, raw).await?,
         Command::SignImage { target, key_file } => say(&sign_image(&target, &key_file)?),
         Command::Mint(wanted) => mint::run(wanted)?,
-        Command::Delete { id } => {
-            edge.send(edge.request(Method::DELETE, &format!("/v1/videos/{id}"))).await?;
-            say(&format!("deleted {id}"));
-        }
+        Command::Completions { shell } => manual::completions(shell)?,
+        Command::Man => manual::man()?,
     }
     Ok(())
 }
@@ -47,14 +48,6 @@ fn sign_image(target: &str, key_file: &Path) -> anyhow::Result<String> {
         bail!("name a path and a variant without a signature: /a.jpg?w=320");
     }
     Ok(image::signed_target(key, path, &variant))
-}
-
-fn show(raw: bool, answer: &Value, words: impl FnOnce(&Value) -> String) {
-    if raw { say(&format!("{answer:#}")) } else { say(words(answer).trim_end()) }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn nodes(answer: &Value) -> String {
@@ -73,16 +66,6 @@ fn nodes(answer: &Value) -> String {
         )
     };
     list.iter().map(line).collect()
-}
-
-fn videos(answer: &Value) -> String {
-    answer["videos"].as_array().cloned().unwrap_or_default().iter().map(|v| video(v) + "\n").collect()
-}
-
-fn video(v: &Value) -> String {
-    let progress = v["progress"].as_f64().unwrap_or(0.0) * 100.0;
-    let why = v["error"].as_str().map_or_else(String::new, |e| format!("  {e}"));
-    format!("{} {:<10} {progress:>3.0} %  {}{why}", text(&v["id"]), text(&v["state"]), text(&v["title"]))
 }
 
 async fn drain(control: &Api, raw: bool, method: Method, node: &str) -> anyhow::Result<()> {
@@ -127,27 +110,5 @@ async fn owner(control: &Api, raw: bool, url: &str) -> anyhow::Result<()> {
     let order = |tier| table.order(tier, key).into_iter().map(|n| n.node.to_string()).collect::<Vec<_>>();
     let answer = json!({ "path": path, "table": table.version, "near": order(Tier::Near), "shields": order(Tier::Shield) });
     show(raw, &answer, |a| format!("near    {}\nshields {}", a["near"], a["shields"]));
-    Ok(())
-}
-
-async fn upload(edge: &Api, raw: bool, file: &Path, wait: bool) -> anyhow::Result<()> {
-    let name = file.file_name().and_then(|n| n.to_str()).context("the file's name is no text")?.to_owned();
-    let source = tokio::fs::File::open(file).await.with_context(|| format!("opening {}", file.display()))?;
-    let length = source.metadata().await?.len();
-    let part = reqwest::multipart::Part::stream_with_length(source, length).file_name(name);
-    let form = reqwest::multipart::Form::new().part("file", part);
-    let made =
-        edge.send(edge.request(Method::POST, "/v1/videos").multipart(form)).await.context("uploading")?;
-    let id = text(&made["id"]);
-    let mut answer = made;
-    while wait && !matches!(answer["state"].as_str(), Some("ready")) {
-        if answer["state"] == "failed" {
-            bail!("{id} cannot be shown: {}", text(&answer["error"]));
-        }
-        complain(&format!("\r{:>3.0} %", answer["progress"].as_f64().unwrap_or(0.0) * 100.0));
-        sleep(LOOK_EVERY).await;
-        answer = edge.get(&format!("/v1/videos/{id}")).await?;
-    }
-    show(raw, &answer, |_| id.clone());
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! `tests/bounded.rs` runs each on its seeds and on mutations of them that are the same every time. An input that once
 //! showed a fault becomes a seed (`seeds/TARGET/`).
 
+mod boxes;
 mod fields;
 mod frames;
 pub mod mutate;
@@ -12,6 +13,7 @@ mod names;
 mod routes;
 mod tokens;
 
+pub use boxes::boxes;
 pub use fields::fields;
 pub use frames::frames;
 pub use names::names;

@@ -69,6 +69,7 @@ macro_rules! targets {
 }
 
 targets!(
+    boxes,
     cache_control,
     cache_status,
     chunks,
