@@ -4,6 +4,11 @@ use crate::args::Options;
 use crate::child::{Member, Stop};
 use crate::report;
 use anyhow::{Context, bail};
+use sluice_wire::token::mint::SigningKey;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::sleep;
 use toml::{Table, Value};
@@ -64,6 +69,7 @@ impl Stack {
             put(&mut config, "listen", "http", origin_at.clone().into());
             config.insert("storage".into(), storage(options));
             put(&mut config, "pages", "dir", path(&options.pages));
+            put(&mut config, "playback", "key_file", path(&key(&options.dir)?));
             config.insert("steering_url".into(), control.clone().into());
             config
         });
@@ -91,6 +97,7 @@ impl Stack {
             config.insert("origins".into(), list([origin.clone()]));
             config.insert("state_dir".into(), path(&options.dir.join("run").join(name)));
             put(&mut config, "cache", "memory_bytes", CACHE_BYTES.into());
+            put(&mut config, "access", "keys_url", format!("{origin}/v1/keys").into());
             self.add(options, name, "edge", config).await?;
         }
         Ok(())
@@ -161,6 +168,16 @@ impl Stack {
     }
 }
 
+/// The key that signs tokens for private videos; made at the first start, and kept.
+fn key(dir: &Path) -> anyhow::Result<PathBuf> {
+    let file = dir.join("playback.pem");
+    if !file.exists() {
+        let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+        out.write_all(SigningKey::generate()?.as_bytes()).context("writing the key of private videos")?;
+    }
+    Ok(file)
+}
+
 /// What every server needs.
 fn base(http: u16, https: Option<u16>, admin: u16) -> Table {
     let mut listen = Table::new();
@@ -187,7 +204,7 @@ fn list(items: impl IntoIterator<Item = String>) -> Value {
     Value::Array(items.into_iter().map(Value::from).collect())
 }
 
-fn path(path: &std::path::Path) -> Value {
+fn path(path: &Path) -> Value {
     path.to_string_lossy().into_owned().into()
 }
 

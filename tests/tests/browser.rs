@@ -1,8 +1,9 @@
 //! A person's way through the pages, in a real Chromium.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
-use sluice_tests::clips;
 use sluice_tests::stack::{Options, Stack};
+use sluice_tests::{client, clips};
+use sluice_wire::token::mint::SigningKey;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,4 +48,49 @@ async fn a_person_uploads_through_the_page_and_watches() {
     for page in ["phone-watch", "phone-library"] {
         assert_eq!(report[page], 0, "nothing sticks out of a phone's width: {report}");
     }
+}
+
+#[tokio::test]
+async fn a_person_keeps_a_library_and_watches_what_is_private() {
+    let pages = root().join("player-demo/web/dist");
+    assert!(pages.join("index.html").is_file(), "the pages are not built: `make web` builds them");
+    let keys = tempfile::tempdir().unwrap();
+    let (private, public) = (keys.path().join("private.pem"), keys.path().join("keys.json"));
+    let pem = SigningKey::generate().unwrap();
+    let key = SigningKey::from_pem(pem.as_bytes(), "1").unwrap();
+    std::fs::write(&private, &pem).unwrap();
+    std::fs::write(&public, key.jwks().to_string()).unwrap();
+    let origin = vec![("playback.key_file", private.display().to_string())];
+    let edges = vec![("access.keys_file", public.display().to_string())];
+    let stack = Stack::with(Options { pages: Some(pages), origin, edges, ..Options::default() }).await;
+    for (name, size) in [("garden.mp4", "320x180"), ("family.mp4", "640x360"), ("harbour.mp4", "480x270")] {
+        let made = client::put(&stack.edge(), name, clips::made(5, size, 25)).await;
+        client::wait_ready(&stack.edge(), made["id"].as_str().unwrap()).await;
+    }
+    let output = Command::new("node")
+        .current_dir(root().join("tests/browser"))
+        .args(["library.mjs", &stack.edge()])
+        .arg(root().join("target/browser"))
+        .output()
+        .expect("node is installed by `make setup`");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+
+    assert_eq!(report["tags"], serde_json::json!(["night", "road trip"]), "{report}");
+    assert_eq!(report["badge"], "Private", "{report}");
+    assert_eq!(report["searched"], serde_json::json!(["Hafen bei Nacht: Über die Brücke"]), "{report}");
+    assert_eq!(report["tagged"][1], "?tag=night", "the address says what is shown: {report}");
+    assert_eq!(report["undone"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!(report["deleted"], serde_json::json!(["garden"]), "{report}");
+    for width in ["phone", "phoneEdit"] {
+        assert_eq!(report[width], 0, "nothing sticks out of a phone's width: {report}");
+    }
+    assert!(report["played"].as_f64().unwrap() > 1.0, "time advances: {report}");
+    let media = report["media"].as_array().unwrap();
+    assert!(
+        media.len() > 2 && media.iter().all(|m| m[0].as_u64().is_some_and(|s| s < 300) && m[1] == true),
+        "{report}"
+    );
+    assert_eq!(report["errors"].as_array().unwrap().len(), 0, "no error in the console: {report}");
 }

@@ -16,7 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sluice-cli", &["sluice-wire"]),
     ("sluice-platform", &["sluice-wire", "sluice-service", "sluice-storage"]),
     ("sluice-origin", &["sluice-wire", "sluice-service", "sluice-storage", "sluice-platform"]),
-    ("sluice-demo", &["sluice-origin", "sluice-edge", "sluice-transcoder", "sluice-control-plane"]),
+    (
+        "sluice-demo",
+        &["sluice-wire", "sluice-origin", "sluice-edge", "sluice-transcoder", "sluice-control-plane"],
+    ),
 ];
 
 /// Crates above all others: they may use any, and none may use them.

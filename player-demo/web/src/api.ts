@@ -10,6 +10,8 @@ export interface Rung {
   done: boolean;
 }
 
+export type Visibility = 'public' | 'unlisted' | 'private';
+
 export interface Video {
   id: string;
   name: string;
@@ -23,6 +25,11 @@ export interface Video {
   bytes: number | null;
   error: string | null;
   created_ms: number;
+  description: string;
+  tags: string[];
+  visibility: Visibility;
+  deleted_ms: number | null;
+  version: number;
   rungs: Rung[];
   urls: { master: string; poster: string };
 }
@@ -42,14 +49,38 @@ async function failure(answer: Response): Promise<Error> {
   }
 }
 
-async function json<T>(path: string): Promise<T> {
-  const answer = await fetch(path, { headers: { accept: 'application/json' } });
+/** Whose videos are listed; deleted ones are of nobody any more. */
+export type Shown = 'all' | Visibility | 'deleted';
+
+export interface Asked {
+  q: string;
+  tags: string[];
+  shown: Shown;
+}
+
+/** What a player needs. */
+export interface Playback {
+  url: string;
+  param: string;
+  token: string | null;
+  expires_ms: number | null;
+}
+
+async function json<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const answer = await fetch(path, { ...init, headers: { accept: 'application/json', ...init.headers } });
   if (!answer.ok) throw await failure(answer);
   return (await answer.json()) as T;
 }
 
-export const list = (after?: string): Promise<Page> =>
-  json(`/v1/videos?limit=24${after ? `&after=${encodeURIComponent(after)}` : ''}`);
+export function list({ q, tags, shown }: Asked, after: string | null, signal: AbortSignal): Promise<Page> {
+  const query = new URLSearchParams({ limit: '24', visibility: shown === 'deleted' ? 'all' : shown });
+  // Deleted videos are listed, not searched.
+  if (shown === 'deleted') query.set('state', 'deleted');
+  else if (q) query.set('q', q);
+  if (tags.length && shown !== 'deleted') query.set('tag', tags.join(','));
+  if (after) query.set('after', after);
+  return json(`/v1/videos?${query.toString()}`, { signal });
+}
 
 export const get = (id: string): Promise<Video> => json(`/v1/videos/${id}`);
 
@@ -57,6 +88,18 @@ export async function remove(id: string): Promise<void> {
   const answer = await fetch(`/v1/videos/${id}`, { method: 'DELETE' });
   if (!answer.ok && answer.status !== 404) throw await failure(answer);
 }
+
+export const restore = (id: string): Promise<Video> => json(`/v1/videos/${id}/restore`, { method: 'POST' });
+
+export const playback = (id: string): Promise<Playback> => json(`/v1/videos/${id}/playback`, { method: 'POST' });
+
+/** Changes a video as it was seen; nobody else's change is lost. */
+export const change = (seen: Video, to: Partial<Pick<Video, 'title' | 'description' | 'tags' | 'visibility'>>): Promise<Video> =>
+  json(`/v1/videos/${seen.id}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json', ...(settled(seen) ? { 'if-match': `"${seen.version}"` } : {}) },
+    body: JSON.stringify(to),
+  });
 
 const settled = (video: Video) => video.state === 'ready' || video.state === 'failed';
 

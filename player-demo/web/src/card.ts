@@ -1,7 +1,9 @@
 // A video in the library.
-import { follow, remove, type Video } from './api';
+import { follow, remove, restore, type Video } from './api';
 import { el } from './dom';
+import { edit } from './edit';
 import { ago, clock } from './format';
+import { toast } from './toast';
 
 const LABELS: Record<Video['state'], string> = {
   uploading: 'Uploading',
@@ -11,19 +13,34 @@ const LABELS: Record<Video['state'], string> = {
   failed: 'Cannot be shown',
 };
 
+/** What a card's page does for it. */
+export interface Shelf {
+  /** Shows the videos of a tag. */
+  tag: (tag: string) => void;
+}
+
 /** A card that keeps itself up to date. */
-export function card(video: Video): HTMLElement {
+export function card(video: Video, shelf: Shelf): HTMLElement {
   const root = el('article', { class: 'card', 'data-testid': 'video-card' });
   const draw = (now: Video) => {
     root.dataset.state = now.state;
     root.dataset.id = now.id;
-    const next = [picture(now), body(now, () => root.remove())];
+    const next = [picture(now), now.deleted_ms === null ? body(now, shelf, draw, gone) : deleted(now, () => root.remove())];
     // A playing poster does not flicker: the picture is only replaced when it changes.
     const old = root.firstElementChild as HTMLElement | null;
     if (old && old.dataset.kind === next[0]?.dataset.kind) {
       root.lastElementChild?.replaceWith(next[1]!);
       old.querySelector('progress')?.setAttribute('value', String(now.progress));
     } else root.replaceChildren(...next);
+  };
+  // Where it was is where it comes back.
+  const gone = (now: Video) => {
+    const place = document.createComment('');
+    root.replaceWith(place);
+    toast(`“${now.title}” is deleted.`, async () => {
+      draw(await restore(now.id));
+      place.replaceWith(root);
+    });
   };
   draw(video);
   if (video.state !== 'ready' && video.state !== 'failed') follow(video.id, draw);
@@ -34,37 +51,64 @@ function picture(video: Video): HTMLElement {
   const bar = video.state === 'queued' || video.state === 'processing';
   const progress = bar && el('progress', { max: '1', value: String(video.progress), 'aria-label': 'Transcoding' });
   const length = video.duration_ms ? el('span', { class: 'length' }, clock(video.duration_ms / 1000)) : null;
-  const kind = `${video.playable}-${bar}`;
+  const kind = `${video.playable}-${bar}-${video.visibility}-${video.deleted_ms !== null}`;
+  if (video.deleted_ms !== null) return el('div', { class: 'poster empty', 'data-kind': kind }, el('span', { class: 'glyph', 'aria-hidden': 'true' }, '×'), length);
   if (!video.playable) {
     return el('div', { class: 'poster empty', 'data-kind': kind }, el('span', { class: 'glyph', 'aria-hidden': 'true' }, video.state === 'failed' ? '!' : '…'), progress);
   }
   const silent = !video.width;
-  const image = silent
+  // A private poster is for those with a token, as the film is.
+  const image = video.visibility === 'private'
+    ? el('span', { class: 'lock', 'aria-hidden': 'true' })
+    : silent
     ? el('span', { class: 'glyph', 'aria-hidden': 'true' }, '♪')
     : el('img', { src: video.urls.poster, alt: '', loading: 'lazy', decoding: 'async' });
   return el('a', { class: 'poster', href: `/watch/${video.id}`, 'data-kind': kind, 'aria-label': `Watch ${video.title}` }, image, length, progress);
 }
 
-function body(video: Video, gone: () => void): HTMLElement {
+/** A deleted video: what it was called, and the way back. */
+function deleted(video: Video, back: () => void): HTMLElement {
+  const button = el('button', { class: 'quiet', type: 'button', 'data-testid': 'restore' }, 'Restore');
+  button.addEventListener('click', () => {
+    button.disabled = true;
+    restore(video.id).then(back, (error: Error) => button.replaceWith(el('span', { class: 'why' }, error.message)));
+  });
+  const when = el('span', { class: 'dim' }, `Deleted ${ago(video.deleted_ms ?? 0, Date.now())}`);
+  return el('div', { class: 'card-body' }, el('h3', {}, video.title), el('div', { class: 'card-foot' }, when, el('div', { class: 'actions' }, button)));
+}
+
+function body(video: Video, shelf: Shelf, draw: (video: Video) => void, gone: (video: Video) => void): HTMLElement {
   const percent = video.state === 'processing' ? ` ${Math.floor(video.progress * 100)} %` : '';
   const state = el('span', { class: `state ${video.state}`, 'data-testid': 'state' }, LABELS[video.state] + percent);
   const title = video.playable ? el('a', { href: `/watch/${video.id}` }, video.title) : video.title;
   const why = video.state === 'failed' && video.error ? el('p', { class: 'why' }, video.error) : null;
-  const drop = el('button', { class: 'quiet', type: 'button', 'aria-label': `Delete ${video.title}` }, 'Delete');
+  const wrong = el('p', { class: 'why', role: 'alert', hidden: true });
+  const drop = el('button', { class: 'quiet', type: 'button', 'aria-label': `Delete ${video.title}`, 'data-testid': 'delete' }, 'Delete');
   drop.addEventListener('click', () => {
-    if (!window.confirm(`Delete “${video.title}” for everybody?`)) return;
     drop.disabled = true;
-    remove(video.id).then(gone, (error: Error) => {
+    remove(video.id).then(() => gone(video), (error: Error) => {
       drop.disabled = false;
-      window.alert(error.message);
+      wrong.hidden = false;
+      wrong.textContent = error.message;
     });
+  });
+  const change = el('button', { class: 'quiet', type: 'button', 'aria-label': `Edit ${video.title}`, 'data-testid': 'edit' }, 'Edit');
+  change.addEventListener('click', () => edit(video, draw));
+  const seen = video.visibility !== 'public' && el('span', { class: `badge ${video.visibility}`, 'data-testid': 'visibility' }, video.visibility === 'private' ? 'Private' : 'Unlisted');
+  const chips = video.tags.map((tag) => {
+    const chip = el('button', { type: 'button', class: 'chip', 'data-testid': 'tag' }, tag);
+    chip.addEventListener('click', () => shelf.tag(tag));
+    return chip;
   });
   const facts = [video.height && `${Math.min(video.width ?? 0, video.height)}p`, ago(video.created_ms, Date.now())];
   return el(
     'div',
     { class: 'card-body' },
     el('h3', {}, title),
-    el('div', { class: 'card-foot' }, state, el('span', { class: 'dim' }, facts.filter(Boolean).join(' · ')), drop),
+    video.description && el('p', { class: 'dim about' }, video.description),
+    chips.length > 0 && el('div', { class: 'chips' }, ...chips),
+    el('div', { class: 'card-foot' }, seen, state, el('span', { class: 'dim' }, facts.filter(Boolean).join(' · ')), el('div', { class: 'actions' }, change, drop)),
     why,
+    wrong,
   );
 }

@@ -1,6 +1,7 @@
 // The home page: upload, and the library.
 import { get, list, type Video } from './api';
 import { card } from './card';
+import { filters } from './filters';
 import { el } from './dom';
 import { upload } from './upload';
 
@@ -9,20 +10,32 @@ export function home(main: HTMLElement): void {
   const grid = el('div', { class: 'grid', 'aria-busy': 'true' });
   const more = el('button', { type: 'button', class: 'more', hidden: true }, 'Show more');
   const note = el('p', { class: 'empty-note', hidden: true }, 'Nothing here yet. Upload a video: it can be watched while the rest of it is still being transcoded.');
-  main.append(drop((id) => void arrived(id)), el('section', { 'aria-label': 'Library' }, el('h2', {}, 'Library'), grid, note, more));
+  const none = el('p', { class: 'empty-note', hidden: true, 'data-testid': 'none' }, 'No video matches.');
+  const bar = filters(() => void load(true));
+  main.append(drop((id) => void arrived(id)), el('section', { 'aria-label': 'Library' }, el('div', { class: 'library-head' }, el('h2', {}, 'Library'), bar.root), grid, note, none, more));
   for (let i = 0; i < 3; i += 1) grid.append(el('div', { class: 'card skeleton', 'aria-hidden': 'true' }));
 
   let next: string | null = null;
-  const add = (videos: Video[]) => grid.append(...videos.map(card));
-  const load = async () => {
+  let asking = new AbortController();
+  const add = (videos: Video[]) => grid.append(...videos.map((video) => card(video, bar)));
+  const load = async (anew: boolean) => {
+    // Of two questions the later one is answered.
+    asking.abort();
+    asking = new AbortController();
+    const { signal } = asking;
     more.disabled = true;
+    const asked = bar.asked();
+    const all = asked.shown === 'all' && !asked.q && asked.tags.length === 0;
     try {
-      const page = await list(next ?? undefined);
-      if (!next) grid.replaceChildren();
+      const page = await list(asked, anew ? null : next, signal);
+      if (anew) grid.replaceChildren();
       next = page.next;
       add(page.videos);
-      note.hidden = grid.childElementCount > 0;
+      const empty = grid.childElementCount === 0;
+      note.hidden = !empty || !all;
+      none.hidden = !empty || all;
     } catch (error) {
+      if (signal.aborted) return;
       grid.replaceChildren(el('p', { class: 'why', role: 'alert' }, `The library cannot be read: ${(error as Error).message}`));
     }
     grid.removeAttribute('aria-busy');
@@ -31,10 +44,11 @@ export function home(main: HTMLElement): void {
   };
   async function arrived(id: string): Promise<void> {
     note.hidden = true;
-    grid.prepend(card(await get(id)));
+    none.hidden = true;
+    grid.prepend(card(await get(id), bar));
   }
-  more.addEventListener('click', () => void load());
-  void load();
+  more.addEventListener('click', () => void load(false));
+  void load(true);
 }
 
 function drop(done: (id: string) => void): HTMLElement {

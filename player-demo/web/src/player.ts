@@ -1,6 +1,7 @@
 // hls.js, with what it can tell about each segment.
 import Hls, { type FragLoadedData, type HlsConfig, type Level } from 'hls.js';
 import { lastHop } from './cache-status';
+import { admitted, type Ticket } from './token';
 
 export interface Segment {
   rung: string;
@@ -24,11 +25,16 @@ const policy = (): HlsConfig['fragLoadPolicy'] => ({
   },
 });
 
-export function attach(video: HTMLVideoElement, url: string, heard: (segment: Segment) => void): Hls {
+/** `ticket` is asked for each time: it is renewed while a private video plays. */
+export function attach(video: HTMLVideoElement, url: string, ticket: () => Ticket | null, heard: (segment: Segment) => void): Hls {
   const hls = new Hls({
     backBufferLength: 30,
     maxBufferLength: 30,
     fragLoadPolicy: policy(),
+    xhrSetup: (xhr, to) => {
+      const now = ticket();
+      if (now) xhr.open('GET', admitted(to, location.href, now), true);
+    },
     cmcd: { sessionId: crypto.randomUUID?.() ?? String(Math.random()).slice(2), useHeaders: false },
   });
   hls.on(Hls.Events.FRAG_LOADED, (_, data) => {

@@ -1,11 +1,12 @@
 // The watch page: the player, and what is going on behind it.
 import Hls from 'hls.js';
 import 'media-chrome';
-import { follow, get, type Video } from './api';
+import { follow, get, playback, type Video } from './api';
 import { el, say } from './dom';
 import { bytes, rate } from './format';
 import { attach, label, type Segment } from './player';
 import { spark } from './spark';
+import { admitted, type Ticket } from './token';
 
 /** Rows of the segments' table. */
 const ROWS = 40;
@@ -15,10 +16,30 @@ export function watch(main: HTMLElement, id: string): void {
   main.append(el('p', { class: 'dim' }, 'Loading…'));
   get(id).then(
     (video) => {
-      if (video.playable) show(main, video);
+      if (video.playable) open(main, video);
       else wait(main, video);
     },
-    (error: Error) => main.replaceChildren(el('h1', {}, 'This video cannot be watched'), el('p', { class: 'why', role: 'alert' }, error.message), el('a', { href: '/' }, 'To the library')),
+    (error: Error) => refused(main, error),
+  );
+}
+
+function refused(main: HTMLElement, error: Error): void {
+  main.replaceChildren(el('h1', {}, 'This video cannot be watched'), el('p', { class: 'why', role: 'alert' }, error.message), el('a', { href: '/' }, 'To the library'));
+}
+
+/** Of a private video nothing can be had without a token. It is renewed in time, for those who watch for long. */
+function open(main: HTMLElement, video: Video): void {
+  if (video.visibility !== 'private') return show(main, video, () => null);
+  let now: Ticket | null = null;
+  const renew = async () => {
+    const { param, token, expires_ms } = await playback(video.id);
+    now = token ? { id: video.id, param, token } : null;
+    const left = (expires_ms ?? Infinity) - Date.now();
+    if (Number.isFinite(left)) window.setTimeout(() => void renew().catch(() => undefined), Math.max(10_000, Math.min(left / 2, 3_600_000)));
+  };
+  renew().then(
+    () => show(main, video, () => now),
+    (error: Error) => refused(main, error),
   );
 }
 
@@ -32,26 +53,27 @@ function wait(main: HTMLElement, first: Video): void {
     say(state, video.state === 'failed' ? `Cannot be shown: ${video.error ?? ''}` : 'It can be watched in a moment.');
     if (video.playable) {
       stop();
-      show(main, video);
+      open(main, video);
     }
   });
 }
 
-function show(main: HTMLElement, video: Video): void {
+function show(main: HTMLElement, video: Video, ticket: () => Ticket | null): void {
+  const at = (url: string) => admitted(url, location.href, ticket());
   document.title = `${video.title} · Sluice`;
-  const player = el('video', { id: 'player', slot: 'media', playsinline: true, crossorigin: true, ...(video.width ? { poster: video.urls.poster } : {}) });
+  const player = el('video', { id: 'player', slot: 'media', playsinline: true, crossorigin: true, ...(video.width ? { poster: at(video.urls.poster) } : {}) });
   const controls = document.createElement('media-controller');
   controls.append(player, ...['media-loading-indicator'].map(centre), bar());
   const facts = panel();
-  const links = share(video);
+  const links = share(at(video.urls.master));
   main.replaceChildren(
     el('div', { class: 'stage' }, controls, el('div', { class: 'title' }, el('h1', {}, video.title), el('p', { class: 'dim' }, `${video.name}${video.bytes ? ` · ${bytes(video.bytes)}` : ''}`)), video.error && el('p', { class: 'why' }, video.error)),
     el('aside', { class: 'side', 'aria-label': 'Playback' }, facts.root),
     facts.table,
     links,
   );
-  if (Hls.isSupported()) connect(player, video, facts);
-  else player.src = video.urls.master;
+  if (Hls.isSupported()) connect(player, video, facts, ticket);
+  else player.src = at(video.urls.master);
 }
 
 function centre(name: string): HTMLElement {
@@ -124,8 +146,8 @@ function panel(): Facts {
   return { root, table, rungs, current: current[1], buffer: buffer[1], throughput: throughput[1], dropped: dropped[1], steering: steering[1], graph: graph.push, row };
 }
 
-function connect(player: HTMLVideoElement, video: Video, facts: Facts): void {
-  const hls = attach(player, video.urls.master, facts.row);
+function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: () => Ticket | null): void {
+  const hls = attach(player, video.urls.master, ticket, facts.row);
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     const order = hls.levels.map((level, index) => ({ level, index })).sort((a, b) => b.level.bitrate - a.level.bitrate);
     facts.rungs.append(...order.map(({ level, index }) => el('option', { value: String(index) }, `${label(level)} · ${rate(level.bitrate)}`)));
@@ -156,8 +178,8 @@ function bufferAhead(player: HTMLVideoElement): number {
   return 0;
 }
 
-function share(video: Video): HTMLElement {
-  const url = new URL(video.urls.master, location.href).href;
+function share(master: string): HTMLElement {
+  const url = new URL(master, location.href).href;
   const line = (text: string) => {
     const button = el('button', { type: 'button', class: 'quiet' }, 'Copy');
     button.addEventListener('click', () => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { lastHop, parseCacheStatus } from '../src/cache-status.ts';
 import { bytes, clock, eta, rate } from '../src/format.ts';
 import { watched } from '../src/route.ts';
+import { admitted } from '../src/token.ts';
 
 test('each hop of Cache-Status is read', () => {
   const hops = parseCacheStatus('shield-a; fwd=miss; stored, near-a; hit; ttl=3599');
@@ -24,4 +25,15 @@ test('only an id is watched', () => {
   assert.equal(watched('/watch/0abc'), '0abc');
   assert.equal(watched('/watch/../x'), null);
   assert.equal(watched('/'), null);
+});
+
+test('a token goes to the media of its video, and to nothing else', () => {
+  const ticket = { id: '0abc', param: 't', token: 'x.y' };
+  const of = (url) => admitted(url, 'http://edge/watch/0abc', ticket);
+  assert.equal(of('/v/0abc/master.m3u8'), 'http://edge/v/0abc/master.m3u8?t=x.y');
+  assert.equal(of('http://other/v/0abc/v720/1.m4s?CMCD=a%3D1'), 'http://other/v/0abc/v720/1.m4s?CMCD=a%3D1&t=x.y');
+  assert.equal(of('http://edge/v/0abc/a.m3u8?t=old'), 'http://edge/v/0abc/a.m3u8?t=x.y');
+  assert.equal(of('http://control/steer/v/0abc'), 'http://control/steer/v/0abc');
+  assert.equal(of('/v/0abcd/master.m3u8'), '/v/0abcd/master.m3u8');
+  assert.equal(admitted('/v/0abc/a', 'http://edge/', null), '/v/0abc/a');
 });
