@@ -14,6 +14,8 @@ pub(crate) enum Bench {
     Transcode,
     /// From the commit of a purge to fresh on three edges.
     Purge,
+    /// Lists and searches in a library of 100,000 videos.
+    Library,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
     Replay,
 }
@@ -25,6 +27,7 @@ impl Bench {
             Self::CacheHit => "cache-hit",
             Self::Transcode => "transcode",
             Self::Purge => "purge",
+            Self::Library => "library",
             Self::Replay => "replay",
         }
     }
@@ -64,6 +67,12 @@ pub(crate) struct Options {
     /// Purges a second at most
     #[arg(long, default_value_t = 10.0)]
     pub(crate) rate: f64,
+    /// Videos of the library
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) videos: usize,
+    /// Questions of each kind asked of it
+    #[arg(long, default_value_t = 500)]
+    pub(crate) questions: usize,
     /// The trace to replay, lines of `time,key,size`; a Zipf trace is made when none is named
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -115,6 +124,15 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     let (purges, rate) = (options.purges, options.rate);
     anyhow::ensure!((1..=1_000_000).contains(&purges), "--purges: between 1 and a million, not {purges}");
     anyhow::ensure!((0.1..=1_000.0).contains(&rate), "--rate: between 0.1 and 1000 a second, not {rate}");
+    let (videos, questions) = (options.videos, options.questions);
+    anyhow::ensure!(
+        (100..=10_000_000).contains(&videos),
+        "--videos: between 100 and 10 million, not {videos}"
+    );
+    anyhow::ensure!(
+        (1..=1_000_000).contains(&questions),
+        "--questions: between 1 and a million, not {questions}"
+    );
     let rounds = options.rounds;
     anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
     Ok(Some(options))
@@ -131,7 +149,10 @@ mod tests {
     #[test]
     fn without_a_name_every_benchmark_runs() {
         let all = options(&[]).unwrap().unwrap();
-        assert_eq!(all.benches(), [Bench::CacheHit, Bench::Transcode, Bench::Purge, Bench::Replay]);
+        assert_eq!(
+            all.benches(),
+            [Bench::CacheHit, Bench::Transcode, Bench::Purge, Bench::Library, Bench::Replay]
+        );
         let one = options(&["transcode"]).unwrap().unwrap();
         assert_eq!(one.benches(), [Bench::Transcode]);
     }
@@ -152,6 +173,7 @@ mod tests {
             ["--seconds", "NaN"],
             ["--rate", "0"],
             ["--purges", "0"],
+            ["--videos", "0"],
         ] {
             assert!(options(&words).is_err(), "{words:?}");
         }

@@ -4,6 +4,7 @@
 //!   driven by this program's own closed-loop clients over HTTP/1.1, HTTP/2 and HTTP/3 ([`cache_hit`])
 //! - `transcode`: the codec child beside the ffmpeg command line making the same ladder ([`transcode`])
 //! - `purge`: from the commit of a purge to what is new on three edges ([`purge`])
+//! - `library`: lists and searches in a library of 100,000 videos, on SQLite and on PostgreSQL ([`library`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
 //!
 //! Every run says on which machine, from which commit and with which commands it was made ([`machine`], [`report`]), and
@@ -12,6 +13,7 @@
 mod args;
 mod cache_hit;
 mod cpu;
+mod library;
 mod machine;
 mod measure;
 mod network;
@@ -49,6 +51,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Bench::CacheHit => cache_hit::run(options),
             Bench::Transcode => transcode::run(options),
             Bench::Purge => purge::run(options),
+            Bench::Library => library::run(options),
             Bench::Replay => replay::run(options),
         };
         report.with_context(|| format!("the benchmark {}", bench.name()))?.publish(&options.results)?;

@@ -1,0 +1,102 @@
+//! The library: 100,000 videos, listed and searched over HTTP at an origin, on SQLite and on PostgreSQL.
+//!
+//! One client asks one question after the other; what is measured is what it waits, connection kept, body read.
+
+mod make;
+mod table;
+
+use crate::args::{Bench, Options};
+use crate::process::{Process, sibling};
+use crate::report::{Report, progress};
+use anyhow::{Context, ensure};
+use hdrhistogram::Histogram;
+use reqwest::Client;
+use serde_json::Value;
+use sluice_storage::testing::Postgres;
+use sluice_storage::{Storage, StorageConfig};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+
+/// How often each question is asked before it counts: pages of the database are in memory then, as in a library in use.
+const WARM_UP: usize = 20;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a question took on one engine.
+#[derive(Debug)]
+struct Took {
+    engine: &'static str,
+    name: &'static str,
+    /// Videos on its page.
+    found: usize,
+    /// Microseconds.
+    times: Histogram<u64>,
+}
+
+/// Runs it.
+pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(crate::until_stopped(bench(options)))
+}
+
+async fn bench(options: &Options) -> anyhow::Result<Report> {
+    let folder = tempfile::tempdir()?;
+    let server = Postgres::start().await;
+    let sqlite = format!("sqlite:{}", folder.path().join("sluice.db").display());
+    let (mut all, mut made) = (vec![], vec![]);
+    for (engine, database) in [("SQLite", sqlite), ("PostgreSQL", server.fresh_database().await)] {
+        let objects = format!("file:{}", folder.path().join("objects").display());
+        let config = StorageConfig { database, objects, ..StorageConfig::default() };
+        progress(format!("library: {} videos on {engine}", options.videos));
+        let (begun, storage) = (Instant::now(), Storage::open(&config).await?);
+        let deep = make::library(&storage, options.videos).await.context("making the library")?;
+        made.push((engine, begun.elapsed()));
+        storage.database.close().await?;
+        all.extend(asked(engine, &config, folder.path(), options, &deep).await?);
+    }
+    Ok(table::report(Bench::Library.name(), options, &all, &made))
+}
+
+/// Asks every question at an origin.
+async fn asked(
+    engine: &'static str,
+    config: &StorageConfig,
+    folder: &Path,
+    options: &Options,
+    deep: &str,
+) -> anyhow::Result<Vec<Took>> {
+    let announce = folder.join(format!("{engine}.json"));
+    let mut command = Command::new(sibling("sluice-demo")?);
+    command.args(["role", "origin", "--listen.http", "127.0.0.1:0", "--listen.admin", "127.0.0.1:0"]);
+    command.args(["--log.filter", "warn", "--storage.database", &config.database]);
+    command.args(["--storage.objects", &config.objects]).arg("--listen.announce").arg(&announce);
+    let mut process = Process::start("origin", command, None, folder)?;
+    let text = process.until(|| async { std::fs::read(&announce).ok() }).await?;
+    let at: Value = serde_json::from_slice(&text).context("reading an announcement")?;
+    let base = format!("http://{}/v1/videos", at["http"].as_str().context("no listener")?);
+    let client = Client::builder().timeout(PATIENCE).build()?;
+    let mut all = vec![];
+    for (name, query) in make::questions(deep) {
+        progress(format!("library: {engine}: {name}"));
+        let url = format!("{base}?{query}");
+        let mut took = Took { engine, name, found: 0, times: Histogram::new(3)? };
+        for number in 0..WARM_UP + options.questions {
+            let begun = Instant::now();
+            let answer = client.get(&url).send().await?;
+            ensure!(answer.status() == 200, "{} for {url}", answer.status());
+            let body = answer.bytes().await?;
+            let micros = u64::try_from(begun.elapsed().as_micros())?;
+            if number >= WARM_UP {
+                took.times.record(micros)?;
+            }
+            if number == 0 {
+                let page: Value = serde_json::from_slice(&body)?;
+                took.found = page["videos"].as_array().map_or(0, Vec::len);
+            }
+        }
+        all.push(took);
+    }
+    process.stop().await;
+    Ok(all)
+}
