@@ -4,14 +4,16 @@
 //! with its process group when dropped. A worker that is killed itself closes the pipe, and the codec ends at its next
 //! frame. What it may touch is [`sandbox`]'s.
 
-use crate::error::JobError;
-use crate::sandbox;
+use crate::error::{JobError, SandboxError};
+use crate::sandbox::{Bounds, Options, Sandbox};
 use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sluice_wire::codec::{self, CodecFailure, CodecMessage, EncodeRequest};
 use sluice_wire::ladder::Source;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -37,26 +39,32 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes read from it at a time.
 const READ: usize = 256 << 10;
 
-/// The program, found once.
+/// The program, found once, behind its walls.
 #[derive(Debug, Clone)]
-pub(crate) struct Codec(PathBuf);
+pub(crate) struct Codec(Arc<Sandbox>);
 
 impl Codec {
-    /// The configured program, or the one beside this.
-    pub(crate) fn find(configured: Option<&Path>) -> Result<Self, String> {
+    /// The configured program, or the one beside this, walled in.
+    pub(crate) async fn find(configured: Option<&Path>, options: Options) -> Result<Self, SandboxError> {
         let beside = || std::env::current_exe().ok().map(|exe| exe.with_file_name("sluice-codec"));
         let program = configured.map(Path::to_owned).or_else(beside).unwrap_or_default();
         if program.is_file() {
-            Ok(Self(program))
+            Ok(Self(Arc::new(Sandbox::raise(&program, options).await?)))
         } else {
-            Err(format!("codec: {} is missing; name it by the key codec", program.display()))
+            let missing = format!("{} is missing; name it by the key codec", program.display());
+            Err(SandboxError::Program(missing))
         }
+    }
+
+    /// The walls that stand around it.
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.0
     }
 
     /// Looks at a source.
     pub(crate) async fn probe(&self, source: &Path) -> Result<Source, JobError> {
-        let command = sandbox::command(&self.0, "probe", source, PROBE_LIMIT);
-        let mut run = Run::start(command, &[], PROBE_LIMIT).await?;
+        let command = self.0.command("probe", &File::open(source)?, Bounds::probe())?;
+        let mut run = Run::start(self.spawn(command)?, &[], PROBE_LIMIT).await?;
         match run.next().await? {
             Some((CodecMessage::Probed { source }, _)) => Ok(source),
             Some((CodecMessage::Failed { reason, detail }, _)) => Err(failure(reason, detail)),
@@ -67,9 +75,15 @@ impl Codec {
     /// Begins to encode a source.
     pub(crate) async fn encode(&self, source: &Path, request: &EncodeRequest) -> Result<Run, JobError> {
         let length_ms = request.source.duration_ms;
-        let request = serde_json::to_vec(request).map_err(|e| JobError::Again(e.to_string()))?;
         let limit = encode_limit(length_ms);
-        Run::start(sandbox::command(&self.0, "encode", source, limit), &request, limit).await
+        let bounds = Bounds::encode(&request.source, limit);
+        let request = serde_json::to_vec(request).map_err(|e| JobError::Again(e.to_string()))?;
+        let command = self.0.command("encode", &File::open(source)?, bounds)?;
+        Run::start(self.spawn(command)?, &request, limit).await
+    }
+
+    fn spawn(&self, mut command: Command) -> Result<Child, JobError> {
+        command.spawn().map_err(|error| self.0.refusal(&error).into())
     }
 }
 
@@ -86,8 +100,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    async fn start(mut command: Command, request: &[u8], limit: Duration) -> Result<Self, JobError> {
-        let mut child = command.spawn().map_err(|e| JobError::Again(format!("starting the codec: {e}")))?;
+    async fn start(mut child: Child, request: &[u8], limit: Duration) -> Result<Self, JobError> {
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(out), Some(errors)) = pipes else {
             return Err(JobError::Again("the codec has no pipes".into()));

@@ -1,9 +1,13 @@
 //! The worker's configuration.
 
+use crate::sandbox::Mode;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ListenConfig, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
 use std::path::PathBuf;
+
+/// Beside "nobody" (65534), which other programs run as; within the 65536 ids that a container has.
+const SANDBOX_USER: u32 = 65_533;
 
 /// The transcoder's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +26,11 @@ pub struct Config {
     pub scratch_dir: PathBuf,
     /// The codec program; beside this one when absent.
     pub codec: Option<PathBuf>,
+    /// `required`: the worker does not start where the codec cannot be walled in. `best-effort`, for developers'
+    /// machines: it goes without the walls that cannot be put up, and says which.
+    pub sandbox: Mode,
+    /// The codec's user and group where the worker is root: a number that nothing else on the machine uses.
+    pub sandbox_user: u32,
     /// Milliseconds that a job stays ours without a heartbeat.
     pub lease_ms: u64,
     /// Milliseconds between two looks for a job.
@@ -40,6 +49,8 @@ impl Default for Config {
             slots: 1,
             scratch_dir: "var/scratch".into(),
             codec: None,
+            sandbox: Mode::Required,
+            sandbox_user: SANDBOX_USER,
             lease_ms: 10_000,
             poll_ms: 250,
         }
@@ -61,6 +72,9 @@ impl ProcessConfig for Config {
         }
         if self.lease_ms < 300 {
             faults.add("lease_ms", "at least 300, or a busy machine loses its leases");
+        }
+        if self.sandbox_user == 0 || self.sandbox_user == u32::MAX {
+            faults.add("sandbox_user", "an unprivileged user's number, not root's");
         }
         if self.worker.is_empty() {
             faults.add("worker", "give it a name");

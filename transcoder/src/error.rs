@@ -1,5 +1,6 @@
-//! Why a job ends before its end.
+//! Why a job ends before its end, and why the codec is not started.
 
+use crate::sandbox::Wall;
 use sluice_storage::StorageError;
 use sluice_wire::codec::CodecFailure;
 
@@ -53,6 +54,33 @@ impl From<StorageError> for JobError {
 
 impl From<std::io::Error> for JobError {
     fn from(error: std::io::Error) -> Self {
+        Self::Again(error.to_string())
+    }
+}
+
+/// Why the codec is not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// A wall cannot be put up on this machine.
+    #[error(
+        "sandbox: the codec is not started without the wall `{}`: {why}; it needs {} \
+         (sandbox = \"best-effort\" goes without, on a developer's machine)",
+        wall.as_str(), wall.needs()
+    )]
+    Missing {
+        /// Which.
+        wall: Wall,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// The program cannot be run behind the walls.
+    #[error("sandbox: {0}")]
+    Program(String),
+}
+
+impl From<SandboxError> for JobError {
+    fn from(error: SandboxError) -> Self {
         Self::Again(error.to_string())
     }
 }

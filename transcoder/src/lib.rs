@@ -6,8 +6,8 @@
 //! ```
 //!
 //! - `worker` leases jobs and keeps their leases alive; `job` does one
-//! - `child` is the codec process: the only one that opens the source, killed when dropped; `sandbox` is what it may
-//!   touch, and says which walls are not built yet
+//! - `child` is the codec process: the only one that opens the source, killed when dropped; [`sandbox`] is what it
+//!   may touch
 //! - `publish` commits what was made, always with the lease's fencing token
 //!
 //! What it leaves to others: codecs (`sluice-codec`), rendering playlists (the origin).
@@ -18,11 +18,12 @@ mod error;
 mod job;
 mod metrics;
 mod publish;
-mod sandbox;
+pub mod sandbox;
 mod scratch;
 mod worker;
 
 pub use config::Config;
+pub use error::SandboxError;
 pub use worker::Transcoder;
 
 use std::ffi::OsString;

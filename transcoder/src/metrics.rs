@@ -1,6 +1,7 @@
 //! The worker's metrics.
 
-use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use crate::sandbox::{Sandbox, Wall};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use sluice_service::Metrics as Registry;
 
 /// What the worker counts.
@@ -20,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) wall_ms: IntCounter,
     /// From the lease to the first committed segment.
     pub(crate) first_segment: HistogramVec,
+    /// The walls around the codec: 1 for one that stands.
+    walls: IntGaugeVec,
 }
 
 impl Metrics {
@@ -36,6 +39,19 @@ impl Metrics {
                 "From the lease to the first committed segment",
                 &[],
             ),
+            walls: registry.gauges(
+                "sluice_sandbox_walls",
+                "The walls around the codec: 1 stands, 0 does not",
+                &["wall"],
+            ),
+        }
+    }
+
+    /// Says which walls stand.
+    pub(crate) fn walls_stand(&self, sandbox: &Sandbox) {
+        for wall in Wall::ALL {
+            let stands = sandbox.walls().any(|standing| standing == wall);
+            self.walls.with_label_values(&[wall.as_str()]).set(i64::from(stands));
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::error::JobError;
 use crate::job::{self, Shop};
 use crate::metrics::Metrics;
+use crate::sandbox::Options;
 use crate::scratch;
 use sluice_service::{Context, Drain, Health, HealthFlag, Process, ProcessError};
 use sluice_storage::{Lease, Storage, StorageError, VideoState, Videos, topics};
@@ -33,13 +34,15 @@ impl Process for Transcoder {
     type Config = Config;
 
     async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
-        let codec = Codec::find(config.codec.as_deref())?;
+        let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots);
+        let codec = Codec::find(config.codec.as_deref(), Options { mode, user, slots }).await?;
         let storage = Storage::open(&config.storage).await?;
         scratch::sweep(&config.scratch_dir).await;
         let health: &Health = &context.health;
         let ready = health.component("queue");
         ready.set_ready(true, "open");
         let metrics = Metrics::new(&context.metrics);
+        metrics.walls_stand(codec.sandbox());
         let shop = Shop { storage, codec, scratch_dir: config.scratch_dir.clone(), metrics };
         Ok(Self { config, shop, drain: context.drain, ready })
     }

@@ -13,6 +13,9 @@ use crate::ladder::{Ladder, Ratio, Source};
 use crate::limits::{MAX_CODEC_FRAME, MAX_CODEC_HEAD};
 use crate::media::RungName;
 
+/// The child's descriptor of its source: open, read-only, at its beginning. The child knows no name of it.
+pub const SOURCE_FD: i32 = 3;
+
 /// What the child is asked to encode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,83 @@
+//! What the codec may use, by what it is to do. Pure.
+
+use nix::sys::resource::{Resource, getrlimit, rlim_t};
+use sluice_wire::ladder::Source;
+use std::time::Duration;
+
+/// Memory for a look at a source. A look decodes a few pictures of at most 8192 x 8192.
+const PROBE_MEMORY: u64 = 1 << 30;
+/// Processor time for a look at a source; the look at a sound one takes well under a second.
+pub(crate) const PROBE_PROCESSOR: Duration = Duration::from_secs(30);
+/// Memory of an encoding that does not depend on the picture: libraries, sound, segments on their way out.
+const ENCODE_BASE: u64 = 256 << 20;
+/// Memory for each pixel of the source's picture: see [`Bounds::encode`].
+const BYTES_PER_PIXEL: u64 = 160;
+/// The same once more for each thread that encoders and decoders start beyond two.
+const THREAD_BYTES_PER_PIXEL: u64 = 12;
+/// Addresses beyond memory: the libraries, and what the allocator reserves for threads without using it (64 MiB each).
+const ADDRESSES: u64 = 16 << 30;
+/// Open files: the source, three pipes, one library at a time while it is loaded, and the descriptors of the walls.
+const FILES: u64 = 64;
+/// Threads of one codec: seven rungs and the decoder on a machine with 64 processors.
+const THREADS: u64 = 1_024;
+
+/// What one run may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of memory that it may write to.
+    pub memory: u64,
+    /// Processor time, of all its threads together.
+    pub processor: Duration,
+}
+
+impl Bounds {
+    /// For a look at a source.
+    #[must_use]
+    pub const fn probe() -> Self {
+        Self { memory: PROBE_MEMORY, processor: PROBE_PROCESSOR }
+    }
+
+    /// For encoding a source within `wall` of the clock.
+    ///
+    /// A decoder holds up to 16 pictures besides those its threads work on, the filter and the scaler two each, and each
+    /// encoder looks 40 pictures ahead; the rungs below the source's size add up to about as much as the first. A picture
+    /// takes 1.5 bytes a pixel, or 3 with more than 8 bits, which only decoder and scaler see.
+    #[must_use]
+    pub fn encode(source: &Source, wall: Duration) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        let pixels = source.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height));
+        let each = BYTES_PER_PIXEL + THREAD_BYTES_PER_PIXEL * processors.saturating_sub(2);
+        Self {
+            memory: ENCODE_BASE.saturating_add(pixels.saturating_mul(each)),
+            processor: wall.saturating_mul(u32::try_from(processors).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// Resources with their soft and hard limits. `own_user` says that the codec's user runs nothing but codecs, of which
+    /// there are at most `slots`: the kernel counts threads by user.
+    pub(super) fn limits(self, own_user: bool, slots: u32) -> Vec<(Resource, rlim_t, rlim_t)> {
+        let seconds = self.processor.as_secs().max(1);
+        let exactly = |what, most| (what, most, most);
+        let mut limits = vec![
+            exactly(Resource::RLIMIT_DATA, self.memory),
+            exactly(Resource::RLIMIT_AS, self.memory.saturating_add(ADDRESSES)),
+            // The soft limit names the cause by its signal; the hard one ends a program that ignores it.
+            (Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1)),
+            exactly(Resource::RLIMIT_NOFILE, FILES),
+            // It has nothing to write but its pipes, which this does not count.
+            exactly(Resource::RLIMIT_FSIZE, 0),
+            exactly(Resource::RLIMIT_CORE, 0),
+            exactly(Resource::RLIMIT_MEMLOCK, 0),
+            exactly(Resource::RLIMIT_MSGQUEUE, 0),
+        ];
+        if own_user {
+            limits.push(exactly(Resource::RLIMIT_NPROC, THREADS.saturating_mul(u64::from(slots.max(1)))));
+        }
+        // A limit of ours above the worker's own cannot be set, and needs not be.
+        for (what, soft, hard) in &mut limits {
+            let most = getrlimit(*what).map_or(rlim_t::MAX, |(_, hard)| hard);
+            (*soft, *hard) = ((*soft).min(most), (*hard).min(most));
+        }
+        limits
+    }
+}
