@@ -19,6 +19,7 @@
 //! - [`mmdb`]: a database of countries; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
 
+pub mod bombs;
 pub mod client;
 pub mod clips;
 pub mod dns;

@@ -5,7 +5,7 @@
 //! frame. What it may touch is [`sandbox`]'s.
 
 use crate::error::{JobError, SandboxError};
-use crate::sandbox::{Bounds, Options, Sandbox};
+use crate::sandbox::{self, Bounds, Options, Sandbox};
 use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -143,8 +143,11 @@ impl Run {
 
     /// What to say of a codec that ended without a last word. What it said on standard error is logged.
     pub(crate) async fn crashed(&mut self) -> JobError {
-        let status = timeout(FAREWELL, self.child.wait()).await;
-        let how = status.ok().and_then(Result::ok).map_or_else(String::new, |s| format!(" ({s})"));
+        let status = timeout(FAREWELL, self.child.wait()).await.ok().and_then(Result::ok);
+        if let Some((reason, detail)) = status.and_then(sandbox::verdict) {
+            return failure(reason, detail);
+        }
+        let how = status.map_or_else(String::new, |s| format!(" ({s})"));
         let words = timeout(FAREWELL, self.words.join_next()).await.ok().flatten().and_then(Result::ok);
         let words = String::from_utf8_lossy(&words.unwrap_or_default()).trim().to_owned();
         tracing::error!(how, words, "the codec ended without a last word");

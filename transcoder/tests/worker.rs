@@ -5,9 +5,8 @@ mod support;
 use nix::sys::signal::Signal;
 use sluice_storage::{JobState, Put, RenditionKind, StorageError, VideoState};
 use sluice_wire::{EventKind, ObjectKey, RungName, Tag};
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
-use support::{House, Worker, alive, clip, decoded_frames, until};
+use support::{House, Worker, alive, clip, decoded_frames, hostile, until};
 
 /// Waits until each rung has so many segments.
 async fn under_way(house: &House, video: sluice_wire::VideoId, rungs: usize, segments: usize) {
@@ -175,11 +174,8 @@ async fn what_is_no_video_fails_with_a_reason_at_once() {
 #[tokio::test]
 async fn a_codec_that_always_crashes_is_given_up() {
     let house = House::open().await;
-    let (video, job) = house.upload(b"whatever this is, it crashes", 2).await;
-    let crasher = house.dir.path().join("crasher");
-    std::fs::write(&crasher, "#!/bin/sh\necho bang >&2\nkill -SEGV $$\n").unwrap();
-    std::fs::set_permissions(&crasher, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let _worker = house.worker_with("one", &crasher);
+    let (video, job) = house.upload(br#"{"do": "crash", "and": "nothing else"}"#, 2).await;
+    let _worker = house.worker_with("one", &hostile());
     let failed = house.finished(video).await;
     assert_eq!(failed.state, VideoState::Failed);
     assert!(failed.error.unwrap().contains("ended in the middle"));

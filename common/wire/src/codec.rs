@@ -1,10 +1,10 @@
 //! The frames between the transcoder and its codec child.
 //!
-//! The child is started as `sluice-codec probe SOURCE` or `sluice-codec encode SOURCE`; for `encode` one
-//! [`EncodeRequest`] as JSON is written to its standard input, which is then closed. It answers on standard output with
-//! frames: the length of the head (32 bits, big-endian), the length of the payload (likewise), the head
-//! ([`CodecMessage`] as JSON), the payload. The last frame is [`CodecMessage::Done`] or [`CodecMessage::Failed`]; an
-//! output that ends without either is a crash.
+//! The child is started as `sluice-codec probe` or `sluice-codec encode`, with the source open as descriptor
+//! [`SOURCE_FD`]; for `encode` one [`EncodeRequest`] as JSON is written to its standard input, which is then closed. It
+//! answers on standard output with frames: the length of the head (32 bits, big-endian), the length of the payload
+//! (likewise), the head ([`CodecMessage`] as JSON), the payload. The last frame is [`CodecMessage::Done`] or
+//! [`CodecMessage::Failed`]; an output that ends without either is a crash.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,7 @@ use ffmpeg_next::{Packet, decoder, frame};
 use sluice_wire::RungName;
 use sluice_wire::codec::{CodecMessage, EncodeRequest};
 use sluice_wire::limits::MAX_DURATION_S;
-use std::path::Path;
+use std::fs::File;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle, scope};
 
@@ -23,8 +23,8 @@ const PROGRESS_MS: u64 = 500;
 const SLACK_MS: u64 = 1_000;
 
 /// Makes the rungs of a request.
-pub(crate) fn encode(path: &Path, request: &EncodeRequest, emit: &Emit) -> Result<CodecMessage, CodecError> {
-    let source = Source::open(path)?;
+pub(crate) fn encode(file: File, request: &EncodeRequest, emit: &Emit) -> Result<CodecMessage, CodecError> {
+    let source = Source::open(file)?;
     scope(|scope| {
         let mut job = Job::new(source, request, emit)?;
         let read = job.read(scope);

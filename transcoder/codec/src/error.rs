@@ -7,7 +7,9 @@ use sluice_wire::codec::CodecFailure;
 #[non_exhaustive]
 pub enum CodecError {
     /// The container cannot be read.
-    #[error("this is not a video or audio file that can be read (MP4, MOV, MKV, WebM and MPEG-TS can): {0}")]
+    #[error(
+        "this is not a video or audio file that can be read (MP4, MOV, MKV, WebM, MPEG-TS, MP3, AAC, FLAC, Ogg and WAV can): {0}"
+    )]
     NotMedia(String),
     /// Nothing in it can be decoded.
     #[error("the file has no picture and no sound that can be decoded: {0}")]

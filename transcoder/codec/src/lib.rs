@@ -12,6 +12,7 @@
 //!
 //! What it leaves to the transcoder: fetching the source, deadlines, storing, publishing.
 
+mod allowed;
 mod clock;
 mod emit;
 mod encode;
@@ -26,8 +27,8 @@ mod sound;
 mod source;
 
 use sluice_wire::codec::{CodecMessage, EncodeRequest};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
 
 pub use error::CodecError;
 
@@ -46,7 +47,7 @@ pub enum Task {
 /// Only when the frames cannot be written: nobody listens.
 pub fn run(
     task: Task,
-    source: &Path,
+    source: File,
     mut request: impl Read,
     out: impl Write + Send + 'static,
 ) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use ffmpeg_next::util::color::TransferCharacteristic;
 use ffmpeg_next::{Rational, decoder, frame, media};
 use sluice_wire::ladder::{Ratio, Source as Seen, SourceAudio, SourceVideo};
 use sluice_wire::limits::{MAX_DIMENSION, MAX_DURATION_S};
-use std::path::Path;
+use std::fs::File;
 
 /// Packets read in search of a first picture and a first sound. A minute of most sources, and an end for hostile ones.
 const MAX_PACKETS: usize = 6_000;
@@ -19,8 +19,8 @@ const MAX_PACKETS: usize = 6_000;
 const MAX_CLAIMED_RATE: f64 = 240.0;
 
 /// Looks at a source.
-pub(crate) fn probe(path: &Path) -> Result<Seen, CodecError> {
-    let mut source = Source::open(path)?;
+pub(crate) fn probe(file: File) -> Result<Seen, CodecError> {
+    let mut source = Source::open(file)?;
     let container = source.input.format().name().to_owned();
     // FFmpeg counts a container's duration in microseconds.
     let duration_ms = u64::try_from(source.input.duration()).unwrap_or(0) / 1_000;

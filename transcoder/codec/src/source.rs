@@ -1,16 +1,13 @@
 //! Opening a source: only these containers, only from this file.
 
+use crate::allowed::{CONTAINERS, DECODERS, MOST_STREAMS};
 use crate::clock::{Clock, MICROS};
 use crate::error::CodecError;
 use ffmpeg_next::error::EAGAIN;
-use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::{Dictionary, Error, Packet, Rescale, codec, decoder, format, log};
 use sluice_wire::limits::MAX_TRACKS;
-use std::path::Path;
-
-/// Containers that may be opened. Playlists, image sequences and devices are not among them: FFmpeg would follow what
-/// they name.
-const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts";
+use std::fs::File;
 
 /// Reads that may come back with nothing before the source counts as broken.
 const MAX_AGAIN: usize = 1_000;
@@ -31,15 +28,19 @@ pub(crate) enum Next {
 }
 
 impl Source {
-    /// Opens a file and reads its header.
-    pub(crate) fn open(path: &Path) -> Result<Self, CodecError> {
+    /// Reads a file's header.
+    pub(crate) fn open(file: File) -> Result<Self, CodecError> {
         ffmpeg_next::init().map_err(CodecError::internal("starting FFmpeg"))?;
         log::set_level(log::Level::Error);
         let mut options = Dictionary::new();
         options.set("format_whitelist", CONTAINERS);
-        options.set("protocol_whitelist", "file");
-        let input =
-            format::input_with_dictionary(&path, options).map_err(|e| CodecError::NotMedia(e.to_string()))?;
+        options.set("codec_whitelist", &DECODERS.join(","));
+        options.set("max_streams", &MOST_STREAMS.to_string());
+        // What a source refers to is not opened: there is no protocol of any name to do it with.
+        options.set("protocol_whitelist", "none");
+        let io = StreamIo::from_read_seek(file).map_err(CodecError::internal("reading the source"))?;
+        let input = format::input_from_stream(io, None, Some(options))
+            .map_err(|e| CodecError::NotMedia(e.to_string()))?;
         let tracks = input.nb_streams() as usize;
         if tracks > MAX_TRACKS {
             return Err(CodecError::TooLarge(format!("{tracks} tracks; at most {MAX_TRACKS} are read")));
@@ -83,8 +84,13 @@ impl Source {
     fn context(&self, stream: u32) -> Result<codec::Context, CodecError> {
         let stream = self.input.stream(stream as usize);
         let stream = stream.ok_or_else(|| CodecError::Undecodable("a track is gone".into()))?;
-        codec::Context::from_parameters(stream.parameters())
-            .map_err(|e| CodecError::Undecodable(e.to_string()))
+        let parameters = stream.parameters();
+        let decoder = decoder::find(parameters.id()).map(|codec| codec.name().to_owned());
+        if !decoder.as_deref().is_some_and(|name| DECODERS.contains(&name)) {
+            let name = decoder.unwrap_or_else(|| format!("{:?}", parameters.id()));
+            return Err(CodecError::Undecodable(format!("{name} is not among the codecs that are accepted")));
+        }
+        codec::Context::from_parameters(parameters).map_err(|e| CodecError::Undecodable(e.to_string()))
     }
 
     /// A decoder for a picture track.

@@ -34,6 +34,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_madvise,
+    libc::SYS_mlock,
     libc::SYS_brk,
     // Threads.
     libc::SYS_futex,

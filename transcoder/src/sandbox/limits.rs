@@ -8,14 +8,15 @@ use std::time::Duration;
 const PROBE_MEMORY: u64 = 1 << 30;
 /// Processor time for a look at a source; the look at a sound one takes well under a second.
 pub(crate) const PROBE_PROCESSOR: Duration = Duration::from_secs(30);
-/// Memory of an encoding that does not depend on the picture: libraries, sound, segments on their way out.
-const ENCODE_BASE: u64 = 256 << 20;
+/// Memory of an encoding that does not depend on the picture: libraries, sound, segments on their way out, and the
+/// stacks of its threads, 8 MiB each, of which little is used.
+const ENCODE_BASE: u64 = 512 << 20;
 /// Memory for each pixel of the source's picture: see [`Bounds::encode`].
-const BYTES_PER_PIXEL: u64 = 160;
-/// The same once more for each thread that encoders and decoders start beyond two.
-const THREAD_BYTES_PER_PIXEL: u64 = 12;
+const BYTES_PER_PIXEL: u64 = 320;
 /// Addresses beyond memory: the libraries, and what the allocator reserves for threads without using it (64 MiB each).
 const ADDRESSES: u64 = 16 << 30;
+/// Memory kept from being swapped: what a library that FFmpeg links locks for keys, and complains of when it cannot.
+const LOCKED: u64 = 64 << 10;
 /// Open files: the source, three pipes, one library at a time while it is loaded, and the descriptors of the walls.
 const FILES: u64 = 64;
 /// Threads of one codec: seven rungs and the decoder on a machine with 64 processors.
@@ -39,16 +40,17 @@ impl Bounds {
 
     /// For encoding a source within `wall` of the clock.
     ///
-    /// A decoder holds up to 16 pictures besides those its threads work on, the filter and the scaler two each, and each
+    /// A decoder holds up to 16 pictures besides those that its threads work on, filter and scaler two each, and each
     /// encoder looks 40 pictures ahead; the rungs below the source's size add up to about as much as the first. A picture
-    /// takes 1.5 bytes a pixel, or 3 with more than 8 bits, which only decoder and scaler see.
+    /// takes 1.5 bytes a pixel, or 3 with more than 8 bits, which only decoder and filter see. H.264 with four references
+    /// was measured to take 200 bytes a pixel in all (624 MiB at 1920 x 1080, of which 419 were resident; 1845 MiB at
+    /// 3840 x 2160); the rest is for deeper sources.
     #[must_use]
     pub fn encode(source: &Source, wall: Duration) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
         let pixels = source.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height));
-        let each = BYTES_PER_PIXEL + THREAD_BYTES_PER_PIXEL * processors.saturating_sub(2);
         Self {
-            memory: ENCODE_BASE.saturating_add(pixels.saturating_mul(each)),
+            memory: ENCODE_BASE.saturating_add(pixels.saturating_mul(BYTES_PER_PIXEL)),
             processor: wall.saturating_mul(u32::try_from(processors).unwrap_or(u32::MAX)),
         }
     }
@@ -67,7 +69,7 @@ impl Bounds {
             // It has nothing to write but its pipes, which this does not count.
             exactly(Resource::RLIMIT_FSIZE, 0),
             exactly(Resource::RLIMIT_CORE, 0),
-            exactly(Resource::RLIMIT_MEMLOCK, 0),
+            exactly(Resource::RLIMIT_MEMLOCK, LOCKED),
             exactly(Resource::RLIMIT_MSGQUEUE, 0),
         ];
         if own_user {

@@ -25,17 +25,29 @@ pub use wall::{Mode, Wall};
 use crate::error::SandboxError;
 use enter::{Entry, Namespaces, Step};
 use nix::fcntl::{OFlag, open};
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode as FileMode;
 use seccompiler::BpfProgram;
+use sluice_wire::codec::CodecFailure;
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use tokio::process::Command;
+
+/// What the end of a codec without a last word says of its source: one that used up the processor time of its
+/// [`Bounds`] is refused, since another try would use it up as well. `None` for any other end.
+#[must_use]
+pub fn verdict(status: ExitStatus) -> Option<(CodecFailure, String)> {
+    let spent = status.signal() == Some(Signal::SIGXCPU as i32);
+    let detail = "the file is beyond what is accepted: it takes more processor time than is given to it";
+    spent.then(|| (CodecFailure::TooLarge, detail.to_owned()))
+}
 
 /// How the walls are to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

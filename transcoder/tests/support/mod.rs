@@ -19,19 +19,27 @@ use tokio::time::{Instant, sleep};
 /// The longest that anything in a story takes, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The codec program: beside the tests, built when it is not there.
+/// The codec program.
 pub(crate) fn codec() -> PathBuf {
     static CODEC: OnceLock<PathBuf> = OnceLock::new();
-    let find = || {
-        let exe = std::env::current_exe().unwrap();
-        let program = exe.parent().unwrap().parent().unwrap().join("sluice-codec");
-        if !program.is_file() {
-            let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "sluice-codec"]).status();
-            assert!(built.unwrap().success());
-        }
-        program
-    };
-    CODEC.get_or_init(find).clone()
+    CODEC.get_or_init(|| program("sluice-codec", "sluice-codec")).clone()
+}
+
+/// A program in the codec's place that does what its source says.
+pub(crate) fn hostile() -> PathBuf {
+    program("sluice-hostile", "sluice-tests")
+}
+
+/// A program beside the tests, built when it is not there.
+fn program(name: &str, package: &str) -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let program = exe.parent().unwrap().parent().unwrap().join(name);
+    if !program.is_file() {
+        let built =
+            Command::new(env!("CARGO")).args(["build", "--quiet", "-p", package, "--bin", name]).status();
+        assert!(built.unwrap().success());
+    }
+    program
 }
 
 /// A store in a folder, and the worker processes on it.
