@@ -1,5 +1,6 @@
 //! Media made to hurt, looked at by the real codec behind its walls: each is refused with its reason, at a bounded cost.
 #![allow(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the story")]
+#![allow(clippy::print_stdout, reason = "what each refusal cost is for whoever reads along")]
 
 use bytes::BytesMut;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
