@@ -248,6 +248,26 @@ async fn where_namespaces_are_off() {
     assert!(!walls.contains(&Wall::Namespaces) && walls.contains(&Wall::Landlock), "{walls:?}");
 }
 
+#[tokio::test]
+#[ignore = "run by the stories below, by a root that can become nobody else"]
+async fn where_the_user_cannot_be_changed() {
+    let program = binary("sluice-hostile");
+    let said = Sandbox::raise(&program, OPTIONS).await.unwrap_err().to_string();
+    assert!(said.contains("without the wall `user`") && said.contains("CAP_SETUID"), "{said}");
+    let options = Options { mode: Mode::BestEffort, ..OPTIONS };
+    let sandbox = Sandbox::raise(&program, options).await.unwrap();
+    let walls = standing(&sandbox);
+    assert!(!walls.contains(&Wall::User) && walls.len() == Wall::ALL.len() - 1, "{walls:?}");
+    let around = Surroundings::new();
+    assert_denied(&report(&hostile(&sandbox, &around.source(), Bounds::probe()).await));
+}
+
+#[test]
+fn a_wall_that_cannot_be_put_up_is_a_refusal_or_gone_without() {
+    // Root in a user namespace that knows no other user.
+    again("where_the_user_cannot_be_changed", &["unshare", "--user", "--map-root-user"]);
+}
+
 #[test]
 fn an_ordinary_users_worker_denies_everything() {
     if !geteuid().is_root() {
