@@ -69,7 +69,10 @@ mod tests {
             public_url: format!("http://{name}"),
         };
         let table = RouteTable { version: 1, nodes: vec![node("a"), node("b"), node("c")], origins: vec![] };
-        let path = format!("/v/{}/v240/0.m4s", VideoId::from_parts(1_800_000_000_000, 3));
+        let path = format!(
+            "/v/{}/v240/0-00112233445566778899aabbccddeeff.m4s",
+            VideoId::from_parts(1_800_000_000_000, 3)
+        );
         let mut asked = Target { path, query: None, tried: vec![] };
         let mut at = NodeId::new("a").unwrap();
         let mut visited = vec![at.clone()];

@@ -278,7 +278,7 @@ async fn a_redirect_carries_the_credential_on() {
     let mut edge = lone_edge(dir.path(), "near-a", &nobody, &flags);
     edge.start().await;
     let id = sluice_wire::VideoId::from_parts(1_800_000_000_000, 3);
-    let target = format!("/v/{id}/v240/0.m4s");
+    let target = format!("/v/{id}/v240/0-00112233445566778899aabbccddeeff.m4s");
     let token = story.token("first", &[]);
     let signed = story.sign(&[&target]);
     for request in [

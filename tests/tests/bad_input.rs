@@ -143,7 +143,7 @@ async fn path_tricks_reach_nothing() {
         "/assets/..%2f..%2f..%2fetc/passwd",
         "/assets/../../../../etc/passwd",
         "//etc/passwd",
-        "/v/0000000000000/v240/0.m4s%00",
+        "/v/0000000000000/v240/0-00112233445566778899aabbccddeeff.m4s%00",
     ] {
         let mut socket = tokio::net::TcpStream::connect(&target).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// A segment of a video that only the scripted origins have.
-const SEGMENT: &str = "/v/0000000000001/v240/0.m4s";
+const SEGMENT: &str = "/v/0000000000001/v240/0-00112233445566778899aabbccddeeff.m4s";
 
 fn at(edge: &Process) -> &str {
     edge.at.http.as_ref().unwrap()
@@ -71,14 +71,18 @@ async fn a_body_whose_parent_falls_silent_is_cut() {
     let (_never, gate) = watch::channel(false);
     let origin = ScriptedOrigin::start(move |request| {
         let body = gated(pattern(1_000, 1), gate.clone(), vec![]);
-        let kept = request.uri().path().ends_with("/0.m4s");
+        let kept = request.uri().path().contains("/0-");
         let control = if kept { "max-age=60" } else { "private" };
         async move { answer(200, &[("cache-control", control), ("content-length", "2000")], body) }
     })
     .await;
     let mut edge = lone_edge(dir.path(), "edge", &origin.url(), &[("watchdog_ms", "300")]);
     edge.start().await;
-    for target in [SEGMENT, "/v/0000000000001/v240/1.m4s", "/v/0000000000001/v240/1.m4s"] {
+    for target in [
+        SEGMENT,
+        "/v/0000000000001/v240/1-00112233445566778899aabbccddeeff.m4s",
+        "/v/0000000000001/v240/1-00112233445566778899aabbccddeeff.m4s",
+    ] {
         let mut reader = Raw::get(at(&edge), target, "").await;
         assert!(reader.head().await.unwrap().starts_with("http/1.1 200"));
         let begun = Instant::now();
@@ -142,7 +146,7 @@ async fn control_and_origin(alone: Arc<AtomicBool>) -> ScriptedOrigin {
                 }
                 "/v1/nodes/edge" => answer(200, &[("content-type", "application/json")], "{}"),
                 "/broken.m4s" => answer(503, &[], ""),
-                path if path.ends_with("/9.m4s") => answer(503, &[], ""),
+                path if path.contains("/9-") => answer(503, &[], ""),
                 path if path.starts_with("/stale") => {
                     answer(200, &[("cache-control", "max-age=0"), ("etag", "\"a\"")], "stale")
                 }
@@ -173,7 +177,7 @@ async fn media_goes_to_the_next_edge_while_one_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let origin = control_and_origin(Arc::default()).await;
     let edge = start_in_fleet(dir.path(), &origin, &[]).await;
-    let broken = "/v/0000000000001/v240/9.m4s";
+    let broken = "/v/0000000000001/v240/9-00112233445566778899aabbccddeeff.m4s";
     let sent = client::client().get(format!("{}{broken}", edge.url())).send().await.unwrap();
     assert_eq!(sent.status(), StatusCode::TEMPORARY_REDIRECT);
     assert_eq!(header(&sent, "location"), format!("http://other.test{broken}?sluice-tried=edge"));
@@ -202,7 +206,7 @@ async fn every_miss_has_one_class() {
     get("/changed").await;
     assert_eq!((class("first-ever").await, class("purged").await), (2.0, 1.0));
 
-    get("/v/0000000000001/v240/1.m4s?sluice-tried=other").await;
+    get("/v/0000000000001/v240/1-00112233445566778899aabbccddeeff.m4s?sluice-tried=other").await;
     assert_eq!(class("health").await, 1.0);
 
     for name in 0..400 {
@@ -220,7 +224,7 @@ async fn every_miss_has_one_class() {
     let mut number = 100;
     while class("ring-moved").await == 0.0 {
         assert!(begun.elapsed() < Duration::from_secs(20), "half of all groups were the other's");
-        get(&format!("/v/0000000000001/v240/{number}.m4s")).await;
+        get(&format!("/v/0000000000001/v240/{number}-00112233445566778899aabbccddeeff.m4s")).await;
         number += 15;
     }
     let all = edge.metric("sluice_edge_misses_total", &[]).await;

@@ -8,11 +8,12 @@ use nix::sys::time::TimeValLike;
 use sluice_tests::bombs::{jpeg, mkv, mov, mpegts};
 use sluice_tests::process::binary;
 use sluice_transcoder::sandbox::{self, Bounds, Mode, Options, Sandbox};
-use sluice_wire::codec::{CodecFailure, CodecMessage, decode};
+use sluice_wire::codec::{CodecFailure, CodecMessage, Order, decode, encode_order};
 use sluice_wire::ladder::Source;
 use std::fs::File;
 use std::io::Write;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 
 /// Processor time and memory that a refusal may cost.
 const MOST_SECONDS: i64 = 32;
@@ -31,7 +32,11 @@ async fn look(sandbox: &Sandbox, media: &[u8], bounds: Bounds) -> Look {
     file.write_all(media).unwrap();
     let source = File::open(file.path()).unwrap();
     let mut child = sandbox.command("probe", &source, bounds).unwrap().spawn().unwrap();
-    let _orders = child.stdin.take().unwrap();
+    let mut orders = child.stdin.take().unwrap();
+    let whole = Order::whole(media.len() as u64);
+    // One that refuses at once may be gone before it was told everything.
+    let text = whole.iter().map(|order| encode_order(order).unwrap()).collect::<Vec<_>>().concat();
+    drop(orders.write_all(&text).await);
     let output = child.wait_with_output().await.unwrap();
     match decode(&mut BytesMut::from(&output.stdout[..])).unwrap() {
         Some((CodecMessage::Probed { source }, _)) => Ok(source),

@@ -6,8 +6,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use sluice_tests::clips::media_dir;
 use sluice_tests::process::binary;
 use sluice_transcoder::sandbox::{Bounds, Mode, Options, Sandbox};
-use sluice_wire::codec::{CodecMessage, EncodeRequest, decode};
-use sluice_wire::ladder::{Source, plan};
+use sluice_wire::codec::{ChunkWork, CodecMessage, EncodeRequest, Order, decode, encode_order};
+use sluice_wire::ladder::{Ladder, Source, plan};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,10 +20,13 @@ async fn sandbox() -> Sandbox {
     Sandbox::raise(&binary("sluice-codec"), options).await.unwrap()
 }
 
-/// What a codec says when it is told this.
-async fn said(mut codec: Child, told: &[u8]) -> Vec<u8> {
+/// What a codec says of a whole source when it is told this.
+async fn said(mut codec: Child, file: &Path, told: Option<&EncodeRequest>) -> Vec<u8> {
     let mut input = codec.stdin.take().unwrap();
-    input.write_all(told).await.unwrap();
+    let request = told.map(|request| Order::Encode(Box::new(request.clone())));
+    for order in request.iter().chain(&Order::whole(file.metadata().unwrap().len())) {
+        input.write_all(&encode_order(order).unwrap()).await.unwrap();
+    }
     drop(input);
     codec.wait_with_output().await.unwrap().stdout
 }
@@ -44,6 +47,13 @@ fn within(sandbox: &Sandbox, task: &str, file: &Path, bounds: Bounds) -> Child {
     sandbox.command(task, &File::open(file).unwrap(), bounds).unwrap().spawn().unwrap()
 }
 
+/// A request for every rung, from the beginning to the end.
+fn all_of(source: Source, ladder: Ladder) -> EncodeRequest {
+    let names = ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|r| &r.name));
+    let chunks = vec![ChunkWork { chunk: 0, rungs: names.map(|name| (name.clone(), 0)).collect() }];
+    EncodeRequest { source, ladder, chunks, onward: true, poster: true }
+}
+
 fn probed(answer: &[u8]) -> Result<Source, String> {
     match decode(&mut BytesMut::from(answer)).unwrap() {
         Some((CodecMessage::Probed { source }, _)) => Ok(source),
@@ -55,7 +65,7 @@ fn probed(answer: &[u8]) -> Result<Source, String> {
 fn frames(answer: &[u8]) -> Vec<(String, Bytes)> {
     let (mut buffer, mut frames) = (BytesMut::from(answer), vec![]);
     while let Some((message, payload)) = decode(&mut buffer).unwrap() {
-        if !matches!(message, CodecMessage::Progress { .. }) {
+        if !matches!(message, CodecMessage::Progress { .. } | CodecMessage::Want { .. }) {
             frames.push((format!("{message:?}"), payload));
         }
     }
@@ -112,8 +122,8 @@ async fn every_source_is_seen_and_made_as_without_walls() {
     let mut seen = 0;
     for file in sources(dir.path()) {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let inside = said(within(&sandbox, "probe", &file, Bounds::probe()), &[]).await;
-        let outside = said(without("probe", &file), &[]).await;
+        let inside = said(within(&sandbox, "probe", &file, Bounds::probe()), &file, None).await;
+        let outside = said(without("probe", &file), &file, None).await;
         assert_eq!(inside, outside, "{name}");
         let source = match probed(&inside) {
             Ok(source) => source,
@@ -125,11 +135,10 @@ async fn every_source_is_seen_and_made_as_without_walls() {
         seen += 1;
         let mut ladder = plan(&source);
         ladder.video.truncate(1);
-        let request = EncodeRequest { source: source.clone(), ladder, resume: vec![], poster: true };
-        let told = serde_json::to_vec(&request).unwrap();
+        let request = all_of(source.clone(), ladder);
         let bounds = Bounds::encode(&source, Duration::from_secs(600));
-        let inside = frames(&said(within(&sandbox, "encode", &file, bounds), &told).await);
-        let outside = frames(&said(without("encode", &file), &told).await);
+        let inside = frames(&said(within(&sandbox, "encode", &file, bounds), &file, Some(&request)).await);
+        let outside = frames(&said(without("encode", &file), &file, Some(&request)).await);
         let heads =
             |frames: &[(String, Bytes)]| frames.iter().map(|frame| frame.0.clone()).collect::<Vec<_>>();
         assert!(heads(&inside).iter().any(|head| head.starts_with("Done")), "{name}: {:?}", heads(&inside));
@@ -151,12 +160,12 @@ async fn large_films_are_made_within_the_memory_that_their_size_gives_them() {
             .arg(&file)
             .status();
         assert!(made.unwrap().success());
-        let source = probed(&said(within(&sandbox, "probe", &file, Bounds::probe()), &[]).await).unwrap();
+        let source =
+            probed(&said(within(&sandbox, "probe", &file, Bounds::probe()), &file, None).await).unwrap();
         let bounds = Bounds::encode(&source, Duration::from_secs(600));
-        let request = EncodeRequest { ladder: plan(&source), source, resume: vec![], poster: true };
-        let told = serde_json::to_vec(&request).unwrap();
+        let request = all_of(source.clone(), plan(&source));
         let codec = within(&sandbox, "encode", &file, bounds);
-        let frames = frames(&said(codec, &told).await);
+        let frames = frames(&said(codec, &file, Some(&request)).await);
         assert!(frames.iter().any(|(head, _)| head.starts_with("Done")), "{size}: {:?}", frames.last());
         let most = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() >> 10;
         println!("{size}: {most} MiB of {}", bounds.memory >> 20);

@@ -9,14 +9,14 @@ use crate::sandbox::{self, Bounds, Options, Sandbox};
 use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use sluice_wire::codec::{self, CodecFailure, CodecMessage, EncodeRequest};
+use sluice_wire::codec::{self, CodecFailure, CodecMessage, EncodeRequest, Order};
 use sluice_wire::ladder::Source;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -63,8 +63,9 @@ impl Codec {
 
     /// Looks at a source.
     pub(crate) async fn probe(&self, source: &Path) -> Result<Source, JobError> {
-        let command = self.0.command("probe", &File::open(source)?, Bounds::probe())?;
-        let mut run = Run::start(self.spawn(command)?, &[], PROBE_LIMIT).await?;
+        let (source, orders) = whole(source)?;
+        let command = self.0.command("probe", &source, Bounds::probe())?;
+        let mut run = Run::start(self.spawn(command)?, &orders, PROBE_LIMIT).await?;
         match run.next().await? {
             Some((CodecMessage::Probed { source }, _)) => Ok(source),
             Some((CodecMessage::Failed { reason, detail }, _)) => Err(failure(reason, detail)),
@@ -77,9 +78,11 @@ impl Codec {
         let length_ms = request.source.duration_ms;
         let limit = encode_limit(length_ms);
         let bounds = Bounds::encode(&request.source, limit);
-        let request = serde_json::to_vec(request).map_err(|e| JobError::Again(e.to_string()))?;
-        let command = self.0.command("encode", &File::open(source)?, bounds)?;
-        Run::start(self.spawn(command)?, &request, limit).await
+        let (source, all) = whole(source)?;
+        let mut orders = vec![Order::Encode(Box::new(request.clone()))];
+        orders.extend(all);
+        let command = self.0.command("encode", &source, bounds)?;
+        Run::start(self.spawn(command)?, &orders, limit).await
     }
 
     fn spawn(&self, mut command: Command) -> Result<Child, JobError> {
@@ -91,6 +94,8 @@ impl Codec {
 #[derive(Debug)]
 pub(crate) struct Run {
     child: Child,
+    /// Closed, it would tell the codec that nobody is there any more.
+    _orders: ChildStdin,
     out: ChildStdout,
     buffer: BytesMut,
     /// Reads what it says on standard error and gives the end of it.
@@ -100,7 +105,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    async fn start(mut child: Child, request: &[u8], limit: Duration) -> Result<Self, JobError> {
+    async fn start(mut child: Child, orders: &[Order], limit: Duration) -> Result<Self, JobError> {
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(out), Some(errors)) = pipes else {
             return Err(JobError::Again("the codec has no pipes".into()));
@@ -108,8 +113,11 @@ impl Run {
         let mut words = JoinSet::new();
         words.spawn(tail(errors));
         let deadline = Instant::now() + limit;
-        let mut run = Self { child, out, buffer: BytesMut::new(), words, deadline, limit };
-        match timeout(SILENCE, stdin.write_all(request)).await {
+        let text = orders.iter().map(codec::encode_order).collect::<Result<Vec<_>, _>>();
+        let text = text.map_err(|e| JobError::Again(e.to_string()))?.concat();
+        let written = timeout(SILENCE, stdin.write_all(&text)).await;
+        let mut run = Self { child, _orders: stdin, out, buffer: BytesMut::new(), words, deadline, limit };
+        match written {
             Ok(Ok(())) => Ok(run),
             // It did not even read what it was asked.
             Ok(Err(_)) => Err(run.crashed().await),
@@ -162,6 +170,13 @@ impl Drop for Run {
             killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
         }
     }
+}
+
+/// A source of which all is there, and the orders that say so.
+fn whole(source: &Path) -> Result<(File, Vec<Order>), JobError> {
+    let file = File::open(source)?;
+    let bytes = file.metadata()?.len();
+    Ok((file, Order::whole(bytes).into()))
 }
 
 /// Reads to the end and keeps the end.

@@ -6,11 +6,11 @@ use crate::metrics::Metrics;
 use crate::publish::{Head, Plan, Publisher};
 use crate::scratch::Scratch;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use sluice_storage::{Lease, Put, Retry, SegmentRow, Storage, StorageError};
-use sluice_wire::codec::{CodecFailure, CodecMessage, EncodeRequest};
-use sluice_wire::limits::MAX_CODEC_FRAME;
-use sluice_wire::{ObjectKey, RungName, VideoId, ladder};
+use sluice_wire::codec::{ChunkWork, CodecFailure, CodecMessage, EncodeRequest, Key};
+use sluice_wire::limits::{CHUNK_SEGMENTS, MAX_CODEC_FRAME};
+use sluice_wire::{Digest, ObjectKey, RungName, VideoId, ladder};
 use std::path::PathBuf;
 use tokio::time::Instant;
 
@@ -98,12 +98,12 @@ async fn prepare(
         return Err(JobError::Source { reason: CodecFailure::Undecodable, detail });
     }
     publisher.planned(&plan).await?;
-    let mut resume = vec![];
+    let mut wanted = vec![];
     for rung in rungs(&plan) {
         let stored = shop.storage.videos().segments(video, &rung).await?;
         // Segments are committed in order; the first gap is where this attempt goes on.
         let next = stored.iter().zip(0u32..).take_while(|(row, seq)| row.seq == *seq).count();
-        resume.push((rung, u32::try_from(next).unwrap_or(u32::MAX)));
+        wanted.push((rung, u32::try_from(next).unwrap_or(u32::MAX)));
     }
     let poster = match shop.storage.objects.head(&ObjectKey::Poster(video)).await {
         Ok(stored) => {
@@ -112,13 +112,26 @@ async fn prepare(
         }
         Err(_) => true,
     };
-    let request = EncodeRequest { source: plan.source.clone(), ladder: plan.ladder.clone(), resume, poster };
+    let chunk = wanted.iter().map(|(_, next)| *next).min().unwrap_or(0) / CHUNK_SEGMENTS;
+    let chunks = vec![ChunkWork { chunk, rungs: wanted }];
+    let (source, ladder) = (plan.source.clone(), plan.ladder.clone());
+    let request = EncodeRequest { source, ladder, chunks, onward: true, poster };
     Ok(Prepared { scratch, plan, request })
 }
 
 fn rungs(plan: &Plan) -> impl Iterator<Item = RungName> {
     let ladder = &plan.ladder;
     ladder.video.iter().map(|r| r.name.clone()).chain(ladder.audio.as_ref().map(|a| a.name.clone()))
+}
+
+/// A segment, as the codec announced it.
+struct Made {
+    rung: RungName,
+    seq: u32,
+    digest: Digest,
+    start: u64,
+    duration: u64,
+    keys: Vec<Key>,
 }
 
 struct Job<'s> {
@@ -138,13 +151,13 @@ impl Job<'_> {
             let Some((message, payload)) = run.next().await? else { return Err(run.crashed().await) };
             match message {
                 CodecMessage::Init { rung, codecs, timescale, width, height, frame_rate } => {
-                    let init_bytes = self.header(&rung, payload).await?;
-                    let head = Head { rung, codecs, timescale, width, height, frame_rate, init_bytes };
+                    let (init, init_bytes) = self.header(&rung, payload).await?;
+                    let head = Head { rung, codecs, timescale, width, height, frame_rate, init, init_bytes };
                     self.publisher.rendition(&head, false).await?;
                     self.heads.push(head);
                 }
-                CodecMessage::Segment { rung, seq, start, duration } => {
-                    self.segment(rung, seq, start, duration, payload).await?;
+                CodecMessage::Segment { rung, seq, digest, start, duration, keys } => {
+                    self.segment(Made { rung, seq, digest, start, duration, keys }, payload).await?;
                     if std::mem::take(&mut first) {
                         let waited = self.begun.elapsed().as_secs_f64();
                         self.shop.metrics.first_segment.with_label_values::<&str>(&[]).observe(waited);
@@ -169,15 +182,11 @@ impl Job<'_> {
         }
     }
 
-    /// Stores a rung's header, which never changes once it is stored: segments of all attempts belong to it.
-    async fn header(&self, rung: &RungName, payload: Bytes) -> Result<u64, JobError> {
-        let (key, bytes) = (ObjectKey::Init(self.video, rung.clone()), payload.len() as u64);
-        let stored = self.keep(&key, payload.clone()).await?;
-        if stored == payload {
-            Ok(bytes)
-        } else {
-            Err(JobError::Again(format!("this encoder's header of {rung} is not the one that was published")))
-        }
+    /// Stores a rung's header under the digest of its bytes; gives that and their number.
+    async fn header(&self, rung: &RungName, payload: Bytes) -> Result<(Digest, u64), JobError> {
+        let (init, bytes) = (Digest::of_sha256(Sha256::digest(&payload).into()), payload.len() as u64);
+        self.keep(&ObjectKey::Init(self.video, rung.clone(), init), payload).await?;
+        Ok((init, bytes))
     }
 
     /// Stores an object that never changes, and gives what is stored under its key: the first bytes put there, be they
@@ -192,25 +201,20 @@ impl Job<'_> {
 
     /// Stores a segment, then commits its row. One that an earlier attempt stored and did not commit is as good, and is
     /// what the row describes then.
-    async fn segment(
-        &mut self,
-        rung: RungName,
-        seq: u32,
-        start: u64,
-        duration: u64,
-        payload: Bytes,
-    ) -> Result<(), JobError> {
-        let key = ObjectKey::Segment(self.video, rung.clone(), seq);
+    async fn segment(&mut self, made: Made, payload: Bytes) -> Result<(), JobError> {
+        let Made { rung, seq, digest, start, duration, keys } = made;
+        let key = ObjectKey::Segment(self.video, rung.clone(), seq, digest);
         let stored = self.keep(&key, payload).await?;
         let bytes = stored.len() as u64;
         let sha256 = hex::encode(Sha256::digest(&stored));
-        let row = SegmentRow { video: self.video, rung: rung.clone(), seq, start, duration, bytes, sha256 };
-        self.publisher.segment(&row, self.permille(&rung, start + duration)).await?;
+        let rung_name = rung.clone();
+        let row = SegmentRow { video: self.video, rung, seq, start, duration, bytes, sha256, digest, keys };
+        self.publisher.segment(&row, self.permille(&rung_name, start + duration)).await?;
         self.shop.metrics.segments.inc();
         self.shop.metrics.bytes.inc_by(bytes);
         // Figures are estimates until the end: soon after the beginning, then now and then.
         let due = seq < 2 || seq.is_multiple_of(FIGURES_EVERY);
-        if due && let Some(head) = self.heads.iter().find(|h| h.rung == rung) {
+        if due && let Some(head) = self.heads.iter().find(|h| h.rung == rung_name) {
             self.publisher.rendition(head, false).await?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use sluice_storage::{
     VideoState, Videos,
 };
 use sluice_wire::ladder::{Ladder, Ratio, Source};
-use sluice_wire::{EventKind, ObjectKey, RungName, Tag, VideoId};
+use sluice_wire::{Digest, EventKind, ObjectKey, RungName, Tag, VideoId};
 
 /// What is kept of the probe and the plan, so that the next attempt goes on by the same ones.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -25,6 +25,7 @@ pub(crate) struct Head {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) frame_rate: Ratio,
+    pub(crate) init: Digest,
     pub(crate) init_bytes: u64,
 }
 
@@ -102,6 +103,7 @@ impl Publisher {
             average_bandwidth: if ticks == 0 { 0 } else { rate(bytes, ticks) },
             timescale: head.timescale,
             init_bytes: head.init_bytes,
+            init: head.init,
             ended,
         })
     }

@@ -136,21 +136,23 @@ async fn a_segment_stored_but_not_committed_is_taken_as_it_is() {
     let house = House::open().await;
     let source = clip(house.dir.path(), 6, "320x240");
     let (video, _) = house.upload(&source, 3).await;
-    // An attempt that ended between storing and committing left this: a whole segment, by an encoder with other settings.
+    // An attempt that ended between storing and committing left this: a whole segment, with a box more.
     let rung = RungName::new("v240").unwrap();
     let other = House::open().await;
     let (twin, _) = other.upload(&source, 3).await;
     let _worker = other.worker("one");
     assert_eq!(other.finished(twin).await.state, VideoState::Ready);
+    // The same source gives the same names.
+    let name = other.rows(twin).await[&rung][0].digest;
     let mut left = other
         .storage
         .objects
-        .bytes(&ObjectKey::Segment(twin, rung.clone(), 0), 1 << 20)
+        .bytes(&ObjectKey::Segment(twin, rung.clone(), 0, name), 1 << 20)
         .await
         .unwrap()
         .to_vec();
     left.extend_from_slice(b"\0\0\0\x0cfree\0\0\0\0");
-    let key = ObjectKey::Segment(video, rung.clone(), 0);
+    let key = ObjectKey::Segment(video, rung.clone(), 0, name);
     assert_eq!(house.storage.objects.put_if_absent(&key, left.clone().into()).await.unwrap(), Put::Created);
     let _worker = house.worker("one");
     assert_eq!(house.finished(video).await.state, VideoState::Ready);

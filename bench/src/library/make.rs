@@ -6,7 +6,7 @@ use sluice_storage::{
     Change, NewVideo, Rendition, RenditionKind, SegmentRow, Storage, StorageError, Tx, VideoState, Videos,
     Visibility,
 };
-use sluice_wire::{RungName, VideoId};
+use sluice_wire::{Digest, RungName, VideoId};
 
 /// Videos of one transaction.
 const BATCH: usize = 250;
@@ -105,13 +105,15 @@ async fn media(tx: &Tx<'_>, videos: &Videos, video: VideoId, rung: &str) -> Resu
         average_bandwidth: 4_000_000,
         timescale: 90_000,
         init_bytes: 800,
+        init: Digest([0; 16]),
         ended: true,
     };
     videos.put_rendition(tx, &rendition).await?;
     for seq in 0..SEGMENTS {
         let (start, duration, bytes) = (u64::from(seq) * 360_000, 360_000, 2_000_000);
         let sha256 = "ab".repeat(32);
-        let row = SegmentRow { video, rung: rung.clone(), seq, start, duration, bytes, sha256 };
+        let (rung, digest, keys) = (rung.clone(), Digest([seq as u8; 16]), vec![]);
+        let row = SegmentRow { video, rung, seq, start, duration, bytes, sha256, digest, keys };
         videos.put_segment(tx, &row).await?;
     }
     Ok(())

@@ -6,11 +6,11 @@ use crate::measure::Taken;
 use crate::process::Process;
 use anyhow::{Context, bail, ensure};
 use bytes::{Bytes, BytesMut};
-use sluice_wire::codec::{CodecMessage, EncodeRequest, decode};
+use sluice_wire::codec::{ChunkWork, CodecMessage, EncodeRequest, Order, SOURCE_FD, decode, encode_order};
 use sluice_wire::ladder::{Source, plan};
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::ChildStdout;
+use tokio::process::{ChildStdout, Command};
 use tokio::time::timeout;
 
 /// Our way, before its first round.
@@ -18,7 +18,7 @@ pub(super) fn way() -> Way {
     Way {
         name: "sluice-codec",
         version: format!("Sluice {}", env!("CARGO_PKG_VERSION")),
-        command: "sluice-codec probe CLIP\nsluice-codec encode CLIP < REQUEST.json".into(),
+        command: "sluice-codec probe 3<CLIP <ORDERS\nsluice-codec encode 3<CLIP <ORDERS".into(),
         rounds: vec![],
     }
 }
@@ -30,10 +30,9 @@ pub(super) async fn probe(program: &Path, file: PathBuf, folder: &Path) -> anyho
 }
 
 async fn measured_probe(program: &Path, file: &Path, room: &Room) -> anyhow::Result<(Source, Taken)> {
-    let mut command = room.measured(program)?;
-    command.arg("probe").arg(file);
-    let (process, input, mut output) = Process::converse("probe", command, room.0.path())?;
-    drop(input);
+    let command = on_source(room.measured(Path::new("sh"))?, program, "probe", file);
+    let (process, mut input, mut output) = Process::converse("probe", command, room.0.path())?;
+    input.write_all(&all_of(file)?).await?;
     let mut frames = Frames::default();
     let first = timeout(LIMIT, frames.next(&mut output)).await??;
     process.finish(LIMIT).await?;
@@ -43,15 +42,30 @@ async fn measured_probe(program: &Path, file: &Path, room: &Room) -> anyhow::Res
     }
 }
 
+/// The codec with a source as its descriptor.
+fn on_source(mut shell: Command, program: &Path, task: &str, source: &Path) -> Command {
+    debug_assert_eq!(SOURCE_FD, 3);
+    shell.args(["-c", "exec \"$0\" \"$1\" 3<\"$2\""]).arg(program).arg(task).arg(source);
+    shell
+}
+
+/// The orders that say that all of a source is there.
+fn all_of(source: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = source.metadata()?.len();
+    Ok(Order::whole(bytes).iter().map(encode_order).collect::<Result<Vec<_>, _>>()?.concat())
+}
+
 /// One round: the probe counts as well, since ffmpeg has to look at the file too.
 pub(super) async fn encode(program: &Path, clip: &Clip, room: &Room) -> anyhow::Result<Made> {
     let (source, probing) = measured_probe(program, &clip.file, room).await?;
-    let request = EncodeRequest { source, ladder: clip.ladder.clone(), resume: vec![], poster: false };
-    let mut command = room.measured(program)?;
-    command.arg("encode").arg(&clip.file);
+    let ladder = clip.ladder.clone();
+    let names = ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|r| &r.name));
+    let chunks = vec![ChunkWork { chunk: 0, rungs: names.map(|name| (name.clone(), 0)).collect() }];
+    let request = EncodeRequest { source, ladder, chunks, onward: true, poster: false };
+    let command = on_source(room.measured(Path::new("sh"))?, program, "encode", &clip.file);
     let (process, mut input, mut output) = Process::converse("encode", command, room.0.path())?;
-    input.write_all(&serde_json::to_vec(&request)?).await?;
-    drop(input);
+    input.write_all(&encode_order(&Order::Encode(Box::new(request)))?).await?;
+    input.write_all(&all_of(&clip.file)?).await?;
     let (bytes, segments) = timeout(LIMIT, keep(&mut output, &room.output())).await??;
     process.finish(LIMIT).await?;
     let encoding = room.taken()?;

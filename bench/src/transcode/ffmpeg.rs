@@ -146,9 +146,11 @@ mod tests {
             interlaced: false,
             hdr: false,
         };
-        let audio = SourceAudio { stream: 0, codec: "aac".into(), channels: 2, sample_rate: 48_000 };
+        let audio =
+            SourceAudio { stream: 0, codec: "aac".into(), channels: 2, sample_rate: 48_000, start_us: 0 };
         let audio = sound.then_some(audio);
-        let source = Source { container: "mov".into(), duration_ms: 1_000, video: Some(video), audio };
+        let (container, video) = ("mov".into(), Some(video));
+        let source = Source { container, duration_ms: 1_000, zero_us: 0, indexed: true, video, audio };
         Clip { file: "clip.mp4".into(), ladder: plan(&source), source }
     }
 

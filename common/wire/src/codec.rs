@@ -1,20 +1,59 @@
-//! The frames between the transcoder and its codec child.
+//! What the transcoder and its codec child say to each other.
 //!
-//! The child is started as `sluice-codec probe` or `sluice-codec encode`, with the source open as descriptor
-//! [`SOURCE_FD`]; for `encode` one [`EncodeRequest`] as JSON is written to its standard input, which is then closed. It
-//! answers on standard output with frames: the length of the head (32 bits, big-endian), the length of the payload
-//! (likewise), the head ([`CodecMessage`] as JSON), the payload. The last frame is [`CodecMessage::Done`] or
-//! [`CodecMessage::Failed`]; an output that ends without either is a crash.
+//! The child is started as `sluice-codec probe` or `sluice-codec encode`. It has the source as descriptor
+//! [`SOURCE_FD`], a file of which not all bytes need to be there yet. On its standard input it reads [`Order`]s, each the
+//! length of its JSON (32 bits, big-endian) and the JSON: for `encode` first one [`EncodeRequest`], then what becomes known
+//! of the source. It answers on standard output with frames: the length of the head (32 bits, big-endian), the length of
+//! the payload (likewise), the head ([`CodecMessage`] as JSON), the payload. The last frame is [`CodecMessage::Done`],
+//! [`CodecMessage::Probed`] or [`CodecMessage::Failed`]; an output that ends without one is a crash.
+//!
+//! Media is encoded in *chunks* of [`CHUNK_SEGMENTS`](crate::limits::CHUNK_SEGMENTS) segments. A chunk is decoded from
+//! the last keyframe at or before its start by a decoder of its own, and each segment is encoded by an encoder of its own,
+//! so that a segment is a function of the source's bytes from that keyframe on and of the settings: whoever makes it, and
+//! whatever was made before it, gets the same bytes, under the same [`Digest`].
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::ladder::{Ladder, Ratio, Source};
 use crate::limits::{MAX_CODEC_FRAME, MAX_CODEC_HEAD};
-use crate::media::RungName;
+use crate::media::{Digest, RungName};
 
-/// The child's descriptor of its source: open, read-only, at its beginning. The child knows no name of it.
+/// The source's descriptor in the child: the first after the three that every process has.
 pub const SOURCE_FD: i32 = 3;
+
+/// What is written to the child's standard input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// What to make. The first order of `encode`.
+    Encode(Box<EncodeRequest>),
+    /// The source has so many bytes in all.
+    Length {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// The source is still coming: one who skips ahead may wait for as long as an upload takes. This or `Complete` is said
+    /// before anything is read.
+    Growing,
+    /// The source is complete: what is asked for comes, however far on it is.
+    Complete,
+    /// These bytes of the source are in the file now. Until an order says so, they are not.
+    Here {
+        /// The first.
+        from: u64,
+        /// One past the last.
+        to: u64,
+    },
+}
+
+impl Order {
+    /// What is said of a source of which all is there.
+    #[must_use]
+    pub const fn whole(bytes: u64) -> [Self; 3] {
+        [Self::Length { bytes }, Self::Complete, Self::Here { from: 0, to: bytes }]
+    }
+}
 
 /// What the child is asked to encode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,12 +61,45 @@ pub const SOURCE_FD: i32 = 3;
 pub struct EncodeRequest {
     /// The source as probed before.
     pub source: Source,
-    /// The rungs to make.
+    /// All rungs of the video.
     pub ladder: Ladder,
-    /// For each rung the first segment that is wanted; those before it are stored already. Rungs not named start at 0.
-    pub resume: Vec<(RungName, u32)>,
+    /// The chunks to make, ascending, without a gap.
+    pub chunks: Vec<ChunkWork>,
+    /// True to go on after the last of them, with its rungs, until the source ends.
+    pub onward: bool,
     /// True when a poster is wanted.
     pub poster: bool,
+}
+
+/// A chunk to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChunkWork {
+    /// Counted from 0.
+    pub chunk: u32,
+    /// The rungs to make, each with the first segment that is wanted: those before it are stored already.
+    pub rungs: Vec<(RungName, u32)>,
+}
+
+/// One of the two that are made side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Track {
+    /// All video rungs.
+    Picture,
+    /// All audio rungs.
+    Sound,
+}
+
+/// A keyframe in a segment: a fragment (`moof`, `mdat`) of its own begins with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Where its fragment begins in the segment, in bytes.
+    pub offset: u32,
+    /// Bytes from there to the end of the keyframe: what a player needs to show it.
+    pub bytes: u32,
+    /// Ticks until the next keyframe or the segment's end.
+    pub duration: u32,
 }
 
 /// A frame's head.
@@ -40,7 +112,14 @@ pub enum CodecMessage {
         /// The source.
         source: Source,
     },
-    /// A rung's CMAF header is the payload. Sent before any segment of the rung, also when resuming.
+    /// Somebody waits for these bytes of the source. No payload.
+    Want {
+        /// The first.
+        from: u64,
+        /// One past the last that will be read soon.
+        to: u64,
+    },
+    /// A rung's CMAF header is the payload. Sent before any segment of the rung, by each child.
     Init {
         /// The rung.
         rung: RungName,
@@ -61,10 +140,23 @@ pub enum CodecMessage {
         rung: RungName,
         /// Counted from 0.
         seq: u32,
+        /// Digest of what it was made from: the source's packets, as far as they were read, and the settings.
+        digest: Digest,
         /// Presentation time of the first sample, in ticks.
         start: u64,
         /// How long it lasts when presented, in ticks; samples that an edit list hides are not counted.
         duration: u64,
+        /// Its keyframes; empty for sound.
+        keys: Vec<Key>,
+    },
+    /// All segments of a chunk's track have been sent. No payload.
+    Chunk {
+        /// Counted from 0.
+        chunk: u32,
+        /// Which track.
+        track: Track,
+        /// True when the track ends in this chunk or before it.
+        last: bool,
     },
     /// The poster is the payload (JPEG).
     Poster {
@@ -140,6 +232,42 @@ pub enum FrameError {
     Head(String),
 }
 
+/// Writes one order.
+///
+/// # Errors
+/// [`FrameError::TooLong`] when its JSON is over [`MAX_CODEC_HEAD`].
+pub fn encode_order(order: &Order) -> Result<Bytes, FrameError> {
+    let text = serde_json::to_vec(order).map_err(|e| FrameError::Head(e.to_string()))?;
+    if text.len() > MAX_CODEC_HEAD {
+        return Err(FrameError::TooLong(text.len()));
+    }
+    let mut out = BytesMut::with_capacity(4 + text.len());
+    out.put_u32(text.len() as u32);
+    out.put_slice(&text);
+    Ok(out.freeze())
+}
+
+/// Reads the next order of a blocking stream; `None` at its end.
+///
+/// # Errors
+/// What reading gives; `InvalidData` for what is no order.
+pub fn read_order(stream: &mut impl std::io::Read) -> std::io::Result<Option<Order>> {
+    use std::io::{Error, ErrorKind};
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    if length > MAX_CODEC_HEAD {
+        return Err(Error::new(ErrorKind::InvalidData, FrameError::TooLong(length)));
+    }
+    let mut text = vec![0; length];
+    stream.read_exact(&mut text)?;
+    serde_json::from_slice(&text).map(Some).map_err(|error| Error::new(ErrorKind::InvalidData, error))
+}
+
 /// Bytes of the two lengths.
 const PREFIX: usize = 8;
 
@@ -189,7 +317,8 @@ mod tests {
     proptest! {
         #[test]
         fn frames_survive_any_cut(payload in prop::collection::vec(any::<u8>(), 0..300), cut in 1usize..40, seq: u32) {
-            let message = CodecMessage::Segment { rung: RungName::new("v240").unwrap(), seq, start: 7, duration: 9 };
+            let (rung, digest) = (RungName::new("v240").unwrap(), Digest([7; 16]));
+            let message = CodecMessage::Segment { rung, seq, digest, start: 7, duration: 9, keys: vec![] };
             let bytes = [encode(&message, &payload).unwrap(), encode(&message, &[]).unwrap()].concat();
             let mut buffer = BytesMut::new();
             let mut got = Vec::new();
@@ -200,6 +329,16 @@ mod tests {
                 }
             }
             prop_assert_eq!(got, vec![(message.clone(), Bytes::from(payload)), (message, Bytes::new())]);
+        }
+
+        #[test]
+        fn orders_come_back(from: u64, to: u64) {
+            let order = Order::Here { from, to };
+            let bytes = [encode_order(&order).unwrap(), encode_order(&order).unwrap()].concat();
+            let mut stream = &bytes[..];
+            prop_assert_eq!(read_order(&mut stream).unwrap(), Some(order.clone()));
+            prop_assert_eq!(read_order(&mut stream).unwrap(), Some(order));
+            prop_assert_eq!(read_order(&mut stream).unwrap(), None);
         }
 
         #[test]

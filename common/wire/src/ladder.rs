@@ -36,8 +36,13 @@ impl Ratio {
 pub struct Source {
     /// Name of the container format.
     pub container: String,
-    /// What the container claims, in milliseconds; 0 when it claims nothing. Never trusted as the true length.
+    /// What the container claims of the tracks that will be played, in milliseconds; 0 when it claims nothing. Never
+    /// trusted as the true length.
     pub duration_ms: u64,
+    /// When the first of these tracks begins, in microseconds of the container's clock: zero for all of them.
+    pub zero_us: i64,
+    /// True when the container has an index, so that a chunk can be found without reading all that is before it.
+    pub indexed: bool,
     /// The video track, if any (cover art does not count).
     pub video: Option<SourceVideo>,
     /// The audio track, if any.
@@ -78,6 +83,8 @@ pub struct SourceAudio {
     pub channels: u32,
     /// Samples a second.
     pub sample_rate: u32,
+    /// When it begins, in microseconds of the container's clock.
+    pub start_us: i64,
 }
 
 /// What a source becomes.

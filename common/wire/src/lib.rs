@@ -40,7 +40,7 @@ pub mod token;
 pub use event::{Event, EventKind};
 pub use id::{JobId, NodeId, UploadId, VideoId};
 pub use image::ImageVariant;
-pub use media::{MediaAsset, MediaPath, ObjectKey, RungName};
+pub use media::{Digest, MediaAsset, MediaPath, ObjectKey, RungName};
 pub use node::{NodeReport, NodeState, ReportAnswer, Tier};
 pub use placement::PlacementKey;
 pub use problem::Problem;

@@ -14,6 +14,9 @@ pub const MAX_NAME_LEN: usize = 255;
 pub const SEGMENT_MS: u32 = 4_000;
 /// Distance of keyframes: half a segment, so that a part or a seek never waits longer.
 pub const GOP_MS: u32 = 2_000;
+/// Segments encoded together: 16 s, the most that a lost worker costs, and what a worker does before it looks whether
+/// something is more urgent.
+pub const CHUNK_SEGMENTS: u32 = 4;
 /// Segments placed together: about 60 s of media, so that prefetch stays on one owner while hot titles still spread.
 pub const SEGMENTS_PER_GROUP: u32 = 15;
 /// The highest segment number: 12 days of media at 4 s.

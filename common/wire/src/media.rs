@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! /v/VIDEO/master.m3u8            /v/VIDEO/poster.jpg
-//! /v/VIDEO/RUNG/index.m3u8        /v/VIDEO/RUNG/init.mp4       /v/VIDEO/RUNG/SEQ.m4s
+//! /v/VIDEO/RUNG/index.m3u8        /v/VIDEO/RUNG/init-DIGEST.mp4       /v/VIDEO/RUNG/SEQ-DIGEST.m4s
 //!
 //! uploads/UPLOAD/PART             a piece of a source, in order
-//! media/VIDEO/RUNG/init.mp4       media/VIDEO/RUNG/SEQ.m4s     media/VIDEO/poster.jpg
+//! media/VIDEO/RUNG/init-DIGEST.mp4       media/VIDEO/RUNG/SEQ-DIGEST.m4s     media/VIDEO/poster.jpg
 //! ```
+//!
+//! A segment is named by the digest of what it was made from, a header by that of its bytes: what a name means never
+//! changes, and what was encoded anew has a new name.
 //!
 //! Each text has one spelling: what parses renders to the same text, so a cache key, an access rule and an object name
 //! can never disagree.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 use crate::id::{UploadId, VideoId};
 use crate::limits::{MAX_SEGMENT, SEGMENTS_PER_GROUP};
@@ -67,6 +71,62 @@ impl From<RungName> for String {
     }
 }
 
+/// What names something that never changes: the first 16 bytes of a SHA-256, in lower-case hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 16]);
+
+/// Why a text is not a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 32 characters of 0-9 and a-f")]
+pub struct DigestError;
+
+impl Digest {
+    /// The first half of a SHA-256.
+    #[must_use]
+    pub fn of_sha256(sha256: [u8; 32]) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&sha256[..16]);
+        Self(half)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Ok(c - b'0'),
+            b'a'..=b'f' => Ok(c - b'a' + 10),
+            _ => Err(DigestError),
+        };
+        let text: &[u8; 32] = text.as_bytes().try_into().map_err(|_| DigestError)?;
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
 /// One published resource of a video.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MediaAsset {
@@ -77,9 +137,9 @@ pub enum MediaAsset {
     /// A rung's media playlist.
     Playlist(RungName),
     /// A rung's CMAF header.
-    Init(RungName),
+    Init(RungName, Digest),
     /// A rung's segment, counted from 0.
-    Segment(RungName, u32),
+    Segment(RungName, u32, Digest),
 }
 
 /// The path of a published resource, without a query.
@@ -111,8 +171,8 @@ impl MediaPath {
         let group = |rung: &RungName, group: u32| format!("{}/{rung}/{group}", self.video);
         PlacementKey::of(&match &self.asset {
             MediaAsset::Master | MediaAsset::Poster => self.video.to_string(),
-            MediaAsset::Playlist(rung) | MediaAsset::Init(rung) => group(rung, 0),
-            MediaAsset::Segment(rung, seq) => group(rung, seq / SEGMENTS_PER_GROUP),
+            MediaAsset::Playlist(rung) | MediaAsset::Init(rung, _) => group(rung, 0),
+            MediaAsset::Segment(rung, seq, _) => group(rung, seq / SEGMENTS_PER_GROUP),
         })
     }
 }
@@ -134,15 +194,20 @@ impl MediaAsset {
         let rung = RungName::new(rung).ok()?;
         match file {
             "index.m3u8" => Some(Self::Playlist(rung)),
-            "init.mp4" => Some(Self::Init(rung)),
-            _ => Some(Self::Segment(rung, parse_number(file.strip_suffix(".m4s")?, MAX_SEGMENT)?)),
+            _ => match file.strip_prefix("init-") {
+                Some(rest) => Some(Self::Init(rung, rest.strip_suffix(".mp4")?.parse().ok()?)),
+                None => {
+                    let (seq, digest) = file.strip_suffix(".m4s")?.split_once('-')?;
+                    Some(Self::Segment(rung, parse_number(seq, MAX_SEGMENT)?, digest.parse().ok()?))
+                }
+            },
         }
     }
 
     /// True for the resources whose bytes never change once published.
     #[must_use]
     pub const fn is_immutable(&self) -> bool {
-        matches!(self, Self::Init(_) | Self::Segment(..))
+        matches!(self, Self::Init(..) | Self::Segment(..))
     }
 
     /// The media type (RFC 8216 section 4, RFC 6381).
@@ -151,7 +216,7 @@ impl MediaAsset {
         match self {
             Self::Master | Self::Playlist(_) => "application/vnd.apple.mpegurl",
             Self::Poster => "image/jpeg",
-            Self::Init(_) | Self::Segment(..) => "video/mp4",
+            Self::Init(..) | Self::Segment(..) => "video/mp4",
         }
     }
 }
@@ -162,8 +227,8 @@ impl fmt::Display for MediaAsset {
             Self::Master => f.write_str("master.m3u8"),
             Self::Poster => f.write_str("poster.jpg"),
             Self::Playlist(rung) => write!(f, "{rung}/index.m3u8"),
-            Self::Init(rung) => write!(f, "{rung}/init.mp4"),
-            Self::Segment(rung, seq) => write!(f, "{rung}/{seq}.m4s"),
+            Self::Init(rung, digest) => write!(f, "{rung}/init-{digest}.mp4"),
+            Self::Segment(rung, seq, digest) => write!(f, "{rung}/{seq}-{digest}.m4s"),
         }
     }
 }
@@ -182,9 +247,9 @@ pub enum ObjectKey {
     /// A piece of a source: a source is its upload's parts, in order.
     SourcePart(UploadId, u32),
     /// A rung's CMAF header.
-    Init(VideoId, RungName),
+    Init(VideoId, RungName, Digest),
     /// A rung's segment.
-    Segment(VideoId, RungName, u32),
+    Segment(VideoId, RungName, u32, Digest),
     /// The poster image.
     Poster(VideoId),
 }
@@ -212,8 +277,8 @@ impl ObjectKey {
             "media" => {
                 let video = id.parse().ok()?;
                 match MediaAsset::parse(rest)? {
-                    MediaAsset::Init(rung) => Some(Self::Init(video, rung)),
-                    MediaAsset::Segment(rung, seq) => Some(Self::Segment(video, rung, seq)),
+                    MediaAsset::Init(rung, digest) => Some(Self::Init(video, rung, digest)),
+                    MediaAsset::Segment(rung, seq, digest) => Some(Self::Segment(video, rung, seq, digest)),
                     MediaAsset::Poster => Some(Self::Poster(video)),
                     MediaAsset::Master | MediaAsset::Playlist(_) => None,
                 }
@@ -227,8 +292,8 @@ impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SourcePart(upload, part) => write!(f, "uploads/{upload}/{part}"),
-            Self::Init(video, rung) => write!(f, "media/{video}/{rung}/init.mp4"),
-            Self::Segment(video, rung, seq) => write!(f, "media/{video}/{rung}/{seq}.m4s"),
+            Self::Init(video, rung, digest) => write!(f, "media/{video}/{rung}/init-{digest}.mp4"),
+            Self::Segment(video, rung, seq, digest) => write!(f, "media/{video}/{rung}/{seq}-{digest}.m4s"),
             Self::Poster(video) => write!(f, "media/{video}/poster.jpg"),
         }
     }
@@ -245,8 +310,12 @@ mod tests {
             Just(MediaAsset::Master),
             Just(MediaAsset::Poster),
             rung.clone().prop_map(MediaAsset::Playlist),
-            rung.clone().prop_map(MediaAsset::Init),
-            (rung, 0..=MAX_SEGMENT).prop_map(|(r, s)| MediaAsset::Segment(r, s)),
+            (rung.clone(), any::<[u8; 16]>()).prop_map(|(r, d)| MediaAsset::Init(r, Digest(d))),
+            (rung, 0..=MAX_SEGMENT, any::<[u8; 16]>()).prop_map(|(r, s, d)| MediaAsset::Segment(
+                r,
+                s,
+                Digest(d)
+            )),
         ]
     }
 
@@ -270,17 +339,21 @@ mod tests {
         let id = VideoId::from_parts(1_800_000_000_000, 7);
         for tail in [
             "../master.m3u8",
-            "v720/../v720/0.m4s",
-            "v720/00.m4s",
-            "v720/+1.m4s",
-            "v720/-1.m4s",
-            "v720/0.M4S",
-            "v720//0.m4s",
-            "v720/999999999999.m4s",
-            "V720/0.m4s",
+            "v720/../v720/0-00112233445566778899aabbccddeeff.m4s",
+            "v720/00-00112233445566778899aabbccddeeff.m4s",
+            "v720/+1-00112233445566778899aabbccddeeff.m4s",
+            "v720/-1-00112233445566778899aabbccddeeff.m4s",
+            "v720/0-00112233445566778899aabbccddeeff.M4S",
+            "v720//0-00112233445566778899aabbccddeeff.m4s",
+            "v720/999999999999-00112233445566778899aabbccddeeff.m4s",
+            "v720/0-00112233445566778899AABBCCDDEEFF.m4s",
+            "v720/0-0112233445566778899aabbccddeeff.m4s",
+            "v720/0.m4s",
+            "v720/init.mp4",
+            "V720/0-00112233445566778899aabbccddeeff.m4s",
             "master.m3u8/",
             "%6daster.m3u8",
-            "v720/0.m4s\0",
+            "v720/0-00112233445566778899aabbccddeeff.m4s\0",
         ] {
             assert_eq!(MediaPath::parse(&format!("/v/{id}/{tail}")), None, "{tail}");
         }
@@ -292,8 +365,8 @@ mod tests {
         let rung = RungName::new("v720").unwrap();
         for key in [
             ObjectKey::SourcePart(video.upload(), 0),
-            ObjectKey::Init(video, rung.clone()),
-            ObjectKey::Segment(video, rung, 12),
+            ObjectKey::Init(video, rung.clone(), Digest([1; 16])),
+            ObjectKey::Segment(video, rung, 12, Digest([0xab; 16])),
             ObjectKey::Poster(video),
         ] {
             assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));
@@ -304,7 +377,8 @@ mod tests {
     fn a_minute_of_media_has_one_owner() {
         let video = VideoId::from_parts(1_800_000_000_000, 7);
         let at = |seq| {
-            MediaPath { video, asset: MediaAsset::Segment(RungName::new("v720").unwrap(), seq) }.placement()
+            let asset = MediaAsset::Segment(RungName::new("v720").unwrap(), seq, Digest([seq as u8; 16]));
+            MediaPath { video, asset }.placement()
         };
         assert_eq!(at(0), at(SEGMENTS_PER_GROUP - 1));
         assert_ne!(at(0), at(SEGMENTS_PER_GROUP));

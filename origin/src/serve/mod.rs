@@ -42,18 +42,20 @@ pub(crate) async fn media(
             }
             Served::Text(playlist::media(&rendition, &segments))
         }
-        MediaAsset::Init(rung) => {
-            stored(&state, &path, ObjectKey::Init(path.video, rung.clone()), None).await?
+        MediaAsset::Init(rung, digest) => {
+            let key = ObjectKey::Init(path.video, rung.clone(), *digest);
+            stored(&state, &path, key, Some(digest.to_string())).await?
         }
         MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(path.video), None).await?,
-        MediaAsset::Segment(rung, seq) => {
+        MediaAsset::Segment(rung, seq, digest) => {
             let row = state
                 .storage
                 .videos()
                 .segment(path.video, rung, *seq)
                 .await?
+                .filter(|row| row.digest == *digest)
                 .ok_or_else(|| missing(&path))?;
-            let key = ObjectKey::Segment(path.video, rung.clone(), *seq);
+            let key = ObjectKey::Segment(path.video, rung.clone(), *seq, *digest);
             Served::Object { key, size: row.bytes, etag: row.sha256 }
         }
     };
@@ -82,7 +84,7 @@ const fn label(asset: &MediaAsset) -> &'static str {
     match asset {
         MediaAsset::Master => "master",
         MediaAsset::Playlist(_) => "playlist",
-        MediaAsset::Init(_) => "init",
+        MediaAsset::Init(..) => "init",
         MediaAsset::Segment(..) => "segment",
         MediaAsset::Poster => "poster",
     }

@@ -88,9 +88,13 @@ fn alternative(audio: &Rendition, channels: u32) -> AlternativeMedia {
 pub(super) fn media(rendition: &Rendition, segments: &[SegmentRow]) -> String {
     let seconds = |ticks: u64| ticks as f64 / f64::from(rendition.timescale.max(1));
     let longest = segments.iter().map(|s| s.duration).max().unwrap_or(0);
-    let map = Map { uri: "init.mp4".into(), byte_range: None, other_attributes: HashMap::new() };
+    let map = Map {
+        uri: format!("init-{}.mp4", rendition.init),
+        byte_range: None,
+        other_attributes: HashMap::new(),
+    };
     let segment = |(index, row): (usize, &SegmentRow)| MediaSegment {
-        uri: format!("{}.m4s", row.seq),
+        uri: format!("{}-{}.m4s", row.seq, row.digest),
         duration: seconds(row.duration) as f32,
         map: (index == 0).then(|| map.clone()),
         ..MediaSegment::empty()
@@ -121,7 +125,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_wire::{RungName, VideoId};
+    use sluice_wire::{Digest, RungName, VideoId};
 
     fn rendition(
         name: &str,
@@ -143,6 +147,7 @@ mod tests {
             average_bandwidth: bandwidth / 2,
             timescale: 30_000,
             init_bytes: 700,
+            init: Digest([7; 16]),
             ended,
         }
     }
@@ -156,6 +161,8 @@ mod tests {
             duration: 120_120,
             bytes: 1_000,
             sha256: String::new(),
+            digest: Digest([seq as u8; 16]),
+            keys: vec![],
         };
         (0..count).map(row).collect()
     }
@@ -206,7 +213,10 @@ mod tests {
             growing.contains("#EXT-X-TARGETDURATION:4\n") && growing.contains("#EXTINF:4.004,"),
             "{growing}"
         );
-        assert_eq!(growing.matches("#EXT-X-MAP:URI=\"init.mp4\"").count(), 1);
+        assert_eq!(
+            growing.matches("#EXT-X-MAP:URI=\"init-07070707070707070707070707070707.mp4\"").count(),
+            1
+        );
         let ended = media(&rendition("v480", RenditionKind::Video, (852, 480), 1, true), &segments(3));
         assert!(
             ended.contains("#EXT-X-PLAYLIST-TYPE:VOD") && ended.trim_end().ends_with("#EXT-X-ENDLIST"),

@@ -5,9 +5,10 @@
 )]
 
 use ffmpeg_next::codec::Context;
-use ffmpeg_next::ffi::{AVMediaType, AVRational, av_find_best_stream};
+use ffmpeg_next::ffi::{AVMediaType, AVRational, av_find_best_stream, av_frame_ref};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
+use ffmpeg_next::frame;
 
 /// The encoder's out-of-band header (parameter sets, AudioSpecificConfig). Empty before it is opened.
 pub(crate) fn extradata(context: &Context) -> Vec<u8> {
@@ -19,6 +20,32 @@ pub(crate) fn extradata(context: &Context) -> Vec<u8> {
             return Vec::new();
         }
         std::slice::from_raw_parts(context.extradata, size).to_vec()
+    }
+}
+
+/// Another handle on the same picture, without a copy of its planes.
+pub(crate) fn share(picture: &frame::Video) -> frame::Video {
+    let mut shared = frame::Video::empty();
+    // SAFETY: both frames are alive for the call. The new one is empty, as av_frame_ref asks, and has references of its own
+    // to the planes after it, or stays empty.
+    unsafe {
+        av_frame_ref(shared.as_mut_ptr(), picture.as_ptr());
+    }
+    shared
+}
+
+/// What the container says of a stream's codec: its number and its out-of-band header.
+pub(crate) fn parameters(stream: &Stream<'_>) -> Vec<u8> {
+    // SAFETY: the stream and its parameters are alive for the call; extradata is null or points to extradata_size bytes
+    // that they own.
+    unsafe {
+        let parameters = &*(*stream.as_ptr()).codecpar;
+        let mut out = (parameters.codec_id as u32).to_be_bytes().to_vec();
+        let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
+        if !parameters.extradata.is_null() && size > 0 {
+            out.extend_from_slice(std::slice::from_raw_parts(parameters.extradata, size));
+        }
+        out
     }
 }
 

@@ -1,34 +1,40 @@
 //! Sluice's codec child: it opens untrusted media, and nothing else does.
 //!
 //! ```text
-//! SOURCE -> demux -> decode once -> filter (upright, square, steady rate) -> scale, each rung from the next larger
-//!        -> encode (a thread a rung) -> package (CMAF) -> frames on standard output
+//! descriptor 3 -> demux -> decode once -> whole -> a steady rate -> scale, each rung from the next larger
+//!        -> encode (a thread a rung, an encoder a segment) -> package (CMAF) -> frames on standard output
 //! ```
 //!
-//! - `probe` looks at a source; `encode` makes the rungs; both speak the frames of [`sluice_wire::codec`]
-//! - `source`, `picture`, `sound`, `rung`, `poster` are the stages; FFmpeg's types stay inside them; `clock` is the time
-//!   line that picture and sound share
+//! - `probe` looks at a source; `encode` makes chunks of the rungs; both speak the words of [`sluice_wire::codec`]
+//! - `allowed` is what is opened at all; `source` reads a file that may still be coming; `packets` lays one track's packets on the time line (`clock`), chunk
+//!   by chunk
+//! - `picture` and `sound` are the two ways through, side by side, each with its own reader; FFmpeg's types stay inside
+//! - `chain` is what names a segment; `work` what a request asks of a track
 //! - `package` writes CMAF boxes: pure, no FFmpeg
 //!
 //! What it leaves to the transcoder: fetching the source, deadlines, storing, publishing.
 
 mod allowed;
+mod chain;
 mod clock;
 mod emit;
 mod encode;
 mod error;
 mod ffi;
 pub mod package;
+mod packets;
 mod picture;
-mod poster;
 mod probe;
-mod rung;
 mod sound;
 mod source;
+mod work;
 
-use sluice_wire::codec::{CodecMessage, EncodeRequest};
+use emit::Emit;
+use sluice_wire::codec::{CodecMessage, EncodeRequest, Order, read_order};
+use source::Supply;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 pub use error::CodecError;
 
@@ -37,7 +43,7 @@ pub use error::CodecError;
 pub enum Task {
     /// Say what the source is.
     Probe,
-    /// Make the rungs that standard input asks for.
+    /// Make what the first order asks for.
     Encode,
 }
 
@@ -48,15 +54,22 @@ pub enum Task {
 pub fn run(
     task: Task,
     source: File,
-    mut request: impl Read,
+    mut orders: impl Read + Send + 'static,
     out: impl Write + Send + 'static,
 ) -> std::io::Result<()> {
-    let emit = emit::Emit::new(out);
-    let done = match task {
-        Task::Probe => probe::probe(source).map(|source| CodecMessage::Probed { source }),
-        Task::Encode => {
-            read_request(&mut request).and_then(|request| encode::encode(source, &request, &emit))
-        }
+    let emit = Arc::new(Emit::new(out));
+    let supply = Supply::new(source, Arc::clone(&emit));
+    let request = match task {
+        Task::Probe => Ok(None),
+        Task::Encode => read_request(&mut orders).map(Some),
+    };
+    let follower = Arc::clone(&supply);
+    // It ends with the process: orders may come until then.
+    std::thread::spawn(move || follower.follow(orders));
+    let done = match request {
+        Ok(None) => probe::probe(&supply).map(|source| CodecMessage::Probed { source }),
+        Ok(Some(request)) => encode::encode(&supply, &request, &emit),
+        Err(error) => Err(error),
     };
     match done {
         Ok(last) => emit.message(&last),
@@ -67,11 +80,9 @@ pub fn run(
     }
 }
 
-/// Bytes of a request: a ladder and its resume points, not a source.
-const MAX_REQUEST: u64 = 1 << 20;
-
-fn read_request(request: &mut impl Read) -> Result<EncodeRequest, CodecError> {
-    let mut text = Vec::new();
-    request.take(MAX_REQUEST).read_to_end(&mut text)?;
-    serde_json::from_slice(&text).map_err(|error| CodecError::Internal(format!("the request: {error}")))
+fn read_request(orders: &mut impl Read) -> Result<EncodeRequest, CodecError> {
+    match read_order(orders) {
+        Ok(Some(Order::Encode(request))) => Ok(*request),
+        other => Err(CodecError::Internal(format!("the first order is no request: {other:?}"))),
+    }
 }

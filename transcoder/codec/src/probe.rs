@@ -3,24 +3,27 @@
 
 use crate::error::CodecError;
 use crate::ffi;
-use crate::source::{Next, Source};
+use crate::source::{Next, Source, Supply};
 use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::util::color::TransferCharacteristic;
 use ffmpeg_next::{Rational, decoder, frame, media};
 use sluice_wire::ladder::{Ratio, Source as Seen, SourceAudio, SourceVideo};
 use sluice_wire::limits::{MAX_DIMENSION, MAX_DURATION_S};
-use std::fs::File;
+use std::sync::Arc;
 
 /// Packets read in search of a first picture and a first sound. A minute of most sources, and an end for hostile ones.
 const MAX_PACKETS: usize = 6_000;
+
+/// Containers with an index of their tracks, by FFmpeg's names.
+const INDEXED: [&str; 3] = ["mov", "matroska", "webm"];
 
 /// Pictures a second above which a container's claim is a unit of time, not a rate.
 const MAX_CLAIMED_RATE: f64 = 240.0;
 
 /// Looks at a source.
-pub(crate) fn probe(file: File) -> Result<Seen, CodecError> {
-    let mut source = Source::open(file)?;
+pub(crate) fn probe(supply: &Arc<Supply>) -> Result<Seen, CodecError> {
+    let mut source = Source::open(supply)?;
     let container = source.input.format().name().to_owned();
     // FFmpeg counts a container's duration in microseconds.
     let duration_ms = u64::try_from(source.input.duration()).unwrap_or(0) / 1_000;
@@ -42,7 +45,13 @@ pub(crate) fn probe(file: File) -> Result<Seen, CodecError> {
     if video.is_none() && audio.is_none() {
         return Err(CodecError::Undecodable("no track of it could be decoded".into()));
     }
-    Ok(Seen { container, duration_ms, video, audio })
+    let tracks = || video.iter().map(|v| v.stream).chain(audio.iter().map(|a| a.stream));
+    let zero_us = tracks().filter_map(|track| source.start_of(track)).min().unwrap_or(0);
+    // Other tracks (subtitles, chapters) may be longer, so the container's word is the last resort.
+    let longest = tracks().map(|track| source.claimed_ms(track)).max().filter(|longest| *longest > 0);
+    let indexed = INDEXED.iter().any(|name| container.split(',').any(|c| c == *name));
+    let duration_ms = longest.unwrap_or(duration_ms);
+    Ok(Seen { container, duration_ms, zero_us, indexed, video, audio })
 }
 
 /// The best picture track that is not cover art: the one the container prefers, then the largest, then the first.
@@ -101,7 +110,8 @@ fn describe_audio(source: &Source, index: u32) -> Option<SourceAudio> {
     let decoder = source.audio(index).ok()?;
     let codec = decoder.codec().map_or_else(String::new, |c| c.name().to_owned());
     let (channels, sample_rate) = (u32::from(decoder.channels()), decoder.rate());
-    Some(SourceAudio { stream: index, codec, channels, sample_rate })
+    let start_us = source.start_of(index).unwrap_or(0);
+    Some(SourceAudio { stream: index, codec, channels, sample_rate, start_us })
 }
 
 /// Decodes until each track has shown something; a track that does not is dropped.

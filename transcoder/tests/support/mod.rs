@@ -176,13 +176,15 @@ impl House {
     /// Gives each rung's header and segments in one.
     pub(crate) async fn whole(&self, id: VideoId) -> BTreeMap<RungName, Vec<u8>> {
         let mut whole = BTreeMap::new();
+        let renditions = self.storage.videos().media(id).await.unwrap().renditions;
         for (rung, rows) in self.rows(id).await {
-            let mut bytes = self.object(&ObjectKey::Init(id, rung.clone())).await;
+            let init = renditions.iter().find(|r| r.rung == rung).unwrap().init;
+            let mut bytes = self.object(&ObjectKey::Init(id, rung.clone(), init)).await;
             let mut end = 0;
             for (row, seq) in rows.iter().zip(0u32..) {
                 assert_eq!((row.seq, row.start), (seq, end), "{rung}: no gap and no overlap");
                 end += row.duration;
-                let object = self.object(&ObjectKey::Segment(id, rung.clone(), seq)).await;
+                let object = self.object(&ObjectKey::Segment(id, rung.clone(), seq, row.digest)).await;
                 assert_eq!(row.bytes, object.len() as u64, "{rung} {seq}");
                 assert_eq!(row.sha256, hex::encode(Sha256::digest(&object)), "{rung} {seq}");
                 bytes.extend(object);

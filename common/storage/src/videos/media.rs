@@ -7,11 +7,12 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, Iterable, PrimaryKeyToColumn, QueryFilter, QueryOrder,
     QuerySelect,
 };
-use sluice_wire::{RungName, VideoId};
+use sluice_wire::codec::Key;
+use sluice_wire::{Digest, RungName, VideoId};
 
 use super::Videos;
 use crate::database::entity::{rendition, segment};
-use crate::database::{Tx, flag, signed, unsigned, unsigned32};
+use crate::database::{Tx, flag, from_json, signed, to_json, unsigned, unsigned32};
 use crate::error::StorageError;
 
 /// The most segments read in one go: a day of 2 s segments.
@@ -68,6 +69,8 @@ pub struct Rendition {
     pub timescale: u32,
     /// Size of the CMAF header in bytes.
     pub init_bytes: u64,
+    /// Its name.
+    pub init: Digest,
     /// True when no segment will follow.
     pub ended: bool,
 }
@@ -98,6 +101,10 @@ pub struct SegmentRow {
     pub bytes: u64,
     /// Its SHA-256 in lower-case hex.
     pub sha256: String,
+    /// Its name: the digest of what it was made from.
+    pub digest: Digest,
+    /// Its keyframes; empty for sound.
+    pub keys: Vec<Key>,
 }
 
 impl Videos {
@@ -119,6 +126,7 @@ impl Videos {
             average_bandwidth: Set(signed(new.average_bandwidth)),
             timescale: Set(signed(new.timescale)),
             init_bytes: Set(signed(new.init_bytes)),
+            init: Set(new.init.to_string()),
             ended: Set(new.ended),
         };
         let replace = replace_all::<rendition::Entity>();
@@ -139,6 +147,8 @@ impl Videos {
             duration: Set(signed(new.duration)),
             bytes: Set(signed(new.bytes)),
             sha256: Set(new.sha256.clone()),
+            digest: Set(new.digest.to_string()),
+            keyframes: Set(to_json(&new.keys)?),
         };
         let replace = replace_all::<segment::Entity>();
         segment::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
@@ -257,6 +267,10 @@ where
     OnConflict::columns(key).update_columns(others).to_owned()
 }
 
+fn digest(text: &str) -> Option<Digest> {
+    text.parse().ok()
+}
+
 fn rung_name(text: &str) -> Option<RungName> {
     RungName::new(text).ok()
 }
@@ -282,6 +296,7 @@ impl TryFrom<rendition::Model> for Rendition {
             average_bandwidth: unsigned("renditions.average_bandwidth", row.average_bandwidth)?,
             timescale: unsigned32("renditions.timescale", row.timescale)?,
             init_bytes: unsigned("renditions.init_bytes", row.init_bytes)?,
+            init: flag("renditions.init", &row.init, digest)?,
             ended: row.ended,
         })
     }
@@ -299,6 +314,8 @@ impl TryFrom<segment::Model> for SegmentRow {
             duration: unsigned("segments.duration", row.duration)?,
             bytes: unsigned("segments.bytes", row.bytes)?,
             sha256: row.sha256,
+            digest: flag("segments.digest", &row.digest, digest)?,
+            keys: from_json("segments.keyframes", &row.keyframes)?,
         })
     }
 }

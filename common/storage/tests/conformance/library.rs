@@ -7,7 +7,7 @@ use sluice_storage::{
     Change, Listing, ManualClock, NewVideo, Order, Part, Rendition, RenditionKind, Restored, SegmentRow,
     Storage, StorageError, Video, VideoState, Visibility, Which, count_statements,
 };
-use sluice_wire::{ObjectKey, RungName, VideoId};
+use sluice_wire::{Digest, ObjectKey, RungName, VideoId};
 
 use crate::ground::{Ground, NOON};
 
@@ -276,8 +276,8 @@ async fn media(storage: &Storage, id: VideoId, bytes: u64) {
     let rung = RungName::new("v720").unwrap();
     let [source, header, segment, poster] = [1, 2, 3, 4].map(|more| bytes + more);
     store(storage, &ObjectKey::SourcePart(id.upload(), 0), source).await;
-    store(storage, &ObjectKey::Init(id, rung.clone()), header).await;
-    store(storage, &ObjectKey::Segment(id, rung.clone(), 0), segment).await;
+    store(storage, &ObjectKey::Init(id, rung.clone(), Digest([1; 16])), header).await;
+    store(storage, &ObjectKey::Segment(id, rung.clone(), 0, Digest([2; 16])), segment).await;
     store(storage, &ObjectKey::Poster(id), poster).await;
     let (videos, uploads) = (&storage.videos(), &storage.uploads());
     let upload = &crate::uploads::new_upload(id.upload(), None);
@@ -294,10 +294,20 @@ async fn media(storage: &Storage, id: VideoId, bytes: u64) {
         average_bandwidth: 1,
         timescale: 90_000,
         init_bytes: header,
+        init: Digest([1; 16]),
         ended: true,
     };
-    let row =
-        &SegmentRow { video: id, rung, seq: 0, start: 0, duration: 1, bytes: segment, sha256: String::new() };
+    let row = &SegmentRow {
+        video: id,
+        rung,
+        seq: 0,
+        start: 0,
+        duration: 1,
+        bytes: segment,
+        sha256: String::new(),
+        digest: Digest([2; 16]),
+        keys: vec![],
+    };
     let part = &Part { upload: id.upload(), index: 0, offset: 0, bytes: source, sha256: String::new() };
     let put = storage.database.write::<_, StorageError, _>(|tx| {
         Box::pin(async move {

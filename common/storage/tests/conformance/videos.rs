@@ -6,7 +6,8 @@ use serde_json::json;
 use sluice_storage::{
     Listing, Media, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, VideoState,
 };
-use sluice_wire::{EventKind, RungName, Tag, Version, VideoId};
+use sluice_wire::codec::Key;
+use sluice_wire::{Digest, EventKind, RungName, Tag, Version, VideoId};
 
 use crate::ground::Ground;
 use crate::transactions::made;
@@ -122,13 +123,16 @@ fn rendition(video: VideoId, ended: bool) -> Rendition {
         average_bandwidth: 2_500_000,
         timescale: 90_000,
         init_bytes: 800,
+        init: Digest([1; 16]),
         ended,
     }
 }
 
 fn segment(video: VideoId, seq: u32, bytes: u64) -> SegmentRow {
     let sha256 = "cd".repeat(32);
-    SegmentRow { video, rung: rung(), seq, start: u64::from(seq) * 180_000, duration: 180_000, bytes, sha256 }
+    let start = u64::from(seq) * 180_000;
+    let (digest, keys) = (Digest([seq as u8; 16]), vec![Key { offset: 24, bytes: 900, duration: 180_000 }]);
+    SegmentRow { video, rung: rung(), seq, start, duration: 180_000, bytes, sha256, digest, keys }
 }
 
 async fn put(storage: &Storage, rendition: &Rendition, segments: &[SegmentRow]) {

@@ -4,6 +4,9 @@
 const SPS: u8 = 7;
 const PPS: u8 = 8;
 const DELIMITER: u8 = 9;
+const SEI: u8 = 6;
+/// SEI payload type of words for people: the encoder's options, some 700 bytes of them (ISO/IEC 14496-10, D.1).
+const UNREGISTERED: u8 = 5;
 
 /// What a track's header says of H.264.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +54,14 @@ impl VideoTrack {
     }
 }
 
-/// Turns an access unit's start codes into 32-bit lengths. Parameter sets and delimiters are left out: the header has
-/// them.
+/// Turns an access unit's start codes into 32-bit lengths. Parameter sets and delimiters are left out, since the header
+/// has them, as are the encoder's words about itself.
 #[must_use]
 pub fn to_length_prefixed(access_unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(access_unit.len() + 16);
     for unit in units(access_unit) {
-        if !matches!(kind_of(unit), None | Some(SPS | PPS | DELIMITER)) {
+        let words = kind_of(unit) == Some(SEI) && unit.get(1) == Some(&UNREGISTERED);
+        if !words && !matches!(kind_of(unit), None | Some(SPS | PPS | DELIMITER)) {
             out.extend_from_slice(&(unit.len() as u32).to_be_bytes());
             out.extend_from_slice(unit);
         }
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(track.codecs(), "avc1.64001F");
         assert_eq!(track.pps, [0x68, 5]);
         assert_eq!(to_length_prefixed(&stream), [0, 0, 0, 3, 0x65, 7, 7]);
+        assert_eq!(to_length_prefixed(&[0, 0, 1, 6, 5, 9, 9, 0, 0, 1, 6, 1, 9]), [0, 0, 0, 3, 6, 1, 9]);
         assert_eq!(VideoTrack::from_annex_b(30, 2, 2, 0, &stream[..9]), None);
     }
 

@@ -27,7 +27,8 @@ pub(super) struct Convert {
 }
 
 impl Convert {
-    pub(super) fn new(rung: &AudioRung, first: &frame::Audio) -> Result<Self, Error> {
+    /// For sound like `first`, of which the first `skip` samples are left out.
+    pub(super) fn new(rung: &AudioRung, first: &frame::Audio, skip: u64) -> Result<Self, Error> {
         let find = |name| filter::find(name).ok_or(Error::FilterNotFound);
         let shape = Shape::of(first);
         let mut graph = filter::Graph::new();
@@ -40,8 +41,10 @@ impl Convert {
         graph.add(&find("abuffersink")?, "out", "")?;
         let layout = if rung.channels == 1 { "mono" } else { "stereo" };
         let rate = rung.sample_rate;
-        let chain =
-            format!("aresample={rate},aformat=sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}");
+        let trim = if skip > 0 { format!("atrim=start_sample={skip},") } else { String::new() };
+        let chain = format!(
+            "{trim}aresample={rate},aformat=sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}"
+        );
         graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
         graph.validate()?;
         Ok(Self { shape, graph })

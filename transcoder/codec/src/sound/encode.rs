@@ -1,38 +1,49 @@
 //! AAC: frames to packets, cut into segments on the absolute grid.
 
+use crate::chain::Settings;
 use crate::emit::Emit;
 use crate::error::CodecError;
 use crate::ffi;
-use crate::package::{AudioTrack, Sample, fragment, init_audio};
+use crate::package::{AudioTrack, Sample, init_audio, sound_segment};
 use crate::source::{Got, got};
 use ffmpeg_next::channel_layout::ChannelLayout;
 use ffmpeg_next::codec::{self, Flags};
 use ffmpeg_next::{Packet, Rational, encoder, format, frame};
 use sluice_wire::codec::CodecMessage;
 use sluice_wire::ladder::{AudioRung, Ratio};
+use sluice_wire::limits::CHUNK_SEGMENTS;
 
 /// Samples of an AAC frame (ISO/IEC 14496-3).
 pub(super) const FRAME: u32 = 1_024;
 
-/// The rung's encoder. The first packet it makes is priming: it is decoded, but not heard.
+/// Frames encoded before those of a chunk that are kept: the encoder's choice of windows, which depends on the frames
+/// before, is then the one that the chunk before made, and the two join without a seam.
+const LEAD_IN: u64 = 8;
+
+/// The encoder of one chunk. Packets are counted over the whole sound: packet `n` is heard together with the one after it,
+/// from sample `(n - 1) * FRAME` on; packet 0 is priming, decoded but not heard.
 pub(super) struct Encode<'e> {
     rung: AudioRung,
     emit: &'e Emit,
+    settings: Settings,
     encoder: encoder::Audio,
     /// Samples given to the encoder.
     sent: i64,
-    /// Packets it gave back.
-    made: u64,
+    /// The next packet that it gives back.
+    next: u64,
     segment: Vec<Sample>,
+    /// The segment being collected, and its first packet.
     seq: u32,
-    /// The first packet of the segment being collected.
     begun: u64,
+    /// One past the chunk's last segment.
+    end: u32,
     /// Segments before this one are stored already.
-    resume: u32,
+    wanted: u32,
 }
 
 impl<'e> Encode<'e> {
-    pub(super) fn new(rung: &AudioRung, resume: u32, emit: &'e Emit) -> Result<Self, CodecError> {
+    /// Sends a rung's header.
+    pub(super) fn head(rung: &AudioRung, emit: &Emit) -> Result<Settings, CodecError> {
         let encoder = open(rung).map_err(CodecError::internal("opening the sound encoder"))?;
         let track = AudioTrack {
             sample_rate: rung.sample_rate,
@@ -50,21 +61,54 @@ impl<'e> Encode<'e> {
             frame_rate: Ratio::new(0, 1),
         };
         emit.payload(&head, &init_audio(&track))?;
+        Ok(Settings::new(rung, &track.config))
+    }
+
+    /// Begins a chunk. `wanted` is its first segment that is not stored already.
+    pub(super) fn new(
+        rung: &AudioRung,
+        settings: &Settings,
+        chunk: u32,
+        wanted: u32,
+        emit: &'e Emit,
+    ) -> Result<Self, CodecError> {
+        let encoder = open(rung).map_err(CodecError::internal("opening the sound encoder"))?;
+        let seq = chunk * CHUNK_SEGMENTS;
+        let begun = first_packet(rung, seq);
         Ok(Self {
             rung: rung.clone(),
             emit,
+            settings: settings.clone(),
             encoder,
             sent: 0,
-            made: 0,
+            next: begun.saturating_sub(1 + LEAD_IN),
             segment: vec![],
-            seq: 0,
-            begun: 0,
-            resume,
+            seq,
+            begun,
+            end: seq + CHUNK_SEGMENTS,
+            wanted,
         })
     }
 
-    /// Encodes one frame: [`FRAME`] samples for each channel.
-    pub(super) fn push(&mut self, samples: &[Vec<f32>]) -> Result<(), CodecError> {
+    /// Goes on with the next chunk, by the same encoder.
+    pub(super) fn go_on(mut self, wanted: u32) -> Self {
+        self.end += CHUNK_SEGMENTS;
+        self.wanted = wanted;
+        self
+    }
+
+    /// The first sample that the encoder is to be given.
+    pub(super) const fn from(&self) -> u64 {
+        self.next * FRAME as u64
+    }
+
+    /// True when the chunk has all of its segments.
+    pub(super) const fn is_done(&self) -> bool {
+        self.seq >= self.end
+    }
+
+    /// Encodes one frame: [`FRAME`] samples for each channel. `source` is the digest of what was decoded so far.
+    pub(super) fn push(&mut self, samples: &[Vec<f32>], source: [u8; 32]) -> Result<(), CodecError> {
         let mut sound = frame::Audio::new(FLOATS, FRAME as usize, layout(&self.rung));
         sound.set_rate(self.rung.sample_rate);
         sound.set_pts(Some(self.sent));
@@ -73,18 +117,18 @@ impl<'e> Encode<'e> {
         }
         self.sent += i64::from(FRAME);
         self.encoder.send_frame(&sound).map_err(CodecError::internal("encoding sound"))?;
-        self.collect()
+        self.collect(source)
     }
 
     /// Encodes the rest and sends the last segment.
-    pub(super) fn finish(mut self) -> Result<(), CodecError> {
+    pub(super) fn finish(&mut self, source: [u8; 32]) -> Result<(), CodecError> {
         self.encoder.send_eof().map_err(CodecError::internal("ending the sound"))?;
-        self.collect()?;
-        self.cut()
+        self.collect(source)?;
+        if self.is_done() { Ok(()) } else { self.cut(source) }
     }
 
     /// Takes what the encoder has ready, cutting where a segment's time is reached.
-    fn collect(&mut self) -> Result<(), CodecError> {
+    fn collect(&mut self, source: [u8; 32]) -> Result<(), CodecError> {
         let mut packet = Packet::empty();
         loop {
             match got(self.encoder.receive_packet(&mut packet)) {
@@ -92,37 +136,39 @@ impl<'e> Encode<'e> {
                 Got::NoMore => return Ok(()),
                 Got::Failed(error) => return Err(CodecError::internal("encoding sound")(error)),
             }
-            if self.made > 0 && heard(self.made) >= self.grid(self.seq + 1) {
-                self.cut()?;
+            if self.next >= first_packet(&self.rung, self.seq + 1) && !self.is_done() {
+                self.cut(source)?;
             }
-            let data = packet.data().unwrap_or_default().to_vec();
-            self.segment.push(Sample { data, duration: FRAME, offset: 0, key: true });
-            self.made += 1;
+            // What comes after the chunk's end is the next one's, should it go on.
+            if self.next >= self.begun {
+                let data = packet.data().unwrap_or_default().to_vec();
+                self.segment.push(Sample { data, duration: FRAME, offset: 0, key: true });
+            }
+            self.next += 1;
         }
     }
 
-    /// The first sample of a segment's time on the absolute grid, rounded up.
-    fn grid(&self, seq: u32) -> u64 {
-        let Ratio { num, den } = self.rung.segment;
-        (u64::from(seq) * u64::from(num) * u64::from(self.rung.sample_rate)).div_ceil(u64::from(den))
-    }
-
-    fn cut(&mut self) -> Result<(), CodecError> {
-        if self.segment.is_empty() {
-            return Ok(());
-        }
+    fn cut(&mut self, source: [u8; 32]) -> Result<(), CodecError> {
         let (seq, samples) = (self.seq, std::mem::take(&mut self.segment));
-        if seq >= self.resume {
+        if seq >= self.wanted && !samples.is_empty() {
             let start = heard(self.begun);
-            let duration = heard(self.made) - start;
-            let head = CodecMessage::Segment { rung: self.rung.name.clone(), seq, start, duration };
+            let duration = heard(self.begun + samples.len() as u64) - start;
+            let (rung, digest) = (self.rung.name.clone(), self.settings.name(source, seq));
+            let head = CodecMessage::Segment { rung, seq, digest, start, duration, keys: vec![] };
             let decoded_from = self.begun * u64::from(FRAME);
-            self.emit.payload(&head, &fragment(seq, decoded_from, &samples))?;
+            self.emit.payload(&head, &sound_segment(seq, decoded_from, &samples))?;
         }
+        self.begun += samples.len() as u64;
         self.seq += 1;
-        self.begun = self.made;
         Ok(())
     }
+}
+
+/// The first packet of a segment: the first that is heard at or after the segment's time on the absolute grid.
+fn first_packet(rung: &AudioRung, seq: u32) -> u64 {
+    let Ratio { num, den } = rung.segment;
+    let sample = (u64::from(seq) * u64::from(num) * u64::from(rung.sample_rate)).div_ceil(u64::from(den));
+    if seq == 0 { 0 } else { sample.div_ceil(u64::from(FRAME)) + 1 }
 }
 
 /// When a packet is heard: one frame after it is decoded, the priming not at all.

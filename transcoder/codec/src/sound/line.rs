@@ -12,8 +12,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(channels: usize, frame: usize) -> Self {
-        Self { waiting: vec![Vec::new(); channels.max(1)], frame, placed: 0, surplus: 0 }
+    /// A line whose first sample's place is `from`: what belongs before it is left out.
+    pub(super) fn new(channels: usize, frame: usize, from: u64) -> Self {
+        Self { waiting: vec![Vec::new(); channels.max(1)], frame, placed: from, surplus: 0 }
     }
 
     /// Says that what is pushed next belongs at this place. Gives the samples of silence that go before it, for
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn gaps_are_silent_and_overlaps_heard_once() {
-        let mut line = Line::new(1, 2);
+        let mut line = Line::new(1, 2, 0);
         assert_eq!(line.seek(3), 3);
         assert_eq!(line.silence(3), 1);
         assert_eq!(line.silence(1), 0);
@@ -85,8 +86,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_may_begin_later() {
+        let mut line = Line::new(1, 2, 100);
+        assert_eq!(line.seek(99), 0);
+        line.push(&[&[1.0, 2.0, 3.0]]);
+        assert_eq!(line.seek(104), 2);
+        assert_eq!(all(&mut line), [2.0, 3.0]);
+    }
+
+    #[test]
     fn what_is_before_zero_is_left_out() {
-        let mut line = Line::new(2, 2);
+        let mut line = Line::new(2, 2, 0);
         assert_eq!(line.seek(-3), 0);
         line.push(&[&[1.0, 2.0], &[1.0, 2.0]]);
         line.push(&[&[3.0, 4.0, 5.0], &[3.0, 4.0, 5.0]]);

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use bytes::BytesMut;
-use sluice_wire::RungName;
-use sluice_wire::codec::{CodecFailure, CodecMessage, EncodeRequest, decode};
+use sluice_wire::codec::{
+    ChunkWork, CodecFailure, CodecMessage, EncodeRequest, Key, Order, Track, decode, encode_order,
+};
 use sluice_wire::ladder::{Ladder, Source, plan};
+use sluice_wire::limits::CHUNK_SEGMENTS;
+use sluice_wire::{Digest, RungName};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,21 +20,32 @@ pub(crate) static PEAK_KIB: AtomicI64 = AtomicI64::new(0);
 
 pub(crate) type Frames = Vec<(CodecMessage, bytes::Bytes)>;
 
-pub(crate) fn child(task: &str, source: &Path, request: &[u8]) -> Frames {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sluice-codec"))
-        .arg(task)
+/// Runs the child on a whole source, after these orders.
+pub(crate) fn child(task: &str, source: &Path, orders: &[Order]) -> Frames {
+    let mut child = Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$1\" 3<\"$2\"", env!("CARGO_BIN_EXE_sluice-codec"), task])
         .arg(source)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(request).unwrap();
+    let bytes = std::fs::metadata(source).unwrap().len();
+    let mut stdin = child.stdin.take().unwrap();
+    for order in orders.iter().chain(&Order::whole(bytes)) {
+        stdin.write_all(&encode_order(order).unwrap()).unwrap();
+    }
     let output = child.wait_with_output().unwrap();
+    drop(stdin);
     let peak =
         nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
     PEAK_KIB.fetch_max(peak, Ordering::Relaxed);
-    let mut buffer = BytesMut::from(&output.stdout[..]);
+    frames(&output.stdout)
+}
+
+/// The frames of a child's whole output.
+pub(crate) fn frames(output: &[u8]) -> Frames {
+    let mut buffer = BytesMut::from(output);
     let mut frames = vec![];
     while let Some(frame) = decode(&mut buffer).unwrap() {
         frames.push(frame);
@@ -58,6 +72,8 @@ pub(crate) struct Rung {
     pub(crate) timescale: u32,
     pub(crate) init: Vec<u8>,
     pub(crate) segments: Vec<(u32, u64, u64, Vec<u8>)>,
+    pub(crate) names: Vec<Digest>,
+    pub(crate) keys: Vec<Vec<Key>>,
 }
 
 impl Rung {
@@ -76,6 +92,7 @@ impl Rung {
 pub(crate) struct Made {
     pub(crate) rungs: BTreeMap<RungName, Rung>,
     pub(crate) poster: Option<Vec<u8>>,
+    pub(crate) ends: Vec<(u32, Track, bool)>,
     pub(crate) last: CodecMessage,
 }
 
@@ -91,20 +108,47 @@ pub(crate) fn encode_low(file: &Path, source: &Source) -> Made {
 }
 
 pub(crate) fn encode_as(file: &Path, source: &Source, ladder: Ladder, resume: Vec<(RungName, u32)>) -> Made {
-    let request = EncodeRequest { source: source.clone(), ladder, resume, poster: true };
-    let mut frames = child("encode", file, &serde_json::to_vec(&request).unwrap());
+    let first = |name: &RungName| resume.iter().find(|r| r.0 == *name).map_or(0, |r| r.1);
+    let chunk = resume.iter().map(|r| r.1).min().unwrap_or(0) / CHUNK_SEGMENTS;
+    let rungs = rungs_of(&ladder).map(|name| (name.clone(), first(name))).collect();
+    encode_chunks(file, source, &ladder, vec![ChunkWork { chunk, rungs }], true)
+}
+
+/// All rungs of a ladder.
+pub(crate) fn rungs_of(ladder: &Ladder) -> impl Iterator<Item = &RungName> {
+    ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|r| &r.name))
+}
+
+pub(crate) fn encode_chunks(
+    file: &Path,
+    source: &Source,
+    ladder: &Ladder,
+    chunks: Vec<ChunkWork>,
+    onward: bool,
+) -> Made {
+    let (source, ladder, poster) = (source.clone(), ladder.clone(), chunks[0].chunk == 0);
+    let request = EncodeRequest { source, ladder, chunks, onward, poster };
+    made(child("encode", file, &[Order::Encode(Box::new(request))]))
+}
+
+/// What frames say was made.
+pub(crate) fn made(mut frames: Frames) -> Made {
     let last = frames.pop().unwrap().0;
-    let mut made = Made { rungs: BTreeMap::new(), poster: None, last };
+    let mut made = Made { rungs: BTreeMap::new(), poster: None, ends: vec![], last };
     for (message, payload) in frames {
         match message {
             CodecMessage::Init { rung, codecs, timescale, .. } => {
-                made.rungs.insert(rung, Rung { codecs, timescale, init: payload.to_vec(), segments: vec![] });
+                made.rungs
+                    .insert(rung, Rung { codecs, timescale, init: payload.to_vec(), ..Rung::default() });
             }
-            CodecMessage::Segment { rung, seq, start, duration } => {
+            CodecMessage::Segment { rung, seq, digest, start, duration, keys } => {
                 let rung = made.rungs.get_mut(&rung).expect("a header goes before segments");
                 rung.segments.push((seq, start, duration, payload.to_vec()));
+                rung.names.push(digest);
+                rung.keys.push(keys);
             }
             CodecMessage::Poster { .. } => made.poster = Some(payload.to_vec()),
+            CodecMessage::Chunk { chunk, track, last } => made.ends.push((chunk, track, last)),
             _ => {}
         }
     }

@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub(crate) average_bandwidth: i64,
     pub(crate) timescale: i64,
     pub(crate) init_bytes: i64,
+    pub(crate) init: String,
     pub(crate) ended: bool,
 }
 

@@ -15,6 +15,9 @@ pub(crate) struct Model {
     pub(crate) duration: i64,
     pub(crate) bytes: i64,
     pub(crate) sha256: String,
+    pub(crate) digest: String,
+    #[sea_orm(column_type = "Text")]
+    pub(crate) keyframes: String,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

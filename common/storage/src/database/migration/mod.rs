@@ -1,6 +1,7 @@
 //! Brings the schema up and down. Several processes may start at once: one of them migrates, the others find it done.
 
 mod m0001_first;
+mod m0002_names;
 mod m0003_uploads;
 mod m0004_library;
 mod m0005_sharing;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m0001_first::Migration),
+            Box::new(m0002_names::Migration),
             Box::new(m0003_uploads::Migration),
             Box::new(m0004_library::Migration),
             Box::new(m0005_sharing::Migration),

@@ -1,14 +1,20 @@
 //! Opening a source: only these containers, only from this file.
 
+mod supply;
+
 use crate::allowed::{CONTAINERS, DECODERS, MOST_STREAMS};
 use crate::clock::{Clock, MICROS};
 use crate::error::CodecError;
+use crate::ffi;
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::{Dictionary, Error, Packet, Rescale, codec, decoder, format, log};
 use sluice_wire::limits::MAX_TRACKS;
-use std::fs::File;
+use std::sync::Arc;
+pub(crate) use supply::Supply;
 
+/// Threads of a picture decoder. Fixed: how far it reads ahead is part of what names a segment.
+const THREADS: usize = 2;
 /// Reads that may come back with nothing before the source counts as broken.
 const MAX_AGAIN: usize = 1_000;
 
@@ -28,8 +34,8 @@ pub(crate) enum Next {
 }
 
 impl Source {
-    /// Reads a file's header.
-    pub(crate) fn open(file: File) -> Result<Self, CodecError> {
+    /// Opens a source and reads its header.
+    pub(crate) fn open(supply: &Arc<Supply>) -> Result<Self, CodecError> {
         ffmpeg_next::init().map_err(CodecError::internal("starting FFmpeg"))?;
         log::set_level(log::Level::Error);
         let mut options = Dictionary::new();
@@ -38,7 +44,11 @@ impl Source {
         options.set("max_streams", &MOST_STREAMS.to_string());
         // What a source refers to is not opened: there is no protocol of any name to do it with.
         options.set("protocol_whitelist", "none");
-        let io = StreamIo::from_read_seek(file).map_err(CodecError::internal("reading the source"))?;
+        if !supply.is_complete() {
+            // An index behind the media would be waited for.
+            options.set("fflags", "ignidx");
+        }
+        let io = StreamIo::from_read_seek(supply.reader()).map_err(CodecError::internal("reading"))?;
         let input = format::input_from_stream(io, None, Some(options))
             .map_err(|e| CodecError::NotMedia(e.to_string()))?;
         let tracks = input.nb_streams() as usize;
@@ -81,6 +91,16 @@ impl Source {
         length.and_then(|micros| u64::try_from(micros / 1_000).ok()).unwrap_or(0)
     }
 
+    /// Goes to a place at or before this time of the container's clock, in microseconds. False where it could not.
+    pub(crate) fn seek(&mut self, at: i64) -> bool {
+        self.input.seek(at, ..at).is_ok()
+    }
+
+    /// What the container says of a track's codec: its number and its header.
+    pub(crate) fn parameters(&self, stream: u32) -> Vec<u8> {
+        self.input.stream(stream as usize).map_or_else(Vec::new, |stream| ffi::parameters(&stream))
+    }
+
     fn context(&self, stream: u32) -> Result<codec::Context, CodecError> {
         let stream = self.input.stream(stream as usize);
         let stream = stream.ok_or_else(|| CodecError::Undecodable("a track is gone".into()))?;
@@ -93,16 +113,20 @@ impl Source {
         codec::Context::from_parameters(parameters).map_err(|e| CodecError::Undecodable(e.to_string()))
     }
 
-    /// A decoder for a picture track.
+    /// A decoder for a picture track, which takes packets stamped in microseconds.
     pub(crate) fn video(&self, stream: u32) -> Result<decoder::Video, CodecError> {
         let mut context = self.context(stream)?;
-        context.set_threading(codec::threading::Config::count(2));
-        context.decoder().video().map_err(|e| CodecError::Undecodable(e.to_string()))
+        context.set_threading(codec::threading::Config::count(THREADS));
+        let mut decoder = context.decoder();
+        decoder.set_packet_time_base(MICROS);
+        decoder.video().map_err(|e| CodecError::Undecodable(e.to_string()))
     }
 
-    /// A decoder for a sound track.
+    /// A decoder for a sound track, which takes packets stamped in microseconds.
     pub(crate) fn audio(&self, stream: u32) -> Result<decoder::Audio, CodecError> {
-        self.context(stream)?.decoder().audio().map_err(|e| CodecError::Undecodable(e.to_string()))
+        let mut decoder = self.context(stream)?.decoder();
+        decoder.set_packet_time_base(MICROS);
+        decoder.audio().map_err(|e| CodecError::Undecodable(e.to_string()))
     }
 }
 

@@ -1,109 +1,111 @@
-//! One video rung: its encoder, on a thread of its own behind a bounded channel.
+//! One video rung on a thread of its own, behind a bounded channel: an encoder for each segment.
 //!
-//! x264 runs with one thread: its output is then the same each time, and rungs are what runs in parallel.
+//! x264 runs with one thread and begins each segment anew: a segment is then the same each time it is made, whatever was
+//! made before it. Rungs are what runs in parallel.
 
+use super::ended_by;
+use crate::chain::Settings;
 use crate::emit::Emit;
 use crate::error::CodecError;
 use crate::ffi;
-use crate::package::{Sample, VideoTrack, fragment, init_video, to_length_prefixed};
+use crate::package::{Sample, VideoTrack, init_video, segment, to_length_prefixed};
 use crate::source::{Got, got};
 use ffmpeg_next::codec::{self, Flags};
 use ffmpeg_next::util::color;
 use ffmpeg_next::{Dictionary, Packet, Rational, encoder, format, frame, picture};
-use sluice_wire::codec::CodecMessage;
-use sluice_wire::ladder::VideoRung;
+use sluice_wire::codec::{CodecMessage, Track};
+use sluice_wire::ladder::{SourceVideo, VideoRung};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-/// A picture with its number on the full grid.
-pub(crate) type Numbered = (u64, frame::Video);
-
-/// Encodes all pictures that arrive; ends when the sender is gone.
-///
-/// `stride` is 2 for a rung of half the rate; pictures before segment `resume` are skipped, not encoded.
-pub(crate) fn run(
-    rung: &VideoRung,
-    stride: u64,
-    resume: u32,
-    pictures: &Receiver<Numbered>,
-    emit: &Emit,
-) -> Result<(), CodecError> {
-    let mut work = Work::new(rung, resume, emit)?;
-    for (number, picture) in pictures {
-        if number.is_multiple_of(stride) {
-            work.push(number / stride, picture)?;
-        }
-    }
-    work.finish()
+/// What a rung is told, in order.
+pub(super) enum Step {
+    /// A picture and its number.
+    Picture(u64, frame::Video),
+    /// The segment's pictures are complete; the source's digest so far.
+    Cut { seq: u32, source: [u8; 32] },
+    /// The chunk's segments are complete.
+    End(Arc<ChunkEnd>),
 }
 
-/// The first picture of the full grid that a rung needs.
-pub(crate) const fn first_needed(rung: &VideoRung, stride: u64, resume: u32) -> u64 {
-    rung.segment_frames as u64 * resume as u64 * stride
+/// A chunk's end, shared by the rungs: the last that comes to it says so.
+pub(super) struct ChunkEnd {
+    pub(super) chunk: u32,
+    pub(super) track: Track,
+    pub(super) last: bool,
 }
 
-struct Work<'e> {
+/// A rung's encoding.
+pub(super) struct Rung<'e> {
     rung: VideoRung,
     emit: &'e Emit,
-    encoder: encoder::Video,
-    /// The first picture that is encoded.
-    first: u64,
-    /// Packets that came back, all of them.
-    made: u64,
-    /// Frames by which decoding is ahead of presentation: the encoder's own figure, the same for every run, so that one
-    /// header fits the segments of all of them.
+    settings: Settings,
+    /// The encoder of the segment under way.
+    encoder: Option<encoder::Video>,
+    /// Frames by which decoding is ahead of presentation: the encoder's own figure, the same for every segment.
     depth: u32,
-    seq: u32,
+    /// The first picture of the segment under way.
+    first: u64,
     samples: Vec<Sample>,
 }
 
-impl<'e> Work<'e> {
-    fn new(rung: &VideoRung, resume: u32, emit: &'e Emit) -> Result<Self, CodecError> {
+impl<'e> Rung<'e> {
+    /// Opens an encoder to learn its header, and sends that.
+    pub(super) fn new(rung: &VideoRung, source: &SourceVideo, emit: &'e Emit) -> Result<Self, CodecError> {
         let encoder = open(rung).map_err(CodecError::internal("opening the picture encoder"))?;
         let depth = ffi::reorder_depth(&encoder);
-        let first = first_needed(rung, 1, resume);
-        let work =
-            Self { rung: rung.clone(), emit, encoder, first, made: 0, depth, seq: resume, samples: vec![] };
-        work.head()?;
-        Ok(work)
+        let parameters = ffi::extradata(&encoder);
+        let settings = Settings::new(&(rung, source), &parameters);
+        let made =
+            Self { rung: rung.clone(), emit, settings, encoder: None, depth, first: 0, samples: vec![] };
+        made.head(&parameters)?;
+        Ok(made)
+    }
+
+    /// Takes steps until the sender is gone.
+    pub(super) fn run(mut self, steps: &Receiver<Step>) -> Result<(), CodecError> {
+        for step in steps {
+            match step {
+                Step::Picture(number, picture) => self.push(number, picture)?,
+                Step::Cut { seq, source } => self.cut(seq, source)?,
+                Step::End(ended) => ended_by(ended, self.emit)?,
+            }
+        }
+        Ok(())
     }
 
     fn push(&mut self, number: u64, mut picture: frame::Video) -> Result<(), CodecError> {
-        if number < self.first {
-            return Ok(());
+        if self.encoder.is_none() {
+            self.encoder =
+                Some(open(&self.rung).map_err(CodecError::internal("opening the picture encoder"))?);
+            self.first = number;
         }
         picture.set_pts(i64::try_from(number).ok());
         let starts_gop = (number - self.first).is_multiple_of(u64::from(self.rung.gop_frames));
         picture.set_kind(if starts_gop { picture::Type::I } else { picture::Type::None });
-        self.encoder.send_frame(&picture).map_err(CodecError::internal("encoding a picture"))?;
+        if let Some(encoder) = &mut self.encoder {
+            encoder.send_frame(&picture).map_err(CodecError::internal("encoding a picture"))?;
+        }
         self.collect()
-    }
-
-    fn finish(mut self) -> Result<(), CodecError> {
-        self.encoder.send_eof().map_err(CodecError::internal("ending the picture"))?;
-        self.collect()?;
-        self.cut()
     }
 
     fn collect(&mut self) -> Result<(), CodecError> {
         let mut packet = Packet::empty();
-        loop {
-            match got(self.encoder.receive_packet(&mut packet)) {
+        while let Some(encoder) = &mut self.encoder {
+            match got(encoder.receive_packet(&mut packet)) {
                 Got::One => self.take(&packet)?,
-                Got::NoMore => return Ok(()),
+                Got::NoMore => break,
                 Got::Failed(error) => return Err(CodecError::internal("encoding a picture")(error)),
             }
         }
+        Ok(())
     }
 
     fn take(&mut self, packet: &Packet) -> Result<(), CodecError> {
         let odd = || CodecError::Internal("a picture came back at an impossible time".into());
         let number = packet.pts().and_then(|pts| u64::try_from(pts).ok()).ok_or_else(odd)?;
-        let begins = number.is_multiple_of(u64::from(self.rung.segment_frames));
-        if packet.is_key() && begins && !self.samples.is_empty() {
-            self.cut()?;
-        }
         // One frame is decoded each tick of the grid, from the first on; it is shown up to `depth` ticks later.
-        let decoded = self.first + self.made;
+        let decoded = self.first + self.samples.len() as u64;
         let later = (number + u64::from(self.depth)).checked_sub(decoded).ok_or_else(odd)?;
         self.samples.push(Sample {
             data: to_length_prefixed(packet.data().unwrap_or_default()),
@@ -111,18 +113,15 @@ impl<'e> Work<'e> {
             offset: u32::try_from(later * u64::from(self.rung.frame_rate.den)).map_err(|_| odd())?,
             key: packet.is_key(),
         });
-        self.made += 1;
         Ok(())
     }
 
     /// Sends the header. An edit list takes back what decoding is ahead of presentation.
-    fn head(&self) -> Result<(), CodecError> {
+    fn head(&self, parameters: &[u8]) -> Result<(), CodecError> {
         let rung = &self.rung;
-        let parameters = ffi::extradata(&self.encoder);
         let delay = self.depth * rung.frame_rate.den;
-        let track =
-            VideoTrack::from_annex_b(rung.frame_rate.num, rung.width, rung.height, delay, &parameters)
-                .ok_or_else(|| CodecError::Internal("the encoder gave no parameter sets".into()))?;
+        let track = VideoTrack::from_annex_b(rung.frame_rate.num, rung.width, rung.height, delay, parameters)
+            .ok_or_else(|| CodecError::Internal("the encoder gave no parameter sets".into()))?;
         let head = CodecMessage::Init {
             rung: rung.name.clone(),
             codecs: track.codecs(),
@@ -135,16 +134,23 @@ impl<'e> Work<'e> {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<(), CodecError> {
-        if self.samples.is_empty() {
+    /// Ends the segment under way and sends it.
+    fn cut(&mut self, seq: u32, source: [u8; 32]) -> Result<(), CodecError> {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.send_eof().map_err(CodecError::internal("ending the picture"))?;
+        }
+        self.collect()?;
+        self.encoder = None;
+        let samples = std::mem::take(&mut self.samples);
+        if samples.is_empty() {
             return Ok(());
         }
-        let (seq, samples) = (self.seq, std::mem::take(&mut self.samples));
-        let start = self.rung.segment_ticks() * u64::from(seq);
+        let start = self.first * u64::from(self.rung.frame_rate.den);
         let duration = samples.len() as u64 * u64::from(self.rung.frame_rate.den);
-        let head = CodecMessage::Segment { rung: self.rung.name.clone(), seq, start, duration };
-        self.emit.payload(&head, &fragment(seq, start, &samples))?;
-        self.seq += 1;
+        let (bytes, keys) = segment(seq, start, &samples);
+        let (rung, digest) = (self.rung.name.clone(), self.settings.name(source, seq));
+        let head = CodecMessage::Segment { rung, seq, digest, start, duration, keys };
+        self.emit.payload(&head, &bytes)?;
         Ok(())
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::emit::Emit;
 use crate::error::CodecError;
+use crate::ffi;
 use ffmpeg_next::codec::{self, Flags};
 use ffmpeg_next::{Dictionary, Packet, Rational, encoder, filter, format, frame};
 use sluice_wire::codec::CodecMessage;
 
 /// The widest poster: a card on a large screen.
-pub(crate) const MAX_WIDTH: u32 = 1_280;
+pub(super) const MAX_WIDTH: u32 = 1_280;
 /// How far in a picture is looked for: a tenth of the video, at most this.
 const LATEST_START_S: f64 = 5.0;
 /// How long a brighter one is waited for.
@@ -16,7 +17,7 @@ const PATIENCE_S: f64 = 5.0;
 const DARK: u64 = 48;
 
 /// Picks one picture out of a rung's sequence.
-pub(crate) struct Poster {
+pub(super) struct Poster {
     from: u64,
     until: u64,
     best: Option<(u64, frame::Video)>,
@@ -24,23 +25,23 @@ pub(crate) struct Poster {
 
 impl Poster {
     /// For a video of this length (0 if unknown) at this many pictures a second.
-    pub(crate) fn new(duration_ms: u64, rate: f64) -> Self {
+    pub(super) fn new(duration_ms: u64, rate: f64) -> Self {
         let from = (duration_ms as f64 / 10_000.0).min(LATEST_START_S);
         Self { from: (from * rate) as u64, until: ((from + PATIENCE_S) * rate) as u64, best: None }
     }
 
     /// Looks at a picture. True when it is good enough to be sent, or the wait is over.
-    pub(crate) fn look(&mut self, number: u64, picture: &frame::Video) -> bool {
+    pub(super) fn look(&mut self, number: u64, picture: &frame::Video) -> bool {
         let brightness = brightness(picture);
         let better = self.best.as_ref().is_none_or(|best| brightness > best.0 || number <= self.from);
         if better {
-            self.best = Some((brightness, picture.clone()));
+            self.best = Some((brightness, ffi::share(picture)));
         }
         number >= self.from && (brightness >= DARK || number >= self.until)
     }
 
     /// Encodes the best picture so far and sends it.
-    pub(crate) fn send(self, emit: &Emit) -> Result<(), CodecError> {
+    pub(super) fn send(self, emit: &Emit) -> Result<(), CodecError> {
         let Some((_, picture)) = self.best else { return Ok(()) };
         let (jpeg, width, height) = jpeg(&picture).map_err(CodecError::internal("encoding the poster"))?;
         emit.payload(&CodecMessage::Poster { width, height }, &jpeg)?;
@@ -81,7 +82,7 @@ fn jpeg(picture: &frame::Video) -> Result<(Vec<u8>, u32, u32), ffmpeg_next::Erro
     );
     graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
     graph.validate()?;
-    let mut given = picture.clone();
+    let mut given = ffi::share(picture);
     given.set_pts(Some(0));
     graph.get("in").ok_or(ffmpeg_next::Error::FilterNotFound)?.source().add(&given)?;
     let mut scaled = frame::Video::empty();

@@ -1,0 +1,392 @@
+//! Pictures: decoded once, made whole and steady, scaled to each rung, encoded by a thread a rung.
+
+mod graph;
+mod poster;
+mod rung;
+mod steady;
+
+use crate::chain::Chain;
+use crate::emit::Emit;
+use crate::error::CodecError;
+use crate::ffi;
+use crate::packets::{Given, Kind, Packets, micros_of};
+use crate::source::{Got, Supply, got};
+use crate::work::{Ended, Work};
+use ffmpeg_next::{decoder, frame};
+use graph::{Scale, Shape, Weave, stride};
+use poster::Poster;
+use rung::{ChunkEnd, Step};
+use sluice_wire::codec::{CodecMessage, EncodeRequest, Track};
+use sluice_wire::ladder::{Ratio, SourceVideo, VideoRung};
+use sluice_wire::limits::{CHUNK_SEGMENTS, MAX_DURATION_S};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{Scope, ScopedJoinHandle};
+use steady::Steady;
+
+/// Pictures waiting for a rung's encoder: a third of a second, so that one slow rung does not idle the others.
+const WAITING: usize = 10;
+/// Media between two progress frames, in microseconds.
+const PROGRESS: i64 = 500_000;
+/// The longest that a last picture stays, in microseconds: a wrong duration must not freeze it.
+const LONGEST_STAY: i64 = 10_000_000;
+
+type Handle<'s> = ScopedJoinHandle<'s, Result<(), CodecError>>;
+
+/// Makes the picture's part of a request. `None` when it has none.
+pub(crate) fn run<'s>(
+    scope: &'s Scope<'s, '_>,
+    supply: &Arc<Supply>,
+    request: &'s EncodeRequest,
+    emit: &'s Emit,
+) -> Result<Option<Ended>, CodecError> {
+    let Some(seen) = &request.source.video else { return Ok(None) };
+    let work = Work::new(request, Track::Picture);
+    let rungs: Vec<VideoRung> =
+        request.ladder.video.iter().filter(|r| work.names(&r.name)).cloned().collect();
+    if rungs.is_empty() {
+        return Ok(None);
+    }
+    let mut pictures = Pictures::new(scope, supply, request, (seen, rungs, &work), emit)?;
+    let ended = pictures.chunks(&work);
+    // A rung that failed closed its channel: its own error says more than that of whoever noticed.
+    pictures.join().and(ended).map(Some)
+}
+
+/// The highest rate of the rungs: the grid on which all of them lie.
+fn full_rate(rungs: &[VideoRung]) -> Ratio {
+    let faster = |a: &&VideoRung, b: &&VideoRung| a.frame_rate.as_f64().total_cmp(&b.frame_rate.as_f64());
+    rungs.iter().max_by(faster).map_or(Ratio::new(30, 1), |rung| rung.frame_rate)
+}
+
+struct Pictures<'s> {
+    seen: &'s SourceVideo,
+    emit: &'s Emit,
+    packets: Packets,
+    decoder: decoder::Video,
+    chain: Chain,
+    weave: Option<Weave>,
+    steady: Steady<frame::Video>,
+    scale: Option<Scale>,
+    poster: Option<Poster>,
+    /// Ticks of the full rate, and of a segment and a chunk in them.
+    full: Ratio,
+    segment_ticks: u64,
+    rungs: Vec<VideoRung>,
+    /// From the highest rung to the lowest, as [`Scale::pull`] counts them.
+    feeds: Vec<Feed>,
+    threads: Vec<Handle<'s>>,
+    /// When the last decoded picture was, and how long it stays.
+    last: Option<i64>,
+    stays: i64,
+    told: i64,
+    damaged: u64,
+}
+
+/// A rung's thread, seen from the sender.
+struct Feed {
+    steps: SyncSender<Step>,
+    stride: u64,
+    /// The first segment that is wanted of the chunk under way; `u32::MAX` when none is.
+    wanted: u32,
+    /// True for the rung whose pictures are looked at for the poster.
+    poster: bool,
+}
+
+impl<'s> Pictures<'s> {
+    fn new(
+        scope: &'s Scope<'s, '_>,
+        supply: &Arc<Supply>,
+        request: &'s EncodeRequest,
+        (seen, rungs, work): (&'s SourceVideo, Vec<VideoRung>, &Work),
+        emit: &'s Emit,
+    ) -> Result<Self, CodecError> {
+        let source = &request.source;
+        // The grid is that of the whole ladder, whichever rungs are made.
+        let full = full_rate(&request.ladder.video);
+        let segment_ticks = segment_ticks(&request.ladder.video, full);
+        let first = segment_ticks * u64::from(CHUNK_SEGMENTS * work.first());
+        let start = micros_of(first * u64::from(full.den), full.num);
+        let about = (source.zero_us, source.duration_ms, source.indexed);
+        let packets = Packets::open(supply, (Kind::Picture, seen.stream, None), about, start)?;
+        let (feeds, threads) = start_rungs(scope, &rungs, (full, seen), emit)?;
+        let poster =
+            (request.poster && work.first() == 0).then(|| Poster::new(source.duration_ms, full.as_f64()));
+        let (decoder, chain) = (packets.video_decoder()?, Chain::new(&packets.parameters()));
+        let stays = i64::from(seen.frame_rate.den) * 1_000_000 / i64::from(seen.frame_rate.num.max(1));
+        Ok(Self {
+            seen,
+            emit,
+            packets,
+            decoder,
+            chain,
+            weave: None,
+            steady: Steady::new(full, first),
+            scale: None,
+            poster,
+            full,
+            segment_ticks,
+            rungs,
+            feeds,
+            threads,
+            last: None,
+            stays: stays.clamp(1, LONGEST_STAY),
+            told: 0,
+            damaged: 0,
+        })
+    }
+
+    fn chunks(&mut self, work: &Work) -> Result<Ended, CodecError> {
+        for chunk in work.chunks() {
+            for (feed, rung) in self.feeds.iter_mut().zip(self.rungs.iter().rev()) {
+                feed.wanted = work.wanted(chunk, &rung.name);
+            }
+            if self.chunk(chunk)? {
+                break;
+            }
+        }
+        if let Some(poster) = self.poster.take() {
+            poster.send(self.emit)?;
+        }
+        let end_us = self.end();
+        let damaged = self.damaged + self.packets.jumps();
+        Ok(Ended { end_us, damaged, broken: self.packets.broken.take() })
+    }
+
+    /// Makes one chunk. True when the source ends in it.
+    fn chunk(&mut self, chunk: u32) -> Result<bool, CodecError> {
+        let ticks = self.segment_ticks * u64::from(CHUNK_SEGMENTS);
+        let (first, end) = (ticks * u64::from(chunk), ticks * (u64::from(chunk) + 1));
+        if self.packets.begin(self.at(end)) {
+            self.decoder = self.packets.video_decoder()?;
+            self.chain = Chain::new(&self.packets.parameters());
+            self.weave = None;
+            self.steady = Steady::new(self.full, first);
+            self.last = None;
+        }
+        let ended = loop {
+            match self.packets.next() {
+                Given::Packet(packet) => {
+                    self.chain.take(packet);
+                    if self.decoder.send_packet(packet).is_err() {
+                        self.damaged += 1;
+                    }
+                }
+                Given::End => break true,
+            }
+            if self.decoded(end)?.is_break() {
+                break false;
+            }
+        };
+        let last = ended && self.finish(end)?.is_continue();
+        self.cut(chunk, end, last)?;
+        Ok(last)
+    }
+
+    /// A tick in microseconds.
+    fn at(&self, tick: u64) -> i64 {
+        micros_of(tick * u64::from(self.full.den), self.full.num)
+    }
+
+    /// Takes what the decoder has. Breaks when the chunk has all of its ticks.
+    fn decoded(&mut self, end: u64) -> Result<ControlFlow<()>, CodecError> {
+        let mut picture = frame::Video::empty();
+        while self.next_picture(&mut picture) {
+            self.whole(&picture, end)?;
+            if self.steady.next() >= end {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The next decoded picture. What cannot be decoded is counted and left out.
+    fn next_picture(&mut self, picture: &mut frame::Video) -> bool {
+        let got = got(self.decoder.receive_frame(picture));
+        let whole = matches!(got, Got::One) && !picture.is_corrupt();
+        self.damaged += u64::from(!whole && !matches!(got, Got::NoMore));
+        matches!(got, Got::One)
+    }
+
+    /// Gives a decoded picture its time, and takes it through the filter of interlaced pictures if there is one.
+    fn whole(&mut self, picture: &frame::Video, end: u64) -> Result<(), CodecError> {
+        let said = picture.packet().duration;
+        if said > 0 {
+            self.stays = said.min(LONGEST_STAY);
+        }
+        // One without a time follows its predecessor.
+        let placed = picture.timestamp().unwrap_or_else(|| self.last.map_or(0, |last| last + self.stays));
+        let at = self.last.map_or(placed, |last| placed.max(last + 1));
+        if let Some(last) = self.last.filter(|_| said <= 0) {
+            // The distance of the last two pictures is the best guess at how long the last one stays.
+            self.stays = (at - last).clamp(1, LONGEST_STAY);
+        }
+        self.last = Some(at);
+        self.tell(at)?;
+        if !self.seen.interlaced {
+            return self.steadily(at, ffi::share(picture), end);
+        }
+        let shape = Shape::of(picture);
+        if !self.weave.as_ref().is_some_and(|weave| weave.fits(shape)) {
+            self.unweave(at, end)?;
+            self.weave = Some(Weave::new(shape)?);
+        }
+        if let Some(weave) = &mut self.weave {
+            let mut picture = ffi::share(picture);
+            picture.set_pts(Some(at));
+            weave.push(&picture)?;
+        }
+        self.woven(end)
+    }
+
+    /// Ends the filter of interlaced pictures; what it held comes out.
+    fn unweave(&mut self, at: i64, end: u64) -> Result<(), CodecError> {
+        if let Some(weave) = &mut self.weave {
+            weave.finish(at);
+        }
+        self.woven(end)?;
+        self.weave = None;
+        Ok(())
+    }
+
+    fn woven(&mut self, end: u64) -> Result<(), CodecError> {
+        while let Some((at, picture)) = self.weave.as_mut().and_then(Weave::pull) {
+            self.steadily(at, picture, end)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a picture on the grid of ticks, and what it displaces into the rungs.
+    fn steadily(&mut self, at: i64, picture: frame::Video, end: u64) -> Result<(), CodecError> {
+        let mut steady = std::mem::replace(&mut self.steady, Steady::new(self.full, 0));
+        let shown = steady.push(at, picture, end, |tick, picture| self.show(tick, picture));
+        self.steady = steady;
+        shown
+    }
+
+    /// Drains everything at the source's end. Breaks when the chunk is full nevertheless.
+    fn finish(&mut self, end: u64) -> Result<ControlFlow<()>, CodecError> {
+        self.decoder.send_eof().ok();
+        if self.decoded(end)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let at = self.end();
+        self.unweave(at, end)?;
+        let mut steady = std::mem::replace(&mut self.steady, Steady::new(self.full, 0));
+        let shown = steady.finish(at, end, |tick, picture| self.show(tick, picture));
+        self.steady = steady;
+        shown?;
+        let beyond = self.at(end) < at;
+        Ok(if beyond { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// When the last picture ends, in microseconds.
+    fn end(&self) -> i64 {
+        self.last.map_or(0, |last| last + self.stays)
+    }
+
+    /// Scales the picture of a tick and hands it to the rungs; cuts the segment when it was the last of one.
+    fn show(&mut self, tick: u64, picture: &frame::Video) -> Result<(), CodecError> {
+        let shape = Shape::of(picture);
+        if !self.scale.as_ref().is_some_and(|scale| scale.fits(shape)) {
+            self.scale = Some(Scale::new(shape, self.seen, &self.rungs, self.full)?);
+        }
+        let Some(scale) = &mut self.scale else { return Ok(()) };
+        scale.push(tick, ffi::share(picture))?;
+        let segment = u32::try_from(tick / self.segment_ticks).unwrap_or(u32::MAX);
+        for index in 0..scale.rungs() {
+            let Some(feed) = self.feeds.get(index) else { break };
+            while let Some((tick, picture)) = scale.pull(index) {
+                if feed.poster
+                    && self.poster.as_mut().is_some_and(|p| p.look(tick, &picture))
+                    && let Some(poster) = self.poster.take()
+                {
+                    poster.send(self.emit)?;
+                }
+                if segment >= feed.wanted {
+                    feed.send(Step::Picture(tick / feed.stride, picture))?;
+                }
+            }
+        }
+        if (tick + 1).is_multiple_of(self.segment_ticks) {
+            self.end_segment(segment)?;
+        }
+        Ok(())
+    }
+
+    fn end_segment(&self, seq: u32) -> Result<(), CodecError> {
+        let source = self.chain.source();
+        self.feeds.iter().filter(|f| seq >= f.wanted).try_for_each(|f| f.send(Step::Cut { seq, source }))
+    }
+
+    /// Ends a chunk: its last segment may be a short one.
+    fn cut(&self, chunk: u32, end: u64, last: bool) -> Result<(), CodecError> {
+        let next = self.steady.next();
+        if next < end && !next.is_multiple_of(self.segment_ticks) {
+            self.end_segment(u32::try_from(next / self.segment_ticks).unwrap_or(u32::MAX))?;
+        }
+        let ended = Arc::new(ChunkEnd { chunk, track: Track::Picture, last });
+        self.feeds.iter().try_for_each(|feed| feed.send(Step::End(Arc::clone(&ended))))?;
+        ended_by(ended, self.emit)
+    }
+
+    /// Says how far it is, now and then.
+    fn tell(&mut self, at: i64) -> Result<(), CodecError> {
+        if at > i64::from(MAX_DURATION_S) * 1_000_000 {
+            return Err(CodecError::TooLarge(format!("it goes on after {} h", MAX_DURATION_S / 3_600)));
+        }
+        if at >= self.told + PROGRESS {
+            self.told = at;
+            self.emit.message(&CodecMessage::Progress { done_ms: u64::try_from(at / 1_000).unwrap_or(0) })?;
+        }
+        Ok(())
+    }
+
+    fn join(mut self) -> Result<(), CodecError> {
+        self.feeds.clear();
+        let mut first = Ok(());
+        for thread in self.threads.drain(..) {
+            let ended =
+                thread.join().unwrap_or_else(|_| Err(CodecError::Internal("a rung's thread died".into())));
+            first = first.and(ended);
+        }
+        first
+    }
+}
+
+impl Feed {
+    fn send(&self, step: Step) -> Result<(), CodecError> {
+        let gone = |_| CodecError::Internal("a rung ended before its pictures".into());
+        self.steps.send(step).map_err(gone)
+    }
+}
+
+/// Says that a chunk is done, if this was the last to do its part of it.
+fn ended_by(ended: Arc<ChunkEnd>, emit: &Emit) -> Result<(), CodecError> {
+    let Some(ChunkEnd { chunk, track, last }) = Arc::into_inner(ended) else { return Ok(()) };
+    Ok(emit.message(&CodecMessage::Chunk { chunk, track, last })?)
+}
+
+/// Ticks of the full rate in a segment: the same for each rung.
+fn segment_ticks(rungs: &[VideoRung], full: Ratio) -> u64 {
+    rungs.first().map_or(1, |rung| u64::from(rung.segment_frames) * stride(rung, full))
+}
+
+/// Starts a thread for each rung, from the highest to the lowest.
+fn start_rungs<'s>(
+    scope: &'s Scope<'s, '_>,
+    rungs: &[VideoRung],
+    (full, seen): (Ratio, &'s SourceVideo),
+    emit: &'s Emit,
+) -> Result<(Vec<Feed>, Vec<Handle<'s>>), CodecError> {
+    let for_poster = rungs.iter().rposition(|r| r.width <= poster::MAX_WIDTH).unwrap_or(0);
+    let (mut feeds, mut threads) = (vec![], vec![]);
+    for (index, rung) in rungs.iter().enumerate().rev() {
+        let (steps, received) = sync_channel(WAITING);
+        let encode = rung::Rung::new(rung, seen, emit)?;
+        threads.push(scope.spawn(move || encode.run(&received)));
+        feeds.push(Feed { steps, stride: stride(rung, full), wanted: u32::MAX, poster: index == for_poster });
+    }
+    Ok((feeds, threads))
+}
