@@ -1,5 +1,6 @@
 //! The origin's configuration.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
@@ -20,6 +21,8 @@ pub struct Config {
     pub library: LibraryConfig,
     /// What private videos are played with.
     pub playback: PlaybackConfig,
+    /// Sources that are fetched by URL, and other requests to URLs that clients named.
+    pub fetch: FetchConfig,
     /// The built web pages.
     pub pages: PagesConfig,
     /// Where players reach the control plane; absent, playlists name no steering.
@@ -58,6 +61,26 @@ pub struct PlaybackConfig {
     pub key_id: String,
     /// Seconds for which a token is good.
     pub ttl_s: u64,
+}
+
+/// Sources that are fetched by URL, and other requests to URLs that clients named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FetchConfig {
+    /// Networks outside the public net to which such URLs may lead all the same.
+    pub internal: Vec<IpNet>,
+    /// Ports below 1025 that are asked, beside 80 and 443.
+    pub ports: Vec<u16>,
+    /// Sources fetched at a time.
+    pub parallel: usize,
+    /// Milliseconds that a source may take, with all attempts.
+    pub max_ms: u64,
+}
+
+impl Default for FetchConfig {
+    fn default() -> Self {
+        Self { internal: vec![], ports: vec![], parallel: 4, max_ms: 12 * 3_600_000 }
+    }
 }
 
 /// The built web pages.
@@ -111,6 +134,12 @@ impl ProcessConfig for Config {
         }
         if !(60..=7 * 24 * 3_600).contains(&self.playback.ttl_s) {
             faults.add("playback.ttl_s", "from a minute to a week: a token cannot be taken back");
+        }
+        if !(1..=64).contains(&self.fetch.parallel) {
+            faults.add("fetch.parallel", "from 1 to 64: each holds one part in memory");
+        }
+        if self.fetch.max_ms < 60_000 {
+            faults.add("fetch.max_ms", "at least a minute, or a slow server's source never comes");
         }
         if let Some(dir) = self.pages.dir.as_ref().filter(|dir| !dir.join("index.html").is_file()) {
             faults.add(

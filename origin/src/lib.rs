@@ -6,24 +6,27 @@
 //! feed    the event log to edges; a video's states to whoever watches it
 //! ```
 //!
-//! - `upload`: one intake behind three ways in; `serve`: what players fetch; `videos`: the library
+//! - `upload`: one intake behind four ways in; `serve`: what players fetch; `videos`: the library
+//! - `outbound`: requests to URLs that others named
 //! - `feed` and `hub`: what is pushed; `pages`: the built web pages
 //!
 //! What it leaves to others: transcoding, caching, steering.
 
 mod config;
 mod feed;
+pub mod fuzzing;
 mod hub;
 mod keys;
 mod metrics;
 mod origin;
+mod outbound;
 mod pages;
 mod serve;
 mod upload;
 mod videos;
 mod view;
 
-pub use config::{Config, LibraryConfig, PagesConfig, PlaybackConfig, UploadConfig};
+pub use config::{Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, UploadConfig};
 pub use origin::Origin;
 
 use std::ffi::OsString;

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::outbound::{Outbound, Rules};
 use crate::upload::Intake;
 use crate::{feed, keys, pages, serve, upload, videos};
 use axum::Router;
@@ -26,6 +27,7 @@ use std::time::Duration;
 pub(crate) struct State {
     pub(crate) storage: Storage,
     pub(crate) intake: Intake,
+    pub(crate) outbound: Outbound,
     pub(crate) hub: Hub,
     pub(crate) metrics: Metrics,
     pub(crate) signer: Option<Arc<SigningKey>>,
@@ -50,14 +52,18 @@ impl Process for Origin {
         let hub = Hub::start(storage.log(), &context.drain).await?;
         let intake = Intake::new(storage.clone(), &config.upload, metrics.clone());
         let signer = keys::read(&config.playback)?.map(Arc::new);
+        let rules = Rules { internal: config.fetch.internal.clone(), ports: config.fetch.ports.clone() };
+        let outbound = Outbound::new(rules)?;
         let drain = context.drain;
         drain.tasks().spawn(storage.relay().run(drain.token()));
         drain.tasks().spawn(upload::sweep(intake.clone(), drain.token()));
         drain.tasks().spawn(upload::settle(intake.clone(), drain.token()));
         let (undo_ms, every) = (config.library.undo_ms, Duration::from_millis(config.library.sweep_ms));
         drain.tasks().spawn(storage.removals().run(undo_ms, every, drain.token()));
+        let fetching = upload::fetch(intake.clone(), outbound.clone(), config.fetch.clone(), drain.token());
+        drain.tasks().spawn(fetching);
         context.health.component("storage").set_ready(true, "open");
-        let state = State { storage, intake, hub, metrics, signer, config: Arc::new(config), drain };
+        let state = State { storage, intake, outbound, hub, metrics, signer, config: Arc::new(config), drain };
         Ok(Self { state, listeners: context.listeners })
     }
 
@@ -72,7 +78,7 @@ const OPENAPI: &str = include_str!("../openapi.json");
 
 fn router(state: State) -> Router {
     let api = Router::new()
-        .route("/v1/videos", get(videos::list).post(upload::form))
+        .route("/v1/videos", get(videos::list).post(upload::post))
         .route(
             "/v1/videos/{id}",
             get(videos::one).put(upload::put).patch(videos::edit).delete(videos::delete),

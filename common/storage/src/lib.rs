@@ -56,7 +56,9 @@ pub use log::Log;
 pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put};
 pub use relay::Relay;
 pub use storage::Storage;
-pub use uploads::{MAX_JOINED, NewUpload, Part, Piece, Source, Upload, UploadKind, UploadState, Uploads};
+pub use uploads::{
+    Fetch, MAX_JOINED, NewUpload, Part, Piece, Source, Upload, UploadKind, UploadState, Uploads,
+};
 pub use videos::{
     Change, Listing, Media, NewVideo, Order, Page, Removals, Rendition, RenditionKind, Restored, RungUse,
     SegmentRow, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos, Visibility, Which,

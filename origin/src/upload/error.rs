@@ -27,6 +27,12 @@ pub(crate) enum UploadError {
     /// The bytes are not those that were summed.
     #[error("the checksum does not match; nothing of this request was kept")]
     Checksum,
+    /// A URL that is not fetched.
+    #[error("{0}")]
+    Url(String),
+    /// A source that is not what it was while it was fetched.
+    #[error("it changed while it was fetched")]
+    Changed,
     /// The store's.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -46,6 +52,8 @@ impl From<UploadError> for ApiError {
             UploadError::Name(_) => Self::new(400, "bad-name", "Bad name", detail),
             // tus 1.0, checksum extension: 460.
             UploadError::Checksum => Self::new(460, "checksum-mismatch", "Checksum mismatch", detail),
+            UploadError::Url(_) => Self::new(400, "url-refused", "URL refused", detail),
+            UploadError::Changed => Self::new(409, "source-changed", "Source changed", detail),
             UploadError::Storage(error) => error.into(),
         }
     }

@@ -155,6 +155,7 @@ impl<'i> Feed<'i> {
     }
 
     async fn store_rest(&mut self) -> Result<(), UploadError> {
+        self.due = None;
         if self.buffer.is_empty() {
             return Ok(());
         }

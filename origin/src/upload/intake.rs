@@ -39,6 +39,8 @@ pub(super) struct Wanted {
     pub(super) metadata: Option<String>,
     /// What it is to others.
     pub(super) role: Role,
+    /// Whose it is; empty when nobody is told apart.
+    pub(super) owner: String,
 }
 
 impl Wanted {
@@ -60,6 +62,8 @@ pub(crate) enum Role {
     Partial,
     /// It is made of these, and becomes a video.
     Final(Vec<UploadId>),
+    /// It becomes a video, and is fetched from this URL.
+    Fetched(String),
 }
 
 impl Role {
@@ -68,6 +72,7 @@ impl Role {
             Self::Whole => UploadKind::Whole,
             Self::Partial => UploadKind::Partial,
             Self::Final(_) => UploadKind::Final,
+            Self::Fetched(_) => UploadKind::Fetched,
         }
     }
 }
@@ -80,11 +85,13 @@ pub(crate) struct Intake {
     pub(super) metrics: Metrics,
     /// Told when an upload is complete.
     pub(super) completed: Arc<Notify>,
+    /// Told when a source may be to be fetched.
+    pub(super) ordered: Arc<Notify>,
 }
 
 impl Intake {
     pub(crate) fn new(storage: Storage, config: &UploadConfig, metrics: Metrics) -> Self {
-        Self { storage, config: config.clone(), metrics, completed: Arc::default() }
+        Self { storage, config: config.clone(), metrics, completed: Arc::default(), ordered: Arc::default() }
     }
 
     /// Makes an upload and, unless it is partial, its video, not yet in the library. A final one whose parts are all here
@@ -102,7 +109,7 @@ impl Intake {
         let upload = NewUpload {
             id,
             kind: wanted.role.kind(),
-            owner: String::new(),
+            owner: wanted.owner.clone(),
             name: name.clone(),
             length: wanted.length,
             metadata: wanted.metadata(),
@@ -128,11 +135,17 @@ impl Intake {
                     }
                     Role::Partial => Ok(self.storage.uploads().create(tx, upload).await?),
                     Role::Final(partials) => self.join(tx, upload, video, partials).await,
+                    Role::Fetched(url) => {
+                        self.storage.videos().create(tx, video).await?;
+                        self.storage.uploads().create(tx, upload).await?;
+                        Ok(self.storage.uploads().order_fetch(tx, id, url).await?)
+                    }
                 }
             })
         });
         made.await?;
         self.completed.notify_one();
+        self.ordered.notify_one();
         Ok(id)
     }
 

@@ -1,18 +1,21 @@
-//! Uploads: one intake behind three ways in.
+//! Uploads: one intake behind four ways in.
 //!
 //! A body becomes parts of bounded size. A part is stored durably, then appended by a conditional update of the upload's
 //! offset: of two writers one wins, and an acknowledged offset is on stable storage. `put` and `form` are one request and
-//! leave nothing behind when it is cut; `tus` is many, and keeps what arrived.
+//! leave nothing behind when it is cut; `tus` is many, and keeps what arrived; `fetch` is this origin's own request. `settle`
+//! is what follows once all is here.
 
 mod checksum;
 mod error;
 mod feed;
+mod fetch;
 mod hash;
 mod intake;
 mod name;
 mod settle;
 pub(crate) mod tus;
 
+pub(crate) use fetch::fetch;
 pub(crate) use intake::{Intake, sweep};
 pub(crate) use settle::settle;
 
@@ -35,6 +38,9 @@ use sluice_wire::{Tag, UploadId, Version};
 /// Bytes of a title sent as a form field.
 const MAX_FIELD: usize = 4 << 10;
 
+/// Bytes of a JSON body that orders a fetch: a URL, a title, and room.
+const MAX_ORDER: usize = 16 << 10;
+
 /// `PUT /v1/videos/NAME`.
 pub(crate) async fn put(
     axum::extract::State(state): axum::extract::State<State>,
@@ -49,20 +55,45 @@ pub(crate) async fn put(
     created(&state, result?).await
 }
 
-/// `POST /v1/videos`: a form with the field `file`, and `title` before it if wanted.
-pub(crate) async fn form(
+/// `POST /v1/videos`: a form with the field `file`, and `title` before it if wanted; or JSON with the URL of a source.
+pub(crate) async fn post(
     axum::extract::State(state): axum::extract::State<State>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return by_url(&state, request).await;
+    }
     let boundary = multer::parse_boundary(kind).map_err(|_| {
-        let detail = "send multipart/form-data with a field named file, or PUT the bytes to /v1/videos/NAME";
+        let detail = "send multipart/form-data with a field named file, application/json with a url, or PUT the bytes to \
+                      /v1/videos/NAME";
         ApiError::new(415, "not-a-form", "Not a form", detail)
     })?;
     let counted = state.metrics.uploads.clone();
     let result = from_form(&state, Multipart::new(request.into_body().into_data_stream(), boundary)).await;
     count(&counted, "form", &result);
     created(&state, result?).await
+}
+
+/// A source that this origin is to fetch.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByUrl {
+    url: String,
+    title: Option<String>,
+}
+
+/// 202: the video is there, its source is not yet.
+async fn by_url(state: &State, request: Request) -> Result<Response, ApiError> {
+    let bytes = axum::body::to_bytes(request.into_body(), MAX_ORDER).await;
+    let bytes =
+        bytes.map_err(|_| ApiError::bad_request(format!("the body has at most {MAX_ORDER} bytes")))?;
+    let wanted: ByUrl = serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::bad_request(format!("send {{\"url\": ..., \"title\": ...}}: {error}")))?;
+    let id = state.intake.order(&state.outbound, &wanted.url, wanted.title, "").await?;
+    let mut answer = created(state, id).await?;
+    *answer.status_mut() = StatusCode::ACCEPTED;
+    Ok(answer)
 }
 
 async fn from_form(state: &State, mut form: Multipart<'_>) -> Result<UploadId, UploadError> {

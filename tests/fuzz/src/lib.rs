@@ -21,6 +21,7 @@ pub use routes::routes;
 pub use sluice_edge::fuzzing::{
     cache_control, cache_status, credentials, hops, no_vary_search, ranges, target, vary,
 };
+pub use sluice_origin::fuzzing::{outbound, tus};
 pub use sluice_service::fuzzing::{chunks, gate, head, proxied};
 pub use tokens::tokens;
 

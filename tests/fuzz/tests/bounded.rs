@@ -81,10 +81,12 @@ targets!(
     hops,
     names,
     no_vary_search,
+    outbound,
     proxied,
     ranges,
     routes,
     target,
     tokens,
+    tus,
     vary
 );

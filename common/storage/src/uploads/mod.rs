@@ -7,6 +7,7 @@
 //! by offset, is told by [`Uploads::source`], also while it comes.
 
 mod concat;
+mod fetches;
 mod row;
 mod settle;
 mod source;
@@ -19,6 +20,7 @@ use sea_orm::{
 use sluice_wire::UploadId;
 
 pub use concat::MAX_JOINED;
+pub use fetches::Fetch;
 pub use row::{NewUpload, Part, Upload, UploadKind, UploadState};
 pub use source::{Piece, Source};
 
@@ -247,6 +249,7 @@ impl Uploads {
         let rows = upload::Entity::find()
             .filter(unfinished)
             .filter(upload::Column::Whole.is_null())
+            .filter(upload::Column::Kind.ne(UploadKind::Fetched.as_str()))
             .filter(upload::Column::ExpiresMs.lte(signed(self.database.now_ms())))
             .order_by_asc(upload::Column::ExpiresMs)
             .limit(Ord::min(limit, MAX_LIST))
@@ -280,6 +283,7 @@ pub(crate) async fn delete_rows(tx: &Tx<'_>, id: UploadId) -> Result<bool, Stora
 
 async fn remove_rows(tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
     settle::discard(tx, id).await?;
+    fetches::end(tx, id).await?;
     upload::Entity::delete_many().filter(upload::Column::Whole.eq(id.as_i64())).exec(tx.conn()).await?;
     upload::Entity::delete_by_id(id.as_i64()).exec(tx.conn()).await?;
     Ok(())

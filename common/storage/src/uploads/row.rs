@@ -44,6 +44,8 @@ pub enum UploadKind {
     Partial,
     /// It takes no bytes: it is made of partial ones, and becomes a video.
     Final,
+    /// It becomes a video, and its bytes are fetched: no client sends any. It ends with its fetch, at no other time.
+    Fetched,
 }
 
 impl UploadKind {
@@ -54,11 +56,12 @@ impl UploadKind {
             Self::Whole => "whole",
             Self::Partial => "partial",
             Self::Final => "final",
+            Self::Fetched => "fetched",
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::Whole, Self::Partial, Self::Final].into_iter().find(|k| k.as_str() == name)
+        [Self::Whole, Self::Partial, Self::Final, Self::Fetched].into_iter().find(|k| k.as_str() == name)
     }
 }
 

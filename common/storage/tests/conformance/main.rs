@@ -81,7 +81,8 @@ stories! {
         equal_bytes_are_kept_once_until_nobody_has_them,
         a_joined_source_is_shared_like_any_other,
         of_equal_uploads_that_are_settled_at_once_one_holds_the_bytes,
-        one_process_settles_an_upload_and_another_goes_on_after_it;
+        one_process_settles_an_upload_and_another_goes_on_after_it,
+        a_fetch_is_one_process_s_and_goes_on_in_another;
     videos:
         a_video_goes_through_its_life,
         listings_page_from_the_newest_down,

@@ -303,6 +303,49 @@ pub(crate) async fn one_process_settles_an_upload_and_another_goes_on_after_it(g
     assert!(matches!(gone, Err(StorageError::NotFound(_))), "{gone:?}");
 }
 
+pub(crate) async fn a_fetch_is_one_process_s_and_goes_on_in_another(ground: Ground) {
+    let clock = ManualClock::at(NOON);
+    let (first, second) = (ground.open_at(&clock).await, ground.open_at(&clock).await);
+    let (id, minute) = (made(&first, UploadKind::Fetched, "", None).await, Duration::from_secs(60));
+    let uploads = &first.uploads();
+    first.database.write(|tx| Box::pin(uploads.order_fetch(tx, id, "http://h/a.mp4"))).await.unwrap();
+    let twice = first.database.write(|tx| Box::pin(uploads.order_fetch(tx, id, "http://h/b"))).await;
+    assert!(matches!(twice, Err(StorageError::Conflict(_))), "{twice:?}");
+
+    let mut claims = JoinSet::new();
+    for n in 0..10 {
+        let storage = if n % 2 == 0 { first.clone() } else { second.clone() };
+        claims.spawn(async move { storage.uploads().claim_fetch(&n.to_string(), minute).await.unwrap() });
+    }
+    let claimed: Vec<_> = soon("all claims", claims.join_all()).await.into_iter().flatten().collect();
+    assert_eq!(claimed.len(), 1, "{claimed:?}");
+    let old = &claimed[0];
+    assert_eq!((old.upload, old.url.as_str(), old.attempts), (id, "http://h/a.mp4", 0));
+    uploads.begin_fetch(old, Some("\"tag\""), minute).await.unwrap();
+    clock.advance(Duration::from_secs(59));
+    uploads.renew_fetch(old, minute).await.unwrap();
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(second.uploads().claim_fetch("late", minute).await.unwrap(), None);
+
+    // It falls silent: another one goes on, and the first one is told.
+    clock.advance(Duration::from_secs(1));
+    let new = second.uploads().claim_fetch("new", minute).await.unwrap().unwrap();
+    assert_eq!(new.validator.as_deref(), Some("\"tag\""));
+    assert!(matches!(uploads.renew_fetch(old, minute).await, Err(StorageError::Fenced)));
+    for (brought, attempts) in [(false, 1), (false, 2), (true, 1)] {
+        let had = second.uploads().claim_fetch("again", minute).await.unwrap().unwrap_or_else(|| new.clone());
+        second.uploads().put_off_fetch(&had, brought, minute).await.unwrap();
+        clock.advance(minute);
+        let next = first.uploads().claim_fetch("next", minute).await.unwrap().unwrap();
+        assert_eq!(next.attempts, attempts);
+        uploads.renew_fetch(&next, Duration::ZERO).await.unwrap();
+    }
+    assert!(first.uploads().expired(10).await.unwrap().is_empty(), "it ends with its fetch alone");
+    first.database.write(|tx| Box::pin(uploads.delete(tx, id))).await.unwrap();
+    clock.advance(minute);
+    assert_eq!(first.uploads().claim_fetch("none", minute).await.unwrap(), None, "it went with its upload");
+}
+
 /// A complete upload of the same ten bytes.
 async fn whole(storage: &Storage) -> UploadId {
     let (id, uploads) = (begun(storage, Some(10)).await, &storage.uploads());

@@ -133,6 +133,28 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, ApiError> {
     Ok(Metadata { sent: Some(sent.to_owned()), name, title })
 }
 
+/// What fields that were read are held to, whatever the bytes: the first line is `Upload-Concat`, the next
+/// `Upload-Metadata`, the next `Upload-Length`.
+pub(crate) fn fuzzing(bytes: &[u8]) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let mut headers = HeaderMap::new();
+    for name in ["upload-concat", "upload-metadata", "upload-length"] {
+        if let Ok(value) = http::HeaderValue::from_bytes(lines.next().unwrap_or_default()) {
+            headers.insert(name, value);
+        }
+    }
+    if let Ok(Role::Final(ids)) = role(&headers) {
+        assert!((1..=MAX_JOINED).contains(&ids.len()));
+        assert_eq!(joined(&final_of(&ids)), Some(ids));
+    }
+    if let Ok(read) = metadata(&headers) {
+        assert!(read.sent.is_none_or(|sent| sent.len() <= MAX_METADATA));
+    }
+    if let Ok(Some(number)) = number(&headers, "upload-length") {
+        assert!(number < 1 << 63);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,6 +77,7 @@ async fn create(axum::extract::State(state): Shared, request: Request) -> Result
         metadata: metadata.sent,
         length,
         role,
+        ..Wanted::default()
     };
     let id = state.intake.begin(&wanted).await?;
     let mut answer = StatusCode::CREATED.into_response();
@@ -108,7 +109,7 @@ async fn status(
         None => put(headers, "upload-defer-length", "1"),
     }
     match upload.kind {
-        UploadKind::Whole => {}
+        UploadKind::Whole | UploadKind::Fetched => {}
         UploadKind::Partial => put(headers, "upload-concat", "partial"),
         UploadKind::Final => {
             let joined = state.storage.uploads().joined(upload.id).await?;
@@ -192,7 +193,9 @@ async fn take(state: &State, id: UploadId, offset: u64, request: Request) -> Res
 async fn find(state: &State, text: &str) -> Result<Upload, ApiError> {
     let missing = || ApiError::not_found(format!("there is no upload {text:.40}"));
     let id = text.parse().map_err(|_| missing())?;
-    state.storage.uploads().get(id).await?.ok_or_else(missing)
+    let upload = state.storage.uploads().get(id).await?;
+    // What is fetched takes nothing from clients.
+    upload.filter(|upload| upload.kind != UploadKind::Fetched).ok_or_else(missing)
 }
 
 async fn expires(state: &State, id: UploadId, headers: &mut HeaderMap) -> Result<(), ApiError> {

@@ -2,6 +2,7 @@
 //! text: the same on every engine.
 
 pub(crate) mod discarded;
+pub(crate) mod fetch;
 pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod log;

@@ -5,6 +5,7 @@ mod m0002_names;
 mod m0003_uploads;
 mod m0004_library;
 mod m0005_sharing;
+mod m0006_fetches;
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_uploads::Migration),
             Box::new(m0004_library::Migration),
             Box::new(m0005_sharing::Migration),
+            Box::new(m0006_fetches::Migration),
         ]
     }
 }
