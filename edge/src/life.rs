@@ -20,7 +20,7 @@ mod slice;
 mod sliced;
 mod tunnel;
 
-use crate::access::{Carried, Dress, Verdict};
+use crate::access::{Carried, Dress, Owner, Verdict};
 use crate::cache::slicing::Sliced;
 use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
 use crate::deliver::{self, Served};
@@ -35,7 +35,7 @@ use crate::{redirect, streams, watchdog};
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST};
 use sluice_service::{HttpRequest, HttpResponse, Peer, WebSocket, problem_response};
-use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_SEEN, SLUICE_TENANT};
+use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_OWNER, SLUICE_SEEN, SLUICE_TENANT};
 use sluice_wire::tag::{Tag, Version, parse_versions};
 use sluice_wire::{MediaPath, Problem, Tier};
 use std::sync::Arc;
@@ -158,6 +158,11 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
 
 /// Whether this client may have it. Its answer is dressed accordingly.
 fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress: &mut Dress) -> Phase {
+    // A lower tier that has checked says whose it is.
+    let told = request.headers().get(SLUICE_OWNER).filter(|_| edge.config.tier == Tier::Shield);
+    if let Some(owner) = told.and_then(|owner| owner.to_str().ok()).map(str::to_owned) {
+        request.extensions_mut().insert(Owner(owner));
+    }
     match edge.access.authorise(&mut request, &mut target, edge.config.tier == Tier::Shield) {
         Verdict::Passed(with) => {
             *dress = with;

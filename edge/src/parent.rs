@@ -1,5 +1,6 @@
 //! Parents: where a miss goes, and how it is asked.
 
+use crate::access::Owner;
 use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::health::{Health, SLOW};
@@ -20,7 +21,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sluice_service::{Body, EarlyData, HttpRequest, HttpResponse, Interim, Peer, TraceContext};
-use sluice_wire::headers::{ACCESS_CHECKS, CDN_LOOP, SLUICE_ACCESS, SLUICE_TENANT, TRACEPARENT};
+use sluice_wire::headers::{
+    ACCESS_CHECKS, CDN_LOOP, SLUICE_ACCESS, SLUICE_OWNER, SLUICE_TENANT, TRACEPARENT,
+};
 use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -318,6 +321,10 @@ pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant
     }
     // What is guarded is guarded here too: it may be given to this edge.
     headers.insert(HeaderName::from_static(SLUICE_ACCESS), HeaderValue::from_static(ACCESS_CHECKS));
+    let owner = request.extensions().get::<Owner>().and_then(|owner| HeaderValue::from_str(&owner.0).ok());
+    if let Some(owner) = owner {
+        headers.insert(HeaderName::from_static(SLUICE_OWNER), owner);
+    }
     let node = &edge.config.node;
     append(&mut headers, VIA, &format!("1.1 {node}"));
     append(&mut headers, HeaderName::from_static(CDN_LOOP), &gate::loop_name(node));

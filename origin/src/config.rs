@@ -23,6 +23,10 @@ pub struct Config {
     pub playback: PlaybackConfig,
     /// Sources that are fetched by URL, and other requests to URLs that clients named.
     pub fetch: FetchConfig,
+    /// What an owner may have.
+    pub quota: QuotaConfig,
+    /// Who is told of every change of a video's state.
+    pub webhooks: WebhooksConfig,
     /// The built web pages.
     pub pages: PagesConfig,
     /// Where players reach the control plane; absent, playlists name no steering.
@@ -83,6 +87,34 @@ impl Default for FetchConfig {
     }
 }
 
+/// What an owner may have: whoever a checked token names, and all others together as one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuotaConfig {
+    /// Bytes of sources, with those under way; absent, as many as there is room for.
+    pub bytes: Option<u64>,
+    /// Uploads under way at a time; absent, any number.
+    pub uploads: Option<u64>,
+}
+
+/// Who is told of every change of a video's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// URLs that messages are sent to, under the rules of `fetch`.
+    pub urls: Vec<String>,
+    /// File with the secret that messages are signed with: `whsec_` and Base64 of 24 to 64 bytes.
+    pub secret_file: Option<PathBuf>,
+    /// Milliseconds after which a message that a receiver does not take is given up.
+    pub give_up_ms: u64,
+}
+
+impl Default for WebhooksConfig {
+    fn default() -> Self {
+        Self { urls: vec![], secret_file: None, give_up_ms: 24 * 3_600_000 }
+    }
+}
+
 /// The built web pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,6 +172,12 @@ impl ProcessConfig for Config {
         }
         if self.fetch.max_ms < 60_000 {
             faults.add("fetch.max_ms", "at least a minute, or a slow server's source never comes");
+        }
+        if !self.webhooks.urls.is_empty() && self.webhooks.secret_file.is_none() {
+            faults.add("webhooks.secret_file", "is needed beside webhooks.urls: messages are signed");
+        }
+        if self.webhooks.urls.len() > 16 {
+            faults.add("webhooks.urls", "at most 16: each is sent to by itself");
         }
         if let Some(dir) = self.pages.dir.as_ref().filter(|dir| !dir.join("index.html").is_file()) {
             faults.add(

@@ -10,10 +10,10 @@ use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::unfold;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use prometheus::IntGauge;
 use sluice_platform::ApiError;
-use sluice_storage::VideoState;
+use sluice_storage::{VideoState, Visibility};
 use sluice_wire::event::LogLine;
 use sluice_wire::{Event, Tag, VideoId};
 use std::collections::VecDeque;
@@ -166,6 +166,80 @@ impl Watcher {
                 }
             }
         }
+    }
+}
+
+/// `GET /v1/events`: the document of each public video when it changes, from now on or from after the event that
+/// `Last-Event-ID` names; of one that is deleted, its id.
+pub(crate) async fn all(
+    axum::extract::State(state): axum::extract::State<State>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let place = Place::take(&state)?;
+    let wake = state.hub.listen();
+    let head = state.storage.log().head().await?;
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let after = last.unwrap_or(head).min(head);
+    let everything = Everything { state, wake, after, ready: VecDeque::new(), begun: false, _place: place };
+    let stream = unfold(everything, |mut everything| async move {
+        let text = everything.next().await?;
+        Some((Ok::<_, Infallible>(text), everything))
+    });
+    Ok(streaming("text/event-stream", Body::from_stream(stream)))
+}
+
+struct Everything {
+    state: State,
+    wake: Receiver<Arc<Event>>,
+    after: u64,
+    ready: VecDeque<Event>,
+    begun: bool,
+    _place: Place,
+}
+
+impl Everything {
+    /// The next event of a video; a word that the stream lives; `None` when the origin drains.
+    async fn next(&mut self) -> Option<Bytes> {
+        let stop = self.state.drain.token();
+        if !std::mem::replace(&mut self.begun, true) {
+            return Some(Bytes::from_static(b": alive\n\n"));
+        }
+        loop {
+            while let Some(event) = self.ready.pop_front() {
+                self.after = event.seq;
+                let again = self.ready.iter().any(|later| later.tag == event.tag);
+                if let Some(text) = self.of_video(&event).await.filter(|_| !again) {
+                    return Some(text);
+                }
+            }
+            self.ready = self.state.storage.log().since(self.after, BATCH).await.unwrap_or_default().into();
+            if !self.ready.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                // Whatever woke us, the log itself says what is new.
+                woken = timeout(COMMENT, self.wake.recv()) => if woken.is_err() {
+                    return Some(Bytes::from_static(b": alive\n\n"));
+                },
+                () = stop.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn of_video(&self, event: &Event) -> Option<Bytes> {
+        let id: VideoId = event.data.get("video")?.as_str()?.parse().ok()?;
+        if event.tag != Tag::video(id) {
+            return None;
+        }
+        let (kind, data) = match self.state.storage.videos().show(id).await.ok()? {
+            // Who may not come by it in a list does not come by it here.
+            Some((video, _)) if video.visibility != Visibility::Public => return None,
+            Some((video, media)) if video.deleted_ms.is_none() => {
+                ("video", serde_json::to_string(&VideoView::new(video, &media)).ok()?)
+            }
+            _ => ("deleted", format!("{{\"id\":\"{id}\"}}")),
+        };
+        Some(format!("event: {kind}\nid: {}\ndata: {data}\n\n", event.seq).into())
     }
 }
 

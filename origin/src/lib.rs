@@ -8,6 +8,7 @@
 //!
 //! - `upload`: one intake behind four ways in; `serve`: what players fetch; `videos`: the library
 //! - `outbound`: requests to URLs that others named
+//! - `webhooks`: receivers told of states, signed
 //! - `feed` and `hub`: what is pushed; `pages`: the built web pages
 //!
 //! What it leaves to others: transcoding, caching, steering.
@@ -25,8 +26,12 @@ mod serve;
 mod upload;
 mod videos;
 mod view;
+mod webhooks;
 
-pub use config::{Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, UploadConfig};
+pub use config::{
+    Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, QuotaConfig, UploadConfig,
+    WebhooksConfig,
+};
 pub use origin::Origin;
 
 use std::ffi::OsString;

@@ -12,6 +12,8 @@ pub(crate) struct Metrics {
     pub(crate) upload_bytes: IntCounter,
     /// Bytes of sources that were stored already and are kept once.
     pub(crate) shared_bytes: IntCounter,
+    /// Messages to receivers, by what became of them (`taken`, `refused`, `given_up`).
+    pub(crate) webhooks: IntCounterVec,
     /// Media served, by asset.
     pub(crate) media: IntCounterVec,
     /// Open event streams and log feeds.
@@ -32,6 +34,11 @@ impl Metrics {
             shared_bytes: registry.counter(
                 "sluice_origin_shared_bytes_total",
                 "Bytes of sources that were stored already and are kept once",
+            ),
+            webhooks: registry.counters(
+                "sluice_origin_webhooks_total",
+                "Messages to receivers of webhooks, by outcome",
+                &["outcome"],
             ),
             media: registry.counters(
                 "sluice_origin_media_served_total",

@@ -5,7 +5,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Rules};
 use crate::upload::Intake;
-use crate::{feed, keys, pages, serve, upload, videos};
+use crate::{feed, keys, pages, serve, upload, videos, webhooks};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::HeaderValue;
@@ -50,7 +50,7 @@ impl Process for Origin {
         let storage = Storage::open(&config.storage).await?;
         let metrics = Metrics::new(&context.metrics);
         let hub = Hub::start(storage.log(), &context.drain).await?;
-        let intake = Intake::new(storage.clone(), &config.upload, metrics.clone());
+        let intake = Intake::new(storage.clone(), &config.upload, &config.quota, metrics.clone());
         let signer = keys::read(&config.playback)?.map(Arc::new);
         let rules = Rules { internal: config.fetch.internal.clone(), ports: config.fetch.ports.clone() };
         let outbound = Outbound::new(rules)?;
@@ -62,8 +62,11 @@ impl Process for Origin {
         drain.tasks().spawn(storage.removals().run(undo_ms, every, drain.token()));
         let fetching = upload::fetch(intake.clone(), outbound.clone(), config.fetch.clone(), drain.token());
         drain.tasks().spawn(fetching);
+        let spawn = |sending| drop(drain.tasks().spawn(sending));
+        webhooks::start(&storage, &outbound, &metrics, &config.webhooks, spawn, &hub, &drain.token()).await?;
         context.health.component("storage").set_ready(true, "open");
-        let state = State { storage, intake, outbound, hub, metrics, signer, config: Arc::new(config), drain };
+        let state =
+            State { storage, intake, outbound, hub, metrics, signer, config: Arc::new(config), drain };
         Ok(Self { state, listeners: context.listeners })
     }
 
@@ -90,6 +93,7 @@ fn router(state: State) -> Router {
         .route("/v1/uploads/{id}", upload::tus::resource())
         .route("/v1/storage", get(videos::usage))
         .route("/v1/keys", get(keys::public))
+        .route("/v1/events", get(feed::all))
         .route("/v1/log", get(feed::log))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
         .route("/v/{*path}", get(serve::media).options(preflight));

@@ -258,3 +258,71 @@ impl Drop for Hanging {
         std::fs::remove_dir(&self.group).ok();
     }
 }
+
+/// A disk whose power a story cuts: ext4 with its journal on a loop device. What was not flushed is lost, as it is with the
+/// caches of a machine (the ioctl `EXT4_IOC_SHUTDOWN`, without a flush of the journal).
+#[derive(Debug)]
+pub struct PowerDisk {
+    dir: TempDir,
+    device: Option<String>,
+    at: PathBuf,
+}
+
+/// Cuts the power of the file system that holds a folder: _IOR('X', 125, __u32) with `EXT4_GOING_FLAGS_NOLOGFLUSH`, so that
+/// nothing more reaches the disk, not even the journal.
+const CUT: &str = "import fcntl, os, struct, sys
+fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
+
+impl PowerDisk {
+    /// Makes and mounts one of so many MiB; `None`, said, where that is impossible.
+    #[must_use]
+    pub fn mount(mib: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("disk");
+        let mut disk = Self { dir, device: None, at };
+        match is_possible().and_then(|()| disk.make(mib)) {
+            Ok(()) => Some(disk),
+            Err(why) => {
+                skipped(&why);
+                None
+            }
+        }
+    }
+
+    fn make(&mut self, mib: u64) -> Result<(), String> {
+        let image = self.dir.path().join("image");
+        File::create_new(&image).unwrap().set_len(mib << 20).unwrap();
+        std::fs::create_dir(&self.at).unwrap();
+        run("mkfs.ext4", &["-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0", name(&image)])?;
+        let device = run("losetup", &["-f", "--show", name(&image)])?;
+        self.device = Some(device.clone());
+        run("mount", &[&device, name(&self.at)])?;
+        Ok(())
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn at(&self) -> &Path {
+        &self.at
+    }
+
+    /// Cuts the power: every write and flush fails from now on.
+    pub fn cut(&self) {
+        run("python3", &["-c", CUT, name(&self.at)]).unwrap();
+    }
+
+    /// Brings the disk back with what had reached it. Whoever had files open on it has ended.
+    pub fn restore(&self) {
+        run("umount", &[name(&self.at)]).unwrap();
+        run("mount", &[self.device.as_deref().expect("it was mounted"), name(&self.at)]).unwrap();
+    }
+}
+
+impl Drop for PowerDisk {
+    fn drop(&mut self) {
+        if let Some(device) = &self.device {
+            run("umount", &["-l", name(&self.at)]).ok();
+            run("losetup", &["-d", device]).ok();
+        }
+    }
+}

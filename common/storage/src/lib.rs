@@ -28,6 +28,7 @@
 mod bus;
 mod clock;
 mod config;
+mod cursors;
 mod database;
 mod error;
 mod fleet;
@@ -47,6 +48,7 @@ mod wakes;
 pub use bus::{Bus, Message, Subscription, topics};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::StorageConfig;
+pub use cursors::Cursors;
 pub use database::{Database, Engine, Tx, Work, count_statements};
 pub use error::StorageError;
 pub use fleet::{Fleet, NodeRecord};
@@ -57,7 +59,7 @@ pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put};
 pub use relay::Relay;
 pub use storage::Storage;
 pub use uploads::{
-    Fetch, MAX_JOINED, NewUpload, Part, Piece, Source, Upload, UploadKind, UploadState, Uploads,
+    Fetch, MAX_JOINED, NewUpload, OwnerUsage, Part, Piece, Source, Upload, UploadKind, UploadState, Uploads,
 };
 pub use videos::{
     Change, Listing, Media, NewVideo, Order, Page, Removals, Rendition, RenditionKind, Restored, RungUse,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::bus::Bus;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::StorageConfig;
+use crate::cursors::Cursors;
 use crate::database::Database;
 use crate::error::StorageError;
 use crate::fleet::Fleet;
@@ -87,6 +88,12 @@ impl Storage {
     #[must_use]
     pub fn uploads(&self) -> Uploads {
         Uploads::new(self.database.clone())
+    }
+
+    /// Readers of the log that remember where they are.
+    #[must_use]
+    pub fn cursors(&self) -> Cursors {
+        Cursors::new(self.database.clone())
     }
 
     /// The fleet's nodes and route table.

@@ -11,6 +11,8 @@ pub const SLUICE_FLOOR: &str = "sluice-floor";
 pub const SLUICE_SEEN: &str = "sluice-seen";
 /// On a request between tiers: whose target it is, as the first tier found.
 pub const SLUICE_TENANT: &str = "sluice-tenant";
+/// On a request between tiers and to the origin: whom the token names that an edge checked.
+pub const SLUICE_OWNER: &str = "sluice-owner";
 /// The node that answered the client.
 pub const SLUICE_NODE: &str = "sluice-node";
 /// RFC 9211.

@@ -61,6 +61,10 @@ pub(crate) struct Access {
 #[derive(Debug, Clone)]
 pub(crate) struct Carried(pub(crate) String);
 
+/// Whom the token names that a request was let in with: an extension of the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner(pub(crate) String);
+
 /// What becomes of a request.
 pub(crate) enum Verdict {
     /// It goes on; its answer is dressed.
@@ -205,6 +209,9 @@ impl Access {
                 (dress.private, dress.cookie, subject) = (true, cookie, grant.subject.clone());
                 dress.proof = proof(&credential, &grant);
                 request.extensions_mut().insert(Carried(credential.query));
+            }
+            if let Some(subject) = &subject {
+                request.extensions_mut().insert(Owner(subject.clone()));
             }
             rate = rate.or(self.rate(rule, By::Subject, subject.as_deref(), asker)?);
         }

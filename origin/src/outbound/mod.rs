@@ -90,6 +90,20 @@ impl Outbound {
     }
 }
 
+impl Outbound {
+    /// Sends a body to a URL, and to no other one that it names. What is answered beside the status is not read.
+    pub(crate) async fn post(
+        &self,
+        text: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<StatusCode, OutboundError> {
+        let url = self.read(text)?;
+        let asked = self.client.post(url).headers(headers).body(body).send();
+        Ok(answered(asked).await?.status())
+    }
+}
+
 const fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }

@@ -27,6 +27,12 @@ pub(crate) enum UploadError {
     /// The bytes are not those that were summed.
     #[error("the checksum does not match; nothing of this request was kept")]
     Checksum,
+    /// More than the owner may have.
+    #[error("with this there are more than the {0} bytes that may be kept; nothing of it was")]
+    Quota(u64),
+    /// More at a time than the owner may have.
+    #[error("at most {0} uploads may be under way at a time; try again when one is complete")]
+    TooMany(u64),
     /// A URL that is not fetched.
     #[error("{0}")]
     Url(String),
@@ -52,6 +58,9 @@ impl From<UploadError> for ApiError {
             UploadError::Name(_) => Self::new(400, "bad-name", "Bad name", detail),
             // tus 1.0, checksum extension: 460.
             UploadError::Checksum => Self::new(460, "checksum-mismatch", "Checksum mismatch", detail),
+            // RFC 4331 section 6: what would exceed a quota is 507.
+            UploadError::Quota(_) => Self::new(507, "quota-exceeded", "Quota exceeded", detail),
+            UploadError::TooMany(_) => Self::new(429, "too-many-uploads", "Too many uploads", detail),
             UploadError::Url(_) => Self::new(400, "url-refused", "URL refused", detail),
             UploadError::Changed => Self::new(409, "source-changed", "Source changed", detail),
             UploadError::Storage(error) => error.into(),

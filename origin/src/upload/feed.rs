@@ -182,7 +182,8 @@ impl<'i> Feed<'i> {
         if self.held.is_empty() {
             return Ok(());
         }
-        self.intake.append(self.upload.id, self.upload.length, &self.held).await?;
+        let upload = &self.upload;
+        self.intake.append(upload.id, &upload.owner, upload.length, &self.held).await?;
         let taken = self.held();
         self.held.clear();
         self.offset += taken;

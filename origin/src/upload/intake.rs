@@ -5,7 +5,7 @@ use super::error::UploadError;
 use super::feed::{Feed, Keep};
 use super::hash::Running;
 use super::name;
-use crate::config::UploadConfig;
+use crate::config::{QuotaConfig, UploadConfig};
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use futures::Stream;
@@ -82,6 +82,7 @@ impl Role {
 pub(crate) struct Intake {
     pub(super) storage: Storage,
     pub(super) config: UploadConfig,
+    quota: QuotaConfig,
     pub(super) metrics: Metrics,
     /// Told when an upload is complete.
     pub(super) completed: Arc<Notify>,
@@ -90,8 +91,14 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(storage: Storage, config: &UploadConfig, metrics: Metrics) -> Self {
-        Self { storage, config: config.clone(), metrics, completed: Arc::default(), ordered: Arc::default() }
+    pub(crate) fn new(
+        storage: Storage,
+        config: &UploadConfig,
+        quota: &QuotaConfig,
+        metrics: Metrics,
+    ) -> Self {
+        let (config, quota) = (config.clone(), quota.clone());
+        Self { storage, config, quota, metrics, completed: Arc::default(), ordered: Arc::default() }
     }
 
     /// Makes an upload and, unless it is partial, its video, not yet in the library. A final one whose parts are all here
@@ -128,25 +135,53 @@ impl Intake {
         let made = self.storage.database.write::<_, UploadError, _>(|tx| {
             let (upload, video) = (&upload, &video);
             Box::pin(async move {
-                match &wanted.role {
-                    Role::Whole => {
-                        self.storage.videos().create(tx, video).await?;
-                        Ok(self.storage.uploads().create(tx, upload).await?)
-                    }
-                    Role::Partial => Ok(self.storage.uploads().create(tx, upload).await?),
-                    Role::Final(partials) => self.join(tx, upload, video, partials).await,
-                    Role::Fetched(url) => {
-                        self.storage.videos().create(tx, video).await?;
-                        self.storage.uploads().create(tx, upload).await?;
-                        Ok(self.storage.uploads().order_fetch(tx, id, url).await?)
-                    }
-                }
+                self.make(tx, wanted, upload, video).await?;
+                self.within_quota(tx, &wanted.owner, wanted.length).await
             })
         });
         made.await?;
         self.completed.notify_one();
         self.ordered.notify_one();
         Ok(id)
+    }
+
+    async fn make(
+        &self,
+        tx: &Tx<'_>,
+        wanted: &Wanted,
+        upload: &NewUpload,
+        video: &NewVideo,
+    ) -> Result<(), UploadError> {
+        let (uploads, videos) = (self.storage.uploads(), self.storage.videos());
+        if let Role::Final(partials) = &wanted.role {
+            return self.join(tx, upload, video, partials).await;
+        }
+        if wanted.role != Role::Partial {
+            videos.create(tx, video).await?;
+        }
+        uploads.create(tx, upload).await?;
+        if let Role::Fetched(url) = &wanted.role {
+            uploads.order_fetch(tx, upload.id, url).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what is more than an owner may have, as of this transaction and with what it adds. `length` is that of the
+    /// upload that is asked for.
+    async fn within_quota(&self, tx: &Tx<'_>, owner: &str, length: Option<u64>) -> Result<(), UploadError> {
+        let QuotaConfig { bytes, uploads } = self.quota;
+        if bytes.is_none() && uploads.is_none() {
+            return Ok(());
+        }
+        let used = self.storage.uploads().usage(tx, owner).await?;
+        match (bytes, uploads) {
+            (Some(bytes), _) if length.is_some_and(|length| length > bytes) => {
+                Err(UploadError::TooLarge(bytes))
+            }
+            (Some(bytes), _) if used.bytes > bytes => Err(UploadError::Quota(bytes)),
+            (_, Some(uploads)) if used.uploads > uploads => Err(UploadError::TooMany(uploads)),
+            _ => Ok(()),
+        }
     }
 
     async fn join(
@@ -180,19 +215,19 @@ impl Intake {
             return Err(UploadError::Empty);
         }
         let uploads = self.storage.uploads();
-        let fixed = self.storage.database.write::<_, StorageError, _>(|tx| {
+        let fixed = self.storage.database.write::<_, UploadError, _>(|tx| {
             let uploads = &uploads;
             Box::pin(async move {
                 uploads.set_length(tx, id, length).await?;
-                match uploads.get_in(tx, id).await? {
-                    Some(upload) if upload.state == UploadState::Open && upload.offset == length => {
-                        self.complete(tx, id, length).await
-                    }
-                    _ => Ok(()),
+                let Some(upload) = uploads.get_in(tx, id).await? else { return Ok(()) };
+                self.within_quota(tx, &upload.owner, Some(length)).await?;
+                if upload.state == UploadState::Open && upload.offset == length {
+                    self.complete(tx, id, length).await?;
                 }
+                Ok(())
             })
         });
-        Ok(fixed.await?)
+        fixed.await
     }
 
     /// Ends an upload whose length was not known before.
@@ -281,11 +316,12 @@ impl Intake {
     pub(super) async fn append(
         &self,
         id: UploadId,
+        owner: &str,
         length: Option<u64>,
         parts: &[(Part, Vec<u8>)],
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), UploadError> {
         let uploads = self.storage.uploads();
-        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
+        let written = self.storage.database.write::<_, UploadError, _>(|tx| {
             let uploads = &uploads;
             Box::pin(async move {
                 let mut reached = None;
@@ -294,8 +330,10 @@ impl Intake {
                 }
                 uploads.set_expiry(tx, id, tx.now_ms() + self.config.expire_ms).await?;
                 match length {
-                    Some(length) if reached == Some(length) => self.complete(tx, id, length).await,
-                    _ => Ok(()),
+                    Some(length) if reached == Some(length) => Ok(self.complete(tx, id, length).await?),
+                    Some(_) => Ok(()),
+                    // Nobody could say before how much it would be.
+                    None => self.within_quota(tx, owner, None).await,
                 }
             })
         });

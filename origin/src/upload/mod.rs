@@ -33,6 +33,7 @@ use intake::Wanted;
 use multer::Multipart;
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
+use sluice_wire::headers::SLUICE_OWNER;
 use sluice_wire::{Tag, UploadId, Version};
 
 /// Bytes of a title sent as a form field.
@@ -47,10 +48,11 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let length = length(request.headers())?;
+    let (length, owner) = (length(request.headers())?, owner(request.headers()));
     let body = request.into_body().into_data_stream();
     let counted = state.metrics.uploads.clone();
-    let result = whole(&state, &name, None, length, body.map_err(|e| UploadError::Cut(e.to_string()))).await;
+    let result =
+        whole(&state, &owner, &name, None, length, body.map_err(|e| UploadError::Cut(e.to_string()))).await;
     count(&counted, "put", &result);
     created(&state, result?).await
 }
@@ -69,8 +71,9 @@ pub(crate) async fn post(
                       /v1/videos/NAME";
         ApiError::new(415, "not-a-form", "Not a form", detail)
     })?;
-    let counted = state.metrics.uploads.clone();
-    let result = from_form(&state, Multipart::new(request.into_body().into_data_stream(), boundary)).await;
+    let (counted, owner) = (state.metrics.uploads.clone(), owner(request.headers()));
+    let result =
+        from_form(&state, &owner, Multipart::new(request.into_body().into_data_stream(), boundary)).await;
     count(&counted, "form", &result);
     created(&state, result?).await
 }
@@ -85,25 +88,26 @@ struct ByUrl {
 
 /// 202: the video is there, its source is not yet.
 async fn by_url(state: &State, request: Request) -> Result<Response, ApiError> {
+    let owner = owner(request.headers());
     let bytes = axum::body::to_bytes(request.into_body(), MAX_ORDER).await;
     let bytes =
         bytes.map_err(|_| ApiError::bad_request(format!("the body has at most {MAX_ORDER} bytes")))?;
     let wanted: ByUrl = serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::bad_request(format!("send {{\"url\": ..., \"title\": ...}}: {error}")))?;
-    let id = state.intake.order(&state.outbound, &wanted.url, wanted.title, "").await?;
+    let id = state.intake.order(&state.outbound, &wanted.url, wanted.title, &owner).await?;
     let mut answer = created(state, id).await?;
     *answer.status_mut() = StatusCode::ACCEPTED;
     Ok(answer)
 }
 
-async fn from_form(state: &State, mut form: Multipart<'_>) -> Result<UploadId, UploadError> {
+async fn from_form(state: &State, owner: &str, mut form: Multipart<'_>) -> Result<UploadId, UploadError> {
     let cut = |error: multer::Error| UploadError::Cut(error.to_string());
     let mut title = None;
     while let Some(mut field) = form.next_field().await.map_err(cut)? {
         match field.name() {
             Some("file") => {
                 let name = field.file_name().unwrap_or("video").to_owned();
-                return whole(state, &name, title, None, field.map_err(cut)).await;
+                return whole(state, owner, &name, title, None, field.map_err(cut)).await;
             }
             Some("title") => {
                 let mut text = Vec::new();
@@ -124,13 +128,16 @@ async fn from_form(state: &State, mut form: Multipart<'_>) -> Result<UploadId, U
 /// Takes a whole source in one request: all of it is kept, or nothing.
 async fn whole(
     state: &State,
+    owner: &str,
     name: &str,
     title: Option<String>,
     length: Option<u64>,
     body: impl Stream<Item = Result<bytes::Bytes, UploadError>> + Send,
 ) -> Result<UploadId, UploadError> {
     let intake = &state.intake;
-    let id = intake.begin(&Wanted { name: name.to_owned(), title, length, ..Wanted::default() }).await?;
+    let id = intake
+        .begin(&Wanted { name: name.to_owned(), title, length, owner: owner.to_owned(), ..Wanted::default() })
+        .await?;
     // A request that is dropped (its client gone) leaves an upload that the sweeper removes.
     let taken = intake.feed(id, 0, Keep::AsItComes, None, body).await;
     let finished = match taken {
@@ -175,6 +182,11 @@ async fn created(state: &State, id: UploadId) -> Result<Response, ApiError> {
     cache::lifetime(headers, Lifetime::Never);
     cache::version(headers, &[version]);
     Ok(answer)
+}
+
+/// Whose a request is: whom an edge named after it checked a token. An edge takes from clients no such field.
+fn owner(headers: &HeaderMap) -> String {
+    headers.get(SLUICE_OWNER).and_then(|owner| owner.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 /// A body as the intake takes it.

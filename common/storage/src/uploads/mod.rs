@@ -11,6 +11,7 @@ mod fetches;
 mod row;
 mod settle;
 mod source;
+mod usage;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -23,6 +24,7 @@ pub use concat::MAX_JOINED;
 pub use fetches::Fetch;
 pub use row::{NewUpload, Part, Upload, UploadKind, UploadState};
 pub use source::{Piece, Source};
+pub use usage::OwnerUsage;
 
 use crate::database::entity::{part, upload};
 use crate::database::{Database, Tx, signed, to_json, unsigned32};
@@ -235,6 +237,14 @@ impl Uploads {
             .all(self.database.reader())
             .await?;
         rows.into_iter().map(Part::try_from).collect()
+    }
+
+    /// What an owner has: with a transaction, as of this one.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn usage(&self, tx: &Tx<'_>, owner: &str) -> Result<OwnerUsage, StorageError> {
+        usage::of(tx, owner).await
     }
 
     /// Uploads whose time is over, the oldest first, at most 1000: open ones, and partial ones that nobody joined. Those

@@ -8,6 +8,7 @@
 
 mod bus;
 mod crash;
+mod cursors;
 mod fleet;
 mod full;
 mod ground;
@@ -82,7 +83,8 @@ stories! {
         a_joined_source_is_shared_like_any_other,
         of_equal_uploads_that_are_settled_at_once_one_holds_the_bytes,
         one_process_settles_an_upload_and_another_goes_on_after_it,
-        a_fetch_is_one_process_s_and_goes_on_in_another;
+        a_fetch_is_one_process_s_and_goes_on_in_another,
+        an_owner_s_use_is_what_is_stored_and_declared;
     videos:
         a_video_goes_through_its_life,
         listings_page_from_the_newest_down,
@@ -97,6 +99,8 @@ stories! {
         one_process_removes_at_a_time,
         usage_is_what_the_store_holds,
         a_page_costs_three_statements;
+    cursors:
+        one_reads_at_a_time_and_the_next_goes_on;
     fleet:
         reports_renew_and_keep_what_operators_set,
         of_two_control_planes_one_publishes;

@@ -346,6 +346,27 @@ pub(crate) async fn a_fetch_is_one_process_s_and_goes_on_in_another(ground: Grou
     assert_eq!(first.uploads().claim_fetch("none", minute).await.unwrap(), None, "it went with its upload");
 }
 
+pub(crate) async fn an_owner_s_use_is_what_is_stored_and_declared(ground: Ground) {
+    let storage = ground.open().await;
+    let uploads = &storage.uploads();
+    let usage = async |owner: &'static str| {
+        let used = storage.database.write(|tx| Box::pin(uploads.usage(tx, owner))).await.unwrap();
+        (used.bytes, used.uploads)
+    };
+    assert_eq!(usage("").await, (0, 0));
+    made(&storage, UploadKind::Whole, "a", Some(1_000)).await;
+    let open = made(&storage, UploadKind::Whole, "", None).await;
+    append(&storage, open, 0, 0, 30).await.unwrap();
+    let done = whole(&storage).await;
+    assert_eq!((usage("").await, usage("a").await), ((40, 1), (1_000, 1)));
+    let (a, b) = (partial(&storage, Some(3)).await, partial(&storage, Some(4)).await);
+    assert_eq!(usage("").await, (47, 3));
+    join(&storage, &[a, b]).await.unwrap();
+    assert_eq!(usage("").await, (47, 1), "counted once, by the whole");
+    storage.database.write(|tx| Box::pin(uploads.delete(tx, done))).await.unwrap();
+    assert_eq!(usage("").await, (37, 1));
+}
+
 /// A complete upload of the same ten bytes.
 async fn whole(storage: &Storage) -> UploadId {
     let (id, uploads) = (begun(storage, Some(10)).await, &storage.uploads());

@@ -9,7 +9,7 @@ use super::checksum::{ALGORITHMS, checksum};
 use super::error::UploadError;
 use super::feed::Keep;
 use super::intake::{Role, Wanted};
-use super::stream;
+use super::{owner, stream};
 use crate::origin::{State, preflight};
 use axum::extract::{Path, Request};
 use axum::middleware::map_response;
@@ -77,7 +77,7 @@ async fn create(axum::extract::State(state): Shared, request: Request) -> Result
         metadata: metadata.sent,
         length,
         role,
-        ..Wanted::default()
+        owner: owner(headers),
     };
     let id = state.intake.begin(&wanted).await?;
     let mut answer = StatusCode::CREATED.into_response();
@@ -97,7 +97,7 @@ async fn status(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     fields::version(&headers)?;
-    let upload = find(&state, &text).await?;
+    let upload = find(&state, &headers, &text).await?;
     let mut answer = StatusCode::OK.into_response();
     let headers = answer.headers_mut();
     // A final upload that is not complete is at no offset.
@@ -139,7 +139,7 @@ async fn append(
     let offset = fields::number(headers, "upload-offset")?;
     let offset = offset.ok_or_else(|| ApiError::bad_request("Upload-Offset is missing"))?;
     let length = fields::number(headers, "upload-length")?;
-    let upload = find(&state, &text).await?;
+    let upload = find(&state, headers, &text).await?;
     if upload.kind == UploadKind::Final {
         let detail = "a final upload takes no bytes: append to its parts";
         return Err(ApiError::new(403, "final-upload", "Final upload", detail));
@@ -164,7 +164,7 @@ async fn terminate(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     fields::version(&headers)?;
-    let upload = find(&state, &text).await?;
+    let upload = find(&state, &headers, &text).await?;
     if let Some(whole) = upload.whole {
         return Err(ApiError::conflict(format!("the upload is part of {whole}; delete that one")));
     }
@@ -190,12 +190,14 @@ async fn take(state: &State, id: UploadId, offset: u64, request: Request) -> Res
     Ok(taken?)
 }
 
-async fn find(state: &State, text: &str) -> Result<Upload, ApiError> {
+/// An upload of this owner; another's is as good as none.
+async fn find(state: &State, headers: &HeaderMap, text: &str) -> Result<Upload, ApiError> {
     let missing = || ApiError::not_found(format!("there is no upload {text:.40}"));
     let id = text.parse().map_err(|_| missing())?;
     let upload = state.storage.uploads().get(id).await?;
     // What is fetched takes nothing from clients.
-    upload.filter(|upload| upload.kind != UploadKind::Fetched).ok_or_else(missing)
+    let owner = owner(headers);
+    upload.filter(|upload| upload.kind != UploadKind::Fetched && upload.owner == owner).ok_or_else(missing)
 }
 
 async fn expires(state: &State, id: UploadId, headers: &mut HeaderMap) -> Result<(), ApiError> {

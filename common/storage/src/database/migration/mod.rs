@@ -6,6 +6,7 @@ mod m0003_uploads;
 mod m0004_library;
 mod m0005_sharing;
 mod m0006_fetches;
+mod m0007_cursors;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_library::Migration),
             Box::new(m0005_sharing::Migration),
             Box::new(m0006_fetches::Migration),
+            Box::new(m0007_cursors::Migration),
         ]
     }
 }
