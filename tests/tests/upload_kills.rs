@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Points of one run. `SLUICE_KILL_POINTS=200` is the long one.
+/// Points of one run. `KILL_POINTS=200` is the long one.
 const POINTS: usize = 25;
 /// Bytes of a source: some parts of the smallest size, and the end of one.
 const SOURCE: usize = 700_001;
@@ -22,7 +22,7 @@ const SOURCE: usize = 700_001;
 const WITHIN: Duration = Duration::from_millis(15);
 
 fn points() -> usize {
-    std::env::var("SLUICE_KILL_POINTS").ok().and_then(|text| text.parse().ok()).unwrap_or(POINTS)
+    std::env::var("KILL_POINTS").ok().and_then(|text| text.parse().ok()).unwrap_or(POINTS)
 }
 
 /// An origin alone, with its rows and objects in a folder; not started.
