@@ -1,9 +1,9 @@
 // The library, as a person keeps it: searched, tagged, hidden, deleted and brought back; a private video is watched.
-// usage: node library.mjs EDGE PICTURES; the last line of output is JSON for the story to assert.
+// usage: node library.mjs EDGE PICTURES FILE; FILE is harbour.mp4 with its index at its end, uploaded by the page. The last line of output is JSON for the story to assert.
 import { chromium } from 'playwright-core';
 import { existsSync, mkdirSync } from 'node:fs';
 
-const [edge, pictures] = process.argv.slice(2);
+const [edge, pictures, file] = process.argv.slice(2);
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 mkdirSync(pictures, { recursive: true });
@@ -25,8 +25,18 @@ const card = (title) => page.getByTestId('video-card').filter({ has: page.locato
 const shown = () => page.getByTestId('video-card').locator('h3').allInnerTexts();
 const count = (wanted) => page.waitForFunction((n) => document.querySelectorAll('[data-testid="video-card"]').length === n, wanted);
 try {
+  report.uploads = [];
+  page.on('request', (request) => {
+    if (!request.url().includes('/v1/uploads') || !['POST', 'PATCH'].includes(request.method())) return;
+    const concat = request.headers()['upload-concat'] ?? '';
+    report.uploads.push([request.method(), concat.split(';')[0], request.headers()['upload-length'] ?? '', new URL(request.url()).pathname, concat]);
+  });
   await page.goto(`${edge}/`, { waitUntil: 'load' });
+  await count(2);
+  await page.getByTestId('upload-input').setInputFiles(file);
+  await page.locator('[data-testid="video-card"][data-state="ready"]').nth(2).waitFor({ timeout: 120_000 });
   await count(3);
+  report.uploaded = await card('harbour').getAttribute('data-id');
 
   await card('harbour').getByTestId('edit').click();
   await page.getByLabel('Title').fill('Hafen bei Nacht: Über die Brücke');

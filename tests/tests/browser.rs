@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use sluice_tests::stack::{Options, Stack};
-use sluice_tests::{client, clips};
+use sluice_tests::{client, clips, sources};
 use sluice_wire::token::mint::SigningKey;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,20 +63,31 @@ async fn a_person_keeps_a_library_and_watches_what_is_private() {
     let origin = vec![("playback.key_file", private.display().to_string())];
     let edges = vec![("access.keys_file", public.display().to_string())];
     let stack = Stack::with(Options { pages: Some(pages), origin, edges, ..Options::default() }).await;
-    for (name, size) in [("garden.mp4", "320x180"), ("family.mp4", "640x360"), ("harbour.mp4", "480x270")] {
+    for (name, size) in [("garden.mp4", "320x180"), ("family.mp4", "640x360")] {
         let made = client::put(&stack.edge(), name, clips::made(5, size, 25)).await;
         client::wait_ready(&stack.edge(), made["id"].as_str().unwrap()).await;
     }
+    let (harbour, file) = (clips::made(5, "480x270", 25), stack.dir().join("harbour.mp4"));
+    std::fs::write(&file, &harbour).unwrap();
     let output = Command::new("node")
         .current_dir(root().join("tests/browser"))
         .args(["library.mjs", &stack.edge()])
-        .arg(root().join("target/browser"))
+        .args([&root().join("target/browser"), &file])
         .output()
         .expect("node is installed by `make setup`");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     let report: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
 
+    // Made as two and joined at once; the end of the file was sent first.
+    let of = |n: usize| &report["uploads"][n];
+    let seen: Vec<_> = (0..5).map(|n| (of(n)[0].as_str().unwrap(), of(n)[1].as_str().unwrap())).collect();
+    let wanted = [("POST", "partial"), ("POST", "partial"), ("POST", "final"), ("PATCH", ""), ("PATCH", "")];
+    assert_eq!(seen, wanted, "{report}");
+    let joined = format!("final;{} {}", of(4)[3].as_str().unwrap(), of(3)[3].as_str().unwrap());
+    assert_eq!(of(2)[4], joined.as_str(), "{report}");
+    let storage = sources::storage(stack.engines()).await;
+    assert!(sources::bytes(&storage, report["uploaded"].as_str().unwrap()).await == harbour, "byte for byte");
     assert_eq!(report["tags"], serde_json::json!(["night", "road trip"]), "{report}");
     assert_eq!(report["badge"], "Private", "{report}");
     assert_eq!(report["searched"], serde_json::json!(["Hafen bei Nacht: Über die Brücke"]), "{report}");

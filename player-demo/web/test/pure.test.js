@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lastHop, parseCacheStatus } from '../src/cache-status.ts';
+import { trailingIndex } from '../src/boxes.ts';
 import { bytes, clock, eta, rate } from '../src/format.ts';
 import { watched } from '../src/route.ts';
 import { admitted } from '../src/token.ts';
@@ -36,4 +37,29 @@ test('a token goes to the media of its video, and to nothing else', () => {
   assert.equal(of('http://control/steer/v/0abc'), 'http://control/steer/v/0abc');
   assert.equal(of('/v/0abcd/master.m3u8'), '/v/0abcd/master.m3u8');
   assert.equal(admitted('/v/0abc/a', 'http://edge/', null), '/v/0abc/a');
+});
+
+const box = (kind, bytes) => {
+  const all = new Uint8Array(bytes + 8);
+  new DataView(all.buffer).setUint32(0, bytes + 8);
+  all.set(new TextEncoder().encode(kind), 4);
+  return all;
+};
+const large = (kind, bytes) => {
+  const all = new Uint8Array(bytes + 16);
+  const view = new DataView(all.buffer);
+  view.setUint32(0, 1);
+  view.setBigUint64(8, BigInt(bytes + 16));
+  all.set(new TextEncoder().encode(kind), 4);
+  return all;
+};
+
+test('an index behind the film is found', async () => {
+  const of = (...boxes) => trailingIndex(new Blob(boxes));
+  const [ftyp, film, moov] = [box('ftyp', 16), box('mdat', 900), box('moov', 50)];
+  assert.equal(await of(ftyp, film, moov), 24 + 908);
+  assert.equal(await of(ftyp, large('mdat', 900), box('free', 3), moov), 24 + 916 + 11);
+  for (const other of [[ftyp, moov, film], [ftyp, film], [film, box('moof', 9), moov], [film, moov.slice(0, 40)], [new Uint8Array(64)], [], ['RIFF....AVI LIST']]) {
+    assert.equal(await of(...other), null);
+  }
 });
