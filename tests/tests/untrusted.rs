@@ -38,7 +38,12 @@ async fn look(sandbox: &Sandbox, media: &[u8], bounds: Bounds) -> Look {
     let text = whole.iter().map(|order| encode_order(order).unwrap()).collect::<Vec<_>>().concat();
     drop(orders.write_all(&text).await);
     let output = child.wait_with_output().await.unwrap();
-    match decode(&mut BytesMut::from(&output.stdout[..])).unwrap() {
+    let mut frames = BytesMut::from(&output.stdout[..]);
+    let mut last = None;
+    while let Some(frame) = decode(&mut frames).unwrap() {
+        last = Some(frame);
+    }
+    match last {
         Some((CodecMessage::Probed { source }, _)) => Ok(source),
         Some((CodecMessage::Failed { reason, detail }, _)) => Err((reason, detail)),
         _ => Err(sandbox::verdict(output.status)

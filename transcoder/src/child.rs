@@ -6,6 +6,7 @@
 
 use crate::error::{JobError, SandboxError};
 use crate::sandbox::{self, Bounds, Options, Sandbox};
+use crate::supply::Supply;
 use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -62,11 +64,16 @@ impl Codec {
     }
 
     /// Looks at a source.
-    pub(crate) async fn probe(&self, source: &Path) -> Result<Source, JobError> {
-        let (source, orders) = whole(source)?;
-        let command = self.0.command("probe", &source, Bounds::probe())?;
-        let mut run = Run::start(self.spawn(command)?, &orders, PROBE_LIMIT).await?;
-        match run.next().await? {
+    pub(crate) async fn probe(&self, supply: &mut Supply) -> Result<Source, JobError> {
+        let limit = if supply.is_complete() { PROBE_LIMIT } else { ENCODE_LIMIT };
+        let command = self.0.command("probe", &File::open(supply.path())?, Bounds::probe())?;
+        let (mut run, mut orders) = Run::start(self.spawn(command)?, supply.is_complete(), limit)?;
+        let wanted = run.wanted();
+        let said = tokio::select! {
+            Err(error) = supply.feed(&mut orders, wanted) => return Err(error),
+            said = run.next() => said?,
+        };
+        match said {
             Some((CodecMessage::Probed { source }, _)) => Ok(source),
             Some((CodecMessage::Failed { reason, detail }, _)) => Err(failure(reason, detail)),
             _ => Err(run.crashed().await),
@@ -74,15 +81,26 @@ impl Codec {
     }
 
     /// Begins to encode a source.
-    pub(crate) async fn encode(&self, source: &Path, request: &EncodeRequest) -> Result<Run, JobError> {
-        let length_ms = request.source.duration_ms;
-        let limit = encode_limit(length_ms);
+    ///
+    /// The second is where it takes orders: it is to be [fed](Supply::feed) by it.
+    pub(crate) async fn encode(
+        &self,
+        supply: &Supply,
+        request: &EncodeRequest,
+    ) -> Result<(Run, ChildStdin), JobError> {
+        let limit = encode_limit(request.source.duration_ms);
         let bounds = Bounds::encode(&request.source, limit);
-        let (source, all) = whole(source)?;
-        let mut orders = vec![Order::Encode(Box::new(request.clone()))];
-        orders.extend(all);
-        let command = self.0.command("encode", &source, bounds)?;
-        Run::start(self.spawn(command)?, &orders, limit).await
+        let command = self.0.command("encode", &File::open(supply.path())?, bounds)?;
+        let limit = if supply.is_complete() { limit } else { ENCODE_LIMIT };
+        let (mut run, mut orders) = Run::start(self.spawn(command)?, supply.is_complete(), limit)?;
+        let text = codec::encode_order(&Order::Encode(Box::new(request.clone())));
+        let text = text.map_err(|e| JobError::Again(e.to_string()))?;
+        match timeout(SILENCE, orders.write_all(&text)).await {
+            Ok(Ok(())) => Ok((run, orders)),
+            // It did not even read what it was asked.
+            Ok(Err(_)) => Err(run.crashed().await),
+            Err(_) => Err(silent(SILENCE)),
+        }
     }
 
     fn spawn(&self, mut command: Command) -> Result<Child, JobError> {
@@ -94,35 +112,35 @@ impl Codec {
 #[derive(Debug)]
 pub(crate) struct Run {
     child: Child,
-    /// Closed, it would tell the codec that nobody is there any more.
-    _orders: ChildStdin,
     out: ChildStdout,
     buffer: BytesMut,
     /// Reads what it says on standard error and gives the end of it.
     words: JoinSet<Vec<u8>>,
+    /// The first byte of the source that it waits for.
+    wanted: watch::Sender<u64>,
     deadline: Instant,
     limit: Duration,
+    silence: Duration,
 }
 
 impl Run {
-    async fn start(mut child: Child, orders: &[Order], limit: Duration) -> Result<Self, JobError> {
+    /// Takes over a child. One whose source is still coming may be silent for as long as that takes.
+    fn start(mut child: Child, complete: bool, limit: Duration) -> Result<(Self, ChildStdin), JobError> {
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(mut stdin), Some(out), Some(errors)) = pipes else {
+        let (Some(orders), Some(out), Some(errors)) = pipes else {
             return Err(JobError::Again("the codec has no pipes".into()));
         };
         let mut words = JoinSet::new();
         words.spawn(tail(errors));
         let deadline = Instant::now() + limit;
-        let text = orders.iter().map(codec::encode_order).collect::<Result<Vec<_>, _>>();
-        let text = text.map_err(|e| JobError::Again(e.to_string()))?.concat();
-        let written = timeout(SILENCE, stdin.write_all(&text)).await;
-        let mut run = Self { child, _orders: stdin, out, buffer: BytesMut::new(), words, deadline, limit };
-        match written {
-            Ok(Ok(())) => Ok(run),
-            // It did not even read what it was asked.
-            Ok(Err(_)) => Err(run.crashed().await),
-            Err(_) => Err(silent()),
-        }
+        let silence = if complete { SILENCE } else { limit };
+        let (buffer, wanted) = (BytesMut::new(), watch::Sender::new(0));
+        Ok((Self { child, out, buffer, words, wanted, deadline, limit, silence }, orders))
+    }
+
+    /// What it waits for.
+    pub(crate) fn wanted(&self) -> watch::Receiver<u64> {
+        self.wanted.subscribe()
     }
 
     /// The next frame; `None` at the end of its output.
@@ -133,15 +151,20 @@ impl Run {
         loop {
             let frame =
                 codec::decode(&mut self.buffer).map_err(|e| JobError::Again(format!("the codec: {e}")))?;
-            if frame.is_some() {
-                return Ok(frame);
+            match frame {
+                Some((CodecMessage::Want { from, .. }, _)) => {
+                    self.wanted.send_replace(from);
+                    continue;
+                }
+                Some(frame) => return Ok(Some(frame)),
+                None => {}
             }
             self.buffer.reserve(READ);
-            let patience = self.deadline.min(Instant::now() + SILENCE);
+            let patience = self.deadline.min(Instant::now() + self.silence);
             let read = match timeout_at(patience, self.out.read_buf(&mut self.buffer)).await {
                 Ok(read) => read?,
                 Err(_) if Instant::now() >= self.deadline => return Err(endless(self.limit)),
-                Err(_) => return Err(silent()),
+                Err(_) => return Err(silent(self.silence)),
             };
             if read == 0 {
                 return Ok(None);
@@ -172,13 +195,6 @@ impl Drop for Run {
     }
 }
 
-/// A source of which all is there, and the orders that say so.
-fn whole(source: &Path) -> Result<(File, Vec<Order>), JobError> {
-    let file = File::open(source)?;
-    let bytes = file.metadata()?.len();
-    Ok((file, Order::whole(bytes).into()))
-}
-
 /// Reads to the end and keeps the end.
 async fn tail(mut errors: ChildStderr) -> Vec<u8> {
     let (mut kept, mut piece) = (Vec::new(), [0; 1 << 10]);
@@ -199,8 +215,8 @@ fn endless(limit: Duration) -> JobError {
     JobError::Again(format!("the codec was not done within {} s", limit.as_secs()))
 }
 
-fn silent() -> JobError {
-    JobError::Again(format!("the codec said nothing for {} s", SILENCE.as_secs()))
+fn silent(silence: Duration) -> JobError {
+    JobError::Again(format!("the codec said nothing for {} s", silence.as_secs()))
 }
 
 /// A codec's failure as the job's.

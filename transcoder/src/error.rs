@@ -25,6 +25,9 @@ pub(crate) enum JobError {
     /// A row or an object is not there. That may mean that the video was deleted; whoever did the job looks.
     #[error("missing: {0}")]
     Missing(String),
+    /// Nothing more of the source came for long: the worker does something else, and comes back.
+    #[error("the rest of the source has not come yet")]
+    Idle,
     /// The video was deleted: nobody wants the rest.
     #[error("the video was deleted")]
     Gone,
@@ -37,6 +40,7 @@ impl JobError {
             Self::Source { .. } => "failed",
             Self::Again(_) | Self::Missing(_) => "again",
             Self::Lost => "lost",
+            Self::Idle => "idle",
             Self::Gone => "gone",
         }
     }

@@ -4,11 +4,12 @@ use crate::child::{self, Codec, Run};
 use crate::error::JobError;
 use crate::metrics::Metrics;
 use crate::publish::{Head, Plan, Publisher};
-use crate::scratch::Scratch;
+use crate::supply::Supply;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sluice_storage::{Lease, Put, Retry, SegmentRow, Storage, StorageError};
 use sluice_wire::codec::{ChunkWork, CodecFailure, CodecMessage, EncodeRequest, Key};
+use sluice_wire::ladder::Source;
 use sluice_wire::limits::{CHUNK_SEGMENTS, MAX_CODEC_FRAME};
 use sluice_wire::{Digest, ObjectKey, RungName, VideoId, ladder};
 use std::path::PathBuf;
@@ -26,11 +27,15 @@ pub(crate) struct Shop {
     pub(crate) metrics: Metrics,
 }
 
+/// The video that a job is for.
+pub(crate) fn video_of(lease: &Lease) -> Option<VideoId> {
+    lease.payload["video"].as_str().and_then(|id| id.parse().ok())
+}
+
 /// Does a leased job. What it commits is fenced; what it stores and does not commit is nobody's.
 pub(crate) async fn transcode(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
     let begun = Instant::now();
-    let video = lease.payload["video"].as_str().and_then(|id| id.parse::<VideoId>().ok());
-    let Some(video) = video else {
+    let Some(video) = video_of(lease) else {
         shop.storage.jobs().fail(lease, "the job names no video", Retry::Never).await?;
         return Err(JobError::Again("the job names no video".into()));
     };
@@ -58,7 +63,7 @@ pub(crate) async fn transcode(shop: &Shop, lease: &Lease) -> Result<(), JobError
         Err(JobError::Source { detail, .. }) => publisher.failed(detail, false).await?,
         Err(JobError::Again(why)) => publisher.failed(why, true).await?,
         Err(JobError::Gone) => publisher.gone().await?,
-        Ok(()) | Err(JobError::Lost | JobError::Missing(_)) => {}
+        Ok(()) | Err(JobError::Lost | JobError::Idle | JobError::Missing(_)) => {}
     }
     result
 }
@@ -71,7 +76,7 @@ async fn missing(shop: &Shop, video: VideoId, what: String) -> Result<JobError, 
 
 /// Everything that must be known before the codec starts.
 struct Prepared {
-    scratch: Scratch,
+    supply: Supply,
     plan: Plan,
     request: EncodeRequest,
 }
@@ -83,12 +88,12 @@ async fn prepare(
     publisher: &Publisher,
 ) -> Result<Prepared, JobError> {
     let row = shop.storage.videos().get(video).await?.ok_or(JobError::Gone)?;
-    let scratch = Scratch::fetch(&shop.storage, lease, video, &shop.scratch_dir).await?;
+    let mut supply = Supply::open(&shop.storage, lease, video, &shop.scratch_dir).await?;
     let kept = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
     let plan = match kept {
         Some(plan) => plan,
         None => {
-            let source = shop.codec.probe(scratch.path()).await?;
+            let source = shop.codec.probe(&mut supply).await?;
             let ladder = ladder::plan(&source);
             Plan { source, ladder }
         }
@@ -114,9 +119,11 @@ async fn prepare(
     };
     let chunk = wanted.iter().map(|(_, next)| *next).min().unwrap_or(0) / CHUNK_SEGMENTS;
     let chunks = vec![ChunkWork { chunk, rungs: wanted }];
-    let (source, ladder) = (plan.source.clone(), plan.ladder.clone());
+    // What is still coming can only be read onward.
+    let indexed = plan.source.indexed && supply.is_complete();
+    let (source, ladder) = (Source { indexed, ..plan.source.clone() }, plan.ladder.clone());
     let request = EncodeRequest { source, ladder, chunks, onward: true, poster };
-    Ok(Prepared { scratch, plan, request })
+    Ok(Prepared { supply, plan, request })
 }
 
 fn rungs(plan: &Plan) -> impl Iterator<Item = RungName> {
@@ -145,7 +152,17 @@ struct Job<'s> {
 
 impl Job<'_> {
     async fn run(mut self, prepared: Prepared) -> Result<(), JobError> {
-        let mut run: Run = self.shop.codec.encode(prepared.scratch.path(), &prepared.request).await?;
+        let Prepared { mut supply, request, .. } = prepared;
+        let (run, mut orders) = self.shop.codec.encode(&supply, &request).await?;
+        let wanted = run.wanted();
+        tokio::select! {
+            Err(error) = supply.feed(&mut orders, wanted) => Err(error),
+            done = self.take(run) => done,
+        }
+    }
+
+    /// Stores and commits what a codec makes.
+    async fn take(&mut self, mut run: Run) -> Result<(), JobError> {
         let mut first = true;
         loop {
             let Some((message, payload)) = run.next().await? else { return Err(run.crashed().await) };

@@ -1,13 +1,14 @@
 //! The Sluice transcoding worker.
 //!
 //! ```text
-//! lease -> scratch (the source's parts in one file) -> probe -> plan -> codec child -> frames
+//! lease -> supply (the source's pieces into one file, as they come) -> probe -> plan -> codec child -> frames
 //!       -> Objects (segment) -> one fenced transaction: row + progress + event
 //! ```
 //!
 //! - `worker` leases jobs and keeps their leases alive; `job` does one
 //! - `child` is the codec process: the only one that opens the source, killed when dropped; [`sandbox`] is what it
 //!   may touch
+//! - `supply` fetches the source, also while it is uploaded, and tells the codec which bytes are there
 //! - `publish` commits what was made, always with the lease's fencing token
 //!
 //! What it leaves to others: codecs (`sluice-codec`), rendering playlists (the origin).
@@ -20,6 +21,7 @@ mod metrics;
 mod publish;
 pub mod sandbox;
 mod scratch;
+mod supply;
 mod worker;
 
 pub use config::Config;

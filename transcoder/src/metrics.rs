@@ -7,7 +7,7 @@ use sluice_service::Metrics as Registry;
 /// What the worker counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    /// Jobs by outcome: `done`, `failed`, `again`, `lost`, `gone`.
+    /// Jobs by outcome: `done`, `failed`, `again`, `idle`, `lost`, `gone`.
     pub(crate) jobs: IntCounterVec,
     /// Jobs under way.
     pub(crate) active: IntGauge,

@@ -2,13 +2,11 @@
 //! next one that starts in the same folder.
 
 use crate::error::JobError;
-use futures::TryStreamExt;
 use nix::sys::statvfs::statvfs;
-use sluice_storage::{Lease, Piece, Storage};
-use sluice_wire::{ObjectKey, VideoId};
+use sluice_storage::Lease;
+use sluice_wire::VideoId;
 use std::path::{Path, PathBuf};
 use tokio::fs::File;
-use tokio::io::{AsyncWriteExt, BufWriter};
 
 /// Bytes of the disk left to others.
 const RESERVE: u64 = 256 << 20;
@@ -20,28 +18,19 @@ const SUFFIX: &str = "source";
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Fetches a source's parts, in order. The file belongs to one lease: a worker that lost it must not remove that of
-    /// the next, which may be this very process.
-    pub(crate) async fn fetch(
-        storage: &Storage,
-        lease: &Lease,
-        video: VideoId,
+    /// An empty file for a source of this length (0 if that is not known yet). The file belongs to one lease: a worker
+    /// that lost it must not remove that of the next, which may be this very process.
+    pub(crate) async fn make(
         dir: &Path,
-    ) -> Result<Self, JobError> {
+        video: VideoId,
+        lease: &Lease,
+        length: u64,
+    ) -> Result<(Self, File), JobError> {
         tokio::fs::create_dir_all(dir).await?;
-        let parts = storage.uploads().source(video.upload()).await?.pieces;
-        if parts.is_empty() {
-            return Err(JobError::Missing(format!("the source of {video}")));
-        }
-        room(dir, parts.iter().map(|part| part.bytes).sum())?;
-        let name = format!("{video}-{}.{}.{SUFFIX}", lease.token, std::process::id());
-        let scratch = Self(dir.join(name));
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(&scratch.0).await?);
-        for part in parts {
-            copy(storage, &part, &mut file).await?;
-        }
-        file.flush().await?;
-        Ok(scratch)
+        room(dir, length)?;
+        let scratch = Self(dir.join(format!("{video}-{}.{}.{SUFFIX}", lease.token, std::process::id())));
+        let file = File::create(&scratch.0).await?;
+        Ok((scratch, file))
     }
 
     /// Where it is.
@@ -83,21 +72,6 @@ fn room(dir: &Path, bytes: u64) -> Result<(), JobError> {
         return Err(JobError::Again(format!("no room for the source: {bytes} bytes, {free} are free")));
     }
     Ok(())
-}
-
-async fn copy(storage: &Storage, part: &Piece, file: &mut BufWriter<File>) -> Result<(), JobError> {
-    let object = storage.objects.get(&ObjectKey::SourcePart(part.upload, part.index)).await?;
-    let mut stream = object.stream;
-    let mut copied = 0;
-    while let Some(piece) = stream.try_next().await? {
-        copied += piece.len() as u64;
-        file.write_all(&piece).await?;
-    }
-    if copied == part.bytes {
-        Ok(())
-    } else {
-        Err(JobError::Again(format!("part {} has {copied} of {} bytes", part.index, part.bytes)))
-    }
 }
 
 #[cfg(test)]

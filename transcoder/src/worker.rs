@@ -8,8 +8,9 @@ use crate::metrics::Metrics;
 use crate::sandbox::Options;
 use crate::scratch;
 use sluice_service::{Context, Drain, Health, HealthFlag, Process, ProcessError};
-use sluice_storage::{Lease, Storage, StorageError, VideoState, Videos, topics};
+use sluice_storage::{Lease, Storage, StorageError, Subscription, UploadState, VideoState, Videos, topics};
 use sluice_wire::{EventKind, Tag, VideoId};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -17,6 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 /// The kind of job it takes.
 const KIND: &[&str] = &["transcode"];
+/// Sources that are still being uploaded, worked on beside a slot's job: they mostly wait, and take little memory before
+/// they are decoded.
+const LANES: usize = 2;
+/// How long a source is left alone of which nothing more came, or for which there is no lane.
+const LATER: Duration = Duration::from_secs(5);
 /// Pause after the database could not be asked.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -83,11 +89,19 @@ struct Slot {
 impl Slot {
     async fn run(self) {
         let mut wake = self.shop.storage.bus.subscribe(topics::JOBS);
+        let slot = Arc::new(self);
+        let mut lanes = JoinSet::new();
+        slot.lease_on(&mut wake, &mut lanes).await;
+        while lanes.join_next().await.is_some() {}
+    }
+
+    async fn lease_on(self: &Arc<Self>, wake: &mut Subscription, lanes: &mut JoinSet<()>) {
         while !self.stop.is_cancelled() {
             let leased = self.shop.storage.jobs().lease(&self.name, KIND, self.lease_for).await;
             self.ready
                 .set_ready(leased.is_ok(), if leased.is_ok() { "open" } else { "the queue cannot be asked" });
             match leased {
+                Ok(Some(lease)) if self.is_coming(&lease).await => self.beside(lanes, lease).await,
                 Ok(Some(lease)) => self.work(&lease).await,
                 Ok(None) => {
                     self.bury_exhausted().await;
@@ -104,6 +118,30 @@ impl Slot {
                     }
                 }
             }
+        }
+    }
+
+    /// True when the job's source is still being uploaded.
+    async fn is_coming(&self, lease: &Lease) -> bool {
+        let Some(video) = job::video_of(lease) else { return false };
+        let upload = self.shop.storage.uploads().get(video.upload()).await;
+        upload.is_ok_and(|upload| upload.is_some_and(|upload| upload.state == UploadState::Open))
+    }
+
+    /// Does a job that mostly waits, beside the slot's own work.
+    async fn beside(self: &Arc<Self>, lanes: &mut JoinSet<()>, lease: Lease) {
+        while lanes.try_join_next().is_some() {}
+        if lanes.len() < LANES {
+            let slot = Arc::clone(self);
+            lanes.spawn(async move { slot.work(&lease).await });
+        } else {
+            self.put_off(&lease).await;
+        }
+    }
+
+    async fn put_off(&self, lease: &Lease) {
+        if let Err(error) = self.shop.storage.jobs().put_off(lease, LATER).await {
+            tracing::warn!(%error, job = %lease.job, "not put off");
         }
     }
 
@@ -125,6 +163,9 @@ impl Slot {
         };
         self.shop.metrics.active.dec();
         self.shop.metrics.wall_ms.inc_by(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        if matches!(result, Err(JobError::Idle)) {
+            self.put_off(lease).await;
+        }
         let outcome = result.as_ref().err().map_or("done", JobError::as_str);
         self.shop.metrics.jobs.with_label_values(&[outcome]).inc();
         match result {

@@ -199,6 +199,7 @@ impl Intake {
         }
         let video = NewVideo { bytes: Some(length), ..video.clone() };
         self.storage.videos().create(tx, &video).await?;
+        self.start(tx, upload.id).await?;
         if uploads.complete_whole(tx, upload.id).await? {
             self.queue(tx, upload.id).await?;
         }
@@ -262,18 +263,26 @@ impl Intake {
         }
     }
 
-    /// In one transaction: the video is queued, its job made, the event appended.
+    /// Makes the transcoding job of what becomes a source: with its first bytes, not its last.
+    async fn start(&self, tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
+        let upload = self.storage.uploads().get_in(tx, id).await?;
+        if upload.is_none_or(|upload| upload.kind == UploadKind::Partial) {
+            return Ok(());
+        }
+        let payload = json!({ "video": id.video() });
+        let job = NewJob { kind: "transcode".into(), payload, priority: 0, max_attempts: ATTEMPTS };
+        self.storage.jobs().enqueue(tx, job).await?;
+        Ok(())
+    }
+
+    /// A source is complete: its video waits for a transcoder, unless one is at it already or has refused it.
     async fn queue(&self, tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
         let video = id.video();
-        self.storage.videos().set_state(tx, video, VideoState::Queued, None).await?;
+        let row = self.storage.videos().get_in(tx, video).await?;
+        if row.is_some_and(|row| row.state == VideoState::Uploading) {
+            self.storage.videos().set_state(tx, video, VideoState::Queued, None).await?;
+        }
         let payload = json!({ "video": video });
-        let job = NewJob {
-            kind: "transcode".into(),
-            payload: payload.clone(),
-            priority: 0,
-            max_attempts: ATTEMPTS,
-        };
-        self.storage.jobs().enqueue(tx, job).await?;
         tx.emit(&Tag::library(), EventKind::Changed, payload.clone()).await?;
         tx.emit(&Tag::video(video), EventKind::Created, payload).await?;
         Ok(())
@@ -293,10 +302,15 @@ impl Intake {
             let (uploads, videos) = (&uploads, &videos);
             Box::pin(async move {
                 uploads.delete(tx, id).await?;
-                videos.delete(tx, id.video()).await
+                if videos.delete(tx, id.video()).await? {
+                    // Its beginning may have been playable.
+                    crate::videos::tell(tx, id.video(), EventKind::Deleted).await?;
+                }
+                Ok(())
             })
         });
         removed.await?;
+        self.storage.objects.delete_prefix(&ObjectKey::media_prefix(id.video())).await?;
         self.remove_discarded().await
     }
 
@@ -324,6 +338,9 @@ impl Intake {
         let written = self.storage.database.write::<_, UploadError, _>(|tx| {
             let uploads = &uploads;
             Box::pin(async move {
+                if parts.first().is_some_and(|(part, _)| part.offset == 0) {
+                    self.start(tx, id).await?;
+                }
                 let mut reached = None;
                 for (part, hash) in parts {
                     reached = Some(uploads.append(tx, id, part.offset, part, hash).await?);

@@ -10,7 +10,7 @@ mod usage;
 pub(crate) use edit::edit;
 pub(crate) use list::list;
 pub(crate) use playback::playback;
-pub(crate) use remove::{delete, restore};
+pub(crate) use remove::{delete, restore, tell};
 pub(crate) use usage::usage;
 
 use crate::origin::State;

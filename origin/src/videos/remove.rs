@@ -91,7 +91,7 @@ async fn restored(state: &State, id: VideoId) -> Result<Restored, ApiError> {
 }
 
 /// Says to everybody who keeps something of a video that it is gone, or there again; the version of its document.
-async fn tell(tx: &Tx<'_>, id: VideoId, kind: EventKind) -> Result<Version, StorageError> {
+pub(crate) async fn tell(tx: &Tx<'_>, id: VideoId, kind: EventKind) -> Result<Version, StorageError> {
     let what = json!({ "video": id });
     tx.emit(&Tag::media(id), kind, what.clone()).await?;
     tx.emit(&Tag::library(), EventKind::Changed, what.clone()).await?;

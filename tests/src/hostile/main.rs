@@ -14,7 +14,7 @@ mod attacks;
 
 use nix::libc;
 use serde_json::{Value, json};
-use sluice_wire::codec::{CodecFailure, CodecMessage, SOURCE_FD, encode};
+use sluice_wire::codec::{CodecFailure, CodecMessage, Order, SOURCE_FD, encode, read_order};
 use std::io::Write;
 use std::time::Duration;
 
@@ -44,8 +44,19 @@ fn main() {
     }
 }
 
-/// All of descriptor 3, or nothing without one.
+/// All of descriptor 3, once it is said to be there; nothing without one.
 fn source() -> Vec<u8> {
+    let mut orders = std::io::stdin().lock();
+    let (mut length, mut here) = (u64::MAX, 0);
+    while here < length
+        && let Ok(Some(order)) = read_order(&mut orders)
+    {
+        match order {
+            Order::Length { bytes } => length = bytes,
+            Order::Here { from, to } => here += to - from,
+            _ => {}
+        }
+    }
     let mut source = vec![0; 64 << 10];
     // SAFETY: the buffer is as long as the call is told.
     let read = unsafe { libc::pread(SOURCE_FD, source.as_mut_ptr().cast(), source.len(), 0) };

@@ -34,15 +34,15 @@ pub(crate) fn share(picture: &frame::Video) -> frame::Video {
     shared
 }
 
-/// What the container says of a stream's codec: its number and its out-of-band header.
-pub(crate) fn parameters(stream: &Stream<'_>) -> Vec<u8> {
+/// What is known of a stream's codec: its number and, if that is asked for, its out-of-band header.
+pub(crate) fn parameters(stream: &Stream<'_>, header: bool) -> Vec<u8> {
     // SAFETY: the stream and its parameters are alive for the call; extradata is null or points to extradata_size bytes
     // that they own.
     unsafe {
         let parameters = &*(*stream.as_ptr()).codecpar;
         let mut out = (parameters.codec_id as u32).to_be_bytes().to_vec();
         let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
-        if !parameters.extradata.is_null() && size > 0 {
+        if header && !parameters.extradata.is_null() && size > 0 {
             out.extend_from_slice(std::slice::from_raw_parts(parameters.extradata, size));
         }
         out

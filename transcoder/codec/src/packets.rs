@@ -69,7 +69,7 @@ impl Packets {
         (zero, claimed_ms, seek): (i64, u64, bool),
         start: i64,
     ) -> Result<Self, CodecError> {
-        let source = Source::open(supply)?;
+        let source = Source::open(supply, seek)?;
         let clock = |stream| source.clock(stream, zero, claimed_ms);
         let mut packets = Self {
             stream: stream as usize,

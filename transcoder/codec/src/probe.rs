@@ -3,7 +3,7 @@
 
 use crate::error::CodecError;
 use crate::ffi;
-use crate::source::{Next, Source, Supply};
+use crate::source::{INDEXED, Next, Source, Supply};
 use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::util::color::TransferCharacteristic;
@@ -15,15 +15,12 @@ use std::sync::Arc;
 /// Packets read in search of a first picture and a first sound. A minute of most sources, and an end for hostile ones.
 const MAX_PACKETS: usize = 6_000;
 
-/// Containers with an index of their tracks, by FFmpeg's names.
-const INDEXED: [&str; 3] = ["mov", "matroska", "webm"];
-
 /// Pictures a second above which a container's claim is a unit of time, not a rate.
 const MAX_CLAIMED_RATE: f64 = 240.0;
 
 /// Looks at a source.
 pub(crate) fn probe(supply: &Arc<Supply>) -> Result<Seen, CodecError> {
-    let mut source = Source::open(supply)?;
+    let mut source = Source::open(supply, true)?;
     let container = source.input.format().name().to_owned();
     // FFmpeg counts a container's duration in microseconds.
     let duration_ms = u64::try_from(source.input.duration()).unwrap_or(0) / 1_000;

@@ -1,5 +1,7 @@
 //! How a lease ends: done, tried again, or dead; and the way back.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use sluice_wire::JobId;
@@ -95,12 +97,21 @@ impl Jobs {
     /// # Errors
     /// [`StorageError::Fenced`] when the lease was lost; the engine's.
     pub async fn give_back(&self, lease: &Lease) -> Result<(), StorageError> {
+        self.put_off(lease, Duration::ZERO).await
+    }
+
+    /// As [`Jobs::give_back`], but it is due only after a while.
+    ///
+    /// # Errors
+    /// [`StorageError::Fenced`] when the lease was lost; the engine's.
+    pub async fn put_off(&self, lease: &Lease, for_: Duration) -> Result<(), StorageError> {
         self.database
             .write(|tx| {
                 Box::pin(async move {
                     let back = ours(tx, lease)
                         .col_expr(job::Column::State, Expr::value(JobState::Queued.as_str()))
                         .col_expr(job::Column::Attempt, Expr::value(signed(lease.attempt.saturating_sub(1))))
+                        .col_expr(job::Column::RunAtMs, Expr::value(signed(tx.now_ms() + millis(for_))))
                         .col_expr(job::Column::LeaseUntilMs, Expr::value(0_i64));
                     prove(tx, back).await?;
                     tx.wake_after_commit(topics::JOBS);

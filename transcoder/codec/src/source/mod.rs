@@ -13,6 +13,9 @@ use sluice_wire::limits::MAX_TRACKS;
 use std::sync::Arc;
 pub(crate) use supply::Supply;
 
+/// Containers with an index and headers of their tracks, by FFmpeg's names.
+pub(crate) const INDEXED: [&str; 3] = ["mov", "matroska", "webm"];
+
 /// Threads of a picture decoder. Fixed: how far it reads ahead is part of what names a segment.
 const THREADS: usize = 2;
 /// Reads that may come back with nothing before the source counts as broken.
@@ -34,11 +37,13 @@ pub(crate) enum Next {
 }
 
 impl Source {
-    /// Opens a source and reads its header.
-    pub(crate) fn open(supply: &Arc<Supply>) -> Result<Self, CodecError> {
+    /// Opens a source and reads its header. With `ends`, readers may look at its end, as some do for its length; after
+    /// which they give the first packets other durations. Without, packets are the same whether it is complete or still
+    /// coming.
+    pub(crate) fn open(supply: &Arc<Supply>, ends: bool) -> Result<Self, CodecError> {
+        let mut options = Dictionary::new();
         ffmpeg_next::init().map_err(CodecError::internal("starting FFmpeg"))?;
         log::set_level(log::Level::Error);
-        let mut options = Dictionary::new();
         options.set("format_whitelist", CONTAINERS);
         options.set("codec_whitelist", &DECODERS.join(","));
         options.set("max_streams", &MOST_STREAMS.to_string());
@@ -48,7 +53,7 @@ impl Source {
             // An index behind the media would be waited for.
             options.set("fflags", "ignidx");
         }
-        let io = StreamIo::from_read_seek(supply.reader()).map_err(CodecError::internal("reading"))?;
+        let io = StreamIo::from_read_seek(supply.reader(ends)).map_err(CodecError::internal("reading"))?;
         let input = format::input_from_stream(io, None, Some(options))
             .map_err(|e| CodecError::NotMedia(e.to_string()))?;
         let tracks = input.nb_streams() as usize;
@@ -96,9 +101,13 @@ impl Source {
         self.input.seek(at, ..at).is_ok()
     }
 
-    /// What the container says of a track's codec: its number and its header.
+    /// What the container says of a track's codec: its number, and its header where the container has one of its own.
+    /// Elsewhere FFmpeg gathers one from the first packets, of as many as it happens to look at.
     pub(crate) fn parameters(&self, stream: u32) -> Vec<u8> {
-        self.input.stream(stream as usize).map_or_else(Vec::new, |stream| ffi::parameters(&stream))
+        let container = self.input.format().name().to_owned();
+        let own = INDEXED.iter().any(|name| container.split(',').any(|c| c == *name));
+        let stream = self.input.stream(stream as usize);
+        stream.map_or_else(Vec::new, |stream| ffi::parameters(&stream, own))
     }
 
     fn context(&self, stream: u32) -> Result<codec::Context, CodecError> {

@@ -76,9 +76,9 @@ impl Supply {
         self.changed.notify_all();
     }
 
-    /// A reader of its own, at the beginning.
-    pub(crate) fn reader(self: &Arc<Self>) -> Reader {
-        Reader { supply: Arc::clone(self), at: 0, skips: true }
+    /// A reader of its own, at the beginning. One without `ends` never knows where the source ends before it is there.
+    pub(crate) fn reader(self: &Arc<Self>, ends: bool) -> Reader {
+        Reader { supply: Arc::clone(self), at: 0, ends, skips: true }
     }
 
     /// Whether the source is complete, as it was said at first.
@@ -124,6 +124,7 @@ impl Supply {
 pub(crate) struct Reader {
     supply: Arc<Supply>,
     at: u64,
+    ends: bool,
     /// True when skipping ahead is worth waiting for. Matroska's reader looks for what is behind the media (tags,
     /// attachments) before it begins, and does without.
     skips: bool,
@@ -144,7 +145,7 @@ impl Read for Reader {
 }
 
 impl Seek for Reader {
-    /// The end is known only when the source's length is.
+    /// The end is where it is only when the source is complete.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let before = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the beginning");
         let unknown = || io::Error::new(io::ErrorKind::Unsupported, "the end is not known yet");
@@ -152,7 +153,10 @@ impl Seek for Reader {
             SeekFrom::Start(at) => at,
             SeekFrom::Current(by) => self.at.checked_add_signed(by).ok_or_else(before)?,
             SeekFrom::End(by) => {
-                let length = self.supply.lock().length.ok_or_else(unknown)?;
+                // Who looks at the end before it is there (for a stream's length, say) does without.
+                let known = self.supply.lock();
+                let length =
+                    known.length.filter(|_| self.ends && known.complete == Some(true)).ok_or_else(unknown)?;
                 length.checked_add_signed(by).ok_or_else(before)?
             }
         };
@@ -202,7 +206,7 @@ mod tests {
         let follows = std::thread::spawn(move || follower.follow(orders));
         let mut order = |order| parent.write_all(&encode_order(&order).unwrap()).unwrap();
         order(Order::Here { from: 0, to: 4 });
-        let mut reader = supply.reader();
+        let mut reader = supply.reader(true);
         let reads = std::thread::spawn(move || {
             let mut text = String::new();
             reader.read_to_string(&mut text).map(|_| text)
@@ -211,10 +215,11 @@ mod tests {
         says.read_exact(&mut prefix).unwrap();
         order(Order::Here { from: 4, to: 10 });
         order(Order::Length { bytes: 10 });
+        order(Order::Complete);
         assert_eq!(reads.join().unwrap().unwrap(), "0123456789");
         drop(parent);
         follows.join().unwrap();
-        let mut beyond = supply.reader();
+        let mut beyond = supply.reader(true);
         assert_eq!(beyond.seek(SeekFrom::End(0)).unwrap(), 10);
         assert_eq!(beyond.read(&mut [0; 4]).unwrap(), 0);
     }
@@ -223,7 +228,7 @@ mod tests {
     fn a_parent_that_is_gone_ends_the_wait() {
         let supply = Supply::new(tempfile::tempfile().unwrap(), Arc::new(Emit::new(io::sink())));
         supply.follow(io::empty());
-        assert_eq!(supply.reader().read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(supply.reader().seek(SeekFrom::End(0)).is_err());
+        assert_eq!(supply.reader(true).read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(supply.reader(true).seek(SeekFrom::End(0)).is_err());
     }
 }
