@@ -89,7 +89,8 @@ pub async fn rungs(edge: &str, id: &str) -> Vec<Rung> {
     let master = bytes(&format!("{edge}/v/{id}/master.m3u8")).await;
     let (_, master) = m3u8_rs::parse_master_playlist(&master).expect("a multivariant playlist");
     let audio = master.alternatives.iter().filter_map(|a| a.uri.clone());
-    let mut uris: Vec<String> = master.variants.iter().map(|v| v.uri.clone()).chain(audio).collect();
+    let variants = master.variants.iter().filter(|v| !v.is_i_frame).map(|v| v.uri.clone());
+    let mut uris: Vec<String> = variants.chain(audio).collect();
     uris.dedup();
     let mut rungs = vec![];
     for uri in uris {

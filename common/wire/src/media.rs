@@ -1,8 +1,9 @@
 //! Published media: names of rungs, the URL grammar and the object-key grammar.
 //!
 //! ```text
-//! /v/VIDEO/master.m3u8            /v/VIDEO/poster.jpg
+//! /v/VIDEO/master.m3u8            /v/VIDEO/manifest.mpd               /v/VIDEO/poster.jpg
 //! /v/VIDEO/RUNG/index.m3u8        /v/VIDEO/RUNG/init-DIGEST.mp4       /v/VIDEO/RUNG/SEQ-DIGEST.m4s
+//! /v/VIDEO/RUNG/iframes.m3u8
 //!
 //! uploads/UPLOAD/PART             a piece of a source, in order
 //! media/VIDEO/RUNG/init-DIGEST.mp4       media/VIDEO/RUNG/SEQ-DIGEST.m4s     media/VIDEO/poster.jpg
@@ -130,12 +131,16 @@ impl From<Digest> for String {
 /// One published resource of a video.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MediaAsset {
-    /// The multivariant playlist.
+    /// The multivariant playlist (HLS).
     Master,
+    /// The media presentation description (DASH).
+    Manifest,
     /// The poster image (JPEG).
     Poster,
     /// A rung's media playlist.
     Playlist(RungName),
+    /// A video rung's playlist of keyframes alone.
+    Keyframes(RungName),
     /// A rung's CMAF header.
     Init(RungName, Digest),
     /// A rung's segment, counted from 0.
@@ -170,8 +175,10 @@ impl MediaPath {
     pub fn placement(&self) -> PlacementKey {
         let group = |rung: &RungName, group: u32| format!("{}/{rung}/{group}", self.video);
         PlacementKey::of(&match &self.asset {
-            MediaAsset::Master | MediaAsset::Poster => self.video.to_string(),
-            MediaAsset::Playlist(rung) | MediaAsset::Init(rung, _) => group(rung, 0),
+            MediaAsset::Master | MediaAsset::Manifest | MediaAsset::Poster => self.video.to_string(),
+            MediaAsset::Playlist(rung) | MediaAsset::Keyframes(rung) | MediaAsset::Init(rung, _) => {
+                group(rung, 0)
+            }
             MediaAsset::Segment(rung, seq, _) => group(rung, seq / SEGMENTS_PER_GROUP),
         })
     }
@@ -187,6 +194,7 @@ impl MediaAsset {
     fn parse(text: &str) -> Option<Self> {
         match text {
             "master.m3u8" => return Some(Self::Master),
+            "manifest.mpd" => return Some(Self::Manifest),
             "poster.jpg" => return Some(Self::Poster),
             _ => {}
         }
@@ -194,6 +202,7 @@ impl MediaAsset {
         let rung = RungName::new(rung).ok()?;
         match file {
             "index.m3u8" => Some(Self::Playlist(rung)),
+            "iframes.m3u8" => Some(Self::Keyframes(rung)),
             _ => match file.strip_prefix("init-") {
                 Some(rest) => Some(Self::Init(rung, rest.strip_suffix(".mp4")?.parse().ok()?)),
                 None => {
@@ -210,11 +219,12 @@ impl MediaAsset {
         matches!(self, Self::Init(..) | Self::Segment(..))
     }
 
-    /// The media type (RFC 8216 section 4, RFC 6381).
+    /// The media type (RFC 8216 section 4, ISO/IEC 23009-1 annex C, RFC 6381).
     #[must_use]
     pub const fn content_type(&self) -> &'static str {
         match self {
-            Self::Master | Self::Playlist(_) => "application/vnd.apple.mpegurl",
+            Self::Master | Self::Playlist(_) | Self::Keyframes(_) => "application/vnd.apple.mpegurl",
+            Self::Manifest => "application/dash+xml",
             Self::Poster => "image/jpeg",
             Self::Init(..) | Self::Segment(..) => "video/mp4",
         }
@@ -225,8 +235,10 @@ impl fmt::Display for MediaAsset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Master => f.write_str("master.m3u8"),
+            Self::Manifest => f.write_str("manifest.mpd"),
             Self::Poster => f.write_str("poster.jpg"),
             Self::Playlist(rung) => write!(f, "{rung}/index.m3u8"),
+            Self::Keyframes(rung) => write!(f, "{rung}/iframes.m3u8"),
             Self::Init(rung, digest) => write!(f, "{rung}/init-{digest}.mp4"),
             Self::Segment(rung, seq, digest) => write!(f, "{rung}/{seq}-{digest}.m4s"),
         }
@@ -280,7 +292,10 @@ impl ObjectKey {
                     MediaAsset::Init(rung, digest) => Some(Self::Init(video, rung, digest)),
                     MediaAsset::Segment(rung, seq, digest) => Some(Self::Segment(video, rung, seq, digest)),
                     MediaAsset::Poster => Some(Self::Poster(video)),
-                    MediaAsset::Master | MediaAsset::Playlist(_) => None,
+                    MediaAsset::Master
+                    | MediaAsset::Manifest
+                    | MediaAsset::Playlist(_)
+                    | MediaAsset::Keyframes(_) => None,
                 }
             }
             _ => None,
@@ -308,8 +323,10 @@ mod tests {
         let rung = "[a-z0-9]{1,16}".prop_map(|r| RungName::new(r).unwrap());
         prop_oneof![
             Just(MediaAsset::Master),
+            Just(MediaAsset::Manifest),
             Just(MediaAsset::Poster),
             rung.clone().prop_map(MediaAsset::Playlist),
+            rung.clone().prop_map(MediaAsset::Keyframes),
             (rung.clone(), any::<[u8; 16]>()).prop_map(|(r, d)| MediaAsset::Init(r, Digest(d))),
             (rung, 0..=MAX_SEGMENT, any::<[u8; 16]>()).prop_map(|(r, s, d)| MediaAsset::Segment(
                 r,
@@ -353,6 +370,9 @@ mod tests {
             "V720/0-00112233445566778899aabbccddeeff.m4s",
             "master.m3u8/",
             "%6daster.m3u8",
+            "manifest.MPD",
+            "v720/manifest.mpd",
+            "iframes.m3u8",
             "v720/0-00112233445566778899aabbccddeeff.m4s\0",
         ] {
             assert_eq!(MediaPath::parse(&format!("/v/{id}/{tail}")), None, "{tail}");

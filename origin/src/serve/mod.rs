@@ -1,9 +1,13 @@
-//! What players fetch: playlists from rows, bytes from the store.
+//! What players fetch: playlists and descriptions from rows, bytes from the store.
 
+mod dash;
+mod master;
 mod playlist;
+mod rates;
+mod text;
+mod writer;
 
 use crate::origin::State;
-use crate::view::{is_playable, ladder};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -32,15 +36,11 @@ pub(crate) async fn media(
     let versions = state.storage.log().versions_of(&path.tags()).await?;
     let guarded = admitted(&state, &path, request.headers()).await?;
     let served = match &path.asset {
-        MediaAsset::Master => master(&state, &path).await?,
-        MediaAsset::Playlist(rung) => {
-            let videos = state.storage.videos();
-            let rendition = videos.rendition(path.video, rung).await?.ok_or_else(|| missing(&path))?;
-            let segments = videos.segments(path.video, rung).await?;
-            if segments.is_empty() {
-                return Err(missing(&path));
-            }
-            Served::Text(playlist::media(&rendition, &segments))
+        MediaAsset::Master => Served::Text(text::master(&state, &path).await?),
+        MediaAsset::Manifest => Served::Text(text::manifest(&state, &path).await?),
+        MediaAsset::Playlist(rung) => Served::Text(text::rung(&state, &path, rung, playlist::media).await?),
+        MediaAsset::Keyframes(rung) => {
+            Served::Text(text::rung(&state, &path, rung, playlist::keyframes).await?)
         }
         MediaAsset::Init(rung, digest) => {
             let key = ObjectKey::Init(path.video, rung.clone(), *digest);
@@ -68,7 +68,8 @@ pub(crate) async fn media(
 async fn admitted(state: &State, path: &MediaPath, asked: &HeaderMap) -> Result<bool, ApiError> {
     let standing = state.storage.videos().standing(path.video).await?;
     let standing = standing.filter(|standing| !standing.deleted).ok_or_else(|| missing(path))?;
-    if standing.state == VideoState::Failed && matches!(path.asset, MediaAsset::Playlist(_)) {
+    let listed = matches!(path.asset, MediaAsset::Playlist(_) | MediaAsset::Keyframes(_));
+    if standing.state == VideoState::Failed && listed {
         return Err(missing(path));
     }
     let guarded = standing.visibility == Visibility::Private;
@@ -83,7 +84,9 @@ async fn admitted(state: &State, path: &MediaPath, asked: &HeaderMap) -> Result<
 const fn label(asset: &MediaAsset) -> &'static str {
     match asset {
         MediaAsset::Master => "master",
+        MediaAsset::Manifest => "manifest",
         MediaAsset::Playlist(_) => "playlist",
+        MediaAsset::Keyframes(_) => "keyframes",
         MediaAsset::Init(..) => "init",
         MediaAsset::Segment(..) => "segment",
         MediaAsset::Poster => "poster",
@@ -98,22 +101,6 @@ fn missing(path: &MediaPath) -> ApiError {
 enum Served {
     Text(String),
     Object { key: ObjectKey, size: u64, etag: String },
-}
-
-async fn master(state: &State, path: &MediaPath) -> Result<Served, ApiError> {
-    let videos = state.storage.videos();
-    let video = videos.get(path.video).await?.ok_or_else(|| missing(path))?;
-    let media = videos.media(path.video).await?;
-    if !is_playable(&video, &media) {
-        return Err(missing(path));
-    }
-    let channels = ladder(&video).and_then(|l| l.audio).map_or(2, |a| a.channels);
-    let steering = state
-        .config
-        .steering_url
-        .as_deref()
-        .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
-    Ok(Served::Text(playlist::master(&media.renditions, channels, steering.as_deref())))
 }
 
 /// A stored object whose row does not keep its size.

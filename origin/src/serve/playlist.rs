@@ -1,150 +1,122 @@
-//! Playlists (RFC 8216, rfc8216bis): pure functions of committed rows, the same bytes each time.
+//! A rung's playlists (RFC 8216bis section 4.4.3): pure functions of committed rows, the same bytes each time.
 
-use m3u8_rs::{
-    AlternativeMedia, AlternativeMediaType, ExtTag, Map, MasterPlaylist, MediaPlaylist, MediaPlaylistType,
-    MediaSegment, QuotedOrUnquoted, Resolution, Start, VariantStream,
-};
-use sluice_storage::{Rendition, RenditionKind, SegmentRow};
-use sluice_wire::MediaAsset;
-use sluice_wire::steering::BASE_PATHWAY;
-use std::collections::HashMap;
+use sluice_storage::{Rendition, SegmentRow};
+use sluice_wire::limits::{GOP_MS, SEGMENT_MS};
 
-/// Group of the audio renditions.
-const AUDIO: &str = "audio";
-/// The first variant is where players begin: the highest that a modest link carries.
-const START_BANDWIDTH: u64 = 2_500_000;
+use super::rates::run;
+use super::writer::{Attributes, Playlist};
 
-/// A multivariant playlist of all renditions.
-pub(super) fn master(renditions: &[Rendition], channels: u32, steering: Option<&str>) -> String {
-    let audio = renditions.iter().find(|r| r.kind == RenditionKind::Audio);
-    let mut video: Vec<&Rendition> = renditions.iter().filter(|r| r.kind == RenditionKind::Video).collect();
-    video.sort_by_key(|r| (r.bandwidth, r.height));
-    let start = video.iter().rposition(|r| r.bandwidth <= START_BANDWIDTH).unwrap_or(0);
-    if !video.is_empty() {
-        let first = video.remove(start);
-        video.insert(0, first);
+/// What `EXT-X-MAP` in a playlist of segments asks for (RFC 8216bis section 8); the others need less.
+pub(super) const VERSION: u32 = 6;
+
+/// The target duration of segments in seconds: what is planned, so that it stays as a playlist grows.
+pub(super) fn segment_target(rendition: &Rendition, segments: &[SegmentRow]) -> u64 {
+    target(SEGMENT_MS, rendition.timescale, segments.iter().map(|row| row.duration))
+}
+
+/// The target duration of keyframes in seconds, likewise.
+pub(super) fn keyframe_target(rendition: &Rendition, segments: &[SegmentRow]) -> u64 {
+    let durations = segments.iter().flat_map(|row| &row.keys).map(|key| key.duration.into());
+    target(GOP_MS, rendition.timescale, durations)
+}
+
+/// Rounded to the nearest second, as each EXTINF is when compared with it (RFC 8216bis section 4.4.3.1). Segments are a
+/// whole number of frames, and so up to some hundredths longer than planned: that rounds to the same.
+fn target(planned_ms: u32, timescale: u32, durations: impl Iterator<Item = u64>) -> u64 {
+    let scale = u64::from(timescale.max(1));
+    let longest = durations.map(|ticks| (ticks + scale / 2) / scale).max().unwrap_or(0);
+    longest.max(u64::from(planned_ms.div_ceil(1_000)))
+}
+
+/// A rung's media playlist: an EVENT that grows while it is being made, VOD after. `None` while its first segment is not
+/// stored; segments after a gap are left out until the gap is closed.
+pub(super) fn media(rendition: &Rendition, rows: &[SegmentRow]) -> Option<String> {
+    let segments = run(rows);
+    segments.first()?;
+    let ended = is_whole(rendition, rows);
+    let mut list = head(segment_target(rendition, segments), ended);
+    list.tag("INDEPENDENT-SEGMENTS");
+    if !ended {
+        // A growing playlist is not live: players begin at its beginning.
+        list.tag_of("START", "TIME-OFFSET=0");
     }
-    let variants: Vec<VariantStream> = match (video.is_empty(), audio) {
-        (true, Some(audio)) => vec![variant(audio, None, steering)],
-        _ => video.into_iter().map(|r| variant(r, audio, steering)).collect(),
-    };
-    let has_video = variants.iter().any(|v| v.audio.is_some());
-    let steer = steering.map(|url| ExtTag {
-        tag: "X-CONTENT-STEERING".into(),
-        rest: Some(format!("SERVER-URI=\"{url}\",PATHWAY-ID=\"{BASE_PATHWAY}\"")),
-    });
-    let list = MasterPlaylist {
-        version: Some(7),
-        variants,
-        independent_segments: true,
-        alternatives: audio.filter(|_| has_video).map(|a| alternative(a, channels)).into_iter().collect(),
-        unknown_tags: steer.into_iter().collect(),
-        ..MasterPlaylist::default()
-    };
-    written(|out| list.write_to(out))
-}
-
-fn variant(rendition: &Rendition, audio: Option<&Rendition>, steering: Option<&str>) -> VariantStream {
-    let sum = |of: fn(&Rendition) -> u64| of(rendition) + audio.map_or(0, of);
-    let codecs = [Some(rendition), audio]
-        .into_iter()
-        .flatten()
-        .map(|r| r.codecs.as_str())
-        .collect::<Vec<_>>()
-        .join(",");
-    let picture = rendition.kind == RenditionKind::Video;
-    let rate = f64::from(rendition.frame_rate_num) / f64::from(rendition.frame_rate_den.max(1));
-    // One attribute at most: the library writes these in the order of a hash map.
-    let pathway = steering
-        .map(|_| HashMap::from([("PATHWAY-ID".into(), QuotedOrUnquoted::Quoted(BASE_PATHWAY.into()))]));
-    VariantStream {
-        uri: MediaAsset::Playlist(rendition.rung.clone()).to_string(),
-        bandwidth: sum(|r| r.bandwidth).max(1),
-        average_bandwidth: Some(sum(|r| r.average_bandwidth).max(1)),
-        codecs: Some(codecs),
-        resolution: picture
-            .then(|| Resolution { width: rendition.width.into(), height: rendition.height.into() }),
-        frame_rate: picture.then(|| (rate * 1_000.0).round() / 1_000.0),
-        audio: audio.filter(|_| picture).map(|_| AUDIO.into()),
-        other_attributes: pathway,
-        ..VariantStream::default()
+    list.tag_of("MAP", Attributes::default().quoted("URI", init(rendition)));
+    for row in segments {
+        list.inf(row.duration, rendition.timescale);
+        list.line(segment(row));
     }
+    Some(tail(list, ended))
 }
 
-fn alternative(audio: &Rendition, channels: u32) -> AlternativeMedia {
-    AlternativeMedia {
-        media_type: AlternativeMediaType::Audio,
-        uri: Some(MediaAsset::Playlist(audio.rung.clone()).to_string()),
-        group_id: AUDIO.into(),
-        name: "Main".into(),
-        default: true,
-        autoselect: true,
-        channels: Some(channels.to_string()),
-        ..AlternativeMedia::default()
+/// A video rung's playlist of its keyframes alone: each is a range of its segment, from its fragment's head to the end of
+/// the keyframe. `None` while no keyframe is stored.
+pub(super) fn keyframes(rendition: &Rendition, rows: &[SegmentRow]) -> Option<String> {
+    let segments = run(rows);
+    segments.first()?.keys.first()?;
+    let ended = is_whole(rendition, rows);
+    let mut list = head(keyframe_target(rendition, segments), ended);
+    list.tag("I-FRAMES-ONLY");
+    list.tag_of("MAP", Attributes::default().quoted("URI", init(rendition)));
+    for row in segments {
+        for key in &row.keys {
+            list.inf(key.duration.into(), rendition.timescale);
+            list.tag_of("BYTERANGE", format_args!("{}@{}", key.bytes, key.offset));
+            list.line(segment(row));
+        }
     }
+    Some(tail(list, ended))
 }
 
-/// A rung's media playlist: an EVENT that grows while it is being made, VOD after.
-pub(super) fn media(rendition: &Rendition, segments: &[SegmentRow]) -> String {
-    let seconds = |ticks: u64| ticks as f64 / f64::from(rendition.timescale.max(1));
-    let longest = segments.iter().map(|s| s.duration).max().unwrap_or(0);
-    let map = Map {
-        uri: format!("init-{}.mp4", rendition.init),
-        byte_range: None,
-        other_attributes: HashMap::new(),
-    };
-    let segment = |(index, row): (usize, &SegmentRow)| MediaSegment {
-        uri: format!("{}-{}.m4s", row.seq, row.digest),
-        duration: seconds(row.duration) as f32,
-        map: (index == 0).then(|| map.clone()),
-        ..MediaSegment::empty()
-    };
-    let kind = if rendition.ended { MediaPlaylistType::Vod } else { MediaPlaylistType::Event };
-    // A growing playlist is not live: players begin at its beginning.
-    let start = Start { time_offset: 0.0, precise: None, other_attributes: HashMap::new() };
-    let list = MediaPlaylist {
-        version: Some(7),
-        // Rounded to the nearest second, as each EXTINF is when compared with it (RFC 8216 section 4.3.3.1).
-        target_duration: (seconds(longest).round() as u64).max(1),
-        segments: segments.iter().enumerate().map(segment).collect(),
-        end_list: rendition.ended,
-        playlist_type: Some(kind),
-        start: (!rendition.ended).then_some(start),
-        independent_segments: true,
-        ..MediaPlaylist::default()
-    };
-    written(|out| list.write_to(out))
+/// True when nothing will follow and nothing is missing.
+pub(super) fn is_whole(rendition: &Rendition, rows: &[SegmentRow]) -> bool {
+    rendition.ended && run(rows).len() == rows.len()
 }
 
-fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
-    let mut out = Vec::new();
-    write(&mut out).expect("memory takes every write");
-    String::from_utf8(out).expect("playlists are made of text")
+/// The name of a rung's header, beside its playlists.
+pub(super) fn init(rendition: &Rendition) -> String {
+    format!("init-{}.mp4", rendition.init)
+}
+
+/// The name of a segment, likewise.
+pub(super) fn segment(row: &SegmentRow) -> String {
+    format!("{}-{}.m4s", row.seq, row.digest)
+}
+
+fn head(target: u64, ended: bool) -> Playlist {
+    let mut list = Playlist::new(VERSION);
+    list.tag_of("TARGETDURATION", target);
+    list.tag_of("PLAYLIST-TYPE", if ended { "VOD" } else { "EVENT" });
+    list
+}
+
+fn tail(mut list: Playlist, ended: bool) -> String {
+    if ended {
+        list.tag("ENDLIST");
+    }
+    list.text()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use sluice_storage::RenditionKind;
+    use sluice_wire::codec::Key;
     use sluice_wire::{Digest, RungName, VideoId};
 
-    fn rendition(
-        name: &str,
-        kind: RenditionKind,
-        size: (u32, u32),
-        bandwidth: u64,
-        ended: bool,
-    ) -> Rendition {
+    pub(in super::super) fn rendition(name: &str, size: (u32, u32), ended: bool) -> Rendition {
+        let picture = size.0 > 0;
         Rendition {
             video: VideoId::from_parts(1_800_000_000_000, 1),
             rung: RungName::new(name).unwrap(),
-            kind,
-            codecs: if size.0 > 0 { "avc1.64001F".into() } else { "mp4a.40.2".into() },
+            kind: if picture { RenditionKind::Video } else { RenditionKind::Audio },
+            codecs: if picture { "avc1.64001F".into() } else { "mp4a.40.2".into() },
             width: size.0,
             height: size.1,
-            frame_rate_num: 30_000,
+            frame_rate_num: 30_000 * u32::from(picture),
             frame_rate_den: 1_001,
-            bandwidth,
-            average_bandwidth: bandwidth / 2,
+            bandwidth: 1,
+            average_bandwidth: 1,
             timescale: 30_000,
             init_bytes: 700,
             init: Digest([7; 16]),
@@ -152,78 +124,97 @@ mod tests {
         }
     }
 
-    fn segments(count: u32) -> Vec<SegmentRow> {
+    /// Segments of 4.004 s and `bytes` each, in two keyframes of a tenth of that.
+    pub(in super::super) fn segments(count: u32, bytes: u32) -> Vec<SegmentRow> {
+        let key = |offset| Key { offset, bytes: bytes / 10, duration: 60_060 };
         let row = |seq: u32| SegmentRow {
             video: VideoId::from_parts(1_800_000_000_000, 1),
             rung: RungName::new("v480").unwrap(),
             seq,
             start: u64::from(seq) * 120_120,
             duration: 120_120,
-            bytes: 1_000,
+            bytes: bytes.into(),
             sha256: String::new(),
             digest: Digest([seq as u8; 16]),
-            keys: vec![],
+            keys: vec![key(24), key(bytes / 2)],
         };
         (0..count).map(row).collect()
     }
 
-    #[test]
-    fn a_multivariant_playlist_says_what_was_encoded() {
-        let all = [
-            rendition("a128", RenditionKind::Audio, (0, 0), 130_000, true),
-            rendition("v1080", RenditionKind::Video, (1920, 1080), 6_000_000, true),
-            rendition("v240", RenditionKind::Video, (426, 240), 400_000, true),
-            rendition("v480", RenditionKind::Video, (852, 480), 1_500_000, true),
-        ];
-        let text = master(&all, 2, Some("http://c/steer/v/x"));
-        assert_eq!(text, master(&all, 2, Some("http://c/steer/v/x")), "the same bytes each time");
-        let (_, list) = m3u8_rs::parse_master_playlist(text.as_bytes()).unwrap();
-        assert_eq!(
-            list.variants.iter().map(|v| v.uri.as_str()).collect::<Vec<_>>(),
-            ["v480/index.m3u8", "v240/index.m3u8", "v1080/index.m3u8"]
-        );
-        let first = &list.variants[0];
-        assert_eq!((first.bandwidth, first.average_bandwidth), (1_630_000, Some(815_000)));
-        assert_eq!(first.codecs.as_deref(), Some("avc1.64001F,mp4a.40.2"));
-        assert_eq!(first.frame_rate, Some(29.97));
-        assert_eq!(list.alternatives.len(), 1);
-        assert!(
-            text.contains("#EXT-X-CONTENT-STEERING:SERVER-URI=\"http://c/steer/v/x\",PATHWAY-ID=\"here\""),
-            "{text}"
-        );
-        assert!(
-            text.contains("PATHWAY-ID=\"here\"\nv480") || text.contains("PATHWAY-ID=\"here\",AUDIO"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn sound_alone_is_a_variant_of_its_own() {
-        let text = master(&[rendition("a64", RenditionKind::Audio, (0, 0), 66_000, true)], 1, None);
-        let (_, list) = m3u8_rs::parse_master_playlist(text.as_bytes()).unwrap();
-        assert_eq!(list.variants.len(), 1);
-        assert!(list.alternatives.is_empty() && list.variants[0].resolution.is_none());
+    fn parsed(text: &str) -> m3u8_rs::MediaPlaylist {
+        m3u8_rs::parse_media_playlist(text.as_bytes()).unwrap().1
     }
 
     #[test]
     fn a_media_playlist_grows_and_ends() {
-        let growing = media(&rendition("v480", RenditionKind::Video, (852, 480), 1, false), &segments(2));
-        assert!(growing.contains("#EXT-X-PLAYLIST-TYPE:EVENT") && !growing.contains("ENDLIST"), "{growing}");
-        assert!(
-            growing.contains("#EXT-X-TARGETDURATION:4\n") && growing.contains("#EXTINF:4.004,"),
-            "{growing}"
-        );
+        let growing = media(&rendition("v480", (852, 480), false), &segments(2, 1_000)).unwrap();
         assert_eq!(
-            growing.matches("#EXT-X-MAP:URI=\"init-07070707070707070707070707070707.mp4\"").count(),
-            1
+            growing,
+            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:EVENT\n\
+             #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-START:TIME-OFFSET=0\n\
+             #EXT-X-MAP:URI=\"init-07070707070707070707070707070707.mp4\"\n\
+             #EXTINF:4.004000,\n0-00000000000000000000000000000000.m4s\n\
+             #EXTINF:4.004000,\n1-01010101010101010101010101010101.m4s\n"
         );
-        let ended = media(&rendition("v480", RenditionKind::Video, (852, 480), 1, true), &segments(3));
-        assert!(
-            ended.contains("#EXT-X-PLAYLIST-TYPE:VOD") && ended.trim_end().ends_with("#EXT-X-ENDLIST"),
-            "{ended}"
+        let ended = media(&rendition("v480", (852, 480), true), &segments(3, 1_000)).unwrap();
+        assert!(ended.contains("#EXT-X-PLAYLIST-TYPE:VOD") && ended.ends_with("#EXT-X-ENDLIST\n"), "{ended}");
+        assert!(!ended.contains("EXT-X-START"), "{ended}");
+        assert!(parsed(&ended).independent_segments);
+    }
+
+    #[test]
+    fn what_is_after_a_gap_waits_and_nothing_ends_before_it_is_closed() {
+        let mut rows = segments(5, 1_000);
+        let missing = rows.remove(3);
+        let all = rendition("v480", (852, 480), true);
+        let gap = media(&all, &rows).unwrap();
+        assert_eq!(parsed(&gap).segments.len(), 3);
+        assert!(gap.contains("EVENT") && !gap.contains("ENDLIST"), "{gap}");
+        assert_eq!(parsed(&keyframes(&all, &rows).unwrap()).segments.len(), 6);
+        rows.insert(3, missing);
+        let closed = media(&all, &rows).unwrap();
+        let tail = closed.split_once("#EXTINF").unwrap().1;
+        assert!(tail.starts_with(gap.split_once("#EXTINF").unwrap().1), "what was listed stays as it was");
+        assert!(media(&all, &rows[1..]).is_none() && media(&all, &[]).is_none(), "no first segment");
+    }
+
+    #[test]
+    fn keyframes_are_ranges_of_segments() {
+        let text = keyframes(&rendition("v480", (852, 480), true), &segments(1, 1_000)).unwrap();
+        assert_eq!(
+            text,
+            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n\
+             #EXT-X-MAP:URI=\"init-07070707070707070707070707070707.mp4\"\n\
+             #EXTINF:2.002000,\n#EXT-X-BYTERANGE:100@24\n0-00000000000000000000000000000000.m4s\n\
+             #EXTINF:2.002000,\n#EXT-X-BYTERANGE:100@500\n0-00000000000000000000000000000000.m4s\n#EXT-X-ENDLIST\n"
         );
-        let (_, list) = m3u8_rs::parse_media_playlist(ended.as_bytes()).unwrap();
-        assert_eq!(list.segments.len(), 3);
-        assert!(list.independent_segments);
+        let mut sound = segments(2, 1_000);
+        sound.iter_mut().for_each(|row| row.keys.clear());
+        assert!(keyframes(&rendition("a128", (0, 0), true), &sound).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_target_stays_and_what_is_written_is_read(durations in prop::collection::vec(1u64..134_000, 1..30), ended: bool) {
+            let mut rows = segments(durations.len() as u32, 5_000);
+            for (row, ticks) in rows.iter_mut().zip(&durations) {
+                row.duration = *ticks;
+            }
+            let all = rendition("v480", (852, 480), ended);
+            let text = media(&all, &rows).unwrap();
+            prop_assert_eq!(&text, &media(&all, &rows).unwrap());
+            let list = parsed(&text);
+            prop_assert_eq!(list.target_duration, 4);
+            prop_assert_eq!(list.end_list, ended);
+            for (read, row) in list.segments.iter().zip(&rows) {
+                prop_assert_eq!(&read.uri, &segment(row));
+                prop_assert!((f64::from(read.duration) - row.duration as f64 / 30_000.0).abs() < 2e-6);
+            }
+            let ranges = parsed(&keyframes(&all, &rows).unwrap());
+            prop_assert!(ranges.i_frames_only && ranges.target_duration == 2);
+            let read = ranges.segments.iter().filter_map(|s| s.byte_range.clone()).map(|r| (r.length, r.offset));
+            let meant = rows.iter().flat_map(|r| &r.keys).map(|k| (k.bytes.into(), Some(k.offset.into())));
+            prop_assert!(read.eq(meant));
+        }
     }
 }

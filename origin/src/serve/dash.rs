@@ -1,0 +1,243 @@
+//! The media presentation description (ISO/IEC 23009-1) over the same segments as the playlists: a pure function of
+//! committed rows, the same bytes each time.
+//!
+//! Segments are named by digests, which no template can count, so each representation lists its segments. Only what is
+//! whole is described, as `static`: what is still being made grows faster or slower than the clock, and `dynamic`
+//! availability is a function of the clock.
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+use sluice_storage::{Rendition, RenditionKind, SegmentRow};
+use sluice_wire::limits::SEGMENT_MS;
+
+use super::playlist::{init, segment};
+use super::rates::{self, Rates};
+use super::writer::seconds;
+
+/// Segments in a list of URLs (section 8.4), which the profiles of templates do not have.
+const PROFILE: &str = "urn:mpeg:dash:profile:isoff-main:2011";
+const AUDIO_CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+const ROLE: &str = "urn:mpeg:dash:role:2011";
+
+/// A rung and all its segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Track {
+    pub(super) rendition: Rendition,
+    pub(super) segments: Vec<SegmentRow>,
+}
+
+type Xml = Writer<Vec<u8>>;
+
+/// The description of a whole video. `channels` is of the sound.
+pub(super) fn manifest(tracks: &[Track], channels: u32) -> String {
+    let mut xml = Writer::new(Vec::new());
+    described(&mut xml, tracks, channels).expect("memory takes every write");
+    String::from_utf8(xml.into_inner()).expect("descriptions are made of text")
+}
+
+fn described(xml: &mut Xml, tracks: &[Track], channels: u32) -> io::Result<()> {
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let longest = tracks.iter().max_by(|a, b| a.seconds().total_cmp(&b.seconds()));
+    let duration = longest.map_or_else(|| seconds(0, 1), |t| seconds(t.ticks(), t.rendition.timescale));
+    xml.create_element("MPD")
+        .with_attributes([
+            ("xmlns", "urn:mpeg:dash:schema:mpd:2011"),
+            ("profiles", PROFILE),
+            ("type", "static"),
+            ("minBufferTime", &format!("PT{}S", SEGMENT_MS / 1_000)),
+            ("mediaPresentationDuration", &format!("PT{duration}S")),
+        ])
+        .write_inner_content(|xml| {
+            let period = xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S")]);
+            period.write_inner_content(|xml| {
+                set(xml, tracks, RenditionKind::Video, channels)?;
+                set(xml, tracks, RenditionKind::Audio, channels)
+            })?;
+            Ok(())
+        })?;
+    Ok(())
+}
+
+impl Track {
+    fn ticks(&self) -> u64 {
+        self.segments.iter().map(|row| row.duration).sum()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.ticks() as f64 / f64::from(self.rendition.timescale.max(1))
+    }
+}
+
+fn set(xml: &mut Xml, tracks: &[Track], kind: RenditionKind, channels: u32) -> io::Result<()> {
+    let mut tracks: Vec<&Track> = tracks.iter().filter(|t| t.rendition.kind == kind).collect();
+    tracks.sort_by_key(|t| (t.rendition.height, t.rendition.width));
+    if tracks.is_empty() {
+        return Ok(());
+    }
+    let (id, mime) = match kind {
+        RenditionKind::Video => ("1", "video/mp4"),
+        RenditionKind::Audio => ("2", "audio/mp4"),
+    };
+    xml.create_element("AdaptationSet")
+        .with_attributes([
+            ("id", id),
+            ("contentType", kind.as_str()),
+            ("mimeType", mime),
+            ("segmentAlignment", "true"),
+            ("startWithSAP", "1"),
+        ])
+        .write_inner_content(|xml| {
+            let main = [("schemeIdUri", ROLE), ("value", "main")];
+            xml.create_element("Role").with_attributes(main).write_empty()?;
+            tracks.iter().try_for_each(|track| representation(xml, track, channels))
+        })?;
+    Ok(())
+}
+
+fn representation(xml: &mut Xml, track: &Track, channels: u32) -> io::Result<()> {
+    let rendition = &track.rendition;
+    let target = u64::from(SEGMENT_MS / 1_000);
+    let rates = Rates::of(&rates::whole(&track.segments), rendition.timescale, target);
+    let mut element = xml.create_element("Representation").with_attributes([
+        ("id", rendition.rung.as_str()),
+        ("codecs", &rendition.codecs),
+        ("bandwidth", &rates.peak.max(1).to_string()),
+    ]);
+    element = match rendition.kind {
+        RenditionKind::Video => element.with_attributes([
+            ("width", rendition.width.to_string().as_str()),
+            ("height", &rendition.height.to_string()),
+            ("frameRate", &format!("{}/{}", rendition.frame_rate_num, rendition.frame_rate_den.max(1))),
+            ("sar", "1:1"),
+        ]),
+        RenditionKind::Audio => {
+            element.with_attribute(("audioSamplingRate", rendition.timescale.to_string().as_str()))
+        }
+    };
+    element.write_inner_content(|xml| {
+        if rendition.kind == RenditionKind::Audio {
+            let count = [("schemeIdUri", AUDIO_CHANNELS), ("value", &channels.to_string())];
+            xml.create_element("AudioChannelConfiguration").with_attributes(count).write_empty()?;
+        }
+        let base = format!("{}/", rendition.rung);
+        xml.create_element("BaseURL").write_text_content(BytesText::new(&base))?;
+        list(xml, track)
+    })?;
+    Ok(())
+}
+
+fn list(xml: &mut Xml, track: &Track) -> io::Result<()> {
+    let timescale = track.rendition.timescale.to_string();
+    xml.create_element("SegmentList").with_attribute(("timescale", timescale.as_str())).write_inner_content(
+        |xml| {
+            let init = init(&track.rendition);
+            xml.create_element("Initialization")
+                .with_attribute(("sourceURL", init.as_str()))
+                .write_empty()?;
+            xml.create_element("SegmentTimeline").write_inner_content(|xml| {
+                timeline(&track.segments).into_iter().try_for_each(|entry| entry.write(xml))
+            })?;
+            track.segments.iter().try_for_each(|row| {
+                let media = segment(row);
+                xml.create_element("SegmentURL").with_attribute(("media", media.as_str())).write_empty()?;
+                Ok(())
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// Segments of one duration without a gap in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    start: u64,
+    duration: u64,
+    repeated: u64,
+}
+
+impl Entry {
+    fn write(self, xml: &mut Xml) -> io::Result<()> {
+        let (start, duration, repeated) =
+            (self.start.to_string(), self.duration.to_string(), self.repeated.to_string());
+        let mut entry = xml.create_element("S").with_attributes([("t", start.as_str()), ("d", &duration)]);
+        if self.repeated > 0 {
+            entry = entry.with_attribute(("r", repeated.as_str()));
+        }
+        entry.write_empty()?;
+        Ok(())
+    }
+}
+
+fn timeline(segments: &[SegmentRow]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = vec![];
+    for row in segments {
+        match entries.last_mut() {
+            Some(last)
+                if last.duration == row.duration
+                    && last.start + last.duration * (last.repeated + 1) == row.start =>
+            {
+                last.repeated += 1;
+            }
+            _ => entries.push(Entry { start: row.start, duration: row.duration, repeated: 0 }),
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::playlist::tests::{rendition, segments};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn track(name: &str, size: (u32, u32), count: u32) -> Track {
+        Track { rendition: rendition(name, size, true), segments: segments(count, 50_050) }
+    }
+
+    #[test]
+    fn a_description_lists_what_is_stored() {
+        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)], 2);
+        assert_eq!(
+            text,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
+             profiles=\"urn:mpeg:dash:profile:isoff-main:2011\" type=\"static\" minBufferTime=\"PT4S\" \
+             mediaPresentationDuration=\"PT8.008000S\"><Period id=\"0\" start=\"PT0S\">\
+             <AdaptationSet id=\"1\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
+             startWithSAP=\"1\"><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\
+             <Representation id=\"v480\" codecs=\"avc1.64001F\" bandwidth=\"100000\" width=\"852\" height=\"480\" \
+             frameRate=\"30000/1001\" sar=\"1:1\"><BaseURL>v480/</BaseURL><SegmentList timescale=\"30000\">\
+             <Initialization sourceURL=\"init-07070707070707070707070707070707.mp4\"/>\
+             <SegmentTimeline><S t=\"0\" d=\"120120\" r=\"1\"/></SegmentTimeline>\
+             <SegmentURL media=\"0-00000000000000000000000000000000.m4s\"/>\
+             <SegmentURL media=\"1-01010101010101010101010101010101.m4s\"/></SegmentList></Representation>\
+             </AdaptationSet><AdaptationSet id=\"2\" contentType=\"audio\" mimeType=\"audio/mp4\" \
+             segmentAlignment=\"true\" startWithSAP=\"1\"><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\
+             <Representation id=\"a128\" codecs=\"mp4a.40.2\" bandwidth=\"100000\" audioSamplingRate=\"30000\">\
+             <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
+             value=\"2\"/><BaseURL>a128/</BaseURL><SegmentList timescale=\"30000\">\
+             <Initialization sourceURL=\"init-07070707070707070707070707070707.mp4\"/>\
+             <SegmentTimeline><S t=\"0\" d=\"120120\" r=\"1\"/></SegmentTimeline>\
+             <SegmentURL media=\"0-00000000000000000000000000000000.m4s\"/>\
+             <SegmentURL media=\"1-01010101010101010101010101010101.m4s\"/></SegmentList></Representation>\
+             </AdaptationSet></Period></MPD>"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_timeline_says_each_start_and_duration(durations in prop::collection::vec(1u64..4, 0..60), late in 0u64..9) {
+            let mut rows = segments(durations.len() as u32, 100);
+            let mut at = late;
+            for (row, ticks) in rows.iter_mut().zip(durations) {
+                (row.start, row.duration) = (at, ticks);
+                at += ticks;
+            }
+            let said: Vec<_> = timeline(&rows).into_iter()
+                .flat_map(|e| (0..=e.repeated).map(move |n| (e.start + n * e.duration, e.duration)))
+                .collect();
+            prop_assert_eq!(said, rows.iter().map(|row| (row.start, row.duration)).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What is rendered from rows, read for each answer that no edge keeps.
+
+use super::dash::{self, Track};
+use super::master::{self, Measured};
+use super::{missing, playlist};
+use crate::origin::State;
+use crate::view::{is_playable, ladder};
+use sluice_platform::ApiError;
+use sluice_storage::{Media, Rendition, SegmentRow, Video};
+use sluice_wire::{MediaPath, RungName};
+
+/// The multivariant playlist: once each rung has its first segment.
+pub(super) async fn master(state: &State, path: &MediaPath) -> Result<String, ApiError> {
+    let (video, media) = playable(state, path).await?;
+    let mut all = vec![];
+    for rendition in media.renditions {
+        let rows = state.storage.videos().segments(path.video, &rendition.rung).await?;
+        all.push(Measured::new(rendition, &rows).ok_or_else(|| missing(path))?);
+    }
+    let steering = state
+        .config
+        .steering_url
+        .as_deref()
+        .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
+    Ok(master::master(&all, channels(&video), steering.as_deref()))
+}
+
+/// The DASH description: once every rung is whole.
+pub(super) async fn manifest(state: &State, path: &MediaPath) -> Result<String, ApiError> {
+    let (video, media) = playable(state, path).await?;
+    let mut tracks = vec![];
+    for rendition in media.renditions {
+        let segments = state.storage.videos().segments(path.video, &rendition.rung).await?;
+        if segments.is_empty() || !playlist::is_whole(&rendition, &segments) {
+            return Err(missing(path));
+        }
+        tracks.push(Track { rendition, segments });
+    }
+    Ok(dash::manifest(&tracks, channels(&video)))
+}
+
+/// One of a rung's playlists.
+pub(super) async fn rung(
+    state: &State,
+    path: &MediaPath,
+    rung: &RungName,
+    render: impl FnOnce(&Rendition, &[SegmentRow]) -> Option<String>,
+) -> Result<String, ApiError> {
+    let videos = state.storage.videos();
+    let rendition = videos.rendition(path.video, rung).await?.ok_or_else(|| missing(path))?;
+    let segments = videos.segments(path.video, rung).await?;
+    render(&rendition, &segments).ok_or_else(|| missing(path))
+}
+
+async fn playable(state: &State, path: &MediaPath) -> Result<(Video, Media), ApiError> {
+    let videos = state.storage.videos();
+    let video = videos.get(path.video).await?.ok_or_else(|| missing(path))?;
+    let media = videos.media(path.video).await?;
+    if is_playable(&video, &media) { Ok((video, media)) } else { Err(missing(path)) }
+}
+
+/// Channels of the sound that was planned.
+fn channels(video: &Video) -> u32 {
+    ladder(video).and_then(|l| l.audio).map_or(2, |a| a.channels)
+}
