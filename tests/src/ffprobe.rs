@@ -56,3 +56,18 @@ pub fn packets(bytes: &[u8]) -> Vec<Packet> {
     packets.iter_mut().filter(|p| !p.duration.is_finite()).for_each(|p| p.duration = usual);
     packets
 }
+
+/// Types of the pictures (`I`, `P`, `B`) that a file held in memory decodes to. What is cut after them is no failure.
+#[must_use]
+pub fn pictures(bytes: &[u8]) -> Vec<String> {
+    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let output = Command::new("ffprobe")
+        .args(["-v", "quiet", "-print_format", "json", "-show_frames", "-show_entries", "frame=pict_type"])
+        .arg(file.path())
+        .output()
+        .expect("ffprobe is installed by `make setup`");
+    let listing: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let frames = listing["frames"].as_array().into_iter().flatten();
+    frames.map(|frame| frame["pict_type"].as_str().unwrap_or_default().to_owned()).collect()
+}

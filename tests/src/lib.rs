@@ -14,11 +14,13 @@
 //! - [`swapped`]: an edge whose binary is replaced
 //! - [`h3`]: a client of HTTP/3 that keeps its connection
 //! - [`tls`]: a client that looks at handshakes, and certificates
+//! - [`authoring`]: what Apple asks of an HLS stream, checked
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
 //! - [`mmdb`]: a database of countries; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
 
+pub mod authoring;
 pub mod bombs;
 pub mod client;
 pub mod clips;
