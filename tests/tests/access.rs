@@ -253,7 +253,9 @@ async fn keys_and_rules_change_while_it_runs() {
     assert_eq!(story.status(story.get("/v/a").bearer_auth(&second)).await, 200);
     assert_eq!(story.status(story.get("/v/a")).await, 401);
 
-    std::fs::write(at("rules.toml"), "[[rule]]\nprefix = \"/w/\"\nneed = \"token\"\n").unwrap();
+    // Put in place at once: a file that is read while it is written would be one without rules.
+    std::fs::write(at("next.toml"), "[[rule]]\nprefix = \"/w/\"\nneed = \"token\"\n").unwrap();
+    std::fs::rename(at("next.toml"), at("rules.toml")).unwrap();
     story.eventually(200, || story.get("/v/a")).await;
     assert_eq!(story.status(story.get("/w/a")).await, 401);
 }
