@@ -123,15 +123,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Guarded<I> {
         }
         let written = ready!(outcome)?;
         let now = Instant::now();
-        let mut left = written;
+        let (mut left, mut allowed) = (written, Ok(()));
         for slice in slices {
             let here = left.min(slice.len());
-            if let Err(reason) = self.guard.sent(&slice[..here], now) {
-                return Poll::Ready(Err(self.cut(reason)));
-            }
+            allowed = allowed.and(self.guard.sent(&slice[..here], now));
             left -= here;
         }
-        Poll::Ready(Ok(written))
+        Poll::Ready(allowed.map(|()| written).map_err(|reason| self.cut(reason)))
     }
 }
 

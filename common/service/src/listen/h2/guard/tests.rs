@@ -322,3 +322,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_farewell_follows_whole_frames_though_one_of_them_was_too_much() {
+    let mut client = Client::new();
+    client.asks(1).unwrap();
+    let reset = frame(kind::RST_STREAM, 0, 1, &BLAMED[0].to_be_bytes());
+    let (more, text) = (reset.repeat(200), frame(kind::DATA, 0, 1, b"body"));
+    assert_eq!(client.guard.sent(&[more, text].concat(), client.now), Err(Reason::ServerReset));
+    assert_eq!(client.guard.farewell(Reason::ServerReset), goaway(1, 11, Reason::ServerReset.as_str()));
+}
