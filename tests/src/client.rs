@@ -110,6 +110,20 @@ pub async fn rungs(edge: &str, id: &str) -> Vec<Rung> {
     rungs
 }
 
+/// Everything that a player of a whole video is given: names of headers and segments, each with the hash of its bytes.
+/// Equal for two videos of one source.
+pub async fn played(edge: &str, id: &str) -> Vec<(String, String)> {
+    let mut all = vec![];
+    for rung in rungs(edge, id).await {
+        assert!(rung.ended, "{}", rung.name);
+        for url in std::iter::once(&rung.init).chain(&rung.segments) {
+            let name = url.rsplit('/').next().unwrap();
+            all.push((format!("{}/{name}", rung.name), sha256(&bytes(url).await)));
+        }
+    }
+    all
+}
+
 /// One rung as a player sees it.
 #[derive(Debug, Clone)]
 pub struct Rung {
