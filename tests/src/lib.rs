@@ -6,6 +6,7 @@
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
 //! - [`link`]: a line that loses and reorders
 //! - [`faulty`]: disks that fail when a story wants it
+//! - [`store`]: an object store that errs when a story wants it
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket
 //! - [`h2`]: an HTTP/2 client that sends what no client should
@@ -41,5 +42,6 @@ pub mod raw;
 pub mod rawlog;
 pub mod sources;
 pub mod stack;
+pub mod store;
 pub mod swapped;
 pub mod tls;

@@ -121,11 +121,14 @@ impl Objects {
             // The client library repeats no conditional put, and a server that refuses one may close the connection
             // before it has read the body. So look what is there, whatever was said.
             let unclear = matches!(error, StorageError::Conflict(_) | StorageError::Unavailable { .. });
-            if unclear && self.head(key).await.is_ok() {
-                break Put::Existed;
-            }
-            if !unclear || attempt == CREATE_ATTEMPTS {
+            if !unclear {
                 return Err(error);
+            }
+            match self.head(key).await {
+                Ok(_) => break Put::Existed,
+                Err(StorageError::NotFound(_)) if attempt < CREATE_ATTEMPTS => {}
+                // One that answers no question takes no bytes either: more tries would only add to its load.
+                Err(_) => return Err(error),
             }
             tokio::time::sleep(CREATE_PAUSE.mul_f64(rand::random()) * attempt).await;
             attempt += 1;

@@ -58,14 +58,25 @@ impl S3 {
         Ok(Self { address, _tasks: tasks, _folder: folder })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The URL of its bucket, with everything needed to use it.
     #[must_use]
     pub fn url(&self) -> String {
+        self.url_by(self.address)
+    }
+
+    /// The same by way of another address, which passes on what it is sent.
+    #[must_use]
+    pub fn url_by(&self, address: SocketAddr) -> String {
         let secret = SECRET.replace('/', "%2F").replace('+', "%2B");
         format!(
-            "s3://{BUCKET}/private?endpoint=http://{}&region=us-east-1&allow_http=true\
-             &access_key_id={KEY_ID}&secret_access_key={secret}",
-            self.address
+            "s3://{BUCKET}/private?endpoint=http://{address}&region=us-east-1&allow_http=true\
+             &access_key_id={KEY_ID}&secret_access_key={secret}"
         )
     }
 }
