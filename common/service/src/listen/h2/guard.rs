@@ -220,7 +220,8 @@ impl Guard {
                         if let Some([a, b, c, d, ..]) = whole(&mut self.sent_piece, 4, *byte)
                             && BLAMED.contains(&u32::from_be_bytes([a, b, c, d]))
                         {
-                            allowed = allowed.and(self.budgets.take(Reason::ServerReset));
+                            let taken = self.budgets.take(Reason::ServerReset);
+                            allowed = allowed.and(taken);
                         }
                     }
                 }

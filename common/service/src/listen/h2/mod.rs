@@ -126,7 +126,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Guarded<I> {
         let (mut left, mut allowed) = (written, Ok(()));
         for slice in slices {
             let here = left.min(slice.len());
-            allowed = allowed.and(self.guard.sent(&slice[..here], now));
+            let sent = self.guard.sent(&slice[..here], now);
+            allowed = allowed.and(sent);
             left -= here;
         }
         Poll::Ready(allowed.map(|()| written).map_err(|reason| self.cut(reason)))
