@@ -34,6 +34,7 @@ pub struct Process {
     name: String,
     program: PathBuf,
     flags: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
     dir: PathBuf,
     child: Option<Child>,
     /// Where it listens; kept over restarts.
@@ -48,10 +49,17 @@ impl Process {
             name: name.into(),
             program: binary(program),
             flags: flags.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
+            environment: BTreeMap::new(),
             dir: dir.into(),
             child: None,
             at: Addresses::default(),
         }
+    }
+
+    /// The point (`sluice_service::crash`) at which it is to end once it is started; `None` for no such point.
+    pub fn crash_at(&mut self, point: Option<&str>) {
+        self.environment.clear();
+        self.environment.extend(point.map(|point| ("CRASH_AT".to_owned(), point.to_owned())));
     }
 
     /// Starts it and waits until it serves. Started again, it takes the addresses it had.
@@ -64,6 +72,7 @@ impl Process {
         for (key, value) in &self.flags {
             command.arg(format!("--{key}")).arg(value);
         }
+        command.envs(&self.environment);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child =
             command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program.display()));

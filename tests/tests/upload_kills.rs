@@ -1,5 +1,5 @@
 //! An origin that dies at random points of an upload: what it acknowledged is there, and the upload goes on to the same
-//! bytes. Killed outright, or with the power of its disk.
+//! bytes. Killed outright, between any two steps, or with the power of its disk.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use sluice_tests::client::{self, header};
@@ -151,4 +151,60 @@ async fn what_was_acknowledged_survives_power_cuts_at_random_points() {
         assert!(sources::bytes(&storage, &id).await == *whole, "{id}");
     }
     storage.database.close().await.unwrap();
+}
+
+/// Where an origin may end between two steps of taking and settling bytes; `:3` is the third time it comes there.
+const STEPS: [&str; 10] = [
+    "upload.claimed",
+    "upload.stored",
+    "upload.appended",
+    "upload.committed",
+    "upload.claimed:3",
+    "upload.stored:3",
+    "upload.appended:3",
+    "upload.committed:3",
+    "settle.hashed",
+    "settle.shared",
+];
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill_between_any_two_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    for (seed, step) in (2_000..).zip(STEPS) {
+        // A folder each: what is left of another upload would lead to the same points.
+        let state = dir.path().join(step);
+        let mut origin = origin(dir.path(), &state);
+        origin.start().await;
+        let whole = Arc::new(pattern(SOURCE, seed));
+        let url = create(&origin.url(), whole.len()).await;
+        origin.kill9();
+        origin.crash_at(Some(step));
+        origin.start().await;
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let mut sending = JoinSet::new();
+        sending.spawn(send(url.clone(), Arc::clone(&whole), Arc::clone(&acknowledged)));
+        assert_eq!(origin.ended().await, None, "{step}: it ends by the signal");
+        sending.join_all().await;
+        origin.crash_at(None);
+        origin.start().await;
+        ends_whole(&origin.url(), &url, &whole, acknowledged.load(Ordering::SeqCst)).await;
+        let storage = sources::storage(&Engines::embedded(&state)).await;
+        assert!(sources::bytes(&storage, url.rsplit('/').next().unwrap()).await == *whole, "{step}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_was_told_of_stands_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut origin = origin(dir.path(), dir.path());
+    origin.crash_at(Some("upload.begun"));
+    origin.start().await;
+    let made = tus(client::client().post(format!("{}/v1/uploads", origin.url()))).header("upload-length", 10);
+    assert!(made.send().await.is_err());
+    assert_eq!(origin.ended().await, None);
+    origin.crash_at(None);
+    origin.start().await;
+    let whole = pattern(SOURCE, 3_000);
+    let url = create(&origin.url(), whole.len()).await;
+    ends_whole(&origin.url(), &url, &whole, 0).await;
 }

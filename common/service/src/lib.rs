@@ -11,6 +11,7 @@
 //! - `tls`: certificates and who is trusted, [`peer_tls`] for questions to others; `acme`: certificates that are ordered
 //! - `uncopied`: large bodies, in memory ([`Arena`]) and in files ([`InFile`]), that go to clients without being copied
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
+//! - [`crash`]: points at which stories let a process end, in debug builds
 //! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer
 //!
 //! What it leaves to the servers: everything about media, caching, routing and storage.
@@ -19,6 +20,7 @@ mod acme;
 mod admin;
 mod announce;
 pub mod config;
+pub mod crash;
 mod cut;
 pub mod drain;
 pub mod health;

@@ -9,6 +9,7 @@ use super::intake::Intake;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
+use sluice_service::crash;
 use sluice_storage::{Part, StorageError, Upload};
 use sluice_wire::ObjectKey;
 use std::pin::pin;
@@ -173,7 +174,9 @@ impl<'i> Feed<'i> {
         let offset = self.offset + self.held();
         let part = Part { upload: id, index, offset, bytes: bytes.len() as u64, sha256 };
         self.held.push((part, self.hash.state()));
+        crash::point("upload.claimed");
         self.intake.storage.objects.put(&ObjectKey::SourcePart(id, index), bytes).await?;
+        crash::point("upload.stored");
         if self.keep == Keep::AsItComes { self.commit().await } else { Ok(()) }
     }
 

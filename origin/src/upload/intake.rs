@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use futures::Stream;
 use serde_json::json;
+use sluice_service::crash;
 use sluice_storage::{
     NewJob, NewUpload, NewVideo, Part, Storage, StorageError, Tx, UploadKind, UploadState, VideoState,
 };
@@ -140,6 +141,7 @@ impl Intake {
             })
         });
         made.await?;
+        crash::point("upload.begun");
         self.completed.notify_one();
         self.ordered.notify_one();
         Ok(id)
@@ -334,29 +336,40 @@ impl Intake {
         length: Option<u64>,
         parts: &[(Part, Vec<u8>)],
     ) -> Result<(), UploadError> {
-        let uploads = self.storage.uploads();
         let written = self.storage.database.write::<_, UploadError, _>(|tx| {
-            let uploads = &uploads;
-            Box::pin(async move {
-                if parts.first().is_some_and(|(part, _)| part.offset == 0) {
-                    self.start(tx, id).await?;
-                }
-                let mut reached = None;
-                for (part, hash) in parts {
-                    reached = Some(uploads.append(tx, id, part.offset, part, hash).await?);
-                }
-                uploads.set_expiry(tx, id, tx.now_ms() + self.config.expire_ms).await?;
-                match length {
-                    Some(length) if reached == Some(length) => Ok(self.complete(tx, id, length).await?),
-                    Some(_) => Ok(()),
-                    // Nobody could say before how much it would be.
-                    None => self.within_quota(tx, owner, None).await,
-                }
-            })
+            Box::pin(async move { self.append_in(tx, id, owner, length, parts).await })
         });
         written.await?;
+        crash::point("upload.committed");
         self.completed.notify_one();
         Ok(())
+    }
+
+    /// As [`Intake::append`], within a transaction of the caller's.
+    pub(super) async fn append_in(
+        &self,
+        tx: &Tx<'_>,
+        id: UploadId,
+        owner: &str,
+        length: Option<u64>,
+        parts: &[(Part, Vec<u8>)],
+    ) -> Result<(), UploadError> {
+        let uploads = self.storage.uploads();
+        if parts.first().is_some_and(|(part, _)| part.offset == 0) {
+            self.start(tx, id).await?;
+        }
+        let mut reached = None;
+        for (part, hash) in parts {
+            reached = Some(uploads.append(tx, id, part.offset, part, hash).await?);
+        }
+        crash::point("upload.appended");
+        uploads.set_expiry(tx, id, tx.now_ms() + self.config.expire_ms).await?;
+        match length {
+            Some(length) if reached == Some(length) => Ok(self.complete(tx, id, length).await?),
+            Some(_) => Ok(()),
+            // Nobody could say before how much it would be.
+            None => self.within_quota(tx, owner, None).await,
+        }
     }
 
     /// True for an upload that takes no more.

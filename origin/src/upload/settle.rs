@@ -5,6 +5,7 @@ use super::hash::Running;
 use super::intake::Intake;
 use futures::TryStreamExt;
 use serde_json::json;
+use sluice_service::crash;
 use sluice_storage::{Piece, StorageError, Upload, VideoState};
 use sluice_wire::{EventKind, ObjectKey, Tag, UploadId};
 use std::time::Duration;
@@ -61,7 +62,9 @@ async fn one(intake: &Intake) -> Result<bool, StorageError> {
         Some(sha256) => sha256,
         None => hash(intake, &upload).await?,
     };
+    crash::point("settle.hashed");
     let holder = share(intake, &upload, &sha256).await?;
+    crash::point("settle.shared");
     if let Some(holder) = holder {
         tracing::info!(upload = %id, %holder, "these bytes are stored already");
         intake.metrics.shared_bytes.inc_by(upload.offset);
