@@ -55,11 +55,12 @@ pub use fleet::{Fleet, NodeRecord};
 pub use ids::Ids;
 pub use jobs::{Failed, Job, JobState, Jobs, Lease, NewJob, Retry};
 pub use log::Log;
-pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put};
+pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put, SignedPut};
 pub use relay::Relay;
 pub use storage::Storage;
 pub use uploads::{
-    Fetch, MAX_JOINED, NewUpload, OwnerUsage, Part, Piece, Source, Upload, UploadKind, UploadState, Uploads,
+    Fetch, MAX_JOINED, NewUpload, OwnerUsage, Part, Piece, Promise, Source, Upload, UploadKind, UploadState,
+    Uploads,
 };
 pub use videos::{
     Change, Listing, Media, NewVideo, Order, Page, Removals, Rendition, RenditionKind, Restored, RungUse,

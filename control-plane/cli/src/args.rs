@@ -91,6 +91,9 @@ pub(crate) struct Upload {
     /// Sends the file from its beginning to its end, wherever its index is.
     #[arg(long)]
     pub(crate) in_order: bool,
+    /// Sends the bytes to the object store, by URLs that the server signs.
+    #[arg(long, conflicts_with = "in_order")]
+    pub(crate) direct: bool,
 }
 
 /// Which videos are listed.

@@ -63,6 +63,8 @@ pub(crate) enum Role {
     Partial,
     /// It is made of these, and becomes a video.
     Final(Vec<UploadId>),
+    /// It becomes a video, and its client stores its parts.
+    Direct,
     /// It becomes a video, and is fetched from this URL.
     Fetched(String),
 }
@@ -73,6 +75,7 @@ impl Role {
             Self::Whole => UploadKind::Whole,
             Self::Partial => UploadKind::Partial,
             Self::Final(_) => UploadKind::Final,
+            Self::Direct => UploadKind::Direct,
             Self::Fetched(_) => UploadKind::Fetched,
         }
     }
@@ -256,6 +259,8 @@ impl Intake {
                 self.queue(tx, whole).await
             }
             (UploadKind::Partial, _) => Ok(()),
+            // Its bytes were not seen: it is hashed when it is settled.
+            (UploadKind::Direct, _) => self.queue(tx, id).await,
             _ => {
                 let sha256 = Running::resume(&upload.hash_state)?.finish();
                 uploads.set_hash(tx, id, &sha256).await?;
@@ -409,6 +414,9 @@ pub(crate) async fn sweep(intake: Intake, stop: CancellationToken) {
                 }
             }
             Err(error) => tracing::warn!(%error, "expired uploads could not be looked for"),
+        }
+        if let Err(error) = intake.remove_overdue(SWEEP.1).await {
+            tracing::warn!(%error, "parts that nobody completed could not be removed");
         }
         tokio::select! {
             () = sleep(SWEEP.0) => {}

@@ -1,11 +1,12 @@
-//! Uploads: one intake behind four ways in.
+//! Uploads: one intake behind five ways in.
 //!
 //! A body becomes parts of bounded size. A part is stored durably, then appended by a conditional update of the upload's
 //! offset: of two writers one wins, and an acknowledged offset is on stable storage. `put` and `form` are one request and
-//! leave nothing behind when it is cut; `tus` is many, and keeps what arrived; `fetch` is this origin's own request. `settle`
-//! is what follows once all is here.
+//! leave nothing behind when it is cut; `tus` is many, and keeps what arrived; `fetch` is this origin's own request; `direct`
+//! parts are stored by the client. `settle` is what follows once all is here.
 
 mod checksum;
+pub(crate) mod direct;
 mod error;
 mod feed;
 mod fetch;

@@ -5,6 +5,7 @@
 
 mod error;
 mod local;
+mod presign;
 mod s3;
 mod stream;
 
@@ -16,11 +17,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, TryStreamExt};
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use sluice_wire::ObjectKey;
 
 pub(crate) use error::storage_error;
+pub use presign::SignedPut;
 
 use crate::error::StorageError;
 
@@ -40,6 +43,8 @@ const CREATE_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
+    /// What signs requests for clients, when the engine is S3.
+    signer: Option<Arc<AmazonS3>>,
     /// The folder, when the engine is local.
     root: Option<PathBuf>,
     prefix: Path,
@@ -83,12 +88,12 @@ pub(crate) fn check_url(url: &str) -> Result<(), StorageError> {
 impl Objects {
     pub(crate) fn open(url: &str) -> Result<Self, StorageError> {
         if url.starts_with("s3://") {
-            let (store, prefix) = s3::open(url)?;
-            return Ok(Self { store: Arc::new(store), root: None, prefix });
+            let (store, public, prefix) = s3::open(url)?;
+            return Ok(Self { store: Arc::new(store), signer: Some(Arc::new(public)), root: None, prefix });
         }
         let root = local::path_of(url)?;
         let store = local::open(&root)?;
-        Ok(Self { store: Arc::new(store), root: Some(root), prefix: Path::default() })
+        Ok(Self { store: Arc::new(store), signer: None, root: Some(root), prefix: Path::default() })
     }
 
     /// Stores an object, replacing what was there.
@@ -212,6 +217,39 @@ impl Objects {
     pub async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, StorageError> {
         let meta = self.store.head(&self.path(key)).await.map_err(storage_error)?;
         Ok(meta_of(&meta))
+    }
+
+    /// True when clients can be given signed URLs.
+    #[must_use]
+    pub const fn can_sign(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    /// Signs a `PUT` for a client that is good for so long. It stores an object unless there is one of that key; with a hash,
+    /// the store takes these bytes and no others.
+    ///
+    /// # Errors
+    /// [`StorageError::Config`] when the engine signs nothing; the engine's.
+    pub async fn sign_put(
+        &self,
+        key: &ObjectKey,
+        sha256: Option<&[u8; 32]>,
+        life: Duration,
+    ) -> Result<SignedPut, StorageError> {
+        presign::put(self.signer()?, &self.path(key), sha256, life).await
+    }
+
+    /// True when the store says that an object has this SHA-256; `None` when it does not keep one.
+    ///
+    /// # Errors
+    /// As [`Objects::sign_put`].
+    pub async fn has_hash(&self, key: &ObjectKey, sha256: &[u8; 32]) -> Result<Option<bool>, StorageError> {
+        presign::has_hash(self.signer()?, &self.path(key), sha256).await
+    }
+
+    fn signer(&self) -> Result<&AmazonS3, StorageError> {
+        let none = || StorageError::Config("this object store signs no URLs".into());
+        self.signer.as_deref().ok_or_else(none)
     }
 
     /// Deletes an object. It is no error when there is none. A power cut may bring it back.

@@ -26,6 +26,8 @@ pub(super) struct Target {
     bucket: String,
     prefix: String,
     endpoint: Option<String>,
+    /// Where clients reach it.
+    public_endpoint: Option<String>,
     region: Option<String>,
     access_key_id: Option<String>,
     secret_access_key: Option<String>,
@@ -34,8 +36,15 @@ pub(super) struct Target {
     virtual_hosted: bool,
 }
 
-pub(super) fn open(url: &str) -> Result<(AmazonS3, Path), StorageError> {
+/// The store, the same as clients reach it, and the prefix of keys.
+pub(super) fn open(url: &str) -> Result<(AmazonS3, AmazonS3, Path), StorageError> {
     let target = parse(url)?;
+    let store = build(&target, target.endpoint.as_ref())?;
+    let public = build(&target, target.public_endpoint.as_ref().or(target.endpoint.as_ref()))?;
+    Ok((store, public, Path::from(target.prefix)))
+}
+
+fn build(target: &Target, endpoint: Option<&String>) -> Result<AmazonS3, StorageError> {
     let options = ClientOptions::new()
         .with_allow_http(target.allow_http)
         .with_timeout(REQUEST_TIMEOUT)
@@ -48,20 +57,19 @@ pub(super) fn open(url: &str) -> Result<(AmazonS3, Path), StorageError> {
         .with_virtual_hosted_style_request(target.virtual_hosted)
         .with_client_options(options)
         .with_retry(retry);
-    if let Some(endpoint) = target.endpoint {
+    if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }
-    if let Some(region) = target.region {
+    if let Some(region) = &target.region {
         builder = builder.with_region(region);
     }
-    if let (Some(id), Some(secret)) = (target.access_key_id, target.secret_access_key) {
+    if let (Some(id), Some(secret)) = (&target.access_key_id, &target.secret_access_key) {
         builder = builder.with_access_key_id(id).with_secret_access_key(secret);
     }
-    if let Some(token) = target.session_token {
+    if let Some(token) = &target.session_token {
         builder = builder.with_token(token);
     }
-    let store = builder.build().map_err(|e| StorageError::Config(format!("storage.objects: {e}")))?;
-    Ok((store, Path::from(target.prefix)))
+    builder.build().map_err(|e| StorageError::Config(format!("storage.objects: {e}")))
 }
 
 pub(super) fn parse(url: &str) -> Result<Target, StorageError> {
@@ -83,6 +91,7 @@ pub(super) fn parse(url: &str) -> Result<Target, StorageError> {
         let value = decode(value).ok_or_else(|| wrong("a value is not percent-encoded UTF-8"))?;
         match name {
             "endpoint" => target.endpoint = Some(value),
+            "public_endpoint" => target.public_endpoint = Some(value),
             "region" => target.region = Some(value),
             "access_key_id" => target.access_key_id = Some(value),
             "secret_access_key" => target.secret_access_key = Some(value),
@@ -94,7 +103,8 @@ pub(super) fn parse(url: &str) -> Result<Target, StorageError> {
             other => return Err(wrong(&format!("unknown option {other:?}"))),
         }
     }
-    if target.endpoint.as_ref().is_some_and(|e| e.starts_with("http://")) && !target.allow_http {
+    let plain = |endpoint: &Option<String>| endpoint.as_ref().is_some_and(|e| e.starts_with("http://"));
+    if (plain(&target.endpoint) || plain(&target.public_endpoint)) && !target.allow_http {
         return Err(wrong("an http:// endpoint needs allow_http=true"));
     }
     Ok(target)
@@ -136,6 +146,7 @@ mod tests {
             "s3://b?endpoint",
             "s3://b?allow_http=maybe",
             "s3://b?endpoint=http://h",
+            "s3://b?public_endpoint=http://h",
         ] {
             assert!(matches!(parse(bad), Err(StorageError::Config(_))), "{bad}");
         }

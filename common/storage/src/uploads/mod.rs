@@ -8,6 +8,7 @@
 
 mod concat;
 mod fetches;
+mod promises;
 mod row;
 mod settle;
 mod source;
@@ -22,6 +23,7 @@ use sluice_wire::UploadId;
 
 pub use concat::MAX_JOINED;
 pub use fetches::Fetch;
+pub use promises::Promise;
 pub use row::{NewUpload, Part, Upload, UploadKind, UploadState};
 pub use source::{Piece, Source};
 pub use usage::OwnerUsage;

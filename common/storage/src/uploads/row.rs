@@ -44,6 +44,8 @@ pub enum UploadKind {
     Partial,
     /// It takes no bytes: it is made of partial ones, and becomes a video.
     Final,
+    /// It becomes a video, and its pieces are stored by its client: they do not pass through an origin.
+    Direct,
     /// It becomes a video, and its bytes are fetched: no client sends any. It ends with its fetch, at no other time.
     Fetched,
 }
@@ -56,12 +58,14 @@ impl UploadKind {
             Self::Whole => "whole",
             Self::Partial => "partial",
             Self::Final => "final",
+            Self::Direct => "direct",
             Self::Fetched => "fetched",
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::Whole, Self::Partial, Self::Final, Self::Fetched].into_iter().find(|k| k.as_str() == name)
+        let all = [Self::Whole, Self::Partial, Self::Final, Self::Direct, Self::Fetched];
+        all.into_iter().find(|k| k.as_str() == name)
     }
 }
 

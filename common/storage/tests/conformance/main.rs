@@ -73,6 +73,7 @@ stories! {
         nothing_is_appended_past_the_length_or_at_another_offset,
         piece_numbers_are_never_given_twice,
         uploads_expire_unless_prolonged_or_complete,
+        promised_parts_are_used_once_and_looked_after_when_their_time_is_over,
         an_upload_reads_back_as_it_was_begun,
         partial_uploads_are_joined_before_they_are_complete,
         what_cannot_be_joined_is_refused_and_stays_as_it_was,

@@ -88,6 +88,53 @@ pub(crate) async fn uploads_expire_unless_prolonged_or_complete(ground: Ground) 
     assert_eq!(storage.uploads().get(stale).await.unwrap(), None);
 }
 
+pub(crate) async fn promised_parts_are_used_once_and_looked_after_when_their_time_is_over(ground: Ground) {
+    let clock = ManualClock::at(NOON);
+    let storage = ground.open_at(&clock).await;
+    let (uploads, until) = (&storage.uploads(), NOON + 10_000);
+    let id = made(&storage, UploadKind::Direct, "", Some(100)).await;
+    let promise = async |sizes: &[u64]| {
+        let wanted = &sizes.iter().map(|bytes| (*bytes, None)).collect::<Vec<_>>();
+        storage.database.write(|tx| Box::pin(uploads.promise(tx, id, wanted, until))).await
+    };
+    let promised = promise(&[40, 30]).await.unwrap();
+    let numbers: Vec<u32> = promised.iter().map(|promise| promise.index).collect();
+    assert_eq!(numbers, [0, 1]);
+    assert_eq!(uploads.claim(id).await.unwrap(), 2, "no number is given twice");
+    assert!(matches!(promise(&[31]).await, Err(StorageError::Conflict(_))), "past the length");
+    assert_eq!(promise(&[30]).await.unwrap()[0].index, 3);
+    let part = &Part { upload: id, index: 0, offset: 0, bytes: 40, sha256: String::new() };
+    let take = async |index: u32| {
+        let taken = storage.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                uploads.use_promise(tx, id, index).await?;
+                if index == 0 { uploads.append(tx, id, 0, part, &[]).await.map(drop) } else { Ok(()) }
+            })
+        });
+        taken.await
+    };
+    take(0).await.unwrap();
+    assert!(matches!(take(0).await, Err(StorageError::Conflict(_))), "used");
+    assert!(matches!(take(2).await, Err(StorageError::Conflict(_))), "claimed, not promised");
+    let open = uploads.promises(id).await.unwrap();
+    assert_eq!(
+        open.iter().map(|p| (p.index, p.used)).collect::<Vec<_>>(),
+        [(1, false), (3, false), (0, true)]
+    );
+    assert!(uploads.overdue(0, 10).await.unwrap().is_empty());
+    clock.advance(Duration::from_secs(10));
+    assert!(matches!(take(1).await, Err(StorageError::Conflict(_))), "its time is over");
+    assert!(uploads.promises(id).await.unwrap().is_empty());
+    assert!(uploads.overdue(1, 10).await.unwrap().is_empty(), "not yet");
+    let mut overdue = uploads.overdue(0, 10).await.unwrap();
+    overdue.sort_unstable_by_key(|(_, index, _)| *index);
+    assert_eq!(overdue, [(id, 0, true), (id, 1, false), (id, 3, false)]);
+    for (id, index, _) in overdue {
+        uploads.forget_promise(id, index).await.unwrap();
+    }
+    assert!(uploads.overdue(0, 10).await.unwrap().is_empty());
+}
+
 pub(crate) async fn an_upload_reads_back_as_it_was_begun(ground: Ground) {
     let storage = ground.open().await;
     let id = storage.ids.upload();

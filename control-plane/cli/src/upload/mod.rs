@@ -1,10 +1,12 @@
 //! Uploads by tus, which go on where they were after a cut, a kill or a restart of the machine.
 //!
-//! - `state`: what is remembered of an upload under way; `tus`: the protocol; `progress`: how far it is
+//! - `state`: what is remembered of an upload under way; `tus`: the protocol; `direct`: parts to the store, without it;
+//!   `progress`: how far it is
 //!
 //! A film whose index is at its end is sent as two partial uploads that are joined before they begin, the end first: it can
 //! be worked on from then on, while the rest still comes.
 
+mod direct;
 mod progress;
 mod state;
 mod tus;
@@ -30,6 +32,10 @@ pub(crate) async fn run(edge: &Api, raw: bool, wanted: &Upload) -> anyhow::Resul
     if identity.length == 0 {
         bail!("{} is empty", path.display());
     }
+    if wanted.direct {
+        let id = directly(edge, &file, &identity, (name, wanted.title.as_deref())).await?;
+        return tell(edge, raw, wanted, &id).await;
+    }
     let tus = Tus::new(edge);
     let mut plan = match state::load(&identity) {
         Some(plan) if tus.knows(&plan).await? => plan,
@@ -45,13 +51,44 @@ pub(crate) async fn run(edge: &Api, raw: bool, wanted: &Upload) -> anyhow::Resul
     progress.end();
     let id = plan.video().context("the server gave the upload no name")?.to_owned();
     state::forget(&identity);
+    tell(edge, raw, wanted, &id).await
+}
+
+/// Says what became of an upload.
+async fn tell(edge: &Api, raw: bool, wanted: &Upload, id: &str) -> anyhow::Result<()> {
     let answer = if wanted.wait {
-        watch::watch(edge, &id).await?
+        watch::watch(edge, id).await?
     } else {
         edge.get(&format!("/v1/videos/{id}")).await?
     };
     show(raw, &answer, |video| text(&video["id"]));
     Ok(())
+}
+
+/// Uploads a file by parts that go to the store, or goes on with it; the video's id.
+async fn directly(
+    edge: &Api,
+    file: &File,
+    identity: &Identity,
+    names: (&str, Option<&str>),
+) -> anyhow::Result<String> {
+    // It is remembered beside what goes by tus, under a name of its own.
+    let known = state::load(identity).filter(|plan| plan.whole.contains("/v1/direct/"));
+    let plan = match known {
+        Some(plan) if direct::knows(edge, &plan.whole).await? => plan,
+        _ => {
+            let url = direct::create(edge, identity.length, names).await?;
+            let plan =
+                Plan { pieces: vec![Piece { url: url.clone(), from: 0, to: identity.length }], whole: url };
+            state::save(identity, &plan)?;
+            plan
+        }
+    };
+    let mut progress = Progress::new(identity.length);
+    direct::send(edge, file, identity, &plan.whole, &mut progress).await?;
+    progress.end();
+    state::forget(identity);
+    plan.video().map(str::to_owned).context("the server gave the upload no name")
 }
 
 /// Makes the uploads: one, or two and what joins them.

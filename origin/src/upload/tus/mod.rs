@@ -109,7 +109,7 @@ async fn status(
         None => put(headers, "upload-defer-length", "1"),
     }
     match upload.kind {
-        UploadKind::Whole | UploadKind::Fetched => {}
+        UploadKind::Whole | UploadKind::Direct | UploadKind::Fetched => {}
         UploadKind::Partial => put(headers, "upload-concat", "partial"),
         UploadKind::Final => {
             let joined = state.storage.uploads().joined(upload.id).await?;
@@ -195,9 +195,10 @@ async fn find(state: &State, headers: &HeaderMap, text: &str) -> Result<Upload, 
     let missing = || ApiError::not_found(format!("there is no upload {text:.40}"));
     let id = text.parse().map_err(|_| missing())?;
     let upload = state.storage.uploads().get(id).await?;
-    // What is fetched takes nothing from clients.
+    // What is fetched takes nothing from clients, and what they store by themselves takes nothing here.
     let owner = owner(headers);
-    upload.filter(|upload| upload.kind != UploadKind::Fetched && upload.owner == owner).ok_or_else(missing)
+    let is_tus = |upload: &Upload| !matches!(upload.kind, UploadKind::Fetched | UploadKind::Direct);
+    upload.filter(|upload| is_tus(upload) && upload.owner == owner).ok_or_else(missing)
 }
 
 async fn expires(state: &State, id: UploadId, headers: &mut HeaderMap) -> Result<(), ApiError> {

@@ -11,6 +11,7 @@ pub(crate) mod log_head;
 pub(crate) mod node;
 pub(crate) mod outbox;
 pub(crate) mod part;
+pub(crate) mod promise;
 pub(crate) mod removal;
 pub(crate) mod rendition;
 pub(crate) mod route_table;
