@@ -63,6 +63,8 @@ pub struct Options {
     pub origin: Vec<(&'static str, String)>,
     /// Further flags of every edge.
     pub edges: Vec<(&'static str, String)>,
+    /// Further flags of the near edges alone.
+    pub near: Vec<(&'static str, String)>,
     /// The built pages.
     pub pages: Option<PathBuf>,
     /// True when the story starts the transcoder itself.
@@ -100,8 +102,9 @@ impl Stack {
         let mut shield = edge(&dir, "shield-a", "shield", &control.url(), &origin_url, more);
         shield.start().await;
         let mut near = vec![];
+        let more = [options.edges.as_slice(), &options.near].concat();
         for name in ["near-a", "near-b"] {
-            let mut process = edge(&dir, name, "near", &control.url(), &origin_url, more);
+            let mut process = edge(&dir, name, "near", &control.url(), &origin_url, &more);
             process.start().await;
             near.push(process);
         }
