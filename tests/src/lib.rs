@@ -6,6 +6,7 @@
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
 //! - [`link`]: a line that loses and reorders
 //! - [`faulty`]: disks that fail when a story wants it
+//! - [`mutate`]: media that is broken a little
 //! - [`store`]: an object store that errs when a story wants it
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket
@@ -34,6 +35,7 @@ pub mod h3;
 pub mod link;
 pub mod log;
 pub mod mmdb;
+pub mod mutate;
 pub mod origin;
 pub mod process;
 pub mod proxy;

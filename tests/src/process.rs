@@ -162,6 +162,13 @@ impl Process {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
+    /// True when it wrote this at any time.
+    #[must_use]
+    pub fn has_said(&self, text: &str) -> bool {
+        let written = std::fs::read(self.log()).unwrap_or_default();
+        String::from_utf8_lossy(&written).contains(text)
+    }
+
     /// One of its counters or gauges: the sum over all series of this name whose labels contain every given text.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let admin = self.at.admin.as_ref().expect("the process has an admin listener");
