@@ -1,8 +1,9 @@
 //! A video's document, as clients read it.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sluice_storage::{Media, Rendition, RenditionKind, Video, VideoState};
-use sluice_wire::ladder::Ladder;
+use sluice_wire::ladder::{Ladder, Source};
 use sluice_wire::{MediaAsset, MediaPath, RungName, VideoId};
 
 /// A video.
@@ -88,17 +89,24 @@ impl VideoView {
 
 /// The ladder that the transcoder planned.
 pub(crate) fn ladder(video: &Video) -> Option<Ladder> {
-    serde_json::from_value(video.plan.as_ref()?.get("ladder")?.clone()).ok()
+    planned(video, "ladder")
+}
+
+/// The source as the transcoder saw it.
+pub(crate) fn source(video: &Video) -> Option<Source> {
+    planned(video, "source")
+}
+
+fn planned<T: DeserializeOwned>(video: &Video, part: &str) -> Option<T> {
+    serde_json::from_value(video.plan.as_ref()?.get(part)?.clone()).ok()
 }
 
 /// True once every planned rung has a segment: a player may take any of them.
 pub(crate) fn is_playable(video: &Video, media: &Media) -> bool {
     let Some(ladder) = ladder(video) else { return false };
-    let mut planned =
-        ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|a| &a.name)).peekable();
-    planned.peek().is_some()
+    !ladder.is_empty()
         && video.state != VideoState::Failed
-        && planned.all(|name| media.segments.get(name).is_some_and(|count| *count > 0))
+        && ladder.names().all(|name| media.segments.get(name).is_some_and(|count| *count > 0))
 }
 
 fn rung(rendition: &Rendition, media: &Media) -> RungView {

@@ -18,6 +18,26 @@ pub fn real(name: &str) -> Option<Vec<u8>> {
     std::fs::read(media_dir()?.join(name)).ok()
 }
 
+/// A made clip with English in 5.1 and German in stereo.
+#[must_use]
+pub fn dubbed(seconds: u32) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("clip.mkv");
+    let noise = |amplitude| format!("anoisesrc=amplitude={amplitude}:seed=1:duration={seconds}");
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i"])
+        .arg(format!("testsrc2=size=640x360:rate=25:duration={seconds}"))
+        .args(["-f", "lavfi", "-i", &noise(0.1), "-f", "lavfi", "-i", &noise(0.05), "-map", "0", "-map", "1"])
+        .args(["-map", "2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"])
+        .args(["-ac:a:0", "6", "-metadata:s:a:0", "language=eng", "-ac:a:1", "2"])
+        .args(["-metadata:s:a:1", "language=ger"])
+        .arg(&file)
+        .output()
+        .expect("ffmpeg is installed by `make setup`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(file).unwrap()
+}
+
 /// A made clip: a moving test picture and a tone.
 ///
 /// `seconds` long, `size` such as `640x360`, at `rate` frames a second.

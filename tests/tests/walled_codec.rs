@@ -49,8 +49,7 @@ fn within(sandbox: &Sandbox, task: &str, file: &Path, bounds: Bounds) -> Child {
 
 /// A request for every rung, from the beginning to the end.
 fn all_of(source: Source, ladder: Ladder) -> EncodeRequest {
-    let names = ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|r| &r.name));
-    let chunks = vec![ChunkWork { chunk: 0, rungs: names.map(|name| (name.clone(), 0)).collect() }];
+    let chunks = vec![ChunkWork { chunk: 0, rungs: ladder.names().map(|name| (name.clone(), 0)).collect() }];
     EncodeRequest { source, ladder, chunks, onward: true, poster: true }
 }
 

@@ -98,7 +98,7 @@ async fn prepare(
             Plan { source, ladder }
         }
     };
-    if plan.ladder.video.is_empty() && plan.ladder.audio.is_none() {
+    if plan.ladder.is_empty() {
         let detail = "the file has no picture and no sound".to_owned();
         return Err(JobError::Source { reason: CodecFailure::Undecodable, detail });
     }
@@ -127,8 +127,7 @@ async fn prepare(
 }
 
 fn rungs(plan: &Plan) -> impl Iterator<Item = RungName> {
-    let ladder = &plan.ladder;
-    ladder.video.iter().map(|r| r.name.clone()).chain(ladder.audio.as_ref().map(|a| a.name.clone()))
+    plan.ladder.names().cloned()
 }
 
 /// A segment, as the codec announced it.

@@ -33,7 +33,7 @@ impl Clip {
                 format!("{} {} x {}, {rate:.2} frames/s", video.codec, video.width, video.height)
             },
         );
-        let sound = self.source.audio.as_ref().map_or_else(
+        let sound = self.source.audio.first().map_or_else(
             || "no sound".into(),
             |audio| format!("{} {} channels {} Hz", audio.codec, audio.channels, audio.sample_rate),
         );

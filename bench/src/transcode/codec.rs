@@ -59,8 +59,7 @@ fn all_of(source: &Path) -> anyhow::Result<Vec<u8>> {
 pub(super) async fn encode(program: &Path, clip: &Clip, room: &Room) -> anyhow::Result<Made> {
     let (source, probing) = measured_probe(program, &clip.file, room).await?;
     let ladder = clip.ladder.clone();
-    let names = ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|r| &r.name));
-    let chunks = vec![ChunkWork { chunk: 0, rungs: names.map(|name| (name.clone(), 0)).collect() }];
+    let chunks = vec![ChunkWork { chunk: 0, rungs: ladder.names().map(|name| (name.clone(), 0)).collect() }];
     let request = EncodeRequest { source, ladder, chunks, onward: true, poster: false };
     let command = on_source(room.measured(Path::new("sh"))?, program, "encode", &clip.file);
     let (process, mut input, mut output) = Process::converse("encode", command, room.0.path())?;

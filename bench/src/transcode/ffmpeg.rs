@@ -73,7 +73,7 @@ pub(super) fn words(clip: &Clip) -> anyhow::Result<Vec<String>> {
     }
     let all = "-c:v libx264 -preset veryfast -profile:v high -sc_threshold 0 -forced-idr 1 -flags:v +cgop";
     words.extend(all.split(' ').map(str::to_owned));
-    if let (Some(seen), Some(rung)) = (&clip.source.audio, &ladder.audio) {
+    if let (Some(seen), Some(rung)) = (clip.source.audio.first(), ladder.audio.first()) {
         words.extend(sound(seen.stream, rung));
     }
     words.extend(hls(ladder));
@@ -114,11 +114,11 @@ fn sound(stream: u32, rung: &AudioRung) -> Vec<String> {
 fn hls(ladder: &Ladder) -> Vec<String> {
     let seconds =
         ladder.video.first().map_or(0.0, |rung| f64::from(rung.segment_frames) / rung.frame_rate.as_f64());
-    let group = if ladder.audio.is_some() { ",agroup:sound" } else { "" };
+    let group = if !ladder.audio.is_empty() { ",agroup:sound" } else { "" };
     let videos = ladder.video.iter().rev().enumerate();
     let mut map: Vec<String> =
         videos.map(|(index, rung)| format!("v:{index}{group},name:{}", rung.name.as_str())).collect();
-    map.extend(ladder.audio.as_ref().map(|rung| format!("a:0{group},name:{}", rung.name.as_str())));
+    map.extend(ladder.audio.first().map(|rung| format!("a:0{group},name:{}", rung.name.as_str())));
     let options = format!(
         "-f hls -hls_time {seconds:.3} -hls_playlist_type vod -hls_segment_type fmp4 -hls_flags \
          independent_segments -master_pl_name master.m3u8 -hls_segment_filename %v/%d.m4s -hls_fmp4_init_filename \
@@ -132,7 +132,7 @@ fn hls(ladder: &Ladder) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_wire::ladder::{Ratio, Source, SourceAudio, SourceVideo, plan};
+    use sluice_wire::ladder::{Ratio, SoundRole, Source, SourceAudio, SourceVideo, plan};
 
     fn clip(rate: Ratio, sound: bool) -> Clip {
         let video = SourceVideo {
@@ -146,9 +146,17 @@ mod tests {
             interlaced: false,
             hdr: false,
         };
-        let audio =
-            SourceAudio { stream: 0, codec: "aac".into(), channels: 2, sample_rate: 48_000, start_us: 0 };
-        let audio = sound.then_some(audio);
+        let audio = SourceAudio {
+            stream: 0,
+            codec: "aac".into(),
+            channels: 2,
+            sample_rate: 48_000,
+            start_us: 0,
+            language: None,
+            title: None,
+            role: SoundRole::Main,
+        };
+        let audio = sound.then_some(audio).into_iter().collect();
         let (container, video) = ("mov".into(), Some(video));
         let source = Source { container, duration_ms: 1_000, zero_us: 0, indexed: true, video, audio };
         Clip { file: "clip.mp4".into(), ladder: plan(&source), source }

@@ -3,10 +3,14 @@
 //! Rungs are sized by the short side (so that portrait sources keep their quality), never above the source, always
 //! even, and cut on one grid: the segment is a whole number of frames of every rung, so that keyframes align.
 
+mod sound;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{GOP_MS, MAX_FRAME_RATE, SEGMENT_MS};
 use crate::media::RungName;
+
+pub use sound::{AudioRung, MAX_TITLE, SURROUND, SoundRole, SourceAudio};
 
 /// A ratio of two whole numbers, such as 30000/1001 frames a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +49,9 @@ pub struct Source {
     pub indexed: bool,
     /// The video track, if any (cover art does not count).
     pub video: Option<SourceVideo>,
-    /// The audio track, if any.
-    pub audio: Option<SourceAudio>,
+    /// The audio tracks, the one that is heard unless another is asked for first; at most
+    /// [`MAX_SOUND_TRACKS`](crate::limits::MAX_SOUND_TRACKS).
+    pub audio: Vec<SourceAudio>,
 }
 
 /// The video track that will be shown.
@@ -72,28 +77,27 @@ pub struct SourceVideo {
     pub hdr: bool,
 }
 
-/// The audio track that will be heard.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SourceAudio {
-    /// Index of its stream in the container.
-    pub stream: u32,
-    /// Name of its codec.
-    pub codec: String,
-    /// Channels.
-    pub channels: u32,
-    /// Samples a second.
-    pub sample_rate: u32,
-    /// When it begins, in microseconds of the container's clock.
-    pub start_us: i64,
-}
-
 /// What a source becomes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ladder {
     /// Video rungs from the lowest to the highest; empty for an audio-only source.
     pub video: Vec<VideoRung>,
-    /// The audio rung; `None` for a silent source.
-    pub audio: Option<AudioRung>,
+    /// Audio rungs: of each of the source's tracks one that every device plays, then those of 5.1; empty for a silent
+    /// source.
+    pub audio: Vec<AudioRung>,
+}
+
+impl Ladder {
+    /// The names of all rungs.
+    pub fn names(&self) -> impl Iterator<Item = &RungName> {
+        self.video.iter().map(|rung| &rung.name).chain(self.audio.iter().map(|rung| &rung.name))
+    }
+
+    /// True when there is nothing to make.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.video.is_empty() && self.audio.is_empty()
+    }
 }
 
 /// One video rung: H.264 in CMAF.
@@ -123,21 +127,6 @@ impl VideoRung {
     pub const fn segment_ticks(&self) -> u64 {
         self.segment_frames as u64 * self.frame_rate.den as u64
     }
-}
-
-/// The audio rung: AAC-LC in CMAF, 1024 samples a frame.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AudioRung {
-    /// `a` and kilobits a second: `a128`.
-    pub name: RungName,
-    /// 1 or 2.
-    pub channels: u32,
-    /// Samples a second; also the track's timescale.
-    pub sample_rate: u32,
-    /// Bitrate in bit/s.
-    pub bitrate: u32,
-    /// Duration of a segment as a ratio of seconds: segment `n` starts with the first frame at or after `n` of them.
-    pub segment: Ratio,
 }
 
 /// Short sides and caps at 30 frames a second. Caps follow common practice for H.264; rungs between are left out, since
@@ -181,7 +170,7 @@ pub fn plan(source: &Source) -> Ladder {
     let segment = video.first().map_or(Ratio::new(SEGMENT_MS / 1_000, 1), |rung| {
         Ratio::new(rung.segment_frames * rung.frame_rate.den, rung.frame_rate.num)
     });
-    Ladder { audio: source.audio.as_ref().map(|audio| audio_rung(audio, segment)), video }
+    Ladder { audio: sound::audio_rungs(&source.audio, segment), video }
 }
 
 /// The common rate nearest to an average. Absurd averages (a nominal 1000 frames a second) count as 30.
@@ -243,18 +232,6 @@ fn cap(area: f64) -> f64 {
     let share = (area / area_of(low)).ln() / (area_of(high) / area_of(low)).ln();
     let cap = f64::from(low_cap) * (f64::from(high_cap) / f64::from(low_cap)).powf(share);
     cap.clamp(120_000.0, 20_000_000.0)
-}
-
-fn audio_rung(source: &SourceAudio, segment: Ratio) -> AudioRung {
-    let channels = source.channels.clamp(1, 2);
-    let bitrate = 64_000 * channels;
-    AudioRung {
-        name: RungName::new(format!("a{}", bitrate / 1_000)).expect("a letter and three digits"),
-        channels,
-        sample_rate: 48_000,
-        bitrate,
-        segment,
-    }
 }
 
 #[cfg(test)]

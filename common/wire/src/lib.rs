@@ -26,6 +26,7 @@ pub mod headers;
 pub mod id;
 pub mod image;
 pub mod ladder;
+pub mod language;
 pub mod limits;
 pub mod media;
 pub mod node;

@@ -29,6 +29,8 @@ pub const MAX_DIMENSION: u32 = 8_192;
 pub const MAX_FRAME_RATE: u32 = 60;
 /// Tracks a source may have before it is refused.
 pub const MAX_TRACKS: usize = 64;
+/// Sound tracks of a source that are kept: a film with its dubs, commentary and description.
+pub const MAX_SOUND_TRACKS: usize = 8;
 /// Bytes of one frame between transcoder and codec child: a 4 s segment at 100 Mbit/s is 50 MB.
 pub const MAX_CODEC_FRAME: usize = 128 << 20;
 /// Bytes of the JSON head of such a frame.

@@ -10,10 +10,12 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 use sluice_storage::{Rendition, RenditionKind, SegmentRow};
+use sluice_wire::ladder::SoundRole;
 use sluice_wire::limits::SEGMENT_MS;
 
 use super::playlist::{init, segment};
 use super::rates::{self, Rates};
+use super::sound::Heard;
 use super::writer::seconds;
 
 /// Segments in a list of URLs (section 8.4), which the profiles of templates do not have.
@@ -25,19 +27,21 @@ const ROLE: &str = "urn:mpeg:dash:role:2011";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Track {
     pub(super) rendition: Rendition,
+    /// What is heard, where it is sound.
+    pub(super) heard: Option<Heard>,
     pub(super) segments: Vec<SegmentRow>,
 }
 
 type Xml = Writer<Vec<u8>>;
 
-/// The description of a whole video. `channels` is of the sound.
-pub(super) fn manifest(tracks: &[Track], channels: u32) -> String {
+/// The description of a whole video.
+pub(super) fn manifest(tracks: &[Track]) -> String {
     let mut xml = Writer::new(Vec::new());
-    described(&mut xml, tracks, channels).expect("memory takes every write");
+    described(&mut xml, tracks).expect("memory takes every write");
     String::from_utf8(xml.into_inner()).expect("descriptions are made of text")
 }
 
-fn described(xml: &mut Xml, tracks: &[Track], channels: u32) -> io::Result<()> {
+fn described(xml: &mut Xml, tracks: &[Track]) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let longest = tracks.iter().max_by(|a, b| a.seconds().total_cmp(&b.seconds()));
     let duration = longest.map_or_else(|| seconds(0, 1), |t| seconds(t.ticks(), t.rendition.timescale));
@@ -52,8 +56,7 @@ fn described(xml: &mut Xml, tracks: &[Track], channels: u32) -> io::Result<()> {
         .write_inner_content(|xml| {
             let period = xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S")]);
             period.write_inner_content(|xml| {
-                set(xml, tracks, RenditionKind::Video, channels)?;
-                set(xml, tracks, RenditionKind::Audio, channels)
+                sets(tracks).iter().zip(1..).try_for_each(|(tracks, id)| set(xml, tracks, id))
             })?;
             Ok(())
         })?;
@@ -70,33 +73,57 @@ impl Track {
     }
 }
 
-fn set(xml: &mut Xml, tracks: &[Track], kind: RenditionKind, channels: u32) -> io::Result<()> {
-    let mut tracks: Vec<&Track> = tracks.iter().filter(|t| t.rendition.kind == kind).collect();
-    tracks.sort_by_key(|t| (t.rendition.height, t.rendition.width));
-    if tracks.is_empty() {
-        return Ok(());
-    }
-    let (id, mime) = match kind {
-        RenditionKind::Video => ("1", "video/mp4"),
-        RenditionKind::Audio => ("2", "audio/mp4"),
+/// What players switch between on their own: the picture's rungs are one set, each audio rung is one of its own.
+fn sets(tracks: &[Track]) -> Vec<Vec<&Track>> {
+    let of = |kind| tracks.iter().filter(move |t| t.rendition.kind == kind);
+    let mut video: Vec<&Track> = of(RenditionKind::Video).collect();
+    video.sort_by_key(|t| (t.rendition.height, t.rendition.width));
+    let mut audio: Vec<&Track> = of(RenditionKind::Audio).collect();
+    audio.sort_by_key(|t| t.heard.as_ref().map(|heard| (heard.is_surround(), heard.track)));
+    let video = Some(video).filter(|tracks| !tracks.is_empty());
+    video.into_iter().chain(audio.into_iter().map(|track| vec![track])).collect()
+}
+
+fn set(xml: &mut Xml, tracks: &[&Track], id: usize) -> io::Result<()> {
+    let Some(first) = tracks.first() else { return Ok(()) };
+    let (kind, heard) = (first.rendition.kind, first.heard.as_ref());
+    let mime = match kind {
+        RenditionKind::Video => "video/mp4",
+        RenditionKind::Audio => "audio/mp4",
     };
-    xml.create_element("AdaptationSet")
-        .with_attributes([
-            ("id", id),
-            ("contentType", kind.as_str()),
-            ("mimeType", mime),
-            ("segmentAlignment", "true"),
-            ("startWithSAP", "1"),
-        ])
-        .write_inner_content(|xml| {
-            let main = [("schemeIdUri", ROLE), ("value", "main")];
-            xml.create_element("Role").with_attributes(main).write_empty()?;
-            tracks.iter().try_for_each(|track| representation(xml, track, channels))
-        })?;
+    let mut element = xml.create_element("AdaptationSet").with_attributes([
+        ("id", id.to_string().as_str()),
+        ("contentType", kind.as_str()),
+        ("mimeType", mime),
+        ("segmentAlignment", "true"),
+        ("startWithSAP", "1"),
+    ]);
+    if let Some(heard) = heard {
+        element = element.with_attribute(("lang", heard.language()));
+    }
+    element.write_inner_content(|xml| {
+        if let Some(heard) = heard {
+            xml.create_element("Label").write_text_content(BytesText::new(&heard.name))?;
+        }
+        let role = [("schemeIdUri", ROLE), ("value", role(heard))];
+        xml.create_element("Role").with_attributes(role).write_empty()?;
+        tracks.iter().try_for_each(|track| representation(xml, track))
+    })?;
     Ok(())
 }
 
-fn representation(xml: &mut Xml, track: &Track, channels: u32) -> io::Result<()> {
+/// A value of the scheme of roles (ISO/IEC 23009-1, 5.8.5.5).
+fn role(heard: Option<&Heard>) -> &'static str {
+    match heard.map(|heard| (heard.role, heard.track)) {
+        None | Some((SoundRole::Main, 0)) => "main",
+        Some((SoundRole::Main, _)) => "alternate",
+        Some((SoundRole::Dub, _)) => "dub",
+        Some((SoundRole::Commentary, _)) => "commentary",
+        Some((SoundRole::Description, _)) => "description",
+    }
+}
+
+fn representation(xml: &mut Xml, track: &Track) -> io::Result<()> {
     let rendition = &track.rendition;
     let target = u64::from(SEGMENT_MS / 1_000);
     let rates = Rates::of(&rates::whole(&track.segments), rendition.timescale, target);
@@ -117,8 +144,9 @@ fn representation(xml: &mut Xml, track: &Track, channels: u32) -> io::Result<()>
         }
     };
     element.write_inner_content(|xml| {
-        if rendition.kind == RenditionKind::Audio {
-            let count = [("schemeIdUri", AUDIO_CHANNELS), ("value", &channels.to_string())];
+        if let Some(heard) = &track.heard {
+            // Of one, two and six channels the configuration has the same number.
+            let count = [("schemeIdUri", AUDIO_CHANNELS), ("value", &heard.channels.to_string())];
             xml.create_element("AudioChannelConfiguration").with_attributes(count).write_empty()?;
         }
         let base = format!("{}/", rendition.rung);
@@ -189,16 +217,21 @@ fn timeline(segments: &[SegmentRow]) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::super::playlist::tests::{rendition, segments};
+    use super::super::sound::tests::{planned, track as sound};
     use super::*;
     use proptest::prelude::*;
+    use sluice_wire::RungName;
 
     fn track(name: &str, size: (u32, u32), count: u32) -> Track {
-        Track { rendition: rendition(name, size, true), segments: segments(count, 50_050) }
+        let sounds =
+            planned(vec![sound(2, "en", "", SoundRole::Main), sound(6, "de", "<Ton>", SoundRole::Dub)]);
+        let heard = sounds.get(&RungName::new(name).unwrap()).cloned();
+        Track { rendition: rendition(name, size, true), heard, segments: segments(count, 50_050) }
     }
 
     #[test]
     fn a_description_lists_what_is_stored() {
-        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)], 2);
+        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)]);
         assert_eq!(
             text,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
@@ -213,7 +246,7 @@ mod tests {
              <SegmentURL media=\"0-00000000000000000000000000000000.m4s\"/>\
              <SegmentURL media=\"1-01010101010101010101010101010101.m4s\"/></SegmentList></Representation>\
              </AdaptationSet><AdaptationSet id=\"2\" contentType=\"audio\" mimeType=\"audio/mp4\" \
-             segmentAlignment=\"true\" startWithSAP=\"1\"><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\
+             segmentAlignment=\"true\" startWithSAP=\"1\" lang=\"en\"><Label>en</Label><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\
              <Representation id=\"a128\" codecs=\"mp4a.40.2\" bandwidth=\"100000\" audioSamplingRate=\"30000\">\
              <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
              value=\"2\"/><BaseURL>a128/</BaseURL><SegmentList timescale=\"30000\">\
@@ -223,6 +256,28 @@ mod tests {
              <SegmentURL media=\"1-01010101010101010101010101010101.m4s\"/></SegmentList></Representation>\
              </AdaptationSet></Period></MPD>"
         );
+    }
+
+    #[test]
+    fn each_sound_is_a_set_of_its_own() {
+        let sounds = ["a320t1", "a128", "a128t1"].map(|name| track(name, (0, 0), 2));
+        let text = manifest(&sounds);
+        let said: Vec<&str> = text.split("<AdaptationSet ").skip(1).collect();
+        for (set, (id, lang, label, role, channels)) in said.iter().zip([
+            (1, "en", "en", "main", 2),
+            (2, "de", "&lt;Ton&gt;", "dub", 2),
+            (3, "de", "&lt;Ton&gt;", "dub", 6),
+        ]) {
+            for part in [
+                format!("id=\"{id}\" "),
+                format!(
+                    "lang=\"{lang}\"><Label>{label}</Label><Role schemeIdUri=\"{ROLE}\" value=\"{role}\"/>"
+                ),
+                format!("schemeIdUri=\"{AUDIO_CHANNELS}\" value=\"{channels}\"/>"),
+            ] {
+                assert!(set.contains(&part), "{part} in {set}");
+            }
+        }
     }
 
     proptest! {

@@ -4,12 +4,12 @@ use sluice_storage::{Rendition, RenditionKind, SegmentRow};
 use sluice_wire::MediaAsset;
 use sluice_wire::steering::BASE_PATHWAY;
 
+use super::audio::{self, Group};
 use super::playlist::{VERSION, keyframe_target, segment_target};
 use super::rates::{self, Rates};
+use super::sound::Heard;
 use super::writer::{Attributes, Playlist};
 
-/// Group of the audio renditions.
-const AUDIO: &str = "audio";
 /// The first variant is where players begin: the highest that a modest link carries.
 const START_BANDWIDTH: u64 = 2_500_000;
 
@@ -18,23 +18,25 @@ const START_BANDWIDTH: u64 = 2_500_000;
 pub(super) struct Measured {
     pub(super) rendition: Rendition,
     pub(super) rates: Rates,
+    /// What is heard, where it is sound.
+    pub(super) heard: Option<Heard>,
     /// Of its keyframes alone; `None` when it has none.
     pub(super) keyframes: Option<Rates>,
 }
 
 impl Measured {
     /// Measures a rung; `None` while its first segment is not stored.
-    pub(super) fn new(rendition: Rendition, rows: &[SegmentRow]) -> Option<Self> {
+    pub(super) fn new(rendition: Rendition, heard: Option<Heard>, rows: &[SegmentRow]) -> Option<Self> {
         let segments = rates::run(rows);
         segments.first()?;
         let of = |pieces: &[_], target| Rates::of(pieces, rendition.timescale, target);
         let rates = of(&rates::whole(segments), segment_target(&rendition, segments));
         let pieces = rates::keyframes(segments);
         let keyframes = (!pieces.is_empty()).then(|| of(&pieces, keyframe_target(&rendition, segments)));
-        Some(Self { rates, keyframes, rendition })
+        Some(Self { rates, heard, keyframes, rendition })
     }
 
-    fn is(&self, kind: RenditionKind) -> bool {
+    pub(super) fn is(&self, kind: RenditionKind) -> bool {
         self.rendition.kind == kind
     }
 
@@ -43,9 +45,9 @@ impl Measured {
     }
 }
 
-/// A multivariant playlist of all renditions. `channels` is of the sound; `steering` the URL of the steering manifest.
-pub(super) fn master(all: &[Measured], channels: u32, steering: Option<&str>) -> String {
-    let audio = all.iter().find(|m| m.is(RenditionKind::Audio));
+/// A multivariant playlist of all renditions. `steering` is the URL of the steering manifest.
+pub(super) fn master(all: &[Measured], steering: Option<&str>) -> String {
+    let groups = audio::groups(all);
     let mut video: Vec<&Measured> = all.iter().filter(|m| m.is(RenditionKind::Video)).collect();
     video.sort_by_key(|m| (m.rendition.height, m.rendition.width, m.rates.peak));
     let mut list = Playlist::new(VERSION);
@@ -54,20 +56,25 @@ pub(super) fn master(all: &[Measured], channels: u32, steering: Option<&str>) ->
         let steer = Attributes::default().quoted("SERVER-URI", url).quoted("PATHWAY-ID", BASE_PATHWAY);
         list.tag_of("CONTENT-STEERING", steer);
     }
-    if let Some(audio) = audio.filter(|_| !video.is_empty()) {
-        list.tag_of("MEDIA", alternative(audio, channels));
+    if video.is_empty() {
+        audio::alone(&mut list, &groups, steering.is_some());
+        return list.text();
     }
+    groups.iter().for_each(|group| audio::media(&mut list, group, true));
     // From 1 upwards: the higher the rung, the higher its score.
     let mut scored: Vec<(&Measured, usize)> = video.into_iter().zip(1..).collect();
     let start = scored.iter().rposition(|(m, _)| m.rates.peak <= START_BANDWIDTH).unwrap_or(0);
     let order = scored.get_mut(..=start).unwrap_or_default();
     order.rotate_right(order.len().min(1));
-    if scored.is_empty() {
-        scored.extend(audio.map(|audio| (audio, 1)));
-    }
-    for (rung, score) in &scored {
-        list.tag_of("STREAM-INF", variant(rung, audio, *score, steering.is_some()));
-        list.line(MediaAsset::Playlist(rung.rendition.rung.clone()));
+    // What every device can hear goes first, and all of it once more with what some can.
+    let with: Vec<Option<&Group<'_>>> =
+        if groups.is_empty() { vec![None] } else { groups.iter().map(Some).collect() };
+    for (better, group) in with.iter().enumerate() {
+        for (rung, score) in &scored {
+            let score = (score - 1) * with.len() + better + 1;
+            list.tag_of("STREAM-INF", variant(rung, *group, score, steering.is_some()));
+            list.line(MediaAsset::Playlist(rung.rendition.rung.clone()));
+        }
     }
     for (rung, score) in &scored {
         if let Some(rates) = rung.keyframes {
@@ -77,20 +84,19 @@ pub(super) fn master(all: &[Measured], channels: u32, steering: Option<&str>) ->
     list.text()
 }
 
-fn variant(rung: &Measured, audio: Option<&Measured>, score: usize, steered: bool) -> Attributes {
-    let with_audio = audio.filter(|_| rung.is(RenditionKind::Video));
-    let sum = |of: fn(&Rates) -> u64| of(&rung.rates) + with_audio.map_or(0, |audio| of(&audio.rates));
-    let codecs: Vec<&str> =
-        [Some(rung), with_audio].into_iter().flatten().map(|m| m.rendition.codecs.as_str()).collect();
-    bandwidth(sum(|r| r.peak), sum(|r| r.average))
+fn variant(rung: &Measured, group: Option<&Group<'_>>, score: usize, steered: bool) -> Attributes {
+    let with = group.map_or_else(Rates::default, Group::rates);
+    let codecs =
+        std::iter::once(rung.rendition.codecs.as_str()).chain(group.into_iter().flat_map(Group::codecs));
+    bandwidth(rung.rates.peak + with.peak, rung.rates.average + with.average)
         .plain("SCORE", score)
-        .quoted("CODECS", codecs.join(","))
+        .quoted("CODECS", codecs.collect::<Vec<_>>().join(","))
         .with(|list| picture(list, rung))
-        .with(|list| match rung.is(RenditionKind::Video) {
-            true => list.plain("FRAME-RATE", format_args!("{:.3}", rung.frame_rate())),
-            false => list,
+        .plain("FRAME-RATE", format_args!("{:.3}", rung.frame_rate()))
+        .with(|list| match group {
+            Some(group) => list.quoted("AUDIO", group.id),
+            None => list,
         })
-        .with(|list| if with_audio.is_some() { list.quoted("AUDIO", AUDIO) } else { list })
         .plain("CLOSED-CAPTIONS", "NONE")
         .with(|list| pathway(list, steered))
 }
@@ -104,48 +110,42 @@ fn keyframes(rung: &Measured, rates: Rates, score: usize, steered: bool) -> Attr
         .quoted("URI", MediaAsset::Keyframes(rung.rendition.rung.clone()))
 }
 
-fn bandwidth(peak: u64, average: u64) -> Attributes {
+pub(super) fn bandwidth(peak: u64, average: u64) -> Attributes {
     Attributes::default().plain("BANDWIDTH", peak.max(1)).plain("AVERAGE-BANDWIDTH", average.max(1))
 }
 
 /// Size and range of a picture; all that is encoded is BT.709 of 8 bits.
 fn picture(list: Attributes, rung: &Measured) -> Attributes {
     let (width, height) = (rung.rendition.width, rung.rendition.height);
-    match rung.is(RenditionKind::Video) {
-        true => list.plain("RESOLUTION", format_args!("{width}x{height}")).plain("VIDEO-RANGE", "SDR"),
-        false => list,
-    }
+    list.plain("RESOLUTION", format_args!("{width}x{height}")).plain("VIDEO-RANGE", "SDR")
 }
 
-fn pathway(list: Attributes, steered: bool) -> Attributes {
+pub(super) fn pathway(list: Attributes, steered: bool) -> Attributes {
     if steered { list.quoted("PATHWAY-ID", BASE_PATHWAY) } else { list }
-}
-
-fn alternative(audio: &Measured, channels: u32) -> Attributes {
-    Attributes::default()
-        .plain("TYPE", "AUDIO")
-        .quoted("GROUP-ID", AUDIO)
-        // What a source says of its language is not kept: undetermined (Apple asks for the attribute).
-        .quoted("LANGUAGE", "und")
-        .quoted("NAME", "Main")
-        .plain("DEFAULT", "YES")
-        .plain("AUTOSELECT", "YES")
-        .quoted("CHANNELS", channels)
-        .quoted("URI", MediaAsset::Playlist(audio.rendition.rung.clone()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::playlist::tests::{rendition, segments};
+    use super::super::sound::tests::{planned, track};
     use super::*;
     use proptest::prelude::*;
+    use sluice_wire::RungName;
+    use sluice_wire::ladder::SoundRole;
+    use std::collections::BTreeMap;
 
     fn measured(name: &str, size: (u32, u32), bytes: u32) -> Measured {
         let mut rows = segments(3, bytes);
         if size.0 == 0 {
             rows.iter_mut().for_each(|row| row.keys.clear());
         }
-        Measured::new(rendition(name, size, true), &rows).unwrap()
+        let heard = sounds().remove(&RungName::new(name).unwrap());
+        Measured::new(rendition(name, size, true), heard, &rows).unwrap()
+    }
+
+    /// English in 5.1, German in stereo.
+    fn sounds() -> BTreeMap<RungName, Heard> {
+        planned(vec![track(6, "en", "", SoundRole::Main), track(2, "de", "Deutsch", SoundRole::Dub)])
     }
 
     fn parsed(text: &str) -> m3u8_rs::MasterPlaylist {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_multivariant_playlist_says_what_was_encoded() {
-        let text = master(&ladder(), 2, Some("http://c/steer/v/x"));
+        let text = master(&ladder(), Some("http://c/steer/v/x"));
         let list = parsed(&text);
         let named: Vec<(&str, bool)> = list.variants.iter().map(|v| (v.uri.as_str(), v.is_i_frame)).collect();
         assert_eq!(
@@ -180,7 +180,7 @@ mod tests {
         );
         let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=1630000,AVERAGE-BANDWIDTH=1630000,SCORE=2,\
                       CODECS=\"avc1.64001F,mp4a.40.2\",RESOLUTION=852x480,VIDEO-RANGE=SDR,FRAME-RATE=29.970,\
-                      AUDIO=\"audio\",CLOSED-CAPTIONS=NONE,PATHWAY-ID=\"here\"\nv480/index.m3u8\n";
+                      AUDIO=\"stereo\",CLOSED-CAPTIONS=NONE,PATHWAY-ID=\"here\"\nv480/index.m3u8\n";
         assert!(text.contains(wanted), "{text}");
         let keyframes = "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=300000,AVERAGE-BANDWIDTH=300000,SCORE=2,\
                          CODECS=\"avc1.64001F\",RESOLUTION=852x480,VIDEO-RANGE=SDR,PATHWAY-ID=\"here\",\
@@ -200,12 +200,66 @@ mod tests {
 
     #[test]
     fn sound_alone_is_a_variant_of_its_own() {
-        let text = master(&ladder()[..1], 1, None);
+        let text = master(&ladder()[..1], None);
         let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=130000,AVERAGE-BANDWIDTH=130000,SCORE=1,CODECS=\"mp4a.40.2\",\
                       CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
         assert!(text.ends_with(wanted) && !text.contains("EXT-X-MEDIA:"), "{text}");
-        let silent = master(&ladder()[1..], 2, None);
+        let silent = master(&ladder()[1..], None);
         assert!(!silent.contains("AUDIO") && !silent.contains("mp4a"), "{silent}");
+    }
+
+    #[test]
+    fn surround_is_a_group_of_its_own_with_the_same_members() {
+        let mut all = ladder();
+        all.extend([measured("a128t1", (0, 0), 65_065), measured("a320", (0, 0), 160_160)]);
+        let text = master(&all, None);
+        let media = |group: &str, rest: &str| {
+            assert!(
+                text.contains(&format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",{rest}\n")),
+                "{rest} in {text}"
+            );
+        };
+        let (english, german) = (
+            "LANGUAGE=\"en\",NAME=\"en\",DEFAULT=YES,AUTOSELECT=YES,",
+            "LANGUAGE=\"de\",NAME=\"Deutsch\",DEFAULT=NO,AUTOSELECT=YES,",
+        );
+        media("stereo", &format!("{english}CHANNELS=\"2\",URI=\"a128/index.m3u8\""));
+        media("stereo", &format!("{german}CHANNELS=\"2\",URI=\"a128t1/index.m3u8\""));
+        media("surround", &format!("{english}CHANNELS=\"6\",URI=\"a320/index.m3u8\""));
+        media("surround", &format!("{german}CHANNELS=\"2\",URI=\"a128t1/index.m3u8\""));
+        let list = parsed(&text);
+        let said: Vec<_> = list
+            .variants
+            .iter()
+            .filter(|v| !v.is_i_frame)
+            .map(|v| {
+                let score = v.other_attributes.as_ref().unwrap()["SCORE"].to_string();
+                (v.uri.as_str(), v.audio.as_deref().unwrap(), score, v.bandwidth)
+            })
+            .collect();
+        let wanted = [
+            ("v480/index.m3u8", "stereo", "3", 1_630_000),
+            ("v240/index.m3u8", "stereo", "1", 530_000),
+            ("v1080/index.m3u8", "stereo", "5", 6_130_000),
+            ("v480/index.m3u8", "surround", "4", 1_820_000),
+            ("v240/index.m3u8", "surround", "2", 720_000),
+            ("v1080/index.m3u8", "surround", "6", 6_320_000),
+        ]
+        .map(|(uri, group, score, bandwidth)| (uri, group, score.to_owned(), bandwidth));
+        assert_eq!(said, wanted, "{text}");
+        assert_eq!(list.variants.iter().filter(|v| v.is_i_frame).count(), 3);
+    }
+
+    #[test]
+    fn sound_alone_has_its_languages_too() {
+        let text = master(&[measured("a128", (0, 0), 65_065), measured("a128t1", (0, 0), 65_065)], None);
+        assert!(
+            text.contains("NAME=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\"\n"),
+            "within its variant: {text}"
+        );
+        assert!(text.contains("CHANNELS=\"2\",URI=\"a128t1/index.m3u8\"\n"), "{text}");
+        let variant = "SCORE=1,CODECS=\"mp4a.40.2\",AUDIO=\"stereo\",CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
+        assert!(text.ends_with(variant), "{text}");
     }
 
     proptest! {
@@ -213,9 +267,9 @@ mod tests {
         fn what_is_written_is_read(sizes in prop::collection::vec((1u32..4_000, 1u32..4_000, 1u32..50_000_000), 1..6)) {
             let rungs: Vec<_> = sizes.iter().zip(1..).map(|(&(w, h, bytes), n): (_, u32)| {
                 measured(&format!("v{n}"), (w, h), bytes)
-            }).chain([measured("a64", (0, 0), 32_000)]).collect();
-            let text = master(&rungs, 2, None);
-            prop_assert_eq!(&text, &master(&rungs, 2, None));
+            }).chain([measured("a128", (0, 0), 32_000)]).collect();
+            let text = master(&rungs, None);
+            prop_assert_eq!(&text, &master(&rungs, None));
             let list = parsed(&text);
             for rung in rungs.iter().filter(|m| m.is(RenditionKind::Video)) {
                 let uri = format!("{}/index.m3u8", rung.rendition.rung);

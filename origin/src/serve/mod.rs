@@ -1,9 +1,11 @@
 //! What players fetch: playlists and descriptions from rows, bytes from the store.
 
+mod audio;
 mod dash;
 mod master;
 mod playlist;
 mod rates;
+mod sound;
 mod text;
 mod writer;
 

@@ -2,41 +2,45 @@
 
 use super::dash::{self, Track};
 use super::master::{self, Measured};
+use super::sound::{Heard, heard};
 use super::{missing, playlist};
 use crate::origin::State;
-use crate::view::{is_playable, ladder};
+use crate::view::{is_playable, ladder, source};
 use sluice_platform::ApiError;
 use sluice_storage::{Media, Rendition, SegmentRow, Video};
 use sluice_wire::{MediaPath, RungName};
+use std::collections::BTreeMap;
 
 /// The multivariant playlist: once each rung has its first segment.
 pub(super) async fn master(state: &State, path: &MediaPath) -> Result<String, ApiError> {
     let (video, media) = playable(state, path).await?;
-    let mut all = vec![];
+    let (sounds, mut all) = (sounds(&video), vec![]);
     for rendition in media.renditions {
         let rows = state.storage.videos().segments(path.video, &rendition.rung).await?;
-        all.push(Measured::new(rendition, &rows).ok_or_else(|| missing(path))?);
+        let heard = sounds.get(&rendition.rung).cloned();
+        all.push(Measured::new(rendition, heard, &rows).ok_or_else(|| missing(path))?);
     }
     let steering = state
         .config
         .steering_url
         .as_deref()
         .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
-    Ok(master::master(&all, channels(&video), steering.as_deref()))
+    Ok(master::master(&all, steering.as_deref()))
 }
 
 /// The DASH description: once every rung is whole.
 pub(super) async fn manifest(state: &State, path: &MediaPath) -> Result<String, ApiError> {
     let (video, media) = playable(state, path).await?;
-    let mut tracks = vec![];
+    let (sounds, mut tracks) = (sounds(&video), vec![]);
     for rendition in media.renditions {
         let segments = state.storage.videos().segments(path.video, &rendition.rung).await?;
         if segments.is_empty() || !playlist::is_whole(&rendition, &segments) {
             return Err(missing(path));
         }
-        tracks.push(Track { rendition, segments });
+        let heard = sounds.get(&rendition.rung).cloned();
+        tracks.push(Track { rendition, heard, segments });
     }
-    Ok(dash::manifest(&tracks, channels(&video)))
+    Ok(dash::manifest(&tracks))
 }
 
 /// One of a rung's playlists.
@@ -59,7 +63,8 @@ async fn playable(state: &State, path: &MediaPath) -> Result<(Video, Media), Api
     if is_playable(&video, &media) { Ok((video, media)) } else { Err(missing(path)) }
 }
 
-/// Channels of the sound that was planned.
-fn channels(video: &Video) -> u32 {
-    ladder(video).and_then(|l| l.audio).map_or(2, |a| a.channels)
+/// What is heard in each audio rung that was planned.
+fn sounds(video: &Video) -> BTreeMap<RungName, Heard> {
+    let planned = source(video).zip(ladder(video));
+    planned.map(|(source, ladder)| heard(&source, &ladder)).unwrap_or_default()
 }

@@ -11,8 +11,12 @@ pub async fn presentation(url: &str) -> Presentation {
     let (_, master) = m3u8_rs::parse_master_playlist(&text.body).expect("a multivariant playlist");
     let sound = master.alternatives.iter().filter_map(|a| a.uri.clone());
     let mut rungs = vec![];
+    let mut uris: Vec<String> = vec![];
     for uri in master.variants.iter().map(|v| v.uri.clone()).chain(sound) {
-        rungs.push(rung(url, uri).await);
+        if !uris.contains(&uri) {
+            uris.push(uri.clone());
+            rungs.push(rung(url, uri).await);
+        }
     }
     Presentation { text, master, rungs }
 }

@@ -7,7 +7,9 @@
 //! - 6.1, 6.8, 6.9, 6.10, 9.3, 9.4: an I-frame playlist for each picture rung, its ranges a `moof` and an IDR, its bandwidths
 //! - 7.1, 7.3, 7.4, 7.7: decoding times go on, segments start with an IDR, none exceeds the target duration
 //! - 8.1, 8.2, 8.3, 8.6, 8.7, 8.20, 8.22: true durations, one target duration, one time range, VOD, `EXT-X-MAP`, boundaries
-//! - 8.9, 8.10, 9.5: sound in a group of its own, with a language
+//! - 2.3, 2.13, 8.9, 8.10, 9.5, 9.6, 9.7: sound in groups of its own, with languages, in stereo for every device; each variant
+//!   with each group
+//! - RFC 8216bis, 4.4.6.1 (`media`): groups have the same members, names of their own, one default, true CHANNELS
 //! - 8.13, 8.15: no discontinuity anywhere
 //! - 8.18, 10.1, 10.4: no redirects, gzip for playlists, media types
 //! - 9.1, 9.2, 9.11, 9.15, 9.16, 9.18, 9.19: attributes of variants
@@ -18,6 +20,7 @@ pub mod fetch;
 pub mod media;
 pub mod mp4;
 pub mod multivariant;
+pub mod sound;
 
 use m3u8_rs::{MasterPlaylist, MediaPlaylist};
 

@@ -36,6 +36,8 @@ pub struct Header {
     pub timescale: u64,
     /// Width and height of a picture.
     pub size: Option<(u64, u64)>,
+    /// Channels of sound; 0 of a picture.
+    pub channels: u64,
 }
 
 /// Reads a header; a panic where it is none.
@@ -53,12 +55,22 @@ pub fn header(init: &[u8]) -> Header {
             // Visual sample entries have 78 bytes before their boxes.
             let config = find(&entry[78..], &[b"avcC"]).unwrap();
             let codecs = format!("avc1.{:02X}{:02X}{:02X}", config[1], config[2], config[3]);
-            Header { codecs, timescale, size: Some((number(entry, 24, 2), number(entry, 26, 2))) }
+            Header {
+                codecs,
+                timescale,
+                size: Some((number(entry, 24, 2), number(entry, 26, 2))),
+                channels: 0,
+            }
         }
         b"mp4a" => {
             let esds = find(&entry[28..], &[b"esds"]).unwrap();
             let (object, audio) = descriptors(esds);
-            Header { codecs: format!("mp4a.{object:x}.{audio}"), timescale, size: None }
+            Header {
+                codecs: format!("mp4a.{object:x}.{audio}"),
+                timescale,
+                size: None,
+                channels: number(entry, 16, 2),
+            }
         }
         other => panic!("a sample entry of {:?}", String::from_utf8_lossy(other)),
     }

@@ -1,7 +1,7 @@
 //! Rules of the multivariant playlist.
 
 use super::{Findings, Presentation, rates, within_a_tenth};
-use m3u8_rs::{AlternativeMediaType, ClosedCaptionGroupId, VariantStream};
+use m3u8_rs::{ClosedCaptionGroupId, VariantStream};
 
 /// The highest level of H.264 (rule 1.3a), ten times the number.
 const HIGHEST_LEVEL: u32 = 52;
@@ -26,11 +26,7 @@ pub(super) fn check(all: &Presentation, findings: &mut Findings) {
         findings.must("9.4", variant.resolution.is_some(), || variant.uri.clone());
         bandwidths(all, variant, findings);
     }
-    for media in list.alternatives.iter().filter(|m| m.media_type == AlternativeMediaType::Audio) {
-        findings.must("8.10", media.language.is_some(), || format!("{}: no LANGUAGE", media.name));
-        let used = list.variants.iter().any(|v| v.audio.as_ref() == Some(&media.group_id));
-        findings.must("8.9", used && media.uri.is_some(), || format!("{}: nothing plays it", media.group_id));
-    }
+    super::sound::check(all, findings);
     let scored = list.variants.iter().filter(|v| other(v, "SCORE").is_some()).count();
     findings.must("9.19", scored == 0 || scored == list.variants.len(), || format!("{scored} have a SCORE"));
 }
@@ -79,6 +75,7 @@ fn codecs(all: &Presentation, variant: &VariantStream, findings: &mut Findings) 
     let mut found: Vec<&str> = headers.iter().map(|h| h.codecs.as_str()).collect();
     said.sort_unstable();
     found.sort_unstable();
+    found.dedup();
     let same = said.iter().zip(&found).all(|(a, b)| a.eq_ignore_ascii_case(b)) && said.len() == found.len();
     findings.must("9.1", same, || format!("{}: says {said:?}, is {found:?}", variant.uri));
     for codec in found {

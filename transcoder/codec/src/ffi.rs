@@ -34,6 +34,16 @@ pub(crate) fn share(picture: &frame::Video) -> frame::Video {
     shared
 }
 
+/// Another handle on the same sound, without a copy of its samples.
+pub(crate) fn share_sound(sound: &frame::Audio) -> frame::Audio {
+    let mut shared = frame::Audio::empty();
+    // SAFETY: as for a picture.
+    unsafe {
+        av_frame_ref(shared.as_mut_ptr(), sound.as_ptr());
+    }
+    shared
+}
+
 /// What is known of a stream's codec: its number and, if that is asked for, its out-of-band header.
 pub(crate) fn parameters(stream: &Stream<'_>, header: bool) -> Vec<u8> {
     // SAFETY: the stream and its parameters are alive for the call; extradata is null or points to extradata_size bytes
@@ -65,6 +75,21 @@ pub(crate) fn best_audio(input: &Input, picture: Option<u32>) -> Option<u32> {
         av_find_best_stream(input.as_ptr().cast_mut(), audio, -1, related, std::ptr::null_mut(), 0)
     };
     u32::try_from(found).ok()
+}
+
+/// The streams that belong to the same programme as this one; `None` where the container has no programmes.
+pub(crate) fn programme(input: &Input, stream: u32) -> Option<Vec<u32>> {
+    // SAFETY: the input is alive for the call, which only reads it. Its programmes are as many pointers as it counts, each to
+    // a list of as many stream numbers as that counts; a null list counts none.
+    let programmes: Vec<Vec<u32>> = unsafe {
+        let input = &*input.as_ptr();
+        let count = if input.programs.is_null() { 0 } else { input.nb_programs as usize };
+        let all = (0..count).map(|index| &**input.programs.add(index));
+        all.filter(|programme| !programme.stream_index.is_null())
+            .map(|p| std::slice::from_raw_parts(p.stream_index, p.nb_stream_indexes as usize).to_vec())
+            .collect()
+    };
+    programmes.into_iter().find(|streams| streams.contains(&stream))
 }
 
 /// What the container says of a stream's picture: width, height, and the pixel's shape where it says so.

@@ -42,8 +42,8 @@ pub(crate) enum Given<'p> {
 pub(crate) struct Packets {
     source: Source,
     stream: usize,
-    /// The picture's stream and clock, where the track is sound: its end is needed.
-    beside: Option<(usize, Clock)>,
+    /// Streams and clocks of the other tracks, where this one is sound: their end is needed.
+    beside: Vec<(usize, Clock)>,
     kind: Kind,
     clock: Clock,
     /// Packets that were read already and belong to this chunk as well.
@@ -65,7 +65,7 @@ impl Packets {
     /// `claimed_ms` its claimed length, `seek` whether it has an index to find the place by.
     pub(crate) fn open(
         supply: &Arc<Supply>,
-        (kind, stream, beside): (Kind, u32, Option<u32>),
+        (kind, stream, beside): (Kind, u32, Vec<u32>),
         (zero, claimed_ms, seek): (i64, u64, bool),
         start: i64,
     ) -> Result<Self, CodecError> {
@@ -73,7 +73,7 @@ impl Packets {
         let clock = |stream| source.clock(stream, zero, claimed_ms);
         let mut packets = Self {
             stream: stream as usize,
-            beside: beside.map(|stream| (stream as usize, clock(stream))),
+            beside: beside.into_iter().map(|stream| (stream as usize, clock(stream))).collect(),
             kind,
             clock: clock(stream),
             source,
@@ -88,6 +88,7 @@ impl Packets {
         let near = start - MARGIN;
         if seek && near > 0 && packets.source.seek(near + zero) {
             packets.clock.go_to(near);
+            packets.beside.iter_mut().for_each(|(_, clock)| clock.go_to(near));
         }
         packets.skip(start);
         Ok(packets)
@@ -137,9 +138,9 @@ impl Packets {
         }
     }
 
-    /// When the picture ends, as far as its packets were read beside the sound's, in microseconds.
-    pub(crate) fn picture_end(&self) -> i64 {
-        self.beside.as_ref().map_or(0, |(_, clock)| clock.end())
+    /// When the last of the other tracks ends, as far as their packets were read beside this one's, in microseconds.
+    pub(crate) fn beside_end(&self) -> i64 {
+        self.beside.iter().map(|(_, clock)| clock.end()).max().unwrap_or(0)
     }
 
     /// How often the stamps jumped.
@@ -191,7 +192,8 @@ impl Packets {
                     return Some(packet);
                 }
                 Next::Packet(packet) => {
-                    if let Some((_, clock)) = self.beside.as_mut().filter(|(s, _)| *s == packet.stream()) {
+                    let beside = self.beside.iter_mut().find(|(stream, _)| *stream == packet.stream());
+                    if let Some((_, clock)) = beside {
                         place(clock, packet);
                     }
                 }

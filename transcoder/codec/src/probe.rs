@@ -8,12 +8,16 @@ use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::util::color::TransferCharacteristic;
 use ffmpeg_next::{Rational, decoder, frame, media};
-use sluice_wire::ladder::{Ratio, Source as Seen, SourceAudio, SourceVideo};
-use sluice_wire::limits::{MAX_DIMENSION, MAX_DURATION_S};
+use sluice_wire::ladder::{MAX_TITLE, Ratio, SoundRole, Source as Seen, SourceAudio, SourceVideo};
+use sluice_wire::language::Language;
+use sluice_wire::limits::{MAX_DIMENSION, MAX_DURATION_S, MAX_SOUND_TRACKS};
 use std::sync::Arc;
 
 /// Packets read in search of a first picture and a first sound. A minute of most sources, and an end for hostile ones.
 const MAX_PACKETS: usize = 6_000;
+
+/// Packets read for further sound tracks when a picture and a sound are there: tracks that begin together are nearer.
+const MAX_MORE_PACKETS: usize = 600;
 
 /// Pictures a second above which a container's claim is a unit of time, not a rate.
 const MAX_CLAIMED_RATE: f64 = 240.0;
@@ -36,10 +40,9 @@ pub(crate) fn probe(supply: &Arc<Supply>) -> Result<Seen, CodecError> {
         let (w, h) = (video.width, video.height);
         return Err(CodecError::TooLarge(format!("{w} x {h}; at most {MAX_DIMENSION} on a side")));
     }
-    let audio = ffi::best_audio(&source.input, video.as_ref().map(|v| v.stream));
-    let audio = audio.and_then(|index| describe_audio(&source, index));
+    let audio = sounds(&source, video.as_ref().map(|v| v.stream));
     let (video, audio) = decodable(&mut source, video, audio);
-    if video.is_none() && audio.is_none() {
+    if video.is_none() && audio.is_empty() {
         return Err(CodecError::Undecodable("no track of it could be decoded".into()));
     }
     let tracks = || video.iter().map(|v| v.stream).chain(audio.iter().map(|a| a.stream));
@@ -103,35 +106,83 @@ fn ratio(rate: Rational) -> Option<Ratio> {
     (num > 0 && den > 0).then(|| Ratio::new(num, den))
 }
 
+/// The sound tracks that are heard with a picture: the best first, then the others of its programme in the container's order.
+fn sounds(source: &Source, picture: Option<u32>) -> Vec<SourceAudio> {
+    let Some(best) = ffi::best_audio(&source.input, picture) else { return vec![] };
+    let programme = ffi::programme(&source.input, picture.unwrap_or(best));
+    let together = |index: &u32| programme.as_ref().is_none_or(|streams| streams.contains(index));
+    let heard = source.input.streams().filter(|s| s.parameters().medium() == media::Type::Audio);
+    let others = heard.filter_map(|s| u32::try_from(s.index()).ok()).filter(|index| *index != best);
+    let all = std::iter::once(best).chain(others.filter(together));
+    all.filter_map(|index| describe_audio(source, index)).take(MAX_SOUND_TRACKS).collect()
+}
+
 fn describe_audio(source: &Source, index: u32) -> Option<SourceAudio> {
     let decoder = source.audio(index).ok()?;
     let codec = decoder.codec().map_or_else(String::new, |c| c.name().to_owned());
     let (channels, sample_rate) = (u32::from(decoder.channels()), decoder.rate());
     let start_us = source.start_of(index).unwrap_or(0);
-    Some(SourceAudio { stream: index, codec, channels, sample_rate, start_us })
+    let stream = source.input.stream(index as usize)?;
+    let said = stream.metadata();
+    let language = said.get("language").and_then(Language::of_container);
+    let title = said.get("title").and_then(title);
+    let role = role(stream.disposition());
+    Some(SourceAudio { stream: index, codec, channels, sample_rate, start_us, language, title, role })
+}
+
+fn role(said: Disposition) -> SoundRole {
+    if said.intersects(Disposition::VISUAL_IMPAIRED | Disposition::DESCRIPTIONS) {
+        SoundRole::Description
+    } else if said.contains(Disposition::COMMENT) {
+        SoundRole::Commentary
+    } else if said.contains(Disposition::DUB) {
+        SoundRole::Dub
+    } else {
+        SoundRole::Main
+    }
+}
+
+/// A name as people may see it; `None` when nothing of it is left.
+fn title(said: &str) -> Option<String> {
+    let kept: String = said.chars().filter(|c| !c.is_control() && *c != '"').take(MAX_TITLE).collect();
+    Some(kept.trim().to_owned()).filter(|title| !title.is_empty())
+}
+
+/// A sound track that is tried.
+struct Tried {
+    track: SourceAudio,
+    decoder: decoder::Audio,
+    heard: Option<SourceAudio>,
 }
 
 /// Decodes until each track has shown something; a track that does not is dropped.
 fn decodable(
     source: &mut Source,
     video: Option<SourceVideo>,
-    audio: Option<SourceAudio>,
-) -> (Option<SourceVideo>, Option<SourceAudio>) {
+    audio: Vec<SourceAudio>,
+) -> (Option<SourceVideo>, Vec<SourceAudio>) {
     let mut pictures = video.and_then(|v| Some((source.video(v.stream).ok()?, v)));
-    let mut sounds = audio.and_then(|a| Some((source.audio(a.stream).ok()?, a)));
-    let (mut seen, mut heard) = (None, None);
-    for _ in 0..MAX_PACKETS {
-        let missing = (pictures.is_some() && seen.is_none()) || (sounds.is_some() && heard.is_none());
-        let packet = if missing { source.next() } else { Next::End };
+    let tried =
+        |track: SourceAudio| Some(Tried { decoder: source.audio(track.stream).ok()?, track, heard: None });
+    let mut sounds: Vec<Tried> = audio.into_iter().filter_map(tried).collect();
+    let mut seen = None;
+    let mut patience = MAX_PACKETS;
+    while patience > 0 {
+        patience -= 1;
+        let missing = sounds.iter().filter(|sound| sound.heard.is_none()).count();
+        let enough = (pictures.is_none() || seen.is_some()) && (missing < sounds.len() || sounds.is_empty());
+        if enough {
+            // A track in which nobody speaks for minutes is not waited for.
+            patience = patience.min(MAX_MORE_PACKETS);
+        }
+        let packet = if enough && missing == 0 { Next::End } else { source.next() };
         let Next::Packet(packet) = packet else { break };
         if let Some((decoder, track)) = pictures.as_mut().filter(|p| p.1.stream as usize == packet.stream()) {
             decoder.send_packet(&packet).ok();
             seen = seen.or_else(|| first_picture(decoder, track));
-        } else if let Some((decoder, track)) =
-            sounds.as_mut().filter(|s| s.1.stream as usize == packet.stream())
-        {
-            decoder.send_packet(&packet).ok();
-            heard = heard.or_else(|| first_sound(decoder, track));
+        } else if let Some(sound) = sounds.iter_mut().find(|s| s.track.stream as usize == packet.stream()) {
+            sound.decoder.send_packet(&packet).ok();
+            sound.listen();
         }
     }
     // What decoders hold back comes out at the end: a source of one picture has nothing else.
@@ -139,11 +190,19 @@ fn decodable(
         decoder.send_eof().ok();
         seen = first_picture(decoder, track);
     }
-    if let Some((decoder, track)) = sounds.as_mut().filter(|_| heard.is_none()) {
-        decoder.send_eof().ok();
-        heard = first_sound(decoder, track);
+    for sound in &mut sounds {
+        sound.decoder.send_eof().ok();
+        sound.listen();
     }
-    (seen, heard)
+    (seen, sounds.into_iter().filter_map(|sound| sound.heard).collect())
+}
+
+impl Tried {
+    fn listen(&mut self) {
+        if self.heard.is_none() {
+            self.heard = first_sound(&mut self.decoder, &self.track);
+        }
+    }
 }
 
 fn first_picture(decoder: &mut decoder::Video, track: &SourceVideo) -> Option<SourceVideo> {

@@ -24,6 +24,17 @@ pub(crate) struct Work {
     onward: bool,
 }
 
+impl Ended {
+    /// Of two that ran side by side.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            end_us: self.end_us.max(other.end_us),
+            damaged: self.damaged + other.damaged,
+            broken: self.broken.or(other.broken),
+        }
+    }
+}
+
 impl Work {
     pub(crate) fn new(request: &EncodeRequest, track: Track) -> Self {
         let of_track = |name: &RungName| match track {
@@ -72,7 +83,7 @@ mod tests {
     fn what_is_stored_is_not_wanted_again_however_far_it_goes() {
         let name = |text: &str| RungName::new(text).unwrap();
         let (channels, sample_rate, bitrate, segment) = (1, 48_000, 64_000, Ratio::new(4, 1));
-        let audio = AudioRung { name: name("a64"), channels, sample_rate, bitrate, segment };
+        let audio = AudioRung { name: name("a64"), track: 0, channels, sample_rate, bitrate, segment };
         let request = EncodeRequest {
             source: Source {
                 container: "mov".into(),
@@ -80,9 +91,9 @@ mod tests {
                 zero_us: 0,
                 indexed: true,
                 video: None,
-                audio: None,
+                audio: vec![],
             },
-            ladder: Ladder { video: vec![], audio: Some(audio) },
+            ladder: Ladder { video: vec![], audio: vec![audio] },
             chunks: vec![ChunkWork { chunk: 1, rungs: vec![(name("a64"), 10), (name("v240"), 5)] }],
             onward: true,
             poster: false,

@@ -68,10 +68,31 @@ fn a_chunk_made_alone_is_the_one_made_in_a_row() {
         // A rung alone is what it is beside others.
         let mut lowest = ladder.clone();
         lowest.video.truncate(1);
-        lowest.audio = None;
+        lowest.audio.clear();
         let rungs = chunk(&lowest, 1);
         let alone = encode_chunks(&file, &source, &ladder, vec![rungs], false);
         assert_eq!(same(&whole, &alone, name), CHUNK_SEGMENTS as usize);
+    }
+}
+
+#[test]
+fn each_sound_rung_alone_is_the_one_made_beside_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let sounds = "-f lavfi -i anoisesrc=a=0.2:r=44100:d=37 -f lavfi -i aevalsrc=0.3*sin(2*PI*(200+20*t)*t):d=37 -map 0 \
+                  -map 1 -c:a ac3 -ar 48000 -ac:a:0 6";
+    let file = made_clip(dir.path(), "a.mka", sounds);
+    let source = probe(&file).unwrap();
+    let ladder = plan(&source);
+    let whole = encode_chunks(&file, &source, &ladder, vec![chunk(&ladder, 0)], true);
+    assert_eq!(whole.ends, [(0, Track::Sound, false), (1, Track::Sound, false), (2, Track::Sound, true)]);
+    assert_eq!(ladder.audio.len(), 3);
+    for rung in &ladder.audio {
+        for number in [1, 2] {
+            let chunks = vec![ChunkWork { chunk: number, rungs: vec![(rung.name.clone(), 0)] }];
+            let alone = encode_chunks(&file, &source, &ladder, chunks, false);
+            let segments = if number == 2 { 2 } else { CHUNK_SEGMENTS as usize };
+            assert_eq!(same(&whole, &alone, "a.mka"), segments, "{} {number}", rung.name);
+        }
     }
 }
 

@@ -129,7 +129,7 @@ fn sound_alone_and_silent_pictures_are_fine() {
         "-f lavfi -i testsrc2=size=320x240:rate=24:duration=5 -c:v libvpx -b:v 300k",
     );
     let source = probe(&silent).unwrap();
-    assert!(source.audio.is_none());
+    assert!(source.audio.is_empty());
     let made = encode(&silent, &source, vec![]);
     assert_eq!(packets(&made.rungs.values().next().unwrap().whole()).len(), 120);
 }

@@ -109,7 +109,7 @@ impl<'s> Pictures<'s> {
         let first = segment_ticks * u64::from(CHUNK_SEGMENTS * work.first());
         let start = micros_of(first * u64::from(full.den), full.num);
         let about = (source.zero_us, source.duration_ms, source.indexed);
-        let packets = Packets::open(supply, (Kind::Picture, seen.stream, None), about, start)?;
+        let packets = Packets::open(supply, (Kind::Picture, seen.stream, vec![]), about, start)?;
         let (feeds, threads) = start_rungs(scope, &rungs, (full, seen), emit)?;
         let poster =
             (request.poster && work.first() == 0).then(|| Poster::new(source.duration_ms, full.as_f64()));

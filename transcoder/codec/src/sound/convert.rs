@@ -1,5 +1,6 @@
 //! From whatever a decoder gives to floats at the rung's rate, a plane for each channel.
 
+use crate::ffi;
 use ffmpeg_next::channel_layout::ChannelLayout;
 use ffmpeg_next::{Error, filter, frame};
 use sluice_wire::ladder::AudioRung;
@@ -20,6 +21,9 @@ impl Shape {
     }
 }
 
+/// How many channels become two (ITU-R BS.775, table 2): centre and surround at 3 dB less, without the low-frequency effects.
+const DOWNMIX: &str = "clev=0.70710678:slev=0.70710678:lfe_mix_level=0";
+
 /// A converter for sound of one shape.
 pub(super) struct Convert {
     shape: Shape,
@@ -39,11 +43,15 @@ impl Convert {
         );
         graph.add(&find("abuffer")?, "in", &input)?;
         graph.add(&find("abuffersink")?, "out", "")?;
-        let layout = if rung.channels == 1 { "mono" } else { "stereo" };
+        let layout = match rung.channels {
+            1 => "mono",
+            2 => "stereo",
+            _ => "5.1",
+        };
         let rate = rung.sample_rate;
         let trim = if skip > 0 { format!("atrim=start_sample={skip},") } else { String::new() };
         let chain = format!(
-            "{trim}aresample={rate},aformat=sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}"
+            "{trim}aresample={rate}:ocl={layout}:{DOWNMIX},aformat=sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}"
         );
         graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
         graph.validate()?;
@@ -56,7 +64,8 @@ impl Convert {
     }
 
     pub(super) fn push(&mut self, sound: &frame::Audio) -> Result<(), Error> {
-        self.graph.get("in").ok_or(Error::FilterNotFound)?.source().add(sound)
+        // The filter takes over what it is given, and others may want the same.
+        self.graph.get("in").ok_or(Error::FilterNotFound)?.source().add(&ffi::share_sound(sound))
     }
 
     /// Says that nothing follows: the rest comes out.

@@ -179,7 +179,11 @@ const fn heard(packet: u64) -> u64 {
 const FLOATS: format::Sample = format::Sample::F32(format::sample::Type::Planar);
 
 fn layout(rung: &AudioRung) -> ChannelLayout {
-    if rung.channels == 1 { ChannelLayout::MONO } else { ChannelLayout::STEREO }
+    match rung.channels {
+        1 => ChannelLayout::MONO,
+        2 => ChannelLayout::STEREO,
+        _ => ChannelLayout::_5POINT1_BACK,
+    }
 }
 
 fn open(rung: &AudioRung) -> Result<encoder::Audio, ffmpeg_next::Error> {

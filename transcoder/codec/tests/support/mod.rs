@@ -116,7 +116,7 @@ pub(crate) fn encode_as(file: &Path, source: &Source, ladder: Ladder, resume: Ve
 
 /// All rungs of a ladder.
 pub(crate) fn rungs_of(ladder: &Ladder) -> impl Iterator<Item = &RungName> {
-    ladder.video.iter().map(|r| &r.name).chain(ladder.audio.iter().map(|r| &r.name))
+    ladder.names()
 }
 
 pub(crate) fn encode_chunks(
