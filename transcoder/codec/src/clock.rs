@@ -9,8 +9,9 @@ pub(crate) const MICROS: Rational = Rational(1, 1_000_000);
 const RESTART: i64 = 10_000_000;
 /// A stamp this far past the length the container claims is wrong: a container may be a little short of the truth.
 const BEYOND: i64 = 10_000_000;
-/// The longest gap that is believed where the container claims no length.
-const GAP: i64 = 600_000_000;
+/// The longest gap that is believed where the container claims no length, and where it does: a recording may hold one
+/// picture for long. What claims more is one broken stamp mostly, and a few kilobytes would be a film of half a day.
+const GAP: (i64, i64) = (600_000_000, 3_600_000_000);
 
 /// The place of one track on the time line.
 #[derive(Debug, Clone)]
@@ -39,7 +40,10 @@ impl Clock {
             Some(stamp) => stamp.rescale(self.time_base, MICROS).saturating_sub(self.zero),
             None => self.end,
         };
-        let bound = if self.claimed > 0 { self.claimed.max(self.end) + BEYOND } else { self.end + GAP };
+        let bound = match self.claimed {
+            0 => self.end.saturating_add(GAP.0),
+            claimed => (claimed.max(self.end) + BEYOND).min(self.end.saturating_add(GAP.1)),
+        };
         if at > bound || at < self.end - RESTART {
             self.jumps += 1;
             self.zero = self.zero.saturating_add(at.saturating_sub(self.end));
@@ -80,6 +84,21 @@ mod tests {
         assert_eq!(clock.place(Some(i64::MAX / 4), 40_000), 20_120_000, "absurd");
         assert_eq!(clock.place(None, 40_000), 20_160_000);
         assert_eq!(clock.jumps, 2);
+    }
+
+    #[test]
+    fn a_gap_of_hours_is_a_broken_stamp_whatever_length_is_claimed() {
+        let hour = 3_600_000;
+        let mut clock = Clock::new(Rational(1, 1_000), 0, 11 * 3_600_000);
+        assert_eq!(clock.place(Some(0), 40_000), 0);
+        assert_eq!(clock.place(Some(11 * hour), 40_000), 40_000, "not believed");
+        assert_eq!(clock.jumps, 1);
+        assert_eq!(
+            clock.place(Some(11 * hour + 30 * 60_000), 40_000),
+            40_000 + 1_800_000_000,
+            "held for half an hour"
+        );
+        assert_eq!(clock.jumps, 1);
     }
 
     proptest! {
