@@ -32,11 +32,15 @@ struct Scene {
 
 /// A stack on an S3 server of its own, behind a proxy.
 async fn scene() -> Scene {
+    scene_with(Options::default()).await
+}
+
+async fn scene_with(options: Options) -> Scene {
     let dir = tempfile::tempdir().unwrap();
     let s3 = S3::start().await;
     let store = Arc::new(FaultyStore::start(s3.address()).await);
     let engines = Engines { objects: s3.url_by(store.at), ..Engines::embedded(dir.path()) };
-    let stack = Stack::with(Options { engines: Some(engines), ..Options::default() }).await;
+    let stack = Stack::with(Options { engines: Some(engines), ..options }).await;
     Scene { _dir: dir, _s3: s3, store, stack }
 }
 
@@ -106,6 +110,26 @@ async fn a_store_that_is_out_is_said_to_be_and_costs_a_bounded_number_of_request
     let held = |(_, count): &(String, Count)| count.done > 0;
     let parts = |of: &Method| store.counts(of, "/uploads/").into_iter().filter(held).count();
     assert_eq!(parts(&Method::PUT), 1, "nothing is left of what was refused");
+}
+
+#[tokio::test]
+async fn a_video_waits_for_a_store_that_is_out_and_does_not_fail_by_it() {
+    let options = Options { hold_transcoder: true, ..Options::default() };
+    let Scene { store, mut stack, _dir, _s3 } = scene_with(options).await;
+    let made = client::put(&stack.edge(), "patient.mp4", clips::made(4, "320x240", 25)).await;
+    let id = made["id"].as_str().unwrap();
+    store.script(|_| Fault::Refuse(503, "SlowDown"));
+    stack.transcoder.start().await;
+    let ended = "sluice_transcode_jobs_total";
+    stack.transcoder.until(ended, &["outcome=\"idle\""], |idle| idle >= 1.0).await;
+    assert_eq!(client::video(&stack.edge(), id).await["state"], "queued");
+    store.script(|_| Fault::None);
+    client::wait_ready(&stack.edge(), id).await;
+    // Nothing of it counted as an attempt, of which a job has few.
+    for outcome in ["again", "failed"] {
+        let label = format!("outcome=\"{outcome}\"");
+        assert_eq!(stack.transcoder.metric(ended, &[&label]).await, 0.0, "{outcome}");
+    }
 }
 
 /// What players of one video have in common.

@@ -25,8 +25,9 @@ pub(crate) enum JobError {
     /// A row or an object is not there. That may mean that the video was deleted; whoever did the job looks.
     #[error("missing: {0}")]
     Missing(String),
-    /// Nothing more of the source came for long: the worker does something else, and comes back.
-    #[error("the rest of the source has not come yet")]
+    /// Nothing more of the source came for long, or the store or the database is out: the worker does something else, and
+    /// comes back. It is no attempt.
+    #[error("what is needed next is not there yet")]
     Idle,
     /// The video was deleted: nobody wants the rest.
     #[error("the video was deleted")]
@@ -51,6 +52,10 @@ impl From<StorageError> for JobError {
         match error {
             StorageError::Fenced => Self::Lost,
             StorageError::NotFound(what) => Self::Missing(what),
+            StorageError::Unavailable { .. } => {
+                tracing::warn!(%error, "the job waits for its storage");
+                Self::Idle
+            }
             other => Self::Again(other.to_string()),
         }
     }
