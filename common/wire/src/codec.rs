@@ -119,6 +119,11 @@ pub enum CodecMessage {
         /// One past the last that will be read soon.
         to: u64,
     },
+    /// The source's first group of pictures was read whole. No payload.
+    Group {
+        /// Where the next one begins in the source, in bytes.
+        end: u64,
+    },
     /// A rung's CMAF header is the payload. Sent before any segment of the rung, by each child.
     Init {
         /// The rung.

@@ -2,10 +2,12 @@
 
 use crate::emit::Emit;
 use crate::error::CodecError;
+use crate::packets::micros_of;
 use crate::source::Supply;
 use crate::work::Ended;
 use crate::{picture, sound};
 use sluice_wire::codec::{CodecMessage, EncodeRequest};
+use sluice_wire::limits::CHUNK_SEGMENTS;
 use std::sync::Arc;
 use std::thread::scope;
 
@@ -24,7 +26,10 @@ pub(crate) fn encode(
         let died = || Err(CodecError::Internal("the sound's thread died".into()));
         (pictures, sounds.join().unwrap_or_else(|_| died()))
     });
-    let (pictures, sounds) = (pictures?, sounds?);
+    let (mut pictures, mut sounds) = (pictures?, sounds?);
+    // What was there before the first chunk is no news, and no loss where nothing follows.
+    let before_us = start_us(request);
+    pictures.iter_mut().chain(&mut sounds).for_each(|ended| ended.end_us = ended.end_us.max(before_us));
     let ended: Vec<&Ended> = pictures.iter().chain(&sounds).collect();
     let end_us = ended.iter().map(|e| e.end_us).max().unwrap_or(0);
     let duration_ms = u64::try_from(end_us / 1_000).unwrap_or(0);
@@ -34,6 +39,16 @@ pub(crate) fn encode(
     }
     let damage = damage(request, pictures.as_ref(), sounds.as_ref(), duration_ms);
     Ok(CodecMessage::Done { duration_ms, damage })
+}
+
+/// Where the first chunk starts, in microseconds.
+fn start_us(request: &EncodeRequest) -> i64 {
+    let segments = request.chunks.iter().map(|work| work.chunk).min().unwrap_or(0) * CHUNK_SEGMENTS;
+    match (request.ladder.video.first(), request.ladder.audio.iter().next()) {
+        (Some(rung), _) => micros_of(u64::from(segments) * rung.segment_ticks(), rung.frame_rate.num),
+        (None, Some(rung)) => micros_of(u64::from(segments * rung.segment.num), rung.segment.den),
+        (None, None) => 0,
+    }
 }
 
 /// What is wrong with a source that could be shown nevertheless.

@@ -41,6 +41,23 @@ fn same(whole: &Made, part: &Made, what: &str) -> usize {
 }
 
 #[test]
+fn a_rung_made_alone_is_the_one_made_beside_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = "-f lavfi -i testsrc2=size=1280x720:rate=50:duration=5 -pix_fmt yuv420p -c:v libx264 -preset veryfast";
+    let file = made_clip(dir.path(), "a.mp4", picture);
+    let source = probe(&file).unwrap();
+    let ladder = plan(&source);
+    assert_eq!(ladder.video.len(), 3);
+    let whole = encode_chunks(&file, &source, &ladder, vec![chunk(&ladder, 0)], false);
+    let subsets: [&[usize]; 5] = [&[0], &[1], &[2], &[0, 2], &[1, 2]];
+    for wanted in subsets {
+        let rungs = wanted.iter().map(|at| (ladder.video[*at].name.clone(), 0)).collect();
+        let alone = encode_chunks(&file, &source, &ladder, vec![ChunkWork { chunk: 0, rungs }], false);
+        assert_eq!(same(&whole, &alone, &format!("{wanted:?}")), 2 * wanted.len());
+    }
+}
+
+#[test]
 fn a_chunk_made_alone_is_the_one_made_in_a_row() {
     let dir = tempfile::tempdir().unwrap();
     // Keyframes far apart and B-frames across the borders; sound at another rate than the rung's.

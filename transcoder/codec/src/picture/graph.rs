@@ -114,8 +114,10 @@ impl Weave {
     }
 }
 
-/// Makes a picture of each rung: upright, in square pixels, in the colours of every screen. The largest is scaled from the
-/// source, each smaller one from the next larger.
+/// Makes a picture of each rung that is made: upright, in square pixels, in the colours of every screen.
+///
+/// The lowest rung and the highest are scaled from the source, each between them from the next larger one of the ladder,
+/// be that made or not: a rung's pictures are the same whatever is made beside it.
 pub(super) struct Scale {
     shape: Shape,
     graph: filter::Graph,
@@ -123,18 +125,19 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// For rungs from the lowest to the highest. Pictures are stamped in ticks of `full`, the rate of the fastest.
+    /// For those of a ladder's rungs (from the lowest to the highest) that are made. Pictures are stamped in ticks of
+    /// `full`, the rate of the fastest.
     pub(super) fn new(
         shape: Shape,
         source: &SourceVideo,
-        rungs: &[VideoRung],
+        (ladder, made): (&[VideoRung], &[VideoRung]),
         full: Ratio,
     ) -> Result<Self, CodecError> {
         let graph = shape
             .buffer((full.den, full.num))
-            .and_then(|buffer| build(&buffer, rungs.len(), &chain(shape, source, rungs, full)))
+            .and_then(|buffer| build(&buffer, made.len(), &chain(shape, source, (ladder, made), full)))
             .map_err(CodecError::internal("building the picture's filters"))?;
-        Ok(Self { shape, graph, rungs: rungs.len() })
+        Ok(Self { shape, graph, rungs: made.len() })
     }
 
     pub(super) fn fits(&self, shape: Shape) -> bool {
@@ -169,27 +172,70 @@ fn assume_matrix(picture: &mut frame::Video) {
     }
 }
 
-/// The graph's text, from `[in]` to `[out0]` (the highest rung) and on.
-fn chain(shape: Shape, source: &SourceVideo, rungs: &[VideoRung], full: Ratio) -> String {
-    let mut highest_first = rungs.iter().rev();
-    let Some(top) = highest_first.next() else { return "[in]nullsink".into() };
-    let mut steps: Vec<String> = halved(top, full).map(str::to_owned).into_iter().collect();
-    steps.extend(turn(source.quarter_turns, source.mirrored).map(str::to_owned));
+/// The rungs that a rung's pictures come through, from the highest, without itself: none for the lowest.
+pub(super) fn above<'r>(ladder: &'r [VideoRung], rung: &VideoRung) -> impl Iterator<Item = &'r VideoRung> {
+    let at = ladder.iter().position(|other| other.name == rung.name).filter(|at| *at > 0);
+    ladder.iter().skip(at.map_or(ladder.len(), |at| at + 1)).rev()
+}
+
+/// The graph's text, from `[in]` to `[out0]` (the highest rung that is made) and on.
+fn chain(
+    shape: Shape,
+    source: &SourceVideo,
+    (ladder, made): (&[VideoRung], &[VideoRung]),
+    full: Ratio,
+) -> String {
+    let is_made = |rung: &VideoRung| made.iter().any(|other| other.name == rung.name);
+    let turned: Vec<_> = turn(source.quarter_turns, source.mirrored).chain(["null"]).collect();
+    let mut text = format!("[in]{}", turned.join(","));
+    let Some((lowest, upper)) = ladder.split_first() else { return text + ",nullsink" };
+    let down_to = upper.iter().position(is_made);
+    let lowest = Some(lowest).filter(|rung| is_made(rung));
+    match (lowest, down_to) {
+        (Some(_), Some(_)) => text += ",split=2[low][high]",
+        (Some(_), None) => text += "[low]",
+        (None, Some(_)) => text += "[high]",
+        (None, None) => text += ",nullsink",
+    }
+    let (mut outputs, mut above): (usize, Option<&VideoRung>) = (0, None);
+    for (index, rung) in upper.iter().enumerate().skip(down_to.unwrap_or(upper.len())).rev() {
+        let steps =
+            above.map_or_else(|| from_source(shape, rung, full), |above| from_above(above, rung, full));
+        text += &format!(
+            ";[{}]{steps}",
+            above.map_or_else(|| "high".to_owned(), |above| format!("t-{}", above.name))
+        );
+        let more = Some(index) > down_to;
+        text += &match (is_made(rung), more) {
+            (true, true) => format!(",split=2[out{outputs}][t-{}]", rung.name),
+            (false, _) => format!("[t-{}]", rung.name),
+            (true, false) => format!("[out{outputs}]"),
+        };
+        outputs += usize::from(is_made(rung));
+        above = Some(rung);
+    }
+    if let Some(rung) = lowest {
+        text += &format!(";[low]{}[out{outputs}]", from_source(shape, rung, full));
+    }
+    text
+}
+
+/// What makes a rung's picture of the source's.
+fn from_source(shape: Shape, rung: &VideoRung, full: Ratio) -> String {
+    let mut steps: Vec<String> = halved(rung, full).map(str::to_owned).into_iter().collect();
     steps.push(match tone(shape.transfer) {
-        Some(transfer) => format!("{},{}", resize(top), tone_map(transfer)),
-        None => format!("{}:out_color_matrix=bt709:out_range=tv", resize(top)),
+        Some(transfer) => format!("{},{}", resize(rung), tone_map(transfer)),
+        None => format!("{}:out_color_matrix=bt709:out_range=tv", resize(rung)),
     });
     steps.push("format=yuv420p,setsar=1".into());
-    let mut text = format!("[in]{}", steps.join(","));
-    let mut above = top;
-    for (index, rung) in highest_first.enumerate() {
-        // What is thrown away is not scaled first.
-        let fewer = halved(rung, full).filter(|_| halved(above, full).is_none());
-        let fewer = fewer.map_or_else(String::new, |filter| format!("{filter},"));
-        text += &format!(",split=2[out{index}][t{index}];[t{index}]{fewer}{},setsar=1", resize(rung));
-        above = rung;
-    }
-    text + &format!("[out{}]", rungs.len() - 1)
+    steps.join(",")
+}
+
+/// What makes a rung's picture of the next larger one's.
+fn from_above(above: &VideoRung, rung: &VideoRung, full: Ratio) -> String {
+    // What is thrown away is not scaled first.
+    let fewer = halved(rung, full).filter(|_| halved(above, full).is_none());
+    fewer.map_or_else(String::new, |filter| format!("{filter},")) + &format!("{},setsar=1", resize(rung))
 }
 
 /// Every second tick, for a rung of half the rate.

@@ -62,6 +62,7 @@ fn full_rate(rungs: &[VideoRung]) -> Ratio {
 
 struct Pictures<'s> {
     seen: &'s SourceVideo,
+    ladder: &'s [VideoRung],
     emit: &'s Emit,
     packets: Packets,
     decoder: decoder::Video,
@@ -80,6 +81,8 @@ struct Pictures<'s> {
     /// When the last decoded picture was, and how long it stays.
     last: Option<i64>,
     stays: i64,
+    /// Keyframes read of the source's first chunk, as far as they are counted.
+    groups: u32,
     told: i64,
     damaged: u64,
 }
@@ -110,13 +113,14 @@ impl<'s> Pictures<'s> {
         let start = micros_of(first * u64::from(full.den), full.num);
         let about = (source.zero_us, source.duration_ms, source.indexed);
         let packets = Packets::open(supply, (Kind::Picture, seen.stream, vec![]), about, start)?;
-        let (feeds, threads) = start_rungs(scope, &rungs, (full, seen), emit)?;
+        let (feeds, threads) = start_rungs(scope, (&request.ladder.video, &rungs), (full, seen), emit)?;
         let poster =
             (request.poster && work.first() == 0).then(|| Poster::new(source.duration_ms, full.as_f64()));
         let (decoder, chain) = (packets.video_decoder()?, Chain::new(&packets.parameters()));
         let stays = i64::from(seen.frame_rate.den) * 1_000_000 / i64::from(seen.frame_rate.num.max(1));
         Ok(Self {
             seen,
+            ladder: &request.ladder.video,
             emit,
             packets,
             decoder,
@@ -132,6 +136,7 @@ impl<'s> Pictures<'s> {
             threads,
             last: None,
             stays: stays.clamp(1, LONGEST_STAY),
+            groups: if work.first() == 0 { 0 } else { 2 },
             told: 0,
             damaged: 0,
         })
@@ -168,6 +173,13 @@ impl<'s> Pictures<'s> {
         let ended = loop {
             match self.packets.next() {
                 Given::Packet(packet) => {
+                    if self.groups < 2 && packet.is_key() {
+                        self.groups += 1;
+                        let end = u64::try_from(packet.position()).ok();
+                        if let Some(end) = end.filter(|_| self.groups == 2) {
+                            self.emit.message(&CodecMessage::Group { end })?;
+                        }
+                    }
                     self.chain.take(packet);
                     if self.decoder.send_packet(packet).is_err() {
                         self.damaged += 1;
@@ -290,7 +302,7 @@ impl<'s> Pictures<'s> {
     fn show(&mut self, tick: u64, picture: &frame::Video) -> Result<(), CodecError> {
         let shape = Shape::of(picture);
         if !self.scale.as_ref().is_some_and(|scale| scale.fits(shape)) {
-            self.scale = Some(Scale::new(shape, self.seen, &self.rungs, self.full)?);
+            self.scale = Some(Scale::new(shape, self.seen, (self.ladder, &self.rungs), self.full)?);
         }
         let Some(scale) = &mut self.scale else { return Ok(()) };
         scale.push(tick, ffi::share(picture))?;
@@ -376,7 +388,7 @@ fn segment_ticks(rungs: &[VideoRung], full: Ratio) -> u64 {
 /// Starts a thread for each rung, from the highest to the lowest.
 fn start_rungs<'s>(
     scope: &'s Scope<'s, '_>,
-    rungs: &[VideoRung],
+    (ladder, rungs): (&[VideoRung], &[VideoRung]),
     (full, seen): (Ratio, &'s SourceVideo),
     emit: &'s Emit,
 ) -> Result<(Vec<Feed>, Vec<Handle<'s>>), CodecError> {
@@ -384,7 +396,7 @@ fn start_rungs<'s>(
     let (mut feeds, mut threads) = (vec![], vec![]);
     for (index, rung) in rungs.iter().enumerate().rev() {
         let (steps, received) = sync_channel(WAITING);
-        let encode = rung::Rung::new(rung, seen, emit)?;
+        let encode = rung::Rung::new((ladder, rung), seen, emit)?;
         threads.push(scope.spawn(move || encode.run(&received)));
         feeds.push(Feed { steps, stride: stride(rung, full), wanted: u32::MAX, poster: index == for_poster });
     }

@@ -4,6 +4,7 @@
 //! made before it. Rungs are what runs in parallel.
 
 use super::ended_by;
+use super::graph::above;
 use crate::chain::Settings;
 use crate::emit::Emit;
 use crate::error::CodecError;
@@ -51,11 +52,16 @@ pub(super) struct Rung<'e> {
 
 impl<'e> Rung<'e> {
     /// Opens an encoder to learn its header, and sends that.
-    pub(super) fn new(rung: &VideoRung, source: &SourceVideo, emit: &'e Emit) -> Result<Self, CodecError> {
+    pub(super) fn new(
+        (ladder, rung): (&[VideoRung], &VideoRung),
+        source: &SourceVideo,
+        emit: &'e Emit,
+    ) -> Result<Self, CodecError> {
         let encoder = open(rung).map_err(CodecError::internal("opening the picture encoder"))?;
         let depth = ffi::reorder_depth(&encoder);
         let parameters = ffi::extradata(&encoder);
-        let settings = Settings::new(&(rung, source), &parameters);
+        let through: Vec<&VideoRung> = above(ladder, rung).collect();
+        let settings = Settings::new(&(rung, through, source), &parameters);
         let made =
             Self { rung: rung.clone(), emit, settings, encoder: None, depth, first: 0, samples: vec![] };
         made.head(&parameters)?;
