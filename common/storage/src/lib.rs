@@ -64,5 +64,6 @@ pub use uploads::{
 };
 pub use videos::{
     Change, Listing, Media, NewVideo, Order, Page, Removals, Rendition, RenditionKind, Restored, RungUse,
-    SegmentRow, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos, Visibility, Which,
+    SegmentRow, SegmentSize, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos, Visibility,
+    Which,
 };

@@ -100,6 +100,19 @@ impl Ladder {
     }
 }
 
+impl Ladder {
+    /// The rungs that are made first, in a row from the source's first bytes on: the lowest picture and the sound that is
+    /// heard by default. With them a video can be played.
+    pub fn first(&self) -> impl Iterator<Item = &RungName> {
+        self.video.iter().take(1).map(|r| &r.name).chain(self.audio.iter().take(1).map(|a| &a.name))
+    }
+
+    /// The others, which are made chunk by chunk after the first.
+    pub fn others(&self) -> impl Iterator<Item = &RungName> {
+        self.video.iter().skip(1).map(|r| &r.name).chain(self.audio.iter().skip(1).map(|a| &a.name))
+    }
+}
+
 /// One video rung: H.264 in CMAF.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoRung {

@@ -175,7 +175,9 @@ impl Database {
         Ok(self.inner.reader.begin_with_options(options).await?)
     }
 
-    pub(crate) fn now_ms(&self) -> u64 {
+    /// The time that rows are stamped with, in Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
         self.inner.clock.now_ms()
     }
 

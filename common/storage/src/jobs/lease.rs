@@ -10,7 +10,7 @@ use sluice_wire::JobId;
 use super::{JobState, Jobs, id_of};
 use crate::clock::millis;
 use crate::database::entity::job;
-use crate::database::{Tx, from_json, signed, unsigned32};
+use crate::database::{Tx, from_json, signed, to_json, unsigned, unsigned32};
 use crate::error::StorageError;
 
 /// Jobs looked at per attempt: enough that workers which start together do not all want the same one.
@@ -31,11 +31,15 @@ pub struct Lease {
     pub kind: String,
     /// What the worker needs to know.
     pub payload: Value,
+    /// When it should be done, in Unix milliseconds.
+    pub due_ms: u64,
+    /// When it was enqueued, in Unix milliseconds.
+    pub created_ms: u64,
 }
 
 impl Jobs {
     /// Takes the next job of these kinds for a worker, or gives `None` when none is due: the highest priority first,
-    /// then the one that has waited longest. A job whose lease ran out is due again, until its attempts are used up:
+    /// then the one that is due first, then the one that has waited longest. A job whose lease ran out is due again, until its attempts are used up:
     /// see [`Jobs::exhausted`].
     ///
     /// # Errors
@@ -72,11 +76,48 @@ impl Jobs {
             .filter(job::Column::Kind.is_in(kinds.iter().copied()))
             .filter(Condition::any().add(waiting).add(abandoned))
             .order_by_desc(job::Column::Priority)
+            .order_by_asc(job::Column::DueMs)
             .order_by_asc(job::Column::RunAtMs)
             .order_by_asc(job::Column::Id)
             .limit(CANDIDATES)
             .all(self.database.reader())
             .await?)
+    }
+
+    /// True when a job of these kinds waits that is due before a time, in Unix milliseconds.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn is_waiting(&self, kinds: &[&str], before_ms: u64) -> Result<bool, StorageError> {
+        let found: Option<i64> = job::Entity::find()
+            .select_only()
+            .column(job::Column::Id)
+            .filter(job::Column::Kind.is_in(kinds.iter().copied()))
+            .filter(job::Column::State.eq(JobState::Queued.as_str()))
+            .filter(job::Column::RunAtMs.lte(signed(self.database.now_ms())))
+            .filter(job::Column::DueMs.lt(signed(before_ms)))
+            .into_tuple()
+            .one(self.database.reader())
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Keeps with the transaction how far a job has come: what the worker needs to know from here on, and when the rest
+    /// should be done.
+    ///
+    /// # Errors
+    /// [`StorageError::Fenced`] when the lease was lost; the engine's.
+    pub async fn advance(
+        &self,
+        tx: &Tx<'_>,
+        lease: &Lease,
+        payload: &Value,
+        due_ms: u64,
+    ) -> Result<(), StorageError> {
+        let update = ours(tx, lease)
+            .col_expr(job::Column::Payload, Expr::value(to_json(payload)?))
+            .col_expr(job::Column::DueMs, Expr::value(signed(due_ms)));
+        prove(tx, update).await
     }
 
     /// Prolongs a lease from now.
@@ -147,10 +188,12 @@ async fn take(
 fn lease_of(row: job::Model) -> Result<Lease, StorageError> {
     Ok(Lease {
         job: id_of(row.id)?,
-        token: crate::database::unsigned("jobs.token", row.token)?,
+        token: unsigned("jobs.token", row.token)?,
         attempt: unsigned32("jobs.attempt", row.attempt)?,
         max_attempts: unsigned32("jobs.max_attempts", row.max_attempts)?,
         kind: row.kind,
         payload: from_json("jobs.payload", &row.payload)?,
+        due_ms: unsigned("jobs.due_ms", row.due_ms)?,
+        created_ms: unsigned("jobs.created_ms", row.created_ms)?,
     })
 }

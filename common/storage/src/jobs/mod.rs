@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! enqueue -> queued -> lease -> leased -> complete -> done
-//!              ^                  |  fail(Backoff), or the lease ran out
+//!              ^                  |  fail(Backoff), put_off, give_back, or the lease ran out
 //!              +---- run_at ------+-----------------------------> dead    attempts used up, or fail(Never)
 //!              +---- revive --------------------------------------+
 //! ```
@@ -16,7 +16,7 @@ mod settle;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
-use sluice_wire::JobId;
+use sluice_wire::{JobId, VideoId};
 
 pub use lease::Lease;
 pub use settle::{Failed, Retry};
@@ -46,6 +46,11 @@ pub struct NewJob {
     pub priority: i32,
     /// Leases it may have before it is dead, at least 1.
     pub max_attempts: u32,
+    /// The video it is for: jobs of one subject can be [dropped](Jobs::drop_others) together.
+    pub subject: Option<VideoId>,
+    /// When it should be done, in Unix milliseconds; of two of the same priority the one that is due first is leased first.
+    /// `None` is now.
+    pub due_ms: Option<u64>,
 }
 
 /// A job's place in its life.
@@ -134,6 +139,8 @@ impl Jobs {
             reason: Set(None),
             created_ms: Set(now),
             updated_ms: Set(now),
+            subject: Set(new.subject.map_or(0, VideoId::as_i64)),
+            due_ms: Set(new.due_ms.map_or(now, signed)),
         };
         job::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         tx.wake_after_commit(topics::JOBS);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-use sluice_wire::JobId;
+use sluice_wire::{JobId, VideoId};
 
 use super::backoff::wait_after;
 use super::lease::{Lease, as_seen, ours, prove};
@@ -180,6 +180,21 @@ impl Jobs {
             1 => Ok(()),
             _ => Err(StorageError::Conflict(format!("job {} is no longer exhausted", job.id))),
         }
+    }
+
+    /// Deletes with the transaction what else is to be done for a video: workers that are at it are fenced. Gives how many
+    /// jobs that were.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn drop_others(&self, tx: &Tx<'_>, subject: VideoId, but: JobId) -> Result<u64, StorageError> {
+        let deleted = job::Entity::delete_many()
+            .filter(job::Column::Subject.eq(subject.as_i64()))
+            .filter(job::Column::Id.ne(but.as_i64()))
+            .filter(job::Column::State.is_in([JobState::Queued.as_str(), JobState::Leased.as_str()]))
+            .exec(tx.conn())
+            .await?;
+        Ok(deleted.rows_affected)
     }
 
     /// Deletes a job with the transaction; a worker that has it is fenced. False when there is none.

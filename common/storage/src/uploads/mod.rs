@@ -91,7 +91,7 @@ impl Uploads {
             .write(|tx| {
                 Box::pin(async move {
                     let claimed = upload::Entity::update_many()
-                        .col_expr(upload::Column::NextPart, Expr::col(upload::Column::NextPart).add(1))
+                        .col_expr(upload::Column::NextPart, Expr::col(upload::Column::NextPart).add(1_i64))
                         .filter(upload::Column::Id.eq(id.as_i64()))
                         .exec_with_returning(tx.conn())
                         .await?;

@@ -16,7 +16,7 @@ use crate::database::{Tx, flag, from_json, signed, to_json, unsigned, unsigned32
 use crate::error::StorageError;
 
 /// The most segments read in one go: a day of 2 s segments.
-const MAX_SEGMENTS: u64 = 43_200;
+pub(super) const MAX_SEGMENTS: u64 = 43_200;
 
 /// What a rendition carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

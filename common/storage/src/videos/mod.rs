@@ -4,6 +4,7 @@
 //! with the proof of its lease ([`Jobs::check`](crate::Jobs::check)).
 
 mod change;
+mod figures;
 mod library;
 mod media;
 mod removal;
@@ -11,13 +12,14 @@ mod row;
 pub(crate) mod terms;
 mod usage;
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, UpdateMany,
 };
 use sluice_wire::{Tag, VideoId};
 
 pub use change::{Change, Restored};
+pub use figures::SegmentSize;
 pub use library::{Listing, Order, Page, Which};
 pub use media::{Media, Rendition, RenditionKind, SegmentRow};
 pub use removal::Removals;
@@ -68,6 +70,7 @@ impl Videos {
             visibility: Set(Visibility::default().as_str().to_owned()),
             deleted_ms: Set(None),
             poster_bytes: Set(0),
+            jobs_left: Set(0),
         };
         video::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         let terms = terms::of(&new.title, &new.name, "", &[]);
@@ -142,6 +145,27 @@ impl Videos {
     ) -> Result<(), StorageError> {
         let text = to_json(plan)?;
         found(tx, id, change(tx, id).col_expr(video::Column::Plan, Expr::value(text))).await
+    }
+
+    /// Begins a video's jobs anew: one is left.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn begin_jobs(&self, tx: &Tx<'_>, id: VideoId) -> Result<(), StorageError> {
+        found(tx, id, change(tx, id).col_expr(video::Column::JobsLeft, Expr::value(1_i64))).await
+    }
+
+    /// Counts jobs that are added to a video's (above 0) or done (below 0); gives how many are left. Transactions that count
+    /// for one video go one after the other.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; the engine's.
+    pub async fn count_jobs(&self, tx: &Tx<'_>, id: VideoId, by: i64) -> Result<i64, StorageError> {
+        let left = Expr::col(video::Column::JobsLeft).add(by);
+        let rows =
+            change(tx, id).col_expr(video::Column::JobsLeft, left).exec_with_returning(tx.conn()).await?;
+        let row = rows.into_iter().next().ok_or_else(|| StorageError::NotFound(format!("video {id}")))?;
+        Ok(row.jobs_left)
     }
 
     /// Keeps the size of the poster, in bytes. It must be durably stored before.

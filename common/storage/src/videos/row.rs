@@ -150,6 +150,8 @@ pub struct Video {
     pub visibility: Visibility,
     /// When it was deleted, in Unix milliseconds; until it is removed it can be restored.
     pub deleted_ms: Option<u64>,
+    /// The size of its poster in bytes; 0 while it has none.
+    pub poster_bytes: u64,
     /// The version of its tag that this state belongs to.
     pub version: Version,
 }
@@ -191,6 +193,7 @@ impl TryFrom<video::Model> for Video {
             tags: from_json("videos.tags", &row.tags)?,
             visibility: flag("videos.visibility", &row.visibility, Visibility::parse)?,
             deleted_ms: row.deleted_ms.map(|v| unsigned("videos.deleted_ms", v)).transpose()?,
+            poster_bytes: unsigned("videos.poster_bytes", row.poster_bytes)?,
             version: Version(0),
         })
     }

@@ -161,7 +161,14 @@ fn fenced<T>(result: Result<T, StorageError>) -> bool {
 }
 
 fn new_job(priority: i32, max_attempts: u32) -> NewJob {
-    NewJob { kind: "encode".into(), payload: json!({ "do": "it" }), priority, max_attempts }
+    NewJob {
+        kind: "encode".into(),
+        payload: json!({ "do": "it" }),
+        priority,
+        max_attempts,
+        subject: None,
+        due_ms: None,
+    }
 }
 
 async fn enqueue(storage: &Storage, priority: i32, max_attempts: u32) -> JobId {

@@ -22,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) reason: Option<String>,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
+    pub(crate) subject: i64,
+    pub(crate) due_ms: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

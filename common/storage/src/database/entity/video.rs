@@ -30,6 +30,7 @@ pub(crate) struct Model {
     pub(crate) visibility: String,
     pub(crate) deleted_ms: Option<i64>,
     pub(crate) poster_bytes: i64,
+    pub(crate) jobs_left: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

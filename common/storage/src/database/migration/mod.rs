@@ -7,6 +7,7 @@ mod m0004_library;
 mod m0005_sharing;
 mod m0006_fetches;
 mod m0007_cursors;
+mod m0008_turns;
 mod m0009_promises;
 
 use std::time::Duration;
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_sharing::Migration),
             Box::new(m0006_fetches::Migration),
             Box::new(m0007_cursors::Migration),
+            Box::new(m0008_turns::Migration),
             Box::new(m0009_promises::Migration),
         ]
     }
