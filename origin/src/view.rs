@@ -49,7 +49,8 @@ struct RungView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Urls {
     master: String,
-    poster: String,
+    /// `None` while there is none.
+    poster: Option<String>,
 }
 
 fn state<S: serde::Serializer>(state: &VideoState, serializer: S) -> Result<S::Ok, S::Error> {
@@ -60,7 +61,8 @@ impl VideoView {
     pub(crate) fn new(video: Video, media: &Media) -> Self {
         let playable = is_playable(&video, media);
         let url = |asset| MediaPath { video: video.id, asset }.to_string();
-        let urls = Urls { master: url(MediaAsset::Master), poster: url(MediaAsset::Poster) };
+        let poster = (video.poster_bytes > 0).then(|| url(MediaAsset::Poster));
+        let urls = Urls { master: url(MediaAsset::Master), poster };
         let rungs = media.renditions.iter().map(|r| rung(r, media)).collect();
         Self {
             id: video.id,
@@ -101,12 +103,13 @@ fn planned<T: DeserializeOwned>(video: &Video, part: &str) -> Option<T> {
     serde_json::from_value(video.plan.as_ref()?.get(part)?.clone()).ok()
 }
 
-/// True once every planned rung has a segment: a player may take any of them.
+/// True once the rungs that are made first have a segment. The others join them as they are made.
 pub(crate) fn is_playable(video: &Video, media: &Media) -> bool {
     let Some(ladder) = ladder(video) else { return false };
-    !ladder.is_empty()
+    let mut first = ladder.first().peekable();
+    first.peek().is_some()
         && video.state != VideoState::Failed
-        && ladder.names().all(|name| media.segments.get(name).is_some_and(|count| *count > 0))
+        && first.all(|name| media.segments.get(name).is_some_and(|count| *count > 0))
 }
 
 fn rung(rendition: &Rendition, media: &Media) -> RungView {

@@ -294,7 +294,7 @@ fn a_machine_without_namespaces_denies_everything() {
 #[tokio::test]
 async fn memory_threads_and_processor_time_have_an_end() {
     let sandbox = Sandbox::raise(&binary("sluice-hostile"), OPTIONS).await.unwrap();
-    let bounds = Bounds { memory: 256 << 20, processor: Duration::from_secs(1) };
+    let bounds = Bounds { memory: 256 << 20, processor: Duration::from_secs(1), nice: 0 };
     let had = report(&hostile(&sandbox, &json!({ "do": "hoard" }), bounds).await);
     assert!((64..=256).contains(&(had["bytes"].as_u64().unwrap() >> 20)), "{had}");
     let had = report(&hostile(&sandbox, &json!({ "do": "crowd" }), Bounds::probe()).await);

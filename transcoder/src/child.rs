@@ -41,6 +41,24 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes read from it at a time.
 const READ: usize = 256 << 10;
 
+/// How a codec stands to others on the same processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Somebody waits for what it makes.
+    Urgent,
+    /// It takes what the urgent ones leave: about a tenth where both want all.
+    Patient,
+}
+
+impl Pace {
+    const fn nice(self) -> i32 {
+        match self {
+            Self::Urgent => 0,
+            Self::Patient => 10,
+        }
+    }
+}
+
 /// The program, found once, behind its walls.
 #[derive(Debug, Clone)]
 pub(crate) struct Codec(Arc<Sandbox>);
@@ -87,9 +105,10 @@ impl Codec {
         &self,
         supply: &Supply,
         request: &EncodeRequest,
+        pace: Pace,
     ) -> Result<(Run, ChildStdin), JobError> {
         let limit = encode_limit(request.source.duration_ms);
-        let bounds = Bounds::encode(&request.source, limit);
+        let bounds = Bounds { nice: pace.nice(), ..Bounds::encode(&request.source, limit) };
         let command = self.0.command("encode", &File::open(supply.path())?, bounds)?;
         let limit = if supply.is_complete() { limit } else { ENCODE_LIMIT };
         let (mut run, mut orders) = Run::start(self.spawn(command)?, supply.is_complete(), limit)?;

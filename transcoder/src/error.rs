@@ -29,6 +29,9 @@ pub(crate) enum JobError {
     /// comes back. It is no attempt.
     #[error("what is needed next is not there yet")]
     Idle,
+    /// Another video's turn has come: the rest of this one is a job as before.
+    #[error("it is another video's turn")]
+    Turn,
     /// The video was deleted: nobody wants the rest.
     #[error("the video was deleted")]
     Gone,
@@ -42,6 +45,7 @@ impl JobError {
             Self::Again(_) | Self::Missing(_) => "again",
             Self::Lost => "lost",
             Self::Idle => "idle",
+            Self::Turn => "turn",
             Self::Gone => "gone",
         }
     }

@@ -1,59 +1,58 @@
-//! One job: from a leased video to its last segment.
+//! One job: from its lease to its last segment.
+//!
+//! A video's [first pass](crate::first) probes, plans, and makes the lowest rung and the sound in a row; each chunk that it
+//! has passed becomes a job of its own, in which [the others](crate::others) are made, by whoever is free.
 
-use crate::child::{self, Codec, Run};
+use crate::child::{self, Codec, Pace, Run};
 use crate::error::JobError;
+use crate::first::Way;
 use crate::metrics::Metrics;
-use crate::publish::{Head, Plan, Publisher};
+use crate::publish::{Head, Publisher};
+use crate::start::Start;
+use crate::stock::Stock;
 use crate::supply::Supply;
+use crate::{first, others};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sluice_storage::{Lease, Put, Retry, SegmentRow, Storage, StorageError};
-use sluice_wire::codec::{ChunkWork, CodecFailure, CodecMessage, EncodeRequest, Key};
-use sluice_wire::ladder::Source;
-use sluice_wire::limits::{CHUNK_SEGMENTS, MAX_CODEC_FRAME};
-use sluice_wire::{Digest, ObjectKey, RungName, VideoId, ladder};
-use std::path::PathBuf;
-use tokio::time::Instant;
+use sluice_wire::codec::{CodecMessage, EncodeRequest, Key};
+use sluice_wire::limits::MAX_CODEC_FRAME;
+use sluice_wire::{Digest, ObjectKey, RungName, VideoId};
+use std::sync::Arc;
 
 /// Segments of a rung between two measurements of its bitrates.
 const FIGURES_EVERY: u32 = 16;
+
+/// The jobs that make a video playable.
+pub(crate) const FIRST: &[&str] = &["transcode"];
+/// The jobs that make the other rungs of a chunk.
+pub(crate) const OTHERS: &[&str] = &["rungs"];
 
 /// What a worker's jobs share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shop {
     pub(crate) storage: Storage,
     pub(crate) codec: Codec,
-    pub(crate) scratch_dir: PathBuf,
+    pub(crate) stock: Arc<Stock>,
     pub(crate) metrics: Metrics,
 }
 
 /// The video that a job is for.
-pub(crate) fn video_of(lease: &Lease) -> Option<VideoId> {
-    lease.payload["video"].as_str().and_then(|id| id.parse().ok())
+pub(crate) fn video_of(payload: &serde_json::Value) -> Option<VideoId> {
+    payload["video"].as_str().and_then(|id| id.parse().ok())
 }
 
 /// Does a leased job. What it commits is fenced; what it stores and does not commit is nobody's.
-pub(crate) async fn transcode(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
-    let begun = Instant::now();
-    let Some(video) = video_of(lease) else {
+pub(crate) async fn work(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
+    let Some(video) = video_of(&lease.payload) else {
         shop.storage.jobs().fail(lease, "the job names no video", Retry::Never).await?;
         return Err(JobError::Again("the job names no video".into()));
     };
     let publisher = Publisher::new(&shop.storage, lease, video);
-    let result = match prepare(shop, lease, video, &publisher).await {
-        Ok(prepared) => {
-            Job {
-                shop,
-                video,
-                publisher: publisher.clone(),
-                begun,
-                heads: vec![],
-                plan: prepared.plan.clone(),
-            }
-            .run(prepared)
-            .await
-        }
-        Err(error) => Err(error),
+    let result = if OTHERS.contains(&lease.kind.as_str()) {
+        others::run(shop, lease, video, &publisher).await
+    } else {
+        first::run(shop, lease, video, &publisher).await
     };
     let result = match result {
         Err(JobError::Missing(what)) => Err(missing(shop, video, what).await?),
@@ -63,7 +62,10 @@ pub(crate) async fn transcode(shop: &Shop, lease: &Lease) -> Result<(), JobError
         Err(JobError::Source { detail, .. }) => publisher.failed(detail, false).await?,
         Err(JobError::Again(why)) => publisher.failed(why, true).await?,
         Err(JobError::Gone) => publisher.gone().await?,
-        Ok(()) | Err(JobError::Lost | JobError::Idle | JobError::Missing(_)) => {}
+        Ok(()) | Err(JobError::Lost | JobError::Idle | JobError::Turn | JobError::Missing(_)) => {}
+    }
+    if matches!(result, Err(JobError::Source { .. } | JobError::Gone)) {
+        shop.stock.forget(video);
     }
     result
 }
@@ -74,60 +76,35 @@ async fn missing(shop: &Shop, video: VideoId, what: String) -> Result<JobError, 
     Ok(if row.is_some() { JobError::Again(format!("missing: {what}")) } else { JobError::Gone })
 }
 
-/// Everything that must be known before the codec starts.
-struct Prepared {
-    supply: Supply,
-    plan: Plan,
-    request: EncodeRequest,
+/// The first segment of a rung in a range of numbers that is not stored: segments are committed in order, and the first gap
+/// is where an attempt goes on.
+pub(crate) async fn next_of(
+    shop: &Shop,
+    video: VideoId,
+    rung: &RungName,
+    numbers: std::ops::Range<u32>,
+) -> Result<u32, JobError> {
+    let stored = shop.storage.videos().stored(video, rung, numbers.clone()).await?;
+    let mut next = numbers.start;
+    for seq in stored {
+        if seq != next {
+            break;
+        }
+        next += 1;
+    }
+    Ok(next)
 }
 
-async fn prepare(
+/// True while a video has no poster: one that is stored already is made known.
+pub(crate) async fn wants_poster(
     shop: &Shop,
-    lease: &Lease,
     video: VideoId,
     publisher: &Publisher,
-) -> Result<Prepared, JobError> {
-    let row = shop.storage.videos().get(video).await?.ok_or(JobError::Gone)?;
-    let mut supply = Supply::open(&shop.storage, lease, video, &shop.scratch_dir).await?;
-    let kept = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
-    let plan = match kept {
-        Some(plan) => plan,
-        None => {
-            let source = shop.codec.probe(&mut supply).await?;
-            let ladder = ladder::plan(&source);
-            Plan { source, ladder }
-        }
-    };
-    if plan.ladder.is_empty() {
-        let detail = "the file has no picture and no sound".to_owned();
-        return Err(JobError::Source { reason: CodecFailure::Undecodable, detail });
+) -> Result<bool, JobError> {
+    match shop.storage.objects.head(&ObjectKey::Poster(video)).await {
+        Ok(stored) => publisher.poster(stored.size).await.map(|()| false),
+        Err(_) => Ok(true),
     }
-    publisher.planned(&plan).await?;
-    let mut wanted = vec![];
-    for rung in rungs(&plan) {
-        let stored = shop.storage.videos().segments(video, &rung).await?;
-        // Segments are committed in order; the first gap is where this attempt goes on.
-        let next = stored.iter().zip(0u32..).take_while(|(row, seq)| row.seq == *seq).count();
-        wanted.push((rung, u32::try_from(next).unwrap_or(u32::MAX)));
-    }
-    let poster = match shop.storage.objects.head(&ObjectKey::Poster(video)).await {
-        Ok(stored) => {
-            publisher.poster(stored.size).await?;
-            false
-        }
-        Err(_) => true,
-    };
-    let chunk = wanted.iter().map(|(_, next)| *next).min().unwrap_or(0) / CHUNK_SEGMENTS;
-    let chunks = vec![ChunkWork { chunk, rungs: wanted }];
-    // What is still coming can only be read onward.
-    let indexed = plan.source.indexed && supply.is_complete();
-    let (source, ladder) = (Source { indexed, ..plan.source.clone() }, plan.ladder.clone());
-    let request = EncodeRequest { source, ladder, chunks, onward: true, poster };
-    Ok(Prepared { supply, plan, request })
-}
-
-fn rungs(plan: &Plan) -> impl Iterator<Item = RungName> {
-    plan.ladder.names().cloned()
 }
 
 /// A segment, as the codec announced it.
@@ -140,19 +117,30 @@ struct Made {
     keys: Vec<Key>,
 }
 
-struct Job<'s> {
-    shop: &'s Shop,
-    video: VideoId,
-    publisher: Publisher,
-    begun: Instant,
-    heads: Vec<Head>,
-    plan: Plan,
+/// Where what a codec makes is stored and committed.
+pub(crate) struct Output<'s> {
+    pub(crate) shop: &'s Shop,
+    pub(crate) video: VideoId,
+    pub(crate) publisher: &'s Publisher,
+    pub(crate) heads: Vec<Head>,
+    /// Which part of all that there is to do this is, in thousandths, and the source's claimed length.
+    pub(crate) share: (i32, i32),
+    pub(crate) duration_ms: u64,
+    /// A first pass's way through the chunks.
+    pub(crate) way: Option<Way>,
+    /// A first pass's beginning.
+    pub(crate) start: Option<Start>,
 }
 
-impl Job<'_> {
-    async fn run(mut self, prepared: Prepared) -> Result<(), JobError> {
-        let Prepared { mut supply, request, .. } = prepared;
-        let (run, mut orders) = self.shop.codec.encode(&supply, &request).await?;
+impl Output<'_> {
+    /// Has the codec do what is asked, until it is done or it is another's turn.
+    pub(crate) async fn make(
+        &mut self,
+        mut supply: Supply,
+        request: &EncodeRequest,
+        pace: Pace,
+    ) -> Result<Ended, JobError> {
+        let (run, mut orders) = self.shop.codec.encode(&supply, request, pace).await?;
         let wanted = run.wanted();
         tokio::select! {
             Err(error) = supply.feed(&mut orders, wanted) => Err(error),
@@ -160,37 +148,36 @@ impl Job<'_> {
         }
     }
 
-    /// Stores and commits what a codec makes.
-    async fn take(&mut self, mut run: Run) -> Result<(), JobError> {
-        let mut first = true;
+    async fn take(&mut self, mut run: Run) -> Result<Ended, JobError> {
         loop {
             let Some((message, payload)) = run.next().await? else { return Err(run.crashed().await) };
             match message {
                 CodecMessage::Init { rung, codecs, timescale, width, height, frame_rate } => {
                     let (init, init_bytes) = self.header(&rung, payload).await?;
                     let head = Head { rung, codecs, timescale, width, height, frame_rate, init, init_bytes };
-                    self.publisher.rendition(&head, false).await?;
+                    self.publisher.rendition(&head).await?;
                     self.heads.push(head);
                 }
                 CodecMessage::Segment { rung, seq, digest, start, duration, keys } => {
                     self.segment(Made { rung, seq, digest, start, duration, keys }, payload).await?;
-                    if std::mem::take(&mut first) {
-                        let waited = self.begun.elapsed().as_secs_f64();
-                        self.shop.metrics.first_segment.with_label_values::<&str>(&[]).observe(waited);
-                    }
                 }
                 CodecMessage::Poster { .. } => {
                     let bytes = payload.len() as u64;
                     self.shop.storage.objects.put(&ObjectKey::Poster(self.video), payload).await?;
                     self.publisher.poster(bytes).await?;
                 }
-                CodecMessage::Done { duration_ms, damage } => {
-                    self.shop.metrics.media_ms.inc_by(duration_ms);
-                    return self
-                        .publisher
-                        .ready(&self.plan, &self.heads, duration_ms, damage.as_deref())
-                        .await;
+                CodecMessage::Chunk { chunk, track, last } => {
+                    if let Some(way) = &mut self.way {
+                        way.reached(chunk, track, last);
+                        way.go_on(self.shop, self.publisher).await?;
+                    }
                 }
+                CodecMessage::Group { end } => {
+                    if let Some(start) = &mut self.start {
+                        start.group(end, &self.shop.metrics);
+                    }
+                }
+                CodecMessage::Done { duration_ms, damage } => return Ok(Ended { duration_ms, damage }),
                 CodecMessage::Failed { reason, detail } => return Err(child::failure(reason, detail)),
                 // Progress is counted in committed segments; a later codec may say more than we know.
                 _ => {}
@@ -226,21 +213,37 @@ impl Job<'_> {
         let rung_name = rung.clone();
         let row = SegmentRow { video: self.video, rung, seq, start, duration, bytes, sha256, digest, keys };
         self.publisher.segment(&row, self.permille(&rung_name, start + duration)).await?;
+        if seq == 0
+            && let Some(start) = &mut self.start
+        {
+            start.published(&self.shop.metrics);
+        }
         self.shop.metrics.segments.inc();
         self.shop.metrics.bytes.inc_by(bytes);
         // Figures are estimates until the end: soon after the beginning, then now and then.
         let due = seq < 2 || seq.is_multiple_of(FIGURES_EVERY);
         if due && let Some(head) = self.heads.iter().find(|h| h.rung == rung_name) {
-            self.publisher.rendition(head, false).await?;
+            self.publisher.rendition(head).await?;
         }
         Ok(())
     }
 
-    /// How far the slowest rung must be when one has come to this point, in thousandths; 1000 only at the end.
+    /// How much of everything is done when a rung has come to this point, in thousandths; 1000 only at the end.
     fn permille(&self, rung: &RungName, end: u64) -> i32 {
         let timescale = self.heads.iter().find(|h| h.rung == *rung).map_or(1, |h| u64::from(h.timescale));
         let done_ms = end * 1_000 / timescale.max(1);
-        let share = done_ms * 1_000 / self.plan.source.duration_ms.max(done_ms).max(1);
-        i32::try_from(share.min(990)).unwrap_or(990)
+        let (before, part) = self.share;
+        let part = u64::try_from(part).unwrap_or(0);
+        let share = done_ms * part / self.duration_ms.max(done_ms).max(1);
+        (before + i32::try_from(share).unwrap_or(0)).min(990)
     }
+}
+
+/// How a codec's work ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The true length as far as it was seen, in milliseconds.
+    pub(crate) duration_ms: u64,
+    /// What was wrong with the source.
+    pub(crate) damage: Option<String>,
 }

@@ -5,10 +5,12 @@
 //!       -> Objects (segment) -> one fenced transaction: row + progress + event
 //! ```
 //!
-//! - `worker` leases jobs and keeps their leases alive; `job` does one
+//! - `worker` leases jobs and keeps their leases alive; `job` does one: `first` a video's first pass, which makes it
+//!   playable, `others` the other rungs of one of its chunks
 //! - `child` is the codec process: the only one that opens the source, killed when dropped; [`sandbox`] is what it
 //!   may touch
-//! - `supply` fetches the source, also while it is uploaded, and tells the codec which bytes are there
+//! - `supply` fetches the source, also while it is uploaded, and tells the codec which bytes are there; `stock` keeps the
+//!   local copies
 //! - `publish` commits what was made, always with the lease's fencing token
 //!
 //! What it leaves to others: codecs (`sluice-codec`), rendering playlists (the origin).
@@ -16,11 +18,15 @@
 mod child;
 mod config;
 mod error;
+mod first;
 mod job;
 mod metrics;
+mod others;
 mod publish;
 pub mod sandbox;
 mod scratch;
+mod start;
+mod stock;
 mod supply;
 mod worker;
 

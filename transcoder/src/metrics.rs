@@ -7,7 +7,7 @@ use sluice_service::Metrics as Registry;
 /// What the worker counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    /// Jobs by outcome: `done`, `failed`, `again`, `idle`, `lost`, `gone`.
+    /// Jobs by kind and outcome: `done`, `failed`, `again`, `idle`, `turn`, `lost`, `gone`.
     pub(crate) jobs: IntCounterVec,
     /// Jobs under way.
     pub(crate) active: IntGauge,
@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) wall_ms: IntCounter,
     /// From the lease to the first committed segment.
     pub(crate) first_segment: HistogramVec,
+    /// From a coming source's first whole group of pictures to a committed segment.
+    pub(crate) first_playable: HistogramVec,
     /// The walls around the codec: 1 for one that stands.
     walls: IntGaugeVec,
 }
@@ -28,7 +30,11 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Self {
         Self {
-            jobs: registry.counters("sluice_transcode_jobs_total", "Jobs by outcome", &["outcome"]),
+            jobs: registry.counters(
+                "sluice_transcode_jobs_total",
+                "Jobs by kind and outcome",
+                &["kind", "outcome"],
+            ),
             active: registry.gauge("sluice_transcode_jobs_active", "Jobs under way"),
             segments: registry.counter("sluice_segments_stored_total", "Segments stored and committed"),
             bytes: registry.counter("sluice_segment_bytes_stored_total", "Bytes of segments stored"),
@@ -37,6 +43,11 @@ impl Metrics {
             first_segment: registry.seconds(
                 "sluice_transcode_first_segment_seconds",
                 "From the lease to the first committed segment",
+                &[],
+            ),
+            first_playable: registry.seconds(
+                "sluice_first_playable_seconds",
+                "From the first whole group of pictures of a source that is still coming to its first committed segment",
                 &[],
             ),
             walls: registry.gauges(

@@ -3,10 +3,11 @@
 use crate::error::JobError;
 use serde_json::json;
 use sluice_storage::{
-    Jobs, Lease, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, Tx, Video,
-    VideoState, Videos,
+    Jobs, Lease, NewJob, Rendition, RenditionKind, SegmentRow, SegmentSize, SourceFacts, Storage,
+    StorageError, Tx, Video, VideoState, Videos,
 };
 use sluice_wire::ladder::{Ladder, Ratio, Source};
+use sluice_wire::limits::{CHUNK_SEGMENTS, SEGMENT_MS};
 use sluice_wire::{Digest, EventKind, ObjectKey, RungName, Tag, VideoId};
 
 /// What is kept of the probe and the plan, so that the next attempt goes on by the same ones.
@@ -14,7 +15,26 @@ use sluice_wire::{Digest, EventKind, ObjectKey, RungName, Tag, VideoId};
 pub(crate) struct Plan {
     pub(crate) source: Source,
     pub(crate) ladder: Ladder,
+    /// What was wrong with the source, once the first pass has seen all of it.
+    #[serde(default)]
+    pub(crate) damage: Option<String>,
 }
+
+/// A chunk that the first pass has passed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passed {
+    pub(crate) chunk: u32,
+    /// True when no other follows.
+    pub(crate) over: bool,
+    /// True when it has rungs besides the first.
+    pub(crate) others: bool,
+}
+
+/// A chunk in milliseconds of media, nominally.
+const CHUNK_MS: u64 = (CHUNK_SEGMENTS * SEGMENT_MS) as u64;
+/// How much later than the first rungs of a chunk the others are due: viewers begin with the lowest, and try the next
+/// after some segments.
+const OTHERS_LATER_MS: u64 = 30_000;
 
 /// A rung's header, as the codec announced it.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,18 +65,15 @@ impl Publisher {
         Self { storage: storage.clone(), videos, jobs, lease: lease.clone(), video }
     }
 
-    /// The plan is made, and work begins.
+    /// The plan is made, and work begins: one job is left, this one.
     pub(crate) async fn planned(&self, plan: &Plan) -> Result<(), JobError> {
         let text = serde_json::to_value(plan).map_err(|e| JobError::Again(e.to_string()))?;
-        let facts = SourceFacts {
-            duration_ms: (plan.source.duration_ms > 0).then_some(plan.source.duration_ms),
-            width: plan.source.video.as_ref().map(|v| v.width),
-            height: plan.source.video.as_ref().map(|v| v.height),
-        };
+        let facts = facts(plan, plan.source.duration_ms);
         let written = self.storage.database.write::<_, StorageError, _>(|tx| {
             let text = &text;
             Box::pin(async move {
-                self.jobs.check(tx, &self.lease).await?;
+                self.advance(tx, 0, false).await?;
+                self.videos.begin_jobs(tx, self.video).await?;
                 self.videos.set_plan(tx, self.video, text).await?;
                 self.videos.set_facts(tx, self.video, facts).await?;
                 self.videos.set_state(tx, self.video, VideoState::Processing, None).await?;
@@ -66,46 +83,75 @@ impl Publisher {
         Ok(written.await?)
     }
 
-    /// A rung has begun, or its figures have changed.
-    pub(crate) async fn rendition(&self, head: &Head, ended: bool) -> Result<(), JobError> {
-        let row = self.figures(head, ended).await?;
+    /// The first pass goes on with this chunk; gives when that is due.
+    async fn advance(&self, tx: &Tx<'_>, next: u32, over: bool) -> Result<u64, StorageError> {
+        let due_ms = self.lease.created_ms + u64::from(next) * CHUNK_MS;
+        let payload = json!({ "video": self.video, "next": next, "over": over });
+        self.jobs.advance(tx, &self.lease, &payload, due_ms).await?;
+        Ok(due_ms)
+    }
+
+    /// The first pass has passed a chunk, whose other rungs are a job from now on; gives when the next chunk is due.
+    pub(crate) async fn passed(&self, passed: Passed) -> Result<u64, JobError> {
         let written = self.storage.database.write::<_, StorageError, _>(|tx| {
-            let row = &row;
+            Box::pin(async move {
+                let due_ms = self.advance(tx, passed.chunk + 1, passed.over).await?;
+                if passed.others {
+                    let begun = self.lease.created_ms + OTHERS_LATER_MS;
+                    let job = NewJob {
+                        kind: "rungs".into(),
+                        payload: json!({ "video": self.video, "chunk": passed.chunk }),
+                        priority: 0,
+                        max_attempts: self.lease.max_attempts,
+                        subject: Some(self.video),
+                        due_ms: Some(begun + u64::from(passed.chunk) * CHUNK_MS),
+                    };
+                    self.videos.count_jobs(tx, self.video, 1).await?;
+                    self.jobs.enqueue(tx, job).await?;
+                }
+                Ok(due_ms)
+            })
+        });
+        Ok(written.await?)
+    }
+
+    /// A rung has begun, or its figures have changed.
+    pub(crate) async fn rendition(&self, head: &Head) -> Result<(), JobError> {
+        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
             Box::pin(async move {
                 self.jobs.check(tx, &self.lease).await?;
                 self.here(tx).await?;
-                self.videos.put_rendition(tx, row).await?;
+                self.measure(tx, self.row_of(head), false).await?;
                 self.changed(tx).await
             })
         });
         Ok(written.await?)
     }
 
-    /// A rendition's row with its measured peak and average (RFC 8216 section 4.3.4.2).
-    async fn figures(&self, head: &Head, ended: bool) -> Result<Rendition, JobError> {
-        let segments = self.videos.segments(self.video, &head.rung).await?;
-        let rate = |bytes: u64, ticks: u64| bytes * 8 * u64::from(head.timescale) / ticks.max(1);
-        // The last segment may be a few frames; its rate says nothing.
-        let whole = segments.iter().map(|s| s.duration).max().unwrap_or(0) / 2;
-        let peak = segments.iter().filter(|s| s.duration >= whole).map(|s| rate(s.bytes, s.duration)).max();
-        let (bytes, ticks) = segments.iter().fold((0, 0), |sum, s| (sum.0 + s.bytes, sum.1 + s.duration));
-        let kind = if head.width > 0 { RenditionKind::Video } else { RenditionKind::Audio };
-        Ok(Rendition {
+    fn row_of(&self, head: &Head) -> Rendition {
+        Rendition {
             video: self.video,
             rung: head.rung.clone(),
-            kind,
+            kind: if head.width > 0 { RenditionKind::Video } else { RenditionKind::Audio },
             codecs: head.codecs.clone(),
             width: head.width,
             height: head.height,
             frame_rate_num: head.frame_rate.num,
             frame_rate_den: head.frame_rate.den,
-            bandwidth: peak.unwrap_or(0),
-            average_bandwidth: if ticks == 0 { 0 } else { rate(bytes, ticks) },
+            bandwidth: 0,
+            average_bandwidth: 0,
             timescale: head.timescale,
             init_bytes: head.init_bytes,
             init: head.init,
-            ended,
-        })
+            ended: false,
+        }
+    }
+
+    /// Keeps a rendition with its peak and average (RFC 8216 section 4.3.4.2) as they are measured now.
+    async fn measure(&self, tx: &Tx<'_>, row: Rendition, ended: bool) -> Result<(), StorageError> {
+        let sizes = self.videos.sizes_in(tx, self.video, &row.rung).await?;
+        let (bandwidth, average_bandwidth) = rates(&sizes, row.timescale);
+        self.videos.put_rendition(tx, &Rendition { bandwidth, average_bandwidth, ended, ..row }).await
     }
 
     /// A segment is stored: its row, the progress, the event.
@@ -127,54 +173,69 @@ impl Publisher {
         let written = self.storage.database.write::<_, StorageError, _>(|tx| {
             Box::pin(async move {
                 self.jobs.check(tx, &self.lease).await?;
-                self.videos.set_poster(tx, self.video, bytes).await
-            })
-        });
-        Ok(written.await?)
-    }
-
-    /// Everything is made.
-    pub(crate) async fn ready(
-        &self,
-        plan: &Plan,
-        heads: &[Head],
-        duration_ms: u64,
-        damage: Option<&str>,
-    ) -> Result<(), JobError> {
-        let mut rows = vec![];
-        for head in heads {
-            rows.push(self.figures(head, true).await?);
-        }
-        let size = plan.source.video.as_ref();
-        let facts = SourceFacts {
-            duration_ms: Some(duration_ms),
-            width: size.map(|v| v.width),
-            height: size.map(|v| v.height),
-        };
-        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
-            let rows = &rows;
-            Box::pin(async move {
-                self.jobs.complete(tx, &self.lease).await?;
-                for row in rows {
-                    self.videos.put_rendition(tx, row).await?;
-                }
-                self.videos.set_facts(tx, self.video, facts).await?;
-                self.videos.set_progress(tx, self.video, 1_000).await?;
-                self.videos.set_state(tx, self.video, VideoState::Ready, damage).await?;
-                tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": self.video })).await?;
+                self.videos.set_poster(tx, self.video, bytes).await?;
                 self.changed(tx).await
             })
         });
         Ok(written.await?)
     }
 
-    /// It cannot be shown. With `again` the job goes back into the queue while it has attempts left.
+    /// The first pass is at the source's end. True when that was the last job.
+    pub(crate) async fn first_done(&self, plan: &Plan, duration_ms: u64) -> Result<bool, JobError> {
+        let text = serde_json::to_value(plan).map_err(|e| JobError::Again(e.to_string()))?;
+        let facts = facts(plan, duration_ms);
+        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
+            let text = &text;
+            Box::pin(async move {
+                self.jobs.complete(tx, &self.lease).await?;
+                self.videos.set_plan(tx, self.video, text).await?;
+                self.videos.set_facts(tx, self.video, facts).await?;
+                self.one_less(tx, plan.damage.as_deref()).await
+            })
+        });
+        Ok(written.await?)
+    }
+
+    /// A chunk's other rungs are made. True when that was the last job.
+    pub(crate) async fn others_done(&self, heads: &[Head]) -> Result<bool, JobError> {
+        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                self.jobs.complete(tx, &self.lease).await?;
+                let plan = self.here(tx).await?.plan;
+                let plan = plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
+                for head in heads {
+                    self.measure(tx, self.row_of(head), false).await?;
+                }
+                self.one_less(tx, plan.and_then(|plan| plan.damage).as_deref()).await
+            })
+        });
+        Ok(written.await?)
+    }
+
+    /// A job is done. With the last of them everything is made.
+    async fn one_less(&self, tx: &Tx<'_>, damage: Option<&str>) -> Result<bool, StorageError> {
+        let left = self.videos.count_jobs(tx, self.video, -1).await?;
+        if left <= 0 {
+            for row in self.videos.renditions_in(tx, self.video).await? {
+                self.measure(tx, row, true).await?;
+            }
+            self.videos.set_progress(tx, self.video, 1_000).await?;
+            self.videos.set_state(tx, self.video, VideoState::Ready, damage).await?;
+            tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": self.video })).await?;
+        }
+        self.changed(tx).await?;
+        Ok(left <= 0)
+    }
+
+    /// It cannot be shown. With `again` the job goes back into the queue while it has attempts left. Without, or when they
+    /// are used up, the video's other jobs end too.
     pub(crate) async fn failed(&self, why: &str, again: bool) -> Result<(), JobError> {
         use sluice_storage::{Failed, Retry};
         let retry = if again { Retry::Backoff } else { Retry::Never };
         let written = self.storage.database.write::<_, StorageError, _>(|tx| {
             Box::pin(async move {
                 if self.jobs.fail_in(tx, &self.lease, why, retry).await? == Failed::Dead {
+                    self.jobs.drop_others(tx, self.video, self.lease.job).await?;
                     self.videos.set_state(tx, self.video, VideoState::Failed, Some(why)).await?;
                     tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": self.video })).await?;
                     self.changed(tx).await?;
@@ -205,4 +266,22 @@ impl Publisher {
         tx.emit(&Tag::video(self.video), EventKind::Changed, json!({ "video": self.video })).await?;
         Ok(())
     }
+}
+
+fn facts(plan: &Plan, duration_ms: u64) -> SourceFacts {
+    let size = plan.source.video.as_ref();
+    SourceFacts {
+        duration_ms: (duration_ms > 0).then_some(duration_ms),
+        width: size.map(|v| v.width),
+        height: size.map(|v| v.height),
+    }
+}
+
+/// The peak and the average of segments in bits a second. The last may be a few frames: its rate says nothing.
+fn rates(sizes: &[SegmentSize], timescale: u32) -> (u64, u64) {
+    let rate = |bytes: u64, ticks: u64| bytes * 8 * u64::from(timescale) / ticks.max(1);
+    let whole = sizes.iter().map(|s| s.duration).max().unwrap_or(0) / 2;
+    let peak = sizes.iter().filter(|s| s.duration >= whole).map(|s| rate(s.bytes, s.duration)).max();
+    let (bytes, ticks) = sizes.iter().fold((0, 0), |sum, s| (sum.0 + s.bytes, sum.1 + s.duration));
+    (peak.unwrap_or(0), if ticks == 0 { 0 } else { rate(bytes, ticks) })
 }

@@ -3,9 +3,9 @@
 
 use crate::error::JobError;
 use nix::sys::statvfs::statvfs;
-use sluice_storage::Lease;
 use sluice_wire::VideoId;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::fs::File;
 
 /// Bytes of the disk left to others.
@@ -18,17 +18,13 @@ const SUFFIX: &str = "source";
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// An empty file for a source of this length (0 if that is not known yet). The file belongs to one lease: a worker
-    /// that lost it must not remove that of the next, which may be this very process.
-    pub(crate) async fn make(
-        dir: &Path,
-        video: VideoId,
-        lease: &Lease,
-        length: u64,
-    ) -> Result<(Self, File), JobError> {
+    /// An empty file for a source of this length (0 if that is not known yet), of its own name.
+    pub(crate) async fn make(dir: &Path, video: VideoId, length: u64) -> Result<(Self, File), JobError> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
         tokio::fs::create_dir_all(dir).await?;
         room(dir, length)?;
-        let scratch = Self(dir.join(format!("{video}-{}.{}.{SUFFIX}", lease.token, std::process::id())));
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        let scratch = Self(dir.join(format!("{video}-{made}.{}.{SUFFIX}", std::process::id())));
         let file = File::create(&scratch.0).await?;
         Ok((scratch, file))
     }

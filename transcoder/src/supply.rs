@@ -1,22 +1,19 @@
-//! A source on its way to the codec: its pieces are fetched into one local file as they are there to be fetched, and the
-//! codec is told which bytes it has.
+//! A source on its way to the codec: its pieces are fetched into the [local copy](crate::stock) as they are there to be
+//! fetched, and the codec is told which bytes it has.
 //!
-//! A source that is still being uploaded is fetched as it comes. What the codec waits for goes first, then what is missing
-//! from the beginning on.
+//! A source that is still being uploaded is fetched as it comes. What the codec waits for goes first.
 
 use crate::error::JobError;
-use crate::scratch::Scratch;
-use futures::TryStreamExt;
-use sluice_storage::{Lease, Piece, Source, Storage, StorageError};
+use crate::stock::{Local, Stock};
+use sluice_storage::{Piece, Source, Storage, StorageError};
 use sluice_wire::codec::{Order, encode_order};
-use sluice_wire::{ObjectKey, UploadId, VideoId};
+use sluice_wire::{UploadId, VideoId};
 use std::convert::Infallible;
 use std::future::pending;
-use std::io::SeekFrom;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::fs::File;
-use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
+use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -26,37 +23,83 @@ use tokio::time::{Instant, sleep};
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// How long more of it is waited for, before the worker does something else.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same while other videos wait.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes fetched ahead of what a codec waits for that needs only a part of the source.
+const AHEAD: u64 = 8 << 20;
+/// Steps of a source's coming that are remembered: some minutes of it.
+const MOST_ARRIVALS: usize = 1_024;
+
+/// How much of a source a job needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// All of it: what the codec does not wait for yet is fetched from the beginning on.
+    All,
+    /// What the codec asks for.
+    Asked,
+}
+
+/// When bytes of a source that is still coming were there, counted from its beginning without a gap. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arrivals(Arc<Mutex<Vec<(u64, Instant)>>>);
+
+impl Arrivals {
+    /// When the bytes before this one were all there; `None` if they are not yet.
+    pub(crate) fn of(&self, end: u64) -> Option<Instant> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().find(|(reached, _)| *reached >= end).map(|(_, at)| *at)
+    }
+
+    /// The source is so far at this time. Only what decides on the first segments is kept.
+    fn note(&self, source: &Source, at: Instant) {
+        let reached = source.pieces.iter().fold(0, |end, piece| {
+            if piece.offset <= end { end.max(piece.offset + piece.bytes) } else { end }
+        });
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < MOST_ARRIVALS && seen.last().is_none_or(|(before, _)| *before < reached) {
+            seen.push((reached, at));
+        }
+    }
+}
 
 /// One job's source.
 #[derive(Debug)]
 pub(crate) struct Supply {
     storage: Storage,
     upload: UploadId,
-    scratch: Scratch,
-    file: BufWriter<File>,
+    local: Arc<Local>,
     source: Source,
-    /// Pieces in the file.
-    here: Vec<Piece>,
+    need: Need,
+    /// Jobs of these kinds make it less patient.
+    rivals: &'static [&'static str],
+    arrivals: Arrivals,
 }
 
 impl Supply {
-    /// Begins with an empty file.
+    /// Finds the source, and its local copy.
     pub(crate) async fn open(
         storage: &Storage,
-        lease: &Lease,
+        stock: &Stock,
         video: VideoId,
-        dir: &Path,
+        need: Need,
+        rivals: &'static [&'static str],
     ) -> Result<Self, JobError> {
         let upload = video.upload();
         let source = storage.uploads().source(upload).await?;
-        let (scratch, file) = Scratch::make(dir, video, lease, source.length.unwrap_or(0)).await?;
-        let file = BufWriter::with_capacity(1 << 20, file);
-        Ok(Self { storage: storage.clone(), upload, scratch, file, source, here: vec![] })
+        let local = stock.copy(video, source.length.unwrap_or(0)).await?;
+        let (storage, arrivals) = (storage.clone(), Arrivals::default());
+        Ok(Self { storage, upload, local, source, need, rivals, arrivals })
+    }
+
+    /// Keeps account of what comes from now on. What is there already came at this time at the earliest.
+    pub(crate) fn arrivals(&self, earliest: Instant) -> Arrivals {
+        self.arrivals.note(&self.source, earliest);
+        self.arrivals.clone()
     }
 
     /// The file.
     pub(crate) fn path(&self) -> &Path {
-        self.scratch.path()
+        self.local.path()
     }
 
     /// True when nothing of the source is still to be uploaded.
@@ -77,25 +120,35 @@ impl Supply {
         codec: &mut ChildStdin,
         mut wanted: watch::Receiver<u64>,
     ) -> Result<Infallible, JobError> {
-        let mut told = Told::default();
+        let (mut told, mut here) = (Told::default(), self.local.here());
         let mut progress = Instant::now();
         loop {
-            told.tell(&self.source, &self.here, codec).await?;
+            let pieces = here.borrow_and_update().clone();
+            told.tell(&self.source, &pieces, codec).await?;
             let want = *wanted.borrow_and_update();
             if let Some(piece) = self.next_piece(want) {
                 self.fetch(&piece).await?;
                 progress = Instant::now();
                 continue;
             }
-            if self.source.complete {
-                return pending().await;
+            tokio::select! {
+                Ok(()) = wanted.changed() => {}
+                Ok(()) = here.changed() => {}
+                () = sleep(LOOK_EVERY), if !self.source.complete => {
+                    self.be_patient(progress).await?;
+                    self.look().await?;
+                }
+                else => return pending().await,
             }
-            if progress.elapsed() > PATIENCE {
-                return Err(JobError::Idle);
-            }
-            sleep(LOOK_EVERY).await;
-            self.look().await?;
         }
+    }
+
+    /// Gives up waiting for more when it was long enough.
+    async fn be_patient(&self, since: Instant) -> Result<(), JobError> {
+        let waited = since.elapsed();
+        let over = waited > PATIENCE
+            || waited > SHORT_PATIENCE && self.storage.jobs().is_waiting(self.rivals, u64::MAX >> 1).await?;
+        if over { Err(JobError::Idle) } else { Ok(()) }
     }
 
     /// Looks for what came since.
@@ -104,44 +157,31 @@ impl Supply {
             Err(StorageError::NotFound(_)) => return Err(JobError::Gone),
             other => other?,
         };
+        self.arrivals.note(&self.source, Instant::now());
         Ok(())
     }
 
     /// The piece to fetch next: the one that holds a wanted byte or comes soon after it, else the first that is missing.
     fn next_piece(&self, wanted: u64) -> Option<Piece> {
-        let missing = || self.source.pieces.iter().filter(|piece| !self.has(piece));
+        let missing = || self.source.pieces.iter().filter(|piece| !self.local.has(piece));
         let soon = missing().find(|piece| wanted < piece.offset + piece.bytes);
-        soon.or_else(|| missing().next()).copied()
-    }
-
-    /// Pieces never overlap, and one that is shared later is the same bytes.
-    fn has(&self, piece: &Piece) -> bool {
-        self.here.iter().any(|here| here.offset <= piece.offset && piece.offset < here.offset + here.bytes)
+        let piece = match self.need {
+            Need::All => soon.or_else(|| missing().next()),
+            Need::Asked => soon.filter(|piece| piece.offset < wanted.saturating_add(AHEAD)),
+        };
+        piece.copied()
     }
 
     async fn fetch(&mut self, piece: &Piece) -> Result<(), JobError> {
-        let object = match self.storage.objects.get(&ObjectKey::SourcePart(piece.upload, piece.index)).await {
+        match self.local.fetch(piece).await {
             // Its bytes are another upload's now, perhaps.
-            Err(StorageError::NotFound(what)) => {
+            Err(JobError::Missing(what)) => {
                 self.look().await?;
                 let moved = !self.source.pieces.contains(piece);
-                return if moved { Ok(()) } else { Err(JobError::Missing(what)) };
+                if moved { Ok(()) } else { Err(JobError::Missing(what)) }
             }
-            other => other?,
-        };
-        self.file.seek(SeekFrom::Start(piece.offset)).await?;
-        let (mut stream, mut copied) = (object.stream, 0);
-        while let Some(bytes) = stream.try_next().await? {
-            copied += bytes.len() as u64;
-            self.file.write_all(&bytes).await?;
+            other => other,
         }
-        self.file.flush().await?;
-        if copied != piece.bytes {
-            let (index, bytes) = (piece.index, piece.bytes);
-            return Err(JobError::Again(format!("part {index} has {copied} of {bytes} bytes")));
-        }
-        self.here.push(*piece);
-        Ok(())
     }
 }
 

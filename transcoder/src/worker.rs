@@ -3,25 +3,23 @@
 use crate::child::Codec;
 use crate::config::Config;
 use crate::error::JobError;
-use crate::job::{self, Shop};
+use crate::job::{self, FIRST, OTHERS, Shop};
 use crate::metrics::Metrics;
 use crate::sandbox::Options;
 use crate::scratch;
+use crate::stock::Stock;
 use sluice_service::{Context, Drain, Health, HealthFlag, Process, ProcessError};
-use sluice_storage::{Lease, Storage, StorageError, Subscription, UploadState, VideoState, Videos, topics};
-use sluice_wire::{EventKind, Tag, VideoId};
+use sluice_storage::{Lease, Storage, StorageError, VideoState, Videos, topics};
+use sluice_wire::{EventKind, Tag};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// The kind of job it takes.
-const KIND: &[&str] = &["transcode"];
-/// Sources that are still being uploaded, worked on beside a slot's job: they mostly wait, and take little memory before
-/// they are decoded.
-const LANES: usize = 2;
-/// How long a source is left alone of which nothing more came, or for which there is no lane.
+/// First passes at a time beside a slot's other job: with sources that are still being uploaded they mostly wait.
+const LANES: u32 = 3;
+/// How long a source is left alone of which nothing more came.
 const LATER: Duration = Duration::from_secs(5);
 /// Pause after the database could not be asked.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +38,7 @@ impl Process for Transcoder {
     type Config = Config;
 
     async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
-        let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots);
+        let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots * (LANES + 1));
         let codec = Codec::find(config.codec.as_deref(), Options { mode, user, slots }).await?;
         let storage = Storage::open(&config.storage).await?;
         scratch::sweep(&config.scratch_dir).await;
@@ -49,7 +47,8 @@ impl Process for Transcoder {
         ready.set_ready(true, "open");
         let metrics = Metrics::new(&context.metrics);
         metrics.walls_stand(codec.sandbox());
-        let shop = Shop { storage, codec, scratch_dir: config.scratch_dir.clone(), metrics };
+        let stock = Arc::new(Stock::new(&storage, &config.scratch_dir));
+        let shop = Shop { storage, codec, stock, metrics };
         Ok(Self { config, shop, drain: context.drain, ready })
     }
 
@@ -57,7 +56,10 @@ impl Process for Transcoder {
         let mut slots = JoinSet::new();
         for slot in 0..self.config.slots {
             let name = format!("{}/{slot}", self.config.worker);
-            slots.spawn(self.slot(name).run());
+            for lane in 0..LANES {
+                slots.spawn(self.hand(format!("{name}.{lane}"), FIRST).run());
+            }
+            slots.spawn(self.hand(name, OTHERS).run());
         }
         while slots.join_next().await.is_some() {}
         Ok(())
@@ -65,9 +67,10 @@ impl Process for Transcoder {
 }
 
 impl Transcoder {
-    fn slot(&self, name: String) -> Slot {
-        Slot {
+    fn hand(&self, name: String, kinds: &'static [&'static str]) -> Hand {
+        Hand {
             name,
+            kinds,
             lease_for: Duration::from_millis(self.config.lease_ms),
             poll: Duration::from_millis(self.config.poll_ms),
             shop: self.shop.clone(),
@@ -77,8 +80,11 @@ impl Transcoder {
     }
 }
 
-struct Slot {
+/// One of those that do jobs, one at a time.
+struct Hand {
     name: String,
+    /// The jobs that it takes.
+    kinds: &'static [&'static str],
     lease_for: Duration,
     poll: Duration,
     shop: Shop,
@@ -86,25 +92,18 @@ struct Slot {
     ready: HealthFlag,
 }
 
-impl Slot {
+impl Hand {
     async fn run(self) {
         let mut wake = self.shop.storage.bus.subscribe(topics::JOBS);
-        let slot = Arc::new(self);
-        let mut lanes = JoinSet::new();
-        slot.lease_on(&mut wake, &mut lanes).await;
-        while lanes.join_next().await.is_some() {}
-    }
-
-    async fn lease_on(self: &Arc<Self>, wake: &mut Subscription, lanes: &mut JoinSet<()>) {
         while !self.stop.is_cancelled() {
-            let leased = self.shop.storage.jobs().lease(&self.name, KIND, self.lease_for).await;
+            let leased = self.shop.storage.jobs().lease(&self.name, self.kinds, self.lease_for).await;
             self.ready
                 .set_ready(leased.is_ok(), if leased.is_ok() { "open" } else { "the queue cannot be asked" });
             match leased {
-                Ok(Some(lease)) if self.is_coming(&lease).await => self.beside(lanes, lease).await,
                 Ok(Some(lease)) => self.work(&lease).await,
                 Ok(None) => {
                     self.bury_exhausted().await;
+                    self.shop.stock.tidy();
                     tokio::select! {
                         () = self.stop.cancelled() => {}
                         () = wake.wait(self.poll) => {}
@@ -121,26 +120,8 @@ impl Slot {
         }
     }
 
-    /// True when the job's source is still being uploaded.
-    async fn is_coming(&self, lease: &Lease) -> bool {
-        let Some(video) = job::video_of(lease) else { return false };
-        let upload = self.shop.storage.uploads().get(video.upload()).await;
-        upload.is_ok_and(|upload| upload.is_some_and(|upload| upload.state == UploadState::Open))
-    }
-
-    /// Does a job that mostly waits, beside the slot's own work.
-    async fn beside(self: &Arc<Self>, lanes: &mut JoinSet<()>, lease: Lease) {
-        while lanes.try_join_next().is_some() {}
-        if lanes.len() < LANES {
-            let slot = Arc::clone(self);
-            lanes.spawn(async move { slot.work(&lease).await });
-        } else {
-            self.put_off(&lease).await;
-        }
-    }
-
-    async fn put_off(&self, lease: &Lease) {
-        if let Err(error) = self.shop.storage.jobs().put_off(lease, LATER).await {
+    async fn put_off(&self, lease: &Lease, later: Duration) {
+        if let Err(error) = self.shop.storage.jobs().put_off(lease, later).await {
             tracing::warn!(%error, job = %lease.job, "not put off");
         }
     }
@@ -151,25 +132,28 @@ impl Slot {
         let begun = Instant::now();
         self.shop.metrics.active.inc();
         let result = tokio::select! {
-            result = job::transcode(&self.shop, lease) => result,
+            // What was committed is counted, too.
+            biased;
+            result = job::work(&self.shop, lease) => result,
             error = self.keep(lease) => Err(error),
             () = self.stop.cancelled() => {
                 // What is committed stays; another worker goes on from there.
-                if let Err(error) = self.shop.storage.jobs().give_back(lease).await {
-                    tracing::warn!(%error, job = %lease.job, "not given back");
-                }
+                self.put_off(lease, Duration::ZERO).await;
                 Err(JobError::Lost)
             }
         };
         self.shop.metrics.active.dec();
         self.shop.metrics.wall_ms.inc_by(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
-        if matches!(result, Err(JobError::Idle)) {
-            self.put_off(lease).await;
+        match result {
+            Err(JobError::Idle) => self.put_off(lease, LATER).await,
+            Err(JobError::Turn) => self.put_off(lease, Duration::ZERO).await,
+            _ => {}
         }
         let outcome = result.as_ref().err().map_or("done", JobError::as_str);
-        self.shop.metrics.jobs.with_label_values(&[outcome]).inc();
+        self.shop.metrics.jobs.with_label_values(&[&lease.kind, outcome]).inc();
         match result {
             Ok(()) => tracing::info!(job = %lease.job, "done"),
+            Err(JobError::Turn) => tracing::debug!(job = %lease.job, "another's turn"),
             Err(error) => tracing::warn!(job = %lease.job, outcome, %error, "ended"),
         }
     }
@@ -192,10 +176,10 @@ impl Slot {
     /// Jobs whose last attempt ended with its worker: their videos have failed, and must say so.
     async fn bury_exhausted(&self) {
         let storage = &self.shop.storage;
-        let Ok(exhausted) = storage.jobs().exhausted(KIND).await else { return };
+        let Ok(exhausted) = storage.jobs().exhausted(self.kinds).await else { return };
         for job in exhausted {
             let (jobs, videos): (_, Videos) = (storage.jobs(), storage.videos());
-            let video = job.payload["video"].as_str().and_then(|id| id.parse::<VideoId>().ok());
+            let video = job::video_of(&job.payload);
             let why = "transcoding was tried too often; every worker that tried it ended";
             let buried = storage.database.write::<_, StorageError, _>(|tx| {
                 let (jobs, videos, job) = (&jobs, &videos, &job);
@@ -203,6 +187,7 @@ impl Slot {
                     jobs.bury(tx, job, why).await?;
                     // A video that was deleted meanwhile has no row to mark: its job is buried all the same.
                     let Some(video) = video else { return Ok(()) };
+                    jobs.drop_others(tx, video, job.id).await?;
                     if videos.get_in(tx, video).await?.is_none() {
                         return Ok(());
                     }

@@ -98,9 +98,7 @@ impl Ladder {
     pub const fn is_empty(&self) -> bool {
         self.video.is_empty() && self.audio.is_empty()
     }
-}
 
-impl Ladder {
     /// The rungs that are made first, in a row from the source's first bytes on: the lowest picture and the sound that is
     /// heard by default. With them a video can be played.
     pub fn first(&self) -> impl Iterator<Item = &RungName> {

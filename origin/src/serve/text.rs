@@ -11,14 +11,14 @@ use sluice_storage::{Media, Rendition, SegmentRow, Video};
 use sluice_wire::{MediaPath, RungName};
 use std::collections::BTreeMap;
 
-/// The multivariant playlist: once each rung has its first segment.
+/// The multivariant playlist: of the rungs that have their first segment.
 pub(super) async fn master(state: &State, path: &MediaPath) -> Result<String, ApiError> {
     let (video, media) = playable(state, path).await?;
     let (sounds, mut all) = (sounds(&video), vec![]);
     for rendition in media.renditions {
         let rows = state.storage.videos().segments(path.video, &rendition.rung).await?;
         let heard = sounds.get(&rendition.rung).cloned();
-        all.push(Measured::new(rendition, heard, &rows).ok_or_else(|| missing(path))?);
+        all.extend(Measured::new(rendition, heard, &rows));
     }
     let steering = state
         .config

@@ -277,7 +277,14 @@ impl Intake {
             return Ok(());
         }
         let payload = json!({ "video": id.video() });
-        let job = NewJob { kind: "transcode".into(), payload, priority: 0, max_attempts: ATTEMPTS };
+        let job = NewJob {
+            kind: "transcode".into(),
+            payload,
+            priority: 0,
+            max_attempts: ATTEMPTS,
+            subject: Some(id.video()),
+            due_ms: None,
+        };
         self.storage.jobs().enqueue(tx, job).await?;
         Ok(())
     }

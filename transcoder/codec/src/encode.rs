@@ -44,7 +44,7 @@ pub(crate) fn encode(
 /// Where the first chunk starts, in microseconds.
 fn start_us(request: &EncodeRequest) -> i64 {
     let segments = request.chunks.iter().map(|work| work.chunk).min().unwrap_or(0) * CHUNK_SEGMENTS;
-    match (request.ladder.video.first(), request.ladder.audio.iter().next()) {
+    match (request.ladder.video.first(), request.ladder.audio.first()) {
         (Some(rung), _) => micros_of(u64::from(segments) * rung.segment_ticks(), rung.frame_rate.num),
         (None, Some(rung)) => micros_of(u64::from(segments * rung.segment.num), rung.segment.den),
         (None, None) => 0,

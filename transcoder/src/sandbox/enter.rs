@@ -39,6 +39,8 @@ pub(super) struct Entry {
     /// `None` leaves the worker's user. Users and groups have the same number.
     pub(super) user: Option<u32>,
     pub(super) limits: Vec<(Resource, rlim_t, rlim_t)>,
+    /// How much it leaves processors to others.
+    pub(super) nice: i32,
     /// Landlock's rules; `None` without landlock.
     pub(super) rules: Option<OwnedFd>,
     /// Seccomp's programs, in the order in which they are installed; empty without seccomp.
@@ -89,6 +91,10 @@ impl Entry {
         Errno::result(placed).map_err(at(Step::Descriptors))?;
         if let Some(namespaces) = &self.namespaces {
             namespaces.enter().map_err(at(Step::Wall(Wall::Namespaces)))?;
+        }
+        if self.nice > 0 {
+            // SAFETY: the call takes three numbers. That it is refused harms nobody but this process's neighbours.
+            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, self.nice) };
         }
         self.become_user().map_err(at(Step::Wall(Wall::User)))?;
         for &(what, soft, hard) in &self.limits {

@@ -29,13 +29,15 @@ pub struct Bounds {
     pub memory: u64,
     /// Processor time, of all its threads together.
     pub processor: Duration,
+    /// How much it leaves processors to others: a nice value, 0 to 19.
+    pub nice: i32,
 }
 
 impl Bounds {
     /// For a look at a source.
     #[must_use]
     pub const fn probe() -> Self {
-        Self { memory: PROBE_MEMORY, processor: PROBE_PROCESSOR }
+        Self { memory: PROBE_MEMORY, processor: PROBE_PROCESSOR, nice: 0 }
     }
 
     /// For encoding a source within `wall` of the clock.
@@ -52,6 +54,7 @@ impl Bounds {
         Self {
             memory: ENCODE_BASE.saturating_add(pixels.saturating_mul(BYTES_PER_PIXEL)),
             processor: wall.saturating_mul(u32::try_from(processors).unwrap_or(u32::MAX)),
+            nice: 0,
         }
     }
 

@@ -145,6 +145,7 @@ impl Sandbox {
             namespaces: has(Wall::Namespaces).then(|| Namespaces::new(nix::unistd::geteuid().is_root())),
             user: has(Wall::User).then_some(self.options.user),
             limits: bounds.limits(has(Wall::User), self.options.slots),
+            nice: bounds.nice,
             rules,
             filters: if has(Wall::Seccomp) { self.filters.clone() } else { vec![] },
         };

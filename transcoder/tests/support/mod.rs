@@ -109,7 +109,14 @@ impl House {
                 let payload = serde_json::json!({ "video": new.id });
                 jobs.enqueue(
                     tx,
-                    NewJob { kind: "transcode".into(), payload, priority: 0, max_attempts: attempts },
+                    NewJob {
+                        kind: "transcode".into(),
+                        payload,
+                        priority: 0,
+                        max_attempts: attempts,
+                        subject: Some(new.id),
+                        due_ms: None,
+                    },
                 )
                 .await
             })
