@@ -12,6 +12,8 @@ pub(crate) enum Bench {
     CacheHit,
     /// Transcoding beside the ffmpeg command line.
     Transcode,
+    /// How soon uploads play: queued, still being sent, on two workers.
+    FirstPlay,
     /// From the commit of a purge to fresh on three edges.
     Purge,
     /// Lists and searches in a library of 100,000 videos.
@@ -26,6 +28,7 @@ impl Bench {
         match self {
             Self::CacheHit => "cache-hit",
             Self::Transcode => "transcode",
+            Self::FirstPlay => "first-play",
             Self::Purge => "purge",
             Self::Library => "library",
             Self::Replay => "replay",
@@ -49,7 +52,7 @@ pub(crate) struct Options {
     /// Rounds; the table shows the median and the spread
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// Only cells of cache-hit whose name (such as `1KiB/h2/nginx`) contains one of these words
+    /// Only cells of cache-hit whose name (such as `1KiB/h2/nginx`) contains one of these words; parts of first-play
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// The edge's program instead of the demo's edge role; gets the edge's flags
@@ -61,6 +64,9 @@ pub(crate) struct Options {
     /// The clip to transcode instead of the sample (30 s of 1080p; made from a test picture when it is missing)
     #[arg(long, value_name = "FILE")]
     pub(crate) clip: Option<PathBuf>,
+    /// Videos in the queue of first-play
+    #[arg(long, default_value_t = 40)]
+    pub(crate) uploads: usize,
     /// Purges of the benchmark of that name
     #[arg(long, default_value_t = 1_000)]
     pub(crate) purges: usize,
@@ -124,6 +130,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     let (purges, rate) = (options.purges, options.rate);
     anyhow::ensure!((1..=1_000_000).contains(&purges), "--purges: between 1 and a million, not {purges}");
     anyhow::ensure!((0.1..=1_000.0).contains(&rate), "--rate: between 0.1 and 1000 a second, not {rate}");
+    let uploads = options.uploads;
+    anyhow::ensure!((1..=10_000).contains(&uploads), "--uploads: between 1 and 10,000, not {uploads}");
     let (videos, questions) = (options.videos, options.questions);
     anyhow::ensure!(
         (100..=10_000_000).contains(&videos),

@@ -17,15 +17,19 @@ pub(crate) struct Plan {
     pub(crate) driver: Vec<usize>,
 }
 
+/// The processors that this program may use.
+pub(crate) fn allowed() -> anyhow::Result<Vec<usize>> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).context("asking for this program's processors")?;
+    Ok((0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect())
+}
+
 /// Threads of the driver at most: more than this no single core of a server keeps busy.
 const DRIVERS: usize = 4;
 
 impl Plan {
     /// The first processor this program may use serves, others drive.
     pub(crate) fn here() -> anyhow::Result<Self> {
-        let allowed = sched_getaffinity(Pid::from_raw(0)).context("asking for this program's processors")?;
-        let all = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false));
-        Ok(Self::of(&all.collect::<Vec<_>>()))
+        Ok(Self::of(&allowed()?))
     }
 
     fn of(all: &[usize]) -> Self {

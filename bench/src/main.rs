@@ -3,6 +3,7 @@
 //! - `cache-hit`: a near edge beside nginx's proxy_cache and Varnish, all in front of one small origin in this process,
 //!   driven by this program's own closed-loop clients over HTTP/1.1, HTTP/2 and HTTP/3 ([`cache_hit`])
 //! - `transcode`: the codec child beside the ffmpeg command line making the same ladder ([`transcode`])
+//! - `first-play`: how soon uploads play, queued, still being sent, and on two workers ([`first_play`])
 //! - `purge`: from the commit of a purge to what is new on three edges ([`purge`])
 //! - `library`: lists and searches in a library of 100,000 videos, on SQLite and on PostgreSQL ([`library`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
@@ -13,6 +14,7 @@
 mod args;
 mod cache_hit;
 mod cpu;
+mod first_play;
 mod library;
 mod machine;
 mod measure;
@@ -50,6 +52,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let report = match bench {
             Bench::CacheHit => cache_hit::run(options),
             Bench::Transcode => transcode::run(options),
+            Bench::FirstPlay => first_play::run(options),
             Bench::Purge => purge::run(options),
             Bench::Library => library::run(options),
             Bench::Replay => replay::run(options),

@@ -126,10 +126,8 @@ impl Way {
         let next = lease.payload["next"].as_u64().and_then(|next| u32::try_from(next).ok()).unwrap_or(0);
         // Where all tracks had ended already, the last chunk is looked at again: the source's true end is in it.
         let first = next - u32::from(next > 0 && lease.payload["over"] == true);
-        let tracks = [
-            (Track::Picture, !plan.ladder.video.is_empty()),
-            (Track::Sound, !plan.ladder.audio.is_empty()),
-        ];
+        let tracks =
+            [(Track::Picture, !plan.ladder.video.is_empty()), (Track::Sound, !plan.ladder.audio.is_empty())];
         let tracks = tracks.into_iter().filter(|t| t.1).map(|(track, _)| Lane { track, next, ended: false });
         let others = plan.ladder.others().next().is_some();
         Self { first, next, others, tracks: tracks.collect() }

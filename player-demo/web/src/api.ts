@@ -31,7 +31,7 @@ export interface Video {
   deleted_ms: number | null;
   version: number;
   rungs: Rung[];
-  urls: { master: string; poster: string };
+  urls: { master: string; poster: string | null };
 }
 
 export interface Page {
@@ -101,7 +101,7 @@ export const change = (seen: Video, to: Partial<Pick<Video, 'title' | 'descripti
     body: JSON.stringify(to),
   });
 
-const settled = (video: Video) => video.state === 'ready' || video.state === 'failed';
+export const settled = (video: Video) => video.state === 'ready' || video.state === 'failed';
 
 /** Follows a video until it is settled: by its events, or by asking where those do not come through. */
 export function follow(id: string, tell: (video: Video) => void): () => void {

@@ -62,6 +62,8 @@ function picture(video: Video): HTMLElement {
     ? el('span', { class: 'lock', 'aria-hidden': 'true' })
     : silent
     ? el('span', { class: 'glyph', 'aria-hidden': 'true' }, '♪')
+    : !video.urls.poster
+    ? el('span', { class: 'glyph', 'aria-hidden': 'true' }, '…')
     : el('img', { src: video.urls.poster, alt: '', loading: 'lazy', decoding: 'async' });
   return el('a', { class: 'poster', href: `/watch/${video.id}`, 'data-kind': kind, 'aria-label': `Watch ${video.title}` }, image, length, progress);
 }

@@ -5,6 +5,7 @@ import { follow, get, playback, type Video } from './api';
 import { el, say } from './dom';
 import { bytes, rate } from './format';
 import { attach, label, type Segment } from './player';
+import { rise } from './rise';
 import { spark } from './spark';
 import { admitted, type Ticket } from './token';
 
@@ -61,7 +62,7 @@ function wait(main: HTMLElement, first: Video): void {
 function show(main: HTMLElement, video: Video, ticket: () => Ticket | null): void {
   const at = (url: string) => admitted(url, location.href, ticket());
   document.title = `${video.title} · Sluice`;
-  const player = el('video', { id: 'player', slot: 'media', playsinline: true, crossorigin: true, ...(video.width ? { poster: at(video.urls.poster) } : {}) });
+  const player = el('video', { id: 'player', slot: 'media', playsinline: true, crossorigin: true, ...(video.urls.poster ? { poster: at(video.urls.poster) } : {}) });
   const controls = document.createElement('media-controller');
   controls.append(player, ...['media-loading-indicator'].map(centre), bar());
   const facts = panel();
@@ -150,8 +151,10 @@ function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: (
   const hls = attach(player, video.urls.master, ticket, facts.row);
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     const order = hls.levels.map((level, index) => ({ level, index })).sort((a, b) => b.level.bitrate - a.level.bitrate);
-    facts.rungs.append(...order.map(({ level, index }) => el('option', { value: String(index) }, `${label(level)} · ${rate(level.bitrate)}`)));
+    const auto = el('option', { value: '-1' }, 'Auto');
+    facts.rungs.replaceChildren(auto, ...order.map(({ level, index }) => el('option', { value: String(index) }, `${label(level)} · ${rate(level.bitrate)}`)));
   });
+  rise(hls, player, video);
   hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
     const now = hls.levels[level];
     if (now) say(facts.current, label(now));
