@@ -5,7 +5,11 @@
 )]
 
 use ffmpeg_next::codec::Context;
-use ffmpeg_next::ffi::{AVMediaType, AVRational, av_find_best_stream, av_frame_ref};
+use ffmpeg_next::ffi::{
+    AV_PIX_FMT_FLAG_BE, AV_PIX_FMT_FLAG_BITSTREAM, AV_PIX_FMT_FLAG_FLOAT, AV_PIX_FMT_FLAG_HWACCEL,
+    AV_PIX_FMT_FLAG_PAL, AVMediaType, AVRational, av_find_best_stream, av_frame_ref, av_pix_fmt_desc_get,
+};
+use ffmpeg_next::format::Pixel;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Stream;
 use ffmpeg_next::frame;
@@ -42,6 +46,51 @@ pub(crate) fn share_sound(sound: &frame::Audio) -> frame::Audio {
         av_frame_ref(shared.as_mut_ptr(), sound.as_ptr());
     }
     shared
+}
+
+/// Where a format's first component (brightness, or red) lies in its plane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Component {
+    /// Bytes from one sample to the next, and before the first.
+    pub(crate) step: usize,
+    pub(crate) offset: usize,
+    shift: u32,
+    depth: u32,
+    big_endian: bool,
+}
+
+impl Component {
+    /// The sample that begins these bytes, as eight bits; 0 where they are too few.
+    pub(crate) fn sample(self, bytes: &[u8]) -> u8 {
+        let wide = match bytes {
+            [only, ..] if self.depth + self.shift <= 8 => u16::from(*only),
+            [a, b, ..] if self.big_endian => u16::from_be_bytes([*a, *b]),
+            [a, b, ..] => u16::from_le_bytes([*a, *b]),
+            _ => 0,
+        };
+        (u32::from(wide) >> (self.shift + self.depth.saturating_sub(8)) & 0xff) as u8
+    }
+}
+
+/// The first component of a format; `None` where a plane holds no plain samples of 8 to 16 bits.
+pub(crate) fn first_component(format: Pixel) -> Option<Component> {
+    // SAFETY: FFmpeg's description of a format is constant, or null for one that it does not know.
+    let (flags, part) = unsafe {
+        let descriptor = av_pix_fmt_desc_get(format.into()).as_ref()?;
+        (descriptor.flags, descriptor.comp[0])
+    };
+    let unlike =
+        AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_FLOAT;
+    let number = |field: i32| u32::try_from(field).ok();
+    let component = Component {
+        step: usize::try_from(part.step).ok()?,
+        offset: usize::try_from(part.offset).ok()?,
+        shift: number(part.shift)?,
+        depth: number(part.depth)?,
+        big_endian: flags & u64::from(AV_PIX_FMT_FLAG_BE as u32) != 0,
+    };
+    let plain = flags & u64::from(unlike as u32) == 0 && part.plane == 0;
+    (plain && (8..=16).contains(&component.depth) && component.shift <= 8).then_some(component)
 }
 
 /// What is known of a stream's codec: its number and, if that is asked for, its out-of-band header.

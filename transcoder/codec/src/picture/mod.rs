@@ -1,5 +1,7 @@
-//! Pictures: decoded once, made whole and steady, scaled to each rung, encoded by a thread a rung.
+//! Pictures: decoded once, made whole and steady, looked at for cuts, scaled to each rung, encoded by a thread a rung.
 
+mod cells;
+mod cuts;
 mod graph;
 mod poster;
 mod rung;
@@ -12,6 +14,8 @@ use crate::ffi;
 use crate::packets::{Given, Kind, Packets, micros_of};
 use crate::source::{Got, Supply, got};
 use crate::work::{Ended, Work};
+use cells::cells;
+use cuts::Cuts;
 use ffmpeg_next::{decoder, frame};
 use graph::{Scale, Shape, Weave, stride};
 use poster::Poster;
@@ -69,6 +73,7 @@ struct Pictures<'s> {
     chain: Chain,
     weave: Option<Weave>,
     steady: Steady<frame::Video>,
+    cuts: Cuts,
     scale: Option<Scale>,
     poster: Option<Poster>,
     /// Ticks of the full rate, and of a segment and a chunk in them.
@@ -127,6 +132,7 @@ impl<'s> Pictures<'s> {
             chain,
             weave: None,
             steady: Steady::new(full, first),
+            cuts: cuts(&request.ladder.video, full),
             scale: None,
             poster,
             full,
@@ -168,6 +174,7 @@ impl<'s> Pictures<'s> {
             self.chain = Chain::new(&self.packets.parameters());
             self.weave = None;
             self.steady = Steady::new(self.full, first);
+            self.cuts.forget();
             self.last = None;
         }
         let ended = loop {
@@ -300,6 +307,7 @@ impl<'s> Pictures<'s> {
 
     /// Scales the picture of a tick and hands it to the rungs; cuts the segment when it was the last of one.
     fn show(&mut self, tick: u64, picture: &frame::Video) -> Result<(), CodecError> {
+        let key = self.cuts.look(tick, cells(picture));
         let shape = Shape::of(picture);
         if !self.scale.as_ref().is_some_and(|scale| scale.fits(shape)) {
             self.scale = Some(Scale::new(shape, self.seen, (self.ladder, &self.rungs), self.full)?);
@@ -309,15 +317,15 @@ impl<'s> Pictures<'s> {
         let segment = u32::try_from(tick / self.segment_ticks).unwrap_or(u32::MAX);
         for index in 0..scale.rungs() {
             let Some(feed) = self.feeds.get(index) else { break };
-            while let Some((tick, picture)) = scale.pull(index) {
+            while let Some((at, picture)) = scale.pull(index) {
                 if feed.poster
-                    && self.poster.as_mut().is_some_and(|p| p.look(tick, &picture))
+                    && self.poster.as_mut().is_some_and(|p| p.look(at, &picture))
                     && let Some(poster) = self.poster.take()
                 {
                     poster.send(self.emit)?;
                 }
                 if segment >= feed.wanted {
-                    feed.send(Step::Picture(tick / feed.stride, picture))?;
+                    feed.send(Step::Picture { number: at / feed.stride, picture, key: key && at == tick })?;
                 }
             }
         }
@@ -383,6 +391,12 @@ fn ended_by(ended: Arc<ChunkEnd>, emit: &Emit) -> Result<(), CodecError> {
 /// Ticks of the full rate in a segment: the same for each rung.
 fn segment_ticks(rungs: &[VideoRung], full: Ratio) -> u64 {
     rungs.first().map_or(1, |rung| u64::from(rung.segment_frames) * stride(rung, full))
+}
+
+/// Cuts on the grid of a whole ladder.
+fn cuts(rungs: &[VideoRung], full: Ratio) -> Cuts {
+    let gop = rungs.first().map_or(1, |rung| u64::from(rung.gop_frames) * stride(rung, full));
+    Cuts::new(gop.max(1), rungs.iter().map(|rung| stride(rung, full)).max().unwrap_or(1))
 }
 
 /// Starts a thread for each rung, from the highest to the lowest.

@@ -21,8 +21,8 @@ use std::sync::mpsc::Receiver;
 
 /// What a rung is told, in order.
 pub(super) enum Step {
-    /// A picture and its number.
-    Picture(u64, frame::Video),
+    /// A picture, its number, and whether a keyframe belongs there though the grid has none.
+    Picture { number: u64, picture: frame::Video, key: bool },
     /// The segment's pictures are complete; the source's digest so far.
     Cut { seq: u32, source: [u8; 32] },
     /// The chunk's segments are complete.
@@ -72,7 +72,7 @@ impl<'e> Rung<'e> {
     pub(super) fn run(mut self, steps: &Receiver<Step>) -> Result<(), CodecError> {
         for step in steps {
             match step {
-                Step::Picture(number, picture) => self.push(number, picture)?,
+                Step::Picture { number, picture, key } => self.push(number, picture, key)?,
                 Step::Cut { seq, source } => self.cut(seq, source)?,
                 Step::End(ended) => ended_by(ended, self.emit)?,
             }
@@ -80,7 +80,7 @@ impl<'e> Rung<'e> {
         Ok(())
     }
 
-    fn push(&mut self, number: u64, mut picture: frame::Video) -> Result<(), CodecError> {
+    fn push(&mut self, number: u64, mut picture: frame::Video, key: bool) -> Result<(), CodecError> {
         if self.encoder.is_none() {
             self.encoder =
                 Some(open(&self.rung).map_err(CodecError::internal("opening the picture encoder"))?);
@@ -88,7 +88,7 @@ impl<'e> Rung<'e> {
         }
         picture.set_pts(i64::try_from(number).ok());
         let starts_gop = (number - self.first).is_multiple_of(u64::from(self.rung.gop_frames));
-        picture.set_kind(if starts_gop { picture::Type::I } else { picture::Type::None });
+        picture.set_kind(if starts_gop || key { picture::Type::I } else { picture::Type::None });
         if let Some(encoder) = &mut self.encoder {
             encoder.send_frame(&picture).map_err(CodecError::internal("encoding a picture"))?;
         }
