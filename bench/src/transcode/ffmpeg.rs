@@ -155,6 +155,8 @@ mod tests {
             language: None,
             title: None,
             role: SoundRole::Main,
+            loudness: None,
+            surround_loudness: None,
         };
         let audio = sound.then_some(audio).into_iter().collect();
         let (container, video) = ("mov".into(), Some(video));

@@ -98,6 +98,8 @@ pub(super) mod tests {
             language: Language::of_container(language),
             title: Some(title.to_owned()).filter(|title| !title.is_empty()),
             role,
+            loudness: None,
+            surround_loudness: None,
         }
     }
 

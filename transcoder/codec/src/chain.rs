@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use sluice_wire::Digest;
 
 /// Raised when what is made of the same packets by the same settings changes.
-const MAKER: &[u8] = b"sluice segment 2";
+const MAKER: &[u8] = b"sluice segment 3";
 
 /// The digest of all packets that a chunk's decoder was given so far.
 #[derive(Debug, Clone)]

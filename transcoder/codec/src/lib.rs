@@ -5,7 +5,7 @@
 //!        -> encode (a thread a rung, an encoder a segment) -> package (CMAF) -> frames on standard output
 //! ```
 //!
-//! - `probe` looks at a source; `encode` makes chunks of the rungs; both speak the words of [`sluice_wire::codec`]
+//! - `probe` looks at a source, and `loudness` listens to it; `encode` makes chunks of the rungs; both speak the words of [`sluice_wire::codec`]
 //! - `allowed` is what is opened at all; `source` reads a file that may still be coming; `packets` lays one track's packets on the time line (`clock`), chunk
 //!   by chunk
 //! - `picture` and `sound` are the two ways through, side by side, each with its own reader; FFmpeg's types stay inside
@@ -21,6 +21,7 @@ mod emit;
 mod encode;
 mod error;
 mod ffi;
+mod loudness;
 pub mod package;
 mod packets;
 mod picture;

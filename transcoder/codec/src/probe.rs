@@ -2,8 +2,8 @@
 //! decoding is.
 
 use crate::error::CodecError;
-use crate::ffi;
 use crate::source::{INDEXED, Next, Source, Supply};
+use crate::{ffi, loudness};
 use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
 use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::util::color::TransferCharacteristic;
@@ -51,7 +51,9 @@ pub(crate) fn probe(supply: &Arc<Supply>) -> Result<Seen, CodecError> {
     let longest = tracks().map(|track| source.claimed_ms(track)).max().filter(|longest| *longest > 0);
     let indexed = INDEXED.iter().any(|name| container.split(',').any(|c| c == *name));
     let duration_ms = longest.unwrap_or(duration_ms);
-    Ok(Seen { container, duration_ms, zero_us, indexed, video, audio })
+    let mut seen = Seen { container, duration_ms, zero_us, indexed, video, audio };
+    loudness::measure(supply, &mut seen);
+    Ok(seen)
 }
 
 /// The best picture track that is not cover art: the one the container prefers, then the largest, then the first.
@@ -127,7 +129,18 @@ fn describe_audio(source: &Source, index: u32) -> Option<SourceAudio> {
     let language = said.get("language").and_then(Language::of_container);
     let title = said.get("title").and_then(title);
     let role = role(stream.disposition());
-    Some(SourceAudio { stream: index, codec, channels, sample_rate, start_us, language, title, role })
+    Some(SourceAudio {
+        stream: index,
+        codec,
+        channels,
+        sample_rate,
+        start_us,
+        language,
+        title,
+        role,
+        loudness: None,
+        surround_loudness: None,
+    })
 }
 
 fn role(said: Disposition) -> SoundRole {

@@ -83,7 +83,8 @@ mod tests {
     fn what_is_stored_is_not_wanted_again_however_far_it_goes() {
         let name = |text: &str| RungName::new(text).unwrap();
         let (channels, sample_rate, bitrate, segment) = (1, 48_000, 64_000, Ratio::new(4, 1));
-        let audio = AudioRung { name: name("a64"), track: 0, channels, sample_rate, bitrate, segment };
+        let audio =
+            AudioRung { name: name("a64"), track: 0, channels, sample_rate, bitrate, gain: 0, segment };
         let request = EncodeRequest {
             source: Source {
                 container: "mov".into(),

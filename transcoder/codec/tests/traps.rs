@@ -46,7 +46,7 @@ fn onsets(dir: &Path, made: &Made, after: f64) -> (f64, f64) {
         ffmpeg(&["-copyts", "-i", path(&sound), "-ac", "1", "-af", "atrim=start=0", "-f", "f32le", "-"]);
     let samples: Vec<f32> = floats(&pcm).collect();
     let from = (after * 48_000.0) as usize;
-    let tone = samples.iter().skip(from).position(|s| s.abs() > 0.2).expect("a tone") + from;
+    let tone = samples.iter().skip(from).position(|s| s.abs() > 0.05).expect("a tone") + from;
     (flash as f64 / 25.0, tone as f64 / 48_000.0)
 }
 

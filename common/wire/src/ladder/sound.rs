@@ -27,6 +27,10 @@ pub struct SourceAudio {
     pub title: Option<String>,
     /// What it is for.
     pub role: SoundRole,
+    /// How loud it is on two speakers, in hundredths of LUFS (EBU R 128); `None` where too little of it was there to say.
+    pub loudness: Option<i32>,
+    /// How loud it is as 5.1, likewise.
+    pub surround_loudness: Option<i32>,
 }
 
 /// Characters of a track's title.
@@ -59,6 +63,8 @@ pub struct AudioRung {
     pub sample_rate: u32,
     /// Bitrate in bit/s.
     pub bitrate: u32,
+    /// What it is amplified by, in hundredths of a decibel.
+    pub gain: i32,
     /// Duration of a segment as a ratio of seconds: segment `n` starts with the first frame at or after `n` of them.
     pub segment: Ratio,
 }
@@ -69,6 +75,20 @@ pub const SURROUND: u32 = 6;
 const SURROUND_BITRATE: u32 = 320_000;
 /// For each channel of stereo.
 const CHANNEL_BITRATE: u32 = 64_000;
+
+/// What every sound is brought to, in hundredths of LUFS: what streaming is mixed for (AES TD1008 recommends -16 for speech,
+/// up to 2 LU less for music). Broadcasts' -23 is too quiet for the loudspeakers of telephones.
+const TARGET_LOUDNESS: i32 = -1_600;
+/// What is quieter than this is left alone: silence, or a room with nobody in it.
+const NEAR_SILENCE: i32 = -5_000;
+/// The most that is amplified by: what is made louder than this is mostly noise.
+const MOST_GAIN: i32 = 1_500;
+
+/// What brings a loudness to the target, in hundredths of a decibel; nothing where it is not known.
+fn gain(loudness: Option<i32>) -> i32 {
+    let heard = loudness.filter(|&loudness| loudness > NEAR_SILENCE);
+    heard.map_or(0, |loudness| TARGET_LOUDNESS.saturating_sub(loudness).min(MOST_GAIN))
+}
 
 impl AudioRung {
     /// True for 5.1.
@@ -83,13 +103,16 @@ pub(super) fn audio_rungs(tracks: &[SourceAudio], segment: Ratio) -> Vec<AudioRu
     let tracks = || (0..).zip(tracks.iter().take(MAX_SOUND_TRACKS));
     let low = tracks().map(|(track, seen)| {
         let channels = seen.channels.clamp(1, 2);
-        audio_rung(track, channels, CHANNEL_BITRATE * channels, segment)
+        audio_rung(track, (channels, CHANNEL_BITRATE * channels), gain(seen.loudness), segment)
     });
     let surround = tracks().filter(|(_, seen)| seen.channels >= SURROUND);
-    low.chain(surround.map(|(track, _)| audio_rung(track, SURROUND, SURROUND_BITRATE, segment))).collect()
+    low.chain(surround.map(|(track, seen)| {
+        audio_rung(track, (SURROUND, SURROUND_BITRATE), gain(seen.surround_loudness), segment)
+    }))
+    .collect()
 }
 
-fn audio_rung(track: u32, channels: u32, bitrate: u32, segment: Ratio) -> AudioRung {
+fn audio_rung(track: u32, (channels, bitrate): (u32, u32), gain: i32, segment: Ratio) -> AudioRung {
     let suffix = if track > 0 { format!("t{track}") } else { String::new() };
     AudioRung {
         name: RungName::new(format!("a{}{suffix}", bitrate / 1_000)).expect("two letters and few digits"),
@@ -97,6 +120,7 @@ fn audio_rung(track: u32, channels: u32, bitrate: u32, segment: Ratio) -> AudioR
         channels,
         sample_rate: 48_000,
         bitrate,
+        gain,
         segment,
     }
 }
@@ -116,6 +140,8 @@ mod tests {
             language: None,
             title: None,
             role: SoundRole::Main,
+            loudness: None,
+            surround_loudness: None,
         }
     }
 
@@ -134,6 +160,13 @@ mod tests {
                 ("a320t3", 3, 6)
             ]
         );
+    }
+
+    #[test]
+    fn every_sound_is_brought_to_one_loudness_but_silence() {
+        let gains = [Some(-2_300), Some(-1_600), Some(-300), Some(-4_900), Some(-5_500), Some(-7_000), None]
+            .map(gain);
+        assert_eq!(gains, [700, 0, -1_300, 1_500, 0, 0, 0]);
     }
 
     proptest! {

@@ -21,11 +21,19 @@ impl Shape {
     }
 }
 
+fn layout(channels: u32) -> &'static str {
+    match channels {
+        1 => "mono",
+        2 => "stereo",
+        _ => "5.1",
+    }
+}
+
 /// How many channels become two (ITU-R BS.775, table 2): centre and surround at 3 dB less, without the low-frequency effects.
 const DOWNMIX: &str = "clev=0.70710678:slev=0.70710678:lfe_mix_level=0";
 
 /// A converter for sound of one shape.
-pub(super) struct Convert {
+pub(crate) struct Convert {
     shape: Shape,
     graph: filter::Graph,
 }
@@ -33,6 +41,27 @@ pub(super) struct Convert {
 impl Convert {
     /// For sound like `first`, of which the first `skip` samples are left out.
     pub(super) fn new(rung: &AudioRung, first: &frame::Audio, skip: u64) -> Result<Self, Error> {
+        let (rate, layout) = (rung.sample_rate, layout(rung.channels));
+        let trim = if skip > 0 { format!("atrim=start_sample={skip},") } else { String::new() };
+        Self::by(
+            first,
+            &format!(
+                "{trim}aresample={rate}:ocl={layout}:{DOWNMIX},aformat=sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}"
+            ),
+        )
+    }
+
+    /// Measures how loud sound like `first` is in so many channels: what comes out says so in its metadata.
+    pub(crate) fn meter(channels: u32, first: &frame::Audio) -> Result<Self, Error> {
+        let layout = layout(channels);
+        let meter = "ebur128=metadata=1:dualmono=1";
+        Self::by(
+            first,
+            &format!("aresample=48000:ocl={layout}:{DOWNMIX},aformat=channel_layouts={layout},{meter}"),
+        )
+    }
+
+    fn by(first: &frame::Audio, chain: &str) -> Result<Self, Error> {
         let find = |name| filter::find(name).ok_or(Error::FilterNotFound);
         let shape = Shape::of(first);
         let mut graph = filter::Graph::new();
@@ -43,27 +72,17 @@ impl Convert {
         );
         graph.add(&find("abuffer")?, "in", &input)?;
         graph.add(&find("abuffersink")?, "out", "")?;
-        let layout = match rung.channels {
-            1 => "mono",
-            2 => "stereo",
-            _ => "5.1",
-        };
-        let rate = rung.sample_rate;
-        let trim = if skip > 0 { format!("atrim=start_sample={skip},") } else { String::new() };
-        let chain = format!(
-            "{trim}aresample={rate}:ocl={layout}:{DOWNMIX},aformat=sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}"
-        );
-        graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
+        graph.output("in", 0)?.input("out", 0)?.parse(chain)?;
         graph.validate()?;
         Ok(Self { shape, graph })
     }
 
     /// True when it can take this sound.
-    pub(super) fn fits(&self, sound: &frame::Audio) -> bool {
+    pub(crate) fn fits(&self, sound: &frame::Audio) -> bool {
         self.shape == Shape::of(sound)
     }
 
-    pub(super) fn push(&mut self, sound: &frame::Audio) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, sound: &frame::Audio) -> Result<(), Error> {
         // The filter takes over what it is given, and others may want the same.
         self.graph.get("in").ok_or(Error::FilterNotFound)?.source().add(&ffi::share_sound(sound))
     }
@@ -74,7 +93,7 @@ impl Convert {
     }
 
     /// Converted sound, if any is ready.
-    pub(super) fn pull(&mut self) -> Option<frame::Audio> {
+    pub(crate) fn pull(&mut self) -> Option<frame::Audio> {
         let mut sound = frame::Audio::empty();
         self.graph.get("out")?.sink().frame(&mut sound).ok().map(|()| sound)
     }

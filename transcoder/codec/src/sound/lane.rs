@@ -2,6 +2,7 @@
 
 use super::convert::Convert;
 use super::encode::{Encode, FRAME};
+use super::limit::Limit;
 use super::line::Line;
 use super::place;
 use crate::chain::Settings;
@@ -23,6 +24,7 @@ pub(super) struct Lane<'e> {
     settings: Settings,
     convert: Option<Convert>,
     line: Line,
+    limit: Limit,
     /// The chunk's encoder, kept for a next chunk that cannot be begun anew.
     encode: Option<Encode<'e>>,
     /// When the track's first sound is, in microseconds.
@@ -36,7 +38,19 @@ pub(super) struct Lane<'e> {
 impl<'e> Lane<'e> {
     pub(super) fn new(rung: &'e AudioRung, settings: Settings, base: i64, emit: &'e Emit) -> Self {
         let line = Line::new(rung.channels as usize, FRAME as usize, 0);
-        Self { rung, emit, settings, convert: None, line, encode: None, base, expected: None, damaged: 0 }
+        let limit = Limit::new(rung.channels as usize, rung.gain);
+        Self {
+            rung,
+            emit,
+            settings,
+            convert: None,
+            line,
+            limit,
+            encode: None,
+            base,
+            expected: None,
+            damaged: 0,
+        }
     }
 
     /// Begins a chunk: with everything new, or where the last one ended.
@@ -50,6 +64,7 @@ impl<'e> Lane<'e> {
         self.convert = None;
         self.expected = None;
         self.line = Line::new(self.rung.channels as usize, FRAME as usize, encode.from());
+        self.limit = Limit::new(self.rung.channels as usize, self.rung.gain);
         self.encode = Some(encode);
         Ok(())
     }
@@ -94,12 +109,18 @@ impl<'e> Lane<'e> {
     /// Ends the sound: silence up to a time, or to the chunk's end.
     pub(super) fn finish(&mut self, until: i64, border: i64, source: [u8; 32]) -> Result<(), CodecError> {
         self.drain(source)?;
-        // A frame more than the chunk needs, so that the encoder gives back its last.
-        let most = self.samples(border) + 4 * i64::from(FRAME);
+        // Frames more than the chunk needs, so that limiter and encoder give back its last.
+        let most = self.samples(border) + 6 * i64::from(FRAME);
         let gap = self.line.seek(self.samples(until).min(most));
         self.silence(gap, source)?;
         let missing = self.line.missing();
         self.silence(missing, source)?;
+        for frame in self.limit.finish() {
+            match self.encode.as_mut().filter(|encode| !encode.is_done()) {
+                Some(encode) => encode.push(&frame, source)?,
+                None => return Ok(()),
+            }
+        }
         match self.encode.as_mut().filter(|encode| !encode.is_done()) {
             Some(encode) => encode.finish(source),
             None => Ok(()),
@@ -150,7 +171,9 @@ impl<'e> Lane<'e> {
         while let Some(encode) = self.encode.as_mut().filter(|encode| !encode.is_done())
             && let Some(samples) = self.line.pop()
         {
-            encode.push(&samples, source)?;
+            if let Some(frame) = self.limit.push(samples) {
+                encode.push(&frame, source)?;
+            }
         }
         Ok(())
     }

@@ -2,16 +2,20 @@
 //! zero), encoded, cut on the grid.
 //!
 //! - `track` is a source's track on a thread of its own, with its own reader: packets to decoded sound
-//! - `lane` is the way from decoded sound to one rung's segments: `convert`, `line`, `encode`; `place` says where it lies
+//! - `lane` is the way from decoded sound to one rung's segments: `convert`, `line`, `limit`, `encode`; `place` says where
+//!   it lies
 //!
 //! A track's rungs are made by its thread, one after another: all of them together take a fraction of what pictures do.
 
 mod convert;
 mod encode;
 mod lane;
+mod limit;
 mod line;
 mod place;
 mod track;
+
+pub(crate) use convert::Convert;
 
 use crate::emit::Emit;
 use crate::error::CodecError;

@@ -11,6 +11,7 @@ use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::{Dictionary, Error, Packet, Rescale, codec, decoder, format, log};
 use sluice_wire::limits::MAX_TRACKS;
 use std::sync::Arc;
+use supply::Reader;
 pub(crate) use supply::Supply;
 
 /// Containers with an index and headers of their tracks, by FFmpeg's names.
@@ -41,6 +42,16 @@ impl Source {
     /// which they give the first packets other durations. Without, packets are the same whether it is complete or still
     /// coming.
     pub(crate) fn open(supply: &Arc<Supply>, ends: bool) -> Result<Self, CodecError> {
+        Self::of(supply, supply.reader(ends))
+    }
+
+    /// Opens as much of a source as is there: what is still coming is not waited for.
+    pub(crate) fn open_here(supply: &Arc<Supply>) -> Result<Self, CodecError> {
+        let reader = if supply.is_complete() { supply.reader(true) } else { supply.impatient_reader() };
+        Self::of(supply, reader)
+    }
+
+    fn of(supply: &Arc<Supply>, reader: Reader) -> Result<Self, CodecError> {
         let mut options = Dictionary::new();
         ffmpeg_next::init().map_err(CodecError::internal("starting FFmpeg"))?;
         log::set_level(log::Level::Error);
@@ -53,7 +64,7 @@ impl Source {
             // An index behind the media would be waited for.
             options.set("fflags", "ignidx");
         }
-        let io = StreamIo::from_read_seek(supply.reader(ends)).map_err(CodecError::internal("reading"))?;
+        let io = StreamIo::from_read_seek(reader).map_err(CodecError::internal("reading"))?;
         let input = format::input_from_stream(io, None, Some(options))
             .map_err(|e| CodecError::NotMedia(e.to_string()))?;
         let tracks = input.nb_streams() as usize;

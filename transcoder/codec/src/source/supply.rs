@@ -78,7 +78,12 @@ impl Supply {
 
     /// A reader of its own, at the beginning. One without `ends` never knows where the source ends before it is there.
     pub(crate) fn reader(self: &Arc<Self>, ends: bool) -> Reader {
-        Reader { supply: Arc::clone(self), at: 0, ends, skips: true }
+        Reader { supply: Arc::clone(self), at: 0, ends, skips: true, waits: true }
+    }
+
+    /// A reader for which the source ends where what is there ends.
+    pub(crate) fn impatient_reader(self: &Arc<Self>) -> Reader {
+        Reader { waits: false, skips: false, ..self.reader(false) }
     }
 
     /// Whether the source is complete, as it was said at first.
@@ -128,6 +133,8 @@ pub(crate) struct Reader {
     /// True when skipping ahead is worth waiting for. Matroska's reader looks for what is behind the media (tags,
     /// attachments) before it begins, and does without.
     skips: bool,
+    /// True when what is not there is waited for.
+    waits: bool,
 }
 
 /// What a Matroska file begins with (RFC 8794, section 8.1).
@@ -135,7 +142,7 @@ const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = self.supply.wait(self.at)?;
+        let end = if self.waits { self.supply.wait(self.at)? } else { self.supply.lock().end_of(self.at) };
         let most = usize::try_from(end - self.at).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.supply.file.read_at(&mut buffer[..most], self.at)?;
         self.skips &= self.at > 0 || !buffer[..read].starts_with(&EBML);
