@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sluice-edge", &["sluice-wire", "sluice-service"]),
     ("sluice-cli", &["sluice-wire"]),
     ("sluice-platform", &["sluice-wire", "sluice-service", "sluice-storage"]),
-    ("sluice-origin", &["sluice-wire", "sluice-service", "sluice-storage", "sluice-platform"]),
+    ("sluice-seal", &["sluice-wire"]),
+    ("sluice-origin", &["sluice-wire", "sluice-service", "sluice-storage", "sluice-platform", "sluice-seal"]),
     (
         "sluice-demo",
         &["sluice-wire", "sluice-origin", "sluice-edge", "sluice-transcoder", "sluice-control-plane"],

@@ -8,6 +8,7 @@
 //! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says; [`purge`]: what operators
 //!   ask to be forgotten
 //! - [`image`]: variants of images, and their signatures
+//! - [`seal`]: how media is sealed for delivery, and what names a content key
 //! - [`boxes`]: where an MP4 file keeps its index
 //! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
@@ -34,6 +35,7 @@ pub mod placement;
 pub mod problem;
 pub mod purge;
 pub mod routes;
+pub mod seal;
 pub mod steering;
 pub mod tag;
 pub mod token;
@@ -46,4 +48,5 @@ pub use node::{NodeReport, NodeState, ReportAnswer, Tier};
 pub use placement::PlacementKey;
 pub use problem::Problem;
 pub use routes::{RouteNode, RouteTable};
+pub use seal::{KeyId, Protection};
 pub use tag::{Tag, Version};

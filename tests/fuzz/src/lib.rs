@@ -11,6 +11,7 @@ mod frames;
 pub mod mutate;
 mod names;
 mod routes;
+mod sealing;
 mod tokens;
 
 pub use boxes::boxes;
@@ -18,6 +19,7 @@ pub use fields::fields;
 pub use frames::frames;
 pub use names::names;
 pub use routes::routes;
+pub use sealing::sealing;
 pub use sluice_edge::fuzzing::{
     cache_control, cache_status, credentials, hops, no_vary_search, ranges, target, vary,
 };

@@ -85,6 +85,7 @@ targets!(
     proxied,
     ranges,
     routes,
+    sealing,
     target,
     tokens,
     tus,
