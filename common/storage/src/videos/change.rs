@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
-use sluice_wire::VideoId;
+use sluice_wire::{Protection, VideoId};
 
 use super::{Video, Videos, Visibility, change, found, read, terms};
 use crate::database::entity::{video, video_term};
@@ -22,6 +22,8 @@ pub struct Change {
     pub tags: Option<Vec<String>>,
     /// Who comes by it.
     pub visibility: Option<Visibility>,
+    /// How its media is sealed for delivery.
+    pub protection: Option<Protection>,
 }
 
 /// What came of an attempt to restore a video.
@@ -49,7 +51,11 @@ impl Videos {
             .col_expr(video::Column::Title, Expr::value(title))
             .col_expr(video::Column::Description, Expr::value(description))
             .col_expr(video::Column::Tags, Expr::value(to_json(tags)?))
-            .col_expr(video::Column::Visibility, Expr::value(visibility.as_str()));
+            .col_expr(video::Column::Visibility, Expr::value(visibility.as_str()))
+            .col_expr(
+                video::Column::Protection,
+                Expr::value(wanted.protection.unwrap_or(now.protection).as_str()),
+            );
         found(tx, now.id, update).await?;
         forget(tx, now.id).await?;
         index(tx, now.id, visibility, terms::of(title, &now.name, description, tags)).await

@@ -16,7 +16,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, UpdateMany,
 };
-use sluice_wire::{Tag, VideoId};
+use sluice_wire::{Protection, Tag, VideoId};
 
 pub use change::{Change, Restored};
 pub use figures::SegmentSize;
@@ -71,6 +71,7 @@ impl Videos {
             deleted_ms: Set(None),
             poster_bytes: Set(0),
             jobs_left: Set(0),
+            protection: Set(Protection::default().as_str().to_owned()),
         };
         video::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         let terms = terms::of(&new.title, &new.name, "", &[]);
@@ -200,16 +201,18 @@ impl Videos {
     /// # Errors
     /// The engine's.
     pub async fn standing(&self, id: VideoId) -> Result<Option<Standing>, StorageError> {
-        let found: Option<(String, String, Option<i64>)> = video::Entity::find_by_id(id.as_i64())
+        use video::Column::{DeletedMs, Protection as Sealed, State, Visibility as Seen};
+        let found: Option<(String, String, String, Option<i64>)> = video::Entity::find_by_id(id.as_i64())
             .select_only()
-            .columns([video::Column::State, video::Column::Visibility, video::Column::DeletedMs])
+            .columns([State, Seen, Sealed, DeletedMs])
             .into_tuple()
             .one(self.database.reader())
             .await?;
-        let Some((state, visibility, deleted)) = found else { return Ok(None) };
+        let Some((state, visibility, protection, deleted)) = found else { return Ok(None) };
         Ok(Some(Standing {
             state: flag("videos.state", &state, VideoState::parse)?,
             visibility: flag("videos.visibility", &visibility, Visibility::parse)?,
+            protection: flag("videos.protection", &protection, Protection::parse)?,
             deleted: deleted.is_some(),
         }))
     }

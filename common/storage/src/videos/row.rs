@@ -1,7 +1,7 @@
 //! What a video's row says.
 
 use serde_json::Value;
-use sluice_wire::{Version, VideoId};
+use sluice_wire::{Protection, Version, VideoId};
 
 use crate::database::entity::{tag_version, video};
 use crate::database::{flag, from_json, unsigned, unsigned32};
@@ -148,6 +148,8 @@ pub struct Video {
     pub tags: Vec<String>,
     /// Who comes by it.
     pub visibility: Visibility,
+    /// How its media is sealed for delivery.
+    pub protection: Protection,
     /// When it was deleted, in Unix milliseconds; until it is removed it can be restored.
     pub deleted_ms: Option<u64>,
     /// The size of its poster in bytes; 0 while it has none.
@@ -163,6 +165,8 @@ pub struct Standing {
     pub state: VideoState,
     /// Who comes by it.
     pub visibility: Visibility,
+    /// How its media is sealed for delivery.
+    pub protection: Protection,
     /// It is deleted.
     pub deleted: bool,
 }
@@ -192,6 +196,7 @@ impl TryFrom<video::Model> for Video {
             description: row.description,
             tags: from_json("videos.tags", &row.tags)?,
             visibility: flag("videos.visibility", &row.visibility, Visibility::parse)?,
+            protection: flag("videos.protection", &row.protection, Protection::parse)?,
             deleted_ms: row.deleted_ms.map(|v| unsigned("videos.deleted_ms", v)).transpose()?,
             poster_bytes: unsigned("videos.poster_bytes", row.poster_bytes)?,
             version: Version(0),

@@ -31,6 +31,7 @@ pub(crate) struct Model {
     pub(crate) deleted_ms: Option<i64>,
     pub(crate) poster_bytes: i64,
     pub(crate) jobs_left: i64,
+    pub(crate) protection: String,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

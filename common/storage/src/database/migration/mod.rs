@@ -9,6 +9,7 @@ mod m0006_fetches;
 mod m0007_cursors;
 mod m0008_turns;
 mod m0009_promises;
+mod m0012_protection;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_cursors::Migration),
             Box::new(m0008_turns::Migration),
             Box::new(m0009_promises::Migration),
+            Box::new(m0012_protection::Migration),
         ]
     }
 }
