@@ -158,6 +158,9 @@ pub(crate) struct Edit {
     /// `public`, `unlisted` or `private`.
     #[arg(long)]
     pub(crate) visibility: Option<String>,
+    /// How its media is sealed for delivery: `none`, `aes-128` or `cbcs`.
+    #[arg(long)]
+    pub(crate) protection: Option<String>,
     /// Only if it is at this version.
     #[arg(long)]
     pub(crate) if_version: Option<u64>,

@@ -78,12 +78,13 @@ pub(crate) async fn edit(edge: &Api, raw: bool, edit: Edit) -> anyhow::Result<()
         ("title", edit.title.map(Value::from)),
         ("description", edit.description.map(Value::from)),
         ("visibility", edit.visibility.map(Value::from)),
+        ("protection", edit.protection.map(Value::from)),
         ("tags", tags),
     ] {
         value.into_iter().for_each(|value| change[key] = value);
     }
     if change == json!({}) {
-        bail!("nothing is to be changed: name a title, a description, tags or a visibility");
+        bail!("nothing is to be changed: name a title, a description, tags, a visibility or a protection");
     }
     let mut request = edge.request(Method::PATCH, &format!("/v1/videos/{}", edit.id)).json(&change);
     if let Some(version) = edit.if_version {
