@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
+use sluice_wire::limits::MAX_SEGMENT;
 use std::path::PathBuf;
 
 /// The origin's keys.
@@ -21,6 +22,8 @@ pub struct Config {
     pub library: LibraryConfig,
     /// What private videos are played with.
     pub playback: PlaybackConfig,
+    /// What media is sealed with.
+    pub protection: ProtectionConfig,
     /// Sources that are fetched by URL, and other requests to URLs that clients named.
     pub fetch: FetchConfig,
     /// What an owner may have.
@@ -65,6 +68,24 @@ pub struct PlaybackConfig {
     pub key_id: String,
     /// Seconds for which a token is good.
     pub ttl_s: u64,
+}
+
+/// What media is sealed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProtectionConfig {
+    /// File of the secrets that content keys are derived from, in hexadecimal, one a line: the first seals, keys of the
+    /// others are still given out. Absent, no video is sealed.
+    pub secret_file: Option<PathBuf>,
+    /// Segments that share a key. Playlists that were fetched before it was changed name what is not there any more.
+    pub period_segments: u32,
+}
+
+impl Default for ProtectionConfig {
+    /// Ten minutes: a long film has a dozen keys.
+    fn default() -> Self {
+        Self { secret_file: None, period_segments: 150 }
+    }
 }
 
 /// Sources that are fetched by URL, and other requests to URLs that clients named.
@@ -166,6 +187,13 @@ impl ProcessConfig for Config {
         }
         if !(60..=7 * 24 * 3_600).contains(&self.playback.ttl_s) {
             faults.add("playback.ttl_s", "from a minute to a week: a token cannot be taken back");
+        }
+        if let Some(file) = self.protection.secret_file.as_ref().filter(|file| !file.is_file()) {
+            let why = format!("{} is no file; `openssl rand -hex 32` makes a secret", file.display());
+            faults.add("protection.secret_file", why);
+        }
+        if !(1..=MAX_SEGMENT).contains(&self.protection.period_segments) {
+            faults.add("protection.period_segments", format!("from 1 to {MAX_SEGMENT}"));
         }
         if !(1..=64).contains(&self.fetch.parallel) {
             faults.add("fetch.parallel", "from 1 to 64: each holds one part in memory");

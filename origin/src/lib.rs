@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - `upload`: one intake behind four ways in; `serve`: what players fetch; `videos`: the library
+//! - `sealer`: what `serve` seals with, on the way out
 //! - `outbound`: requests to URLs that others named
 //! - `webhooks`: receivers told of states, signed
 //! - `feed` and `hub`: what is pushed; `pages`: the built web pages
@@ -22,6 +23,7 @@ mod metrics;
 mod origin;
 mod outbound;
 mod pages;
+mod sealer;
 mod serve;
 mod upload;
 mod videos;
@@ -29,8 +31,8 @@ mod view;
 mod webhooks;
 
 pub use config::{
-    Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, QuotaConfig, UploadConfig,
-    WebhooksConfig,
+    Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, ProtectionConfig, QuotaConfig,
+    UploadConfig, WebhooksConfig,
 };
 pub use origin::Origin;
 

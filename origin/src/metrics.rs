@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     pub(crate) webhooks: IntCounterVec,
     /// Media served, by asset.
     pub(crate) media: IntCounterVec,
+    /// Content keys given out, by protection.
+    pub(crate) keys: IntCounterVec,
     /// Open event streams and log feeds.
     pub(crate) streams: IntGauge,
     /// Statements sent for a request until its answer began, by method and route.
@@ -44,6 +46,11 @@ impl Metrics {
                 "sluice_origin_media_served_total",
                 "Media answers with a body, by asset",
                 &["asset"],
+            ),
+            keys: registry.counters(
+                "sluice_origin_keys_total",
+                "Content keys given out, by protection",
+                &["protection"],
             ),
             statements: registry.numbers(
                 "sluice_origin_statements",

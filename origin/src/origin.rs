@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Rules};
+use crate::sealer::Sealer;
 use crate::upload::Intake;
 use crate::{feed, keys, pages, serve, upload, videos, webhooks};
 use axum::Router;
@@ -31,6 +32,7 @@ pub(crate) struct State {
     pub(crate) hub: Hub,
     pub(crate) metrics: Metrics,
     pub(crate) signer: Option<Arc<SigningKey>>,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) config: Arc<Config>,
     pub(crate) drain: Drain,
 }
@@ -52,6 +54,7 @@ impl Process for Origin {
         let hub = Hub::start(storage.log(), &context.drain).await?;
         let intake = Intake::new(storage.clone(), &config.upload, &config.quota, metrics.clone());
         let signer = keys::read(&config.playback)?.map(Arc::new);
+        let sealer = Arc::new(Sealer::load(&config.protection)?);
         let rules = Rules { internal: config.fetch.internal.clone(), ports: config.fetch.ports.clone() };
         let outbound = Outbound::new(rules)?;
         let drain = context.drain;
@@ -65,8 +68,8 @@ impl Process for Origin {
         let spawn = |sending| drop(drain.tasks().spawn(sending));
         webhooks::start(&storage, &outbound, &metrics, &config.webhooks, spawn, &hub, &drain.token()).await?;
         context.health.component("storage").set_ready(true, "open");
-        let state =
-            State { storage, intake, outbound, hub, metrics, signer, config: Arc::new(config), drain };
+        let config = Arc::new(config);
+        let state = State { storage, intake, outbound, hub, metrics, signer, sealer, config, drain };
         Ok(Self { state, listeners: context.listeners })
     }
 
@@ -100,7 +103,7 @@ fn router(state: State) -> Router {
         .route("/v1/events", get(feed::all))
         .route("/v1/log", get(feed::log))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
-        .route("/v/{*path}", get(serve::media).options(preflight));
+        .route("/v/{*path}", get(serve::media).post(serve::licence).options(preflight));
     let pages = Router::new().fallback(pages::page);
     api.merge(pages)
         .method_not_allowed_fallback(|| async {

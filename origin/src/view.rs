@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_storage::{Media, Rendition, RenditionKind, Video, VideoState};
 use sluice_wire::ladder::{Ladder, Source};
-use sluice_wire::{MediaAsset, MediaPath, RungName, VideoId};
+use sluice_wire::{MediaAsset, MediaPath, Protection, RungName, VideoId};
 
 /// A video.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,6 +26,7 @@ pub(crate) struct VideoView {
     description: String,
     tags: Vec<String>,
     visibility: &'static str,
+    protection: &'static str,
     deleted_ms: Option<u64>,
     pub(crate) version: u64,
     rungs: Vec<RungView>,
@@ -51,6 +52,8 @@ struct Urls {
     master: String,
     /// `None` while there is none.
     poster: Option<String>,
+    /// Where a player asks for content keys, if it does.
+    licence: Option<String>,
 }
 
 fn state<S: serde::Serializer>(state: &VideoState, serializer: S) -> Result<S::Ok, S::Error> {
@@ -62,7 +65,8 @@ impl VideoView {
         let playable = is_playable(&video, media);
         let url = |asset| MediaPath { video: video.id, asset }.to_string();
         let poster = (video.poster_bytes > 0).then(|| url(MediaAsset::Poster));
-        let urls = Urls { master: url(MediaAsset::Master), poster };
+        let licence = (video.protection == Protection::Cbcs).then(|| url(MediaAsset::Licence));
+        let urls = Urls { master: url(MediaAsset::Master), poster, licence };
         let rungs = media.renditions.iter().map(|r| rung(r, media)).collect();
         Self {
             id: video.id,
@@ -78,6 +82,7 @@ impl VideoView {
             description: video.description,
             tags: video.tags,
             visibility: video.visibility.as_str(),
+            protection: video.protection.as_str(),
             deleted_ms: video.deleted_ms,
             version: video.version.0,
             rungs,

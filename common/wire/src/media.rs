@@ -5,6 +5,9 @@
 //! /v/VIDEO/RUNG/index.m3u8        /v/VIDEO/RUNG/init-DIGEST.mp4       /v/VIDEO/RUNG/SEQ-DIGEST.m4s
 //! /v/VIDEO/RUNG/iframes.m3u8
 //!
+//! /v/VIDEO/RUNG/init-DIGEST-KEYID.mp4      /v/VIDEO/RUNG/SEQ-DIGEST-KEYID.m4s      (sealed)
+//! /v/VIDEO/keys/KEYID.key                  /v/VIDEO/licence
+//!
 //! uploads/UPLOAD/PART             a piece of a source, in order
 //! media/VIDEO/RUNG/init-DIGEST.mp4       media/VIDEO/RUNG/SEQ-DIGEST.m4s     media/VIDEO/poster.jpg
 //! ```
@@ -22,6 +25,7 @@ use std::str::FromStr;
 use crate::id::{UploadId, VideoId};
 use crate::limits::{MAX_SEGMENT, SEGMENTS_PER_GROUP};
 use crate::placement::PlacementKey;
+use crate::seal::KeyId;
 use crate::tag::Tag;
 
 /// Why a text is not a rung's name.
@@ -150,6 +154,14 @@ pub enum MediaAsset {
     Init(RungName, Digest),
     /// A rung's segment, counted from 0.
     Segment(RungName, u32, Digest),
+    /// A rung's CMAF header that names a content key.
+    SealedInit(RungName, Digest, KeyId),
+    /// A rung's segment, encrypted with a content key.
+    SealedSegment(RungName, u32, Digest, KeyId),
+    /// A content key, as HLS fetches it.
+    Key(KeyId),
+    /// Where content keys are asked for (Encrypted Media Extensions, section 9.1).
+    Licence,
 }
 
 /// The path of a published resource, without a query.
@@ -180,11 +192,18 @@ impl MediaPath {
     pub fn placement(&self) -> PlacementKey {
         let group = |rung: &RungName, group: u32| format!("{}/{rung}/{group}", self.video);
         PlacementKey::of(&match &self.asset {
-            MediaAsset::Master | MediaAsset::Manifest | MediaAsset::Poster => self.video.to_string(),
-            MediaAsset::Playlist(rung) | MediaAsset::Keyframes(rung) | MediaAsset::Init(rung, _) => {
-                group(rung, 0)
+            MediaAsset::Master
+            | MediaAsset::Manifest
+            | MediaAsset::Poster
+            | MediaAsset::Key(_)
+            | MediaAsset::Licence => self.video.to_string(),
+            MediaAsset::Playlist(rung)
+            | MediaAsset::Keyframes(rung)
+            | MediaAsset::Init(rung, _)
+            | MediaAsset::SealedInit(rung, ..) => group(rung, 0),
+            MediaAsset::Segment(rung, seq, _) | MediaAsset::SealedSegment(rung, seq, ..) => {
+                group(rung, seq / SEGMENTS_PER_GROUP)
             }
-            MediaAsset::Segment(rung, seq, _) => group(rung, seq / SEGMENTS_PER_GROUP),
         })
     }
 }
@@ -201,18 +220,29 @@ impl MediaAsset {
             "master.m3u8" => return Some(Self::Master),
             "manifest.mpd" => return Some(Self::Manifest),
             "poster.jpg" => return Some(Self::Poster),
+            "licence" => return Some(Self::Licence),
             _ => {}
         }
         let (rung, file) = text.split_once('/')?;
+        if let ("keys", Some(id)) = (rung, file.strip_suffix(".key")) {
+            return Some(Self::Key(id.parse().ok()?));
+        }
         let rung = RungName::new(rung).ok()?;
         match file {
             "index.m3u8" => Some(Self::Playlist(rung)),
             "iframes.m3u8" => Some(Self::Keyframes(rung)),
             _ => match file.strip_prefix("init-") {
-                Some(rest) => Some(Self::Init(rung, rest.strip_suffix(".mp4")?.parse().ok()?)),
+                Some(rest) => Some(match sealed(rest.strip_suffix(".mp4")?)? {
+                    (digest, None) => Self::Init(rung, digest),
+                    (digest, Some(key)) => Self::SealedInit(rung, digest, key),
+                }),
                 None => {
-                    let (seq, digest) = file.strip_suffix(".m4s")?.split_once('-')?;
-                    Some(Self::Segment(rung, parse_number(seq, MAX_SEGMENT)?, digest.parse().ok()?))
+                    let (seq, rest) = file.strip_suffix(".m4s")?.split_once('-')?;
+                    let seq = parse_number(seq, MAX_SEGMENT)?;
+                    Some(match sealed(rest)? {
+                        (digest, None) => Self::Segment(rung, seq, digest),
+                        (digest, Some(key)) => Self::SealedSegment(rung, seq, digest, key),
+                    })
                 }
             },
         }
@@ -221,7 +251,7 @@ impl MediaAsset {
     /// True for the resources whose bytes never change once published.
     #[must_use]
     pub const fn is_immutable(&self) -> bool {
-        matches!(self, Self::Init(..) | Self::Segment(..))
+        matches!(self, Self::Init(..) | Self::Segment(..) | Self::SealedInit(..) | Self::SealedSegment(..))
     }
 
     /// The media type (RFC 8216 section 4, ISO/IEC 23009-1 annex C, RFC 6381).
@@ -231,7 +261,11 @@ impl MediaAsset {
             Self::Master | Self::Playlist(_) | Self::Keyframes(_) => "application/vnd.apple.mpegurl",
             Self::Manifest => "application/dash+xml",
             Self::Poster => "image/jpeg",
-            Self::Init(..) | Self::Segment(..) => "video/mp4",
+            Self::Init(..) | Self::Segment(..) | Self::SealedInit(..) | Self::SealedSegment(..) => {
+                "video/mp4"
+            }
+            Self::Key(_) => "application/octet-stream",
+            Self::Licence => "application/json",
         }
     }
 }
@@ -246,7 +280,19 @@ impl fmt::Display for MediaAsset {
             Self::Keyframes(rung) => write!(f, "{rung}/iframes.m3u8"),
             Self::Init(rung, digest) => write!(f, "{rung}/init-{digest}.mp4"),
             Self::Segment(rung, seq, digest) => write!(f, "{rung}/{seq}-{digest}.m4s"),
+            Self::SealedInit(rung, digest, key) => write!(f, "{rung}/init-{digest}-{key}.mp4"),
+            Self::SealedSegment(rung, seq, digest, key) => write!(f, "{rung}/{seq}-{digest}-{key}.m4s"),
+            Self::Key(key) => write!(f, "keys/{key}.key"),
+            Self::Licence => f.write_str("licence"),
         }
+    }
+}
+
+/// A digest, and the key that what it names is sealed with, if it is.
+fn sealed(text: &str) -> Option<(Digest, Option<KeyId>)> {
+    match text.split_once('-') {
+        None => Some((text.parse().ok()?, None)),
+        Some((digest, key)) => Some((digest.parse().ok()?, Some(key.parse().ok()?))),
     }
 }
 
@@ -297,7 +343,12 @@ impl ObjectKey {
                     MediaAsset::Init(rung, digest) => Some(Self::Init(video, rung, digest)),
                     MediaAsset::Segment(rung, seq, digest) => Some(Self::Segment(video, rung, seq, digest)),
                     MediaAsset::Poster => Some(Self::Poster(video)),
-                    MediaAsset::Master
+                    // Sealed when they are served: only what is clear is stored.
+                    MediaAsset::SealedInit(..)
+                    | MediaAsset::SealedSegment(..)
+                    | MediaAsset::Key(_)
+                    | MediaAsset::Licence
+                    | MediaAsset::Master
                     | MediaAsset::Manifest
                     | MediaAsset::Playlist(_)
                     | MediaAsset::Keyframes(_) => None,
@@ -333,11 +384,17 @@ mod tests {
             rung.clone().prop_map(MediaAsset::Playlist),
             rung.clone().prop_map(MediaAsset::Keyframes),
             (rung.clone(), any::<[u8; 16]>()).prop_map(|(r, d)| MediaAsset::Init(r, Digest(d))),
-            (rung, 0..=MAX_SEGMENT, any::<[u8; 16]>()).prop_map(|(r, s, d)| MediaAsset::Segment(
+            (rung.clone(), 0..=MAX_SEGMENT, any::<[u8; 16]>()).prop_map(|(r, s, d)| MediaAsset::Segment(
                 r,
                 s,
                 Digest(d)
             )),
+            Just(MediaAsset::Licence),
+            any::<[u8; 16]>().prop_map(|k| MediaAsset::Key(KeyId(k))),
+            (rung.clone(), any::<[u8; 16]>(), any::<[u8; 16]>())
+                .prop_map(|(r, d, k)| MediaAsset::SealedInit(r, Digest(d), KeyId(k))),
+            (rung, 0..=MAX_SEGMENT, any::<[u8; 16]>(), any::<[u8; 16]>())
+                .prop_map(|(r, s, d, k)| MediaAsset::SealedSegment(r, s, Digest(d), KeyId(k))),
         ]
     }
 
@@ -378,6 +435,13 @@ mod tests {
             "manifest.MPD",
             "v720/manifest.mpd",
             "iframes.m3u8",
+            "keys/00112233445566778899aabbccddeeff",
+            "key/00112233445566778899aabbccddeeff.key",
+            "keys/00112233445566778899aabbccddee.key",
+            "v720/licence",
+            "licence/",
+            "v720/0-00112233445566778899aabbccddeeff-.m4s",
+            "v720/0-00112233445566778899aabbccddeeff-00112233445566778899aabbccddeeff-.m4s",
             "v720/0-00112233445566778899aabbccddeeff.m4s\0",
         ] {
             assert_eq!(MediaPath::parse(&format!("/v/{id}/{tail}")), None, "{tail}");

@@ -7,13 +7,15 @@
 
 use std::io;
 
+use crate::sealer::Seal;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 use sluice_storage::{Rendition, RenditionKind, SegmentRow};
 use sluice_wire::ladder::SoundRole;
 use sluice_wire::limits::SEGMENT_MS;
+use sluice_wire::{MediaAsset, MediaPath};
 
-use super::playlist::{init, segment};
+use super::locks::{self, init_name, segment_name};
 use super::rates::{self, Rates};
 use super::sound::Heard;
 use super::writer::seconds;
@@ -22,6 +24,10 @@ use super::writer::seconds;
 const PROFILE: &str = "urn:mpeg:dash:profile:isoff-main:2011";
 const AUDIO_CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
 const ROLE: &str = "urn:mpeg:dash:role:2011";
+/// That samples are encrypted by ISO/IEC 23001-7, and with which key first (section 11.2 there).
+const PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
+/// The ClearKey of DASH-IF's registry of content protection.
+const CLEARKEY: &str = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e";
 
 /// A rung and all its segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,18 +40,20 @@ pub(super) struct Track {
 
 type Xml = Writer<Vec<u8>>;
 
-/// The description of a whole video.
-pub(super) fn manifest(tracks: &[Track]) -> String {
+/// The description of a whole video; `seal` says how it is sealed.
+pub(super) fn manifest(tracks: &[Track], seal: Option<&Seal<'_>>) -> String {
     let mut xml = Writer::new(Vec::new());
-    described(&mut xml, tracks).expect("memory takes every write");
+    described(&mut xml, tracks, seal).expect("memory takes every write");
     String::from_utf8(xml.into_inner()).expect("descriptions are made of text")
 }
 
-fn described(xml: &mut Xml, tracks: &[Track]) -> io::Result<()> {
+fn described(xml: &mut Xml, tracks: &[Track], seal: Option<&Seal<'_>>) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let longest = tracks.iter().max_by(|a, b| a.seconds().total_cmp(&b.seconds()));
     let duration = longest.map_or_else(|| seconds(0, 1), |t| seconds(t.ticks(), t.rendition.timescale));
+    let spaces = [("xmlns:cenc", "urn:mpeg:cenc:2013"), ("xmlns:dashif", "https://dashif.org/CPS")];
     xml.create_element("MPD")
+        .with_attributes(spaces.into_iter().filter(|_| seal.is_some()))
         .with_attributes([
             ("xmlns", "urn:mpeg:dash:schema:mpd:2011"),
             ("profiles", PROFILE),
@@ -56,7 +64,7 @@ fn described(xml: &mut Xml, tracks: &[Track]) -> io::Result<()> {
         .write_inner_content(|xml| {
             let period = xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S")]);
             period.write_inner_content(|xml| {
-                sets(tracks).iter().zip(1..).try_for_each(|(tracks, id)| set(xml, tracks, id))
+                sets(tracks).iter().zip(1..).try_for_each(|(tracks, id)| set(xml, tracks, id, seal))
             })?;
             Ok(())
         })?;
@@ -84,7 +92,7 @@ fn sets(tracks: &[Track]) -> Vec<Vec<&Track>> {
     video.into_iter().chain(audio.into_iter().map(|track| vec![track])).collect()
 }
 
-fn set(xml: &mut Xml, tracks: &[&Track], id: usize) -> io::Result<()> {
+fn set(xml: &mut Xml, tracks: &[&Track], id: usize, seal: Option<&Seal<'_>>) -> io::Result<()> {
     let Some(first) = tracks.first() else { return Ok(()) };
     let (kind, heard) = (first.rendition.kind, first.heard.as_ref());
     let mime = match kind {
@@ -102,12 +110,15 @@ fn set(xml: &mut Xml, tracks: &[&Track], id: usize) -> io::Result<()> {
         element = element.with_attribute(("lang", heard.language()));
     }
     element.write_inner_content(|xml| {
+        if let Some(seal) = seal {
+            protection(xml, first, seal)?;
+        }
         if let Some(heard) = heard {
             xml.create_element("Label").write_text_content(BytesText::new(&heard.name))?;
         }
         let role = [("schemeIdUri", ROLE), ("value", role(heard))];
         xml.create_element("Role").with_attributes(role).write_empty()?;
-        tracks.iter().try_for_each(|track| representation(xml, track))
+        tracks.iter().try_for_each(|track| representation(xml, track, seal))
     })?;
     Ok(())
 }
@@ -123,7 +134,31 @@ fn role(heard: Option<&Heard>) -> &'static str {
     }
 }
 
-fn representation(xml: &mut Xml, track: &Track) -> io::Result<()> {
+/// With which keys a set is encrypted, and where a licence is to be had. One header is given for all periods: each fragment
+/// names its own key.
+fn protection(xml: &mut Xml, track: &Track, seal: &Seal<'_>) -> io::Result<()> {
+    let keys = locks::key_ids(&track.segments, seal);
+    let Some(first) = keys.first() else { return Ok(()) };
+    xml.create_element("ContentProtection")
+        .with_attributes([
+            ("schemeIdUri", PROTECTION),
+            ("value", seal.protection().as_str()),
+            ("cenc:default_KID", &first.uuid()),
+        ])
+        .write_empty()?;
+    xml.create_element("ContentProtection")
+        .with_attributes([("schemeIdUri", CLEARKEY), ("value", "ClearKey1.0")])
+        .write_inner_content(|xml| {
+            let licence = MediaPath { video: track.rendition.video, asset: MediaAsset::Licence }.to_string();
+            xml.create_element("cenc:pssh").write_text_content(BytesText::new(&locks::pssh(&keys)))?;
+            let licence_url = xml.create_element("dashif:Laurl").with_attribute(("licenseType", "EME-1.0"));
+            licence_url.write_text_content(BytesText::new(&licence))?;
+            Ok(())
+        })?;
+    Ok(())
+}
+
+fn representation(xml: &mut Xml, track: &Track, seal: Option<&Seal<'_>>) -> io::Result<()> {
     let rendition = &track.rendition;
     let target = u64::from(SEGMENT_MS / 1_000);
     let rates = Rates::of(&rates::whole(&track.segments), rendition.timescale, target);
@@ -151,16 +186,16 @@ fn representation(xml: &mut Xml, track: &Track) -> io::Result<()> {
         }
         let base = format!("{}/", rendition.rung);
         xml.create_element("BaseURL").write_text_content(BytesText::new(&base))?;
-        list(xml, track)
+        list(xml, track, seal)
     })?;
     Ok(())
 }
 
-fn list(xml: &mut Xml, track: &Track) -> io::Result<()> {
+fn list(xml: &mut Xml, track: &Track, seal: Option<&Seal<'_>>) -> io::Result<()> {
     let timescale = track.rendition.timescale.to_string();
     xml.create_element("SegmentList").with_attribute(("timescale", timescale.as_str())).write_inner_content(
         |xml| {
-            let init = init(&track.rendition);
+            let init = init_name(&track.rendition, 0, seal);
             xml.create_element("Initialization")
                 .with_attribute(("sourceURL", init.as_str()))
                 .write_empty()?;
@@ -168,7 +203,7 @@ fn list(xml: &mut Xml, track: &Track) -> io::Result<()> {
                 timeline(&track.segments).into_iter().try_for_each(|entry| entry.write(xml))
             })?;
             track.segments.iter().try_for_each(|row| {
-                let media = segment(row);
+                let media = segment_name(row, seal);
                 xml.create_element("SegmentURL").with_attribute(("media", media.as_str())).write_empty()?;
                 Ok(())
             })
@@ -231,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_description_lists_what_is_stored() {
-        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)]);
+        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)], None);
         assert_eq!(
             text,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
@@ -261,7 +296,7 @@ mod tests {
     #[test]
     fn each_sound_is_a_set_of_its_own() {
         let sounds = ["a320t1", "a128", "a128t1"].map(|name| track(name, (0, 0), 2));
-        let text = manifest(&sounds);
+        let text = manifest(&sounds, None);
         let said: Vec<&str> = text.split("<AdaptationSet ").skip(1).collect();
         for (set, (id, lang, label, role, channels)) in said.iter().zip([
             (1, "en", "en", "main", 2),

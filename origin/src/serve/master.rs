@@ -1,5 +1,6 @@
 //! The multivariant playlist (RFC 8216bis section 4.4.6): a pure function of committed rows, the same bytes each time.
 
+use crate::sealer::Seal;
 use sluice_storage::{Rendition, RenditionKind, SegmentRow};
 use sluice_wire::MediaAsset;
 use sluice_wire::steering::BASE_PATHWAY;
@@ -45,8 +46,9 @@ impl Measured {
     }
 }
 
-/// A multivariant playlist of all renditions. `steering` is the URL of the steering manifest.
-pub(super) fn master(all: &[Measured], steering: Option<&str>) -> String {
+/// A multivariant playlist of all renditions. `steering` is the URL of the steering manifest, `seal` how the video is sealed.
+/// Keyframes are ranges of what is clear: there are none of what is sealed.
+pub(super) fn master(all: &[Measured], steering: Option<&str>, seal: Option<&Seal<'_>>) -> String {
     let groups = audio::groups(all);
     let mut video: Vec<&Measured> = all.iter().filter(|m| m.is(RenditionKind::Video)).collect();
     video.sort_by_key(|m| (m.rendition.height, m.rendition.width, m.rates.peak));
@@ -77,7 +79,7 @@ pub(super) fn master(all: &[Measured], steering: Option<&str>) -> String {
         }
     }
     for (rung, score) in &scored {
-        if let Some(rates) = rung.keyframes {
+        if let Some(rates) = rung.keyframes.filter(|_| seal.is_none()) {
             list.tag_of("I-FRAME-STREAM-INF", keyframes(rung, rates, *score, steering.is_some()));
         }
     }
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_multivariant_playlist_says_what_was_encoded() {
-        let text = master(&ladder(), Some("http://c/steer/v/x"));
+        let text = master(&ladder(), Some("http://c/steer/v/x"), None);
         let list = parsed(&text);
         let named: Vec<(&str, bool)> = list.variants.iter().map(|v| (v.uri.as_str(), v.is_i_frame)).collect();
         assert_eq!(
@@ -200,11 +202,11 @@ mod tests {
 
     #[test]
     fn sound_alone_is_a_variant_of_its_own() {
-        let text = master(&ladder()[..1], None);
+        let text = master(&ladder()[..1], None, None);
         let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=130000,AVERAGE-BANDWIDTH=130000,SCORE=1,CODECS=\"mp4a.40.2\",\
                       CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
         assert!(text.ends_with(wanted) && !text.contains("EXT-X-MEDIA:"), "{text}");
-        let silent = master(&ladder()[1..], None);
+        let silent = master(&ladder()[1..], None, None);
         assert!(!silent.contains("AUDIO") && !silent.contains("mp4a"), "{silent}");
     }
 
@@ -212,7 +214,7 @@ mod tests {
     fn surround_is_a_group_of_its_own_with_the_same_members() {
         let mut all = ladder();
         all.extend([measured("a128t1", (0, 0), 65_065), measured("a320", (0, 0), 160_160)]);
-        let text = master(&all, None);
+        let text = master(&all, None, None);
         let media = |group: &str, rest: &str| {
             assert!(
                 text.contains(&format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",{rest}\n")),
@@ -252,7 +254,8 @@ mod tests {
 
     #[test]
     fn sound_alone_has_its_languages_too() {
-        let text = master(&[measured("a128", (0, 0), 65_065), measured("a128t1", (0, 0), 65_065)], None);
+        let text =
+            master(&[measured("a128", (0, 0), 65_065), measured("a128t1", (0, 0), 65_065)], None, None);
         assert!(
             text.contains("NAME=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\"\n"),
             "within its variant: {text}"
@@ -268,8 +271,8 @@ mod tests {
             let rungs: Vec<_> = sizes.iter().zip(1..).map(|(&(w, h, bytes), n): (_, u32)| {
                 measured(&format!("v{n}"), (w, h), bytes)
             }).chain([measured("a128", (0, 0), 32_000)]).collect();
-            let text = master(&rungs, None);
-            prop_assert_eq!(&text, &master(&rungs, None));
+            let text = master(&rungs, None, None);
+            prop_assert_eq!(&text, &master(&rungs, None, None));
             let list = parsed(&text);
             for rung in rungs.iter().filter(|m| m.is(RenditionKind::Video)) {
                 let uri = format!("{}/index.m3u8", rung.rendition.rung);

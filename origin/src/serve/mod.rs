@@ -1,13 +1,19 @@
-//! What players fetch: playlists and descriptions from rows, bytes from the store.
+//! What players fetch: playlists and descriptions from rows, bytes from the store, sealed where a video is to be
+//! (`locks` says so in playlists, `sealed` does it, `keys` gives the keys out).
 
 mod audio;
 mod dash;
+mod keys;
+mod locks;
 mod master;
 mod playlist;
 mod rates;
+mod sealed;
 mod sound;
 mod text;
 mod writer;
+
+pub(crate) use keys::licence;
 
 use crate::origin::State;
 use axum::body::Body;
@@ -21,10 +27,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
-use sluice_storage::{StorageError, VideoState, Visibility};
+use sluice_storage::{SegmentRow, StorageError, VideoState, Visibility};
 use sluice_wire::conditions::{self, Part};
 use sluice_wire::headers::{ACCESS_CHECKS, ACCESS_TOKEN, SLUICE_ACCESS};
-use sluice_wire::{MediaAsset, MediaPath, ObjectKey, Tag, Version};
+use sluice_wire::{Digest as Name, MediaAsset, MediaPath, ObjectKey, Protection, RungName, Tag, Version};
 
 /// `GET /v/...`.
 pub(crate) async fn media(
@@ -36,13 +42,18 @@ pub(crate) async fn media(
         .ok_or_else(|| ApiError::not_found(format!("there is no media at {path:.200}")))?;
     // Before the rows: a version may be older than what is served, never newer.
     let versions = state.storage.log().versions_of(&path.tags()).await?;
-    let guarded = admitted(&state, &path, request.headers()).await?;
+    let Admission { guarded, protection } = admitted(&state, &path, request.headers()).await?;
+    let seal = state.sealer.of(path.video, protection)?;
     let served = match &path.asset {
-        MediaAsset::Master => Served::Text(text::master(&state, &path).await?),
-        MediaAsset::Manifest => Served::Text(text::manifest(&state, &path).await?),
-        MediaAsset::Playlist(rung) => Served::Text(text::rung(&state, &path, rung, playlist::media).await?),
+        MediaAsset::Master => Served::Text(text::master(&state, &path, seal).await?),
+        MediaAsset::Manifest => Served::Text(text::manifest(&state, &path, seal).await?),
+        MediaAsset::Playlist(rung) => {
+            let render = |rung: &_, rows: &_| playlist::media(rung, rows, seal.as_ref());
+            Served::Text(text::rung(&state, &path, rung, render).await?)
+        }
         MediaAsset::Keyframes(rung) => {
-            Served::Text(text::rung(&state, &path, rung, playlist::keyframes).await?)
+            let render = |rung: &_, rows: &_| playlist::keyframes(rung, rows).filter(|_| seal.is_none());
+            Served::Text(text::rung(&state, &path, rung, render).await?)
         }
         MediaAsset::Init(rung, digest) => {
             let key = ObjectKey::Init(path.video, rung.clone(), *digest);
@@ -50,37 +61,68 @@ pub(crate) async fn media(
         }
         MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(path.video), None).await?,
         MediaAsset::Segment(rung, seq, digest) => {
-            let row = state
-                .storage
-                .videos()
-                .segment(path.video, rung, *seq)
-                .await?
-                .filter(|row| row.digest == *digest)
-                .ok_or_else(|| missing(&path))?;
+            let row = row(&state, &path, rung, *seq, *digest).await?;
+            // What is to be sealed is not to be had clear.
+            if seal.is_some() {
+                return Err(missing(&path));
+            }
             let key = ObjectKey::Segment(path.video, rung.clone(), *seq, *digest);
             Served::Object { key, size: row.bytes, etag: row.sha256 }
+        }
+        MediaAsset::SealedInit(rung, digest, id) => {
+            sealed::init(&state, &path, (rung, *digest), *id, seal).await?
+        }
+        MediaAsset::SealedSegment(rung, seq, digest, id) => {
+            let row = row(&state, &path, rung, *seq, *digest).await?;
+            sealed::segment(&state, &path, row, *id, seal).await?
+        }
+        MediaAsset::Key(id) => return keys::one(&state, &path, *id, seal).await,
+        MediaAsset::Licence => {
+            let detail = "a licence is asked for by POST";
+            return Err(ApiError::new(405, "method-not-allowed", "Method not allowed", detail));
         }
     };
     state.metrics.media.with_label_values(&[label(&path.asset)]).inc();
     answer(&state, &path, guarded, &versions, request.headers(), served).await
 }
 
-/// Whether the video's media may be had at all, and if so, whether edges are to ask for a token. An origin gives private
-/// media to edges that do, and to nobody else.
-async fn admitted(state: &State, path: &MediaPath, asked: &HeaderMap) -> Result<bool, ApiError> {
+/// The row of a segment of this name.
+async fn row(
+    state: &State,
+    path: &MediaPath,
+    rung: &RungName,
+    seq: u32,
+    digest: Name,
+) -> Result<SegmentRow, ApiError> {
+    let row = state.storage.videos().segment(path.video, rung, seq).await?;
+    row.filter(|row| row.digest == digest).ok_or_else(|| missing(path))
+}
+
+/// How a video's media may be had.
+struct Admission {
+    /// Edges are to ask for a token.
+    guarded: bool,
+    /// It is sealed.
+    protection: Protection,
+}
+
+/// Whether the video's media may be had at all, and if so, how. An origin gives private media and keys to edges that ask for
+/// a token, and to nobody else.
+async fn admitted(state: &State, path: &MediaPath, asked: &HeaderMap) -> Result<Admission, ApiError> {
     let standing = state.storage.videos().standing(path.video).await?;
     let standing = standing.filter(|standing| !standing.deleted).ok_or_else(|| missing(path))?;
     let listed = matches!(path.asset, MediaAsset::Playlist(_) | MediaAsset::Keyframes(_));
     if standing.state == VideoState::Failed && listed {
         return Err(missing(path));
     }
-    let guarded = standing.visibility == Visibility::Private;
+    let key = matches!(path.asset, MediaAsset::Key(_) | MediaAsset::Licence);
+    let guarded = key || standing.visibility == Visibility::Private;
     let checks = asked.get(SLUICE_ACCESS).is_some_and(|says| says.as_bytes() == ACCESS_CHECKS.as_bytes());
     if guarded && !checks {
-        let detail = "this video is private: ask an edge for it, with a token";
+        let detail = "this is for who has a token: ask an edge for it";
         return Err(ApiError::new(401, "private", "Not authorised", detail));
     }
-    Ok(guarded)
+    Ok(Admission { guarded, protection: standing.protection })
 }
 
 const fn label(asset: &MediaAsset) -> &'static str {
@@ -92,6 +134,10 @@ const fn label(asset: &MediaAsset) -> &'static str {
         MediaAsset::Init(..) => "init",
         MediaAsset::Segment(..) => "segment",
         MediaAsset::Poster => "poster",
+        MediaAsset::SealedInit(..) => "sealed-init",
+        MediaAsset::SealedSegment(..) => "sealed-segment",
+        MediaAsset::Key(_) => "key",
+        MediaAsset::Licence => "licence",
     }
 }
 
@@ -103,6 +149,7 @@ fn missing(path: &MediaPath) -> ApiError {
 enum Served {
     Text(String),
     Object { key: ObjectKey, size: u64, etag: String },
+    Bytes { bytes: bytes::Bytes, etag: String },
 }
 
 /// A stored object whose row does not keep its size.
@@ -133,6 +180,7 @@ async fn answer(
     let (size, etag) = match &served {
         Served::Text(text) => (text.len() as u64, hex::encode(&Sha256::digest(text)[..16])),
         Served::Object { size, etag, .. } => (*size, etag.clone()),
+        Served::Bytes { bytes, etag } => (bytes.len() as u64, etag.clone()),
     };
     // A copy of another visibility is never confirmed: it does not say who may have it.
     let etag = format!("\"{etag}{}\"", if guarded { "-private" } else { "" });
@@ -186,12 +234,8 @@ async fn body(
     length: u64,
 ) -> Result<Response, ApiError> {
     let mut answer = match served {
-        Served::Text(text) => {
-            let text = bytes::Bytes::from(text);
-            let (from, to) =
-                (usize::try_from(range.start).unwrap_or(0), usize::try_from(range.end).unwrap_or(0));
-            Response::new(Body::from(text.slice(from..to)))
-        }
+        Served::Text(text) => Response::new(Body::from(sliced(&text.into(), range))),
+        Served::Bytes { bytes, .. } => Response::new(Body::from(sliced(&bytes, range))),
         Served::Object { key, .. } => {
             let object = state.storage.objects.get_range(&key, range).await?;
             Response::new(Body::from_stream(object.stream.map_err(std::io::Error::other)))
@@ -199,6 +243,11 @@ async fn body(
     };
     answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     Ok(answer)
+}
+
+fn sliced(bytes: &bytes::Bytes, range: std::ops::Range<u64>) -> bytes::Bytes {
+    let at = |place: u64| usize::try_from(place).unwrap_or(0);
+    bytes.slice(at(range.start)..at(range.end))
 }
 
 fn value(text: &str) -> HeaderValue {

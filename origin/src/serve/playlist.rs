@@ -1,8 +1,10 @@
 //! A rung's playlists (RFC 8216bis section 4.4.3): pure functions of committed rows, the same bytes each time.
 
+use crate::sealer::Seal;
 use sluice_storage::{Rendition, SegmentRow};
 use sluice_wire::limits::{GOP_MS, SEGMENT_MS};
 
+use super::locks::{self, can_seal, segment_name};
 use super::rates::run;
 use super::writer::{Attributes, Playlist};
 
@@ -30,7 +32,10 @@ fn target(planned_ms: u32, timescale: u32, durations: impl Iterator<Item = u64>)
 
 /// A rung's media playlist: an EVENT that grows while it is being made, VOD after. `None` while its first segment is not
 /// stored; segments after a gap are left out until the gap is closed.
-pub(super) fn media(rendition: &Rendition, rows: &[SegmentRow]) -> Option<String> {
+pub(super) fn media(rendition: &Rendition, rows: &[SegmentRow], seal: Option<&Seal<'_>>) -> Option<String> {
+    if !can_seal(rendition, seal) {
+        return None;
+    }
     let segments = run(rows);
     segments.first()?;
     let ended = is_whole(rendition, rows);
@@ -40,10 +45,12 @@ pub(super) fn media(rendition: &Rendition, rows: &[SegmentRow]) -> Option<String
         // A growing playlist is not live: players begin at its beginning.
         list.tag_of("START", "TIME-OFFSET=0");
     }
-    list.tag_of("MAP", Attributes::default().quoted("URI", init(rendition)));
+    let mut before = None;
     for row in segments {
+        locks::write(&mut list, rendition, before, row, seal);
         list.inf(row.duration, rendition.timescale);
-        list.line(segment(row));
+        list.line(segment_name(row, seal));
+        before = Some(row);
     }
     Some(tail(list, ended))
 }
@@ -147,7 +154,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_media_playlist_grows_and_ends() {
-        let growing = media(&rendition("v480", (852, 480), false), &segments(2, 1_000)).unwrap();
+        let growing = media(&rendition("v480", (852, 480), false), &segments(2, 1_000), None).unwrap();
         assert_eq!(
             growing,
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:EVENT\n\
@@ -156,7 +163,7 @@ pub(super) mod tests {
              #EXTINF:4.004000,\n0-00000000000000000000000000000000.m4s\n\
              #EXTINF:4.004000,\n1-01010101010101010101010101010101.m4s\n"
         );
-        let ended = media(&rendition("v480", (852, 480), true), &segments(3, 1_000)).unwrap();
+        let ended = media(&rendition("v480", (852, 480), true), &segments(3, 1_000), None).unwrap();
         assert!(ended.contains("#EXT-X-PLAYLIST-TYPE:VOD") && ended.ends_with("#EXT-X-ENDLIST\n"), "{ended}");
         assert!(!ended.contains("EXT-X-START"), "{ended}");
         assert!(parsed(&ended).independent_segments);
@@ -167,15 +174,18 @@ pub(super) mod tests {
         let mut rows = segments(5, 1_000);
         let missing = rows.remove(3);
         let all = rendition("v480", (852, 480), true);
-        let gap = media(&all, &rows).unwrap();
+        let gap = media(&all, &rows, None).unwrap();
         assert_eq!(parsed(&gap).segments.len(), 3);
         assert!(gap.contains("EVENT") && !gap.contains("ENDLIST"), "{gap}");
         assert_eq!(parsed(&keyframes(&all, &rows).unwrap()).segments.len(), 6);
         rows.insert(3, missing);
-        let closed = media(&all, &rows).unwrap();
+        let closed = media(&all, &rows, None).unwrap();
         let tail = closed.split_once("#EXTINF").unwrap().1;
         assert!(tail.starts_with(gap.split_once("#EXTINF").unwrap().1), "what was listed stays as it was");
-        assert!(media(&all, &rows[1..]).is_none() && media(&all, &[]).is_none(), "no first segment");
+        assert!(
+            media(&all, &rows[1..], None).is_none() && media(&all, &[], None).is_none(),
+            "no first segment"
+        );
     }
 
     #[test]
@@ -201,8 +211,8 @@ pub(super) mod tests {
                 row.duration = *ticks;
             }
             let all = rendition("v480", (852, 480), ended);
-            let text = media(&all, &rows).unwrap();
-            prop_assert_eq!(&text, &media(&all, &rows).unwrap());
+            let text = media(&all, &rows, None).unwrap();
+            prop_assert_eq!(&text, &media(&all, &rows, None).unwrap());
             let list = parsed(&text);
             prop_assert_eq!(list.target_duration, 4);
             prop_assert_eq!(list.end_list, ended);

@@ -1,21 +1,27 @@
 //! What is rendered from rows, read for each answer that no edge keeps.
 
 use super::dash::{self, Track};
+use super::locks::can_seal;
 use super::master::{self, Measured};
 use super::sound::{Heard, heard};
 use super::{missing, playlist};
 use crate::origin::State;
+use crate::sealer::Seal;
 use crate::view::{is_playable, ladder, source};
 use sluice_platform::ApiError;
 use sluice_storage::{Media, Rendition, SegmentRow, Video};
-use sluice_wire::{MediaPath, RungName};
+use sluice_wire::{MediaPath, Protection, RungName};
 use std::collections::BTreeMap;
 
 /// The multivariant playlist: of the rungs that have their first segment.
-pub(super) async fn master(state: &State, path: &MediaPath) -> Result<String, ApiError> {
+pub(super) async fn master(
+    state: &State,
+    path: &MediaPath,
+    seal: Option<Seal<'_>>,
+) -> Result<String, ApiError> {
     let (video, media) = playable(state, path).await?;
     let (sounds, mut all) = (sounds(&video), vec![]);
-    for rendition in media.renditions {
+    for rendition in media.renditions.into_iter().filter(|r| can_seal(r, seal.as_ref())) {
         let rows = state.storage.videos().segments(path.video, &rendition.rung).await?;
         let heard = sounds.get(&rendition.rung).cloned();
         all.extend(Measured::new(rendition, heard, &rows));
@@ -25,14 +31,22 @@ pub(super) async fn master(state: &State, path: &MediaPath) -> Result<String, Ap
         .steering_url
         .as_deref()
         .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
-    Ok(master::master(&all, steering.as_deref()))
+    Ok(master::master(&all, steering.as_deref(), seal.as_ref()))
 }
 
 /// The DASH description: once every rung is whole.
-pub(super) async fn manifest(state: &State, path: &MediaPath) -> Result<String, ApiError> {
+pub(super) async fn manifest(
+    state: &State,
+    path: &MediaPath,
+    seal: Option<Seal<'_>>,
+) -> Result<String, ApiError> {
+    // Whole segments are sealed for HLS alone.
+    if seal.is_some_and(|seal| seal.protection() == Protection::Aes128) {
+        return Err(missing(path));
+    }
     let (video, media) = playable(state, path).await?;
     let (sounds, mut tracks) = (sounds(&video), vec![]);
-    for rendition in media.renditions {
+    for rendition in media.renditions.into_iter().filter(|r| can_seal(r, seal.as_ref())) {
         let segments = state.storage.videos().segments(path.video, &rendition.rung).await?;
         if segments.is_empty() || !playlist::is_whole(&rendition, &segments) {
             return Err(missing(path));
@@ -40,7 +54,7 @@ pub(super) async fn manifest(state: &State, path: &MediaPath) -> Result<String, 
         let heard = sounds.get(&rendition.rung).cloned();
         tracks.push(Track { rendition, heard, segments });
     }
-    Ok(dash::manifest(&tracks))
+    Ok(dash::manifest(&tracks, seal.as_ref()))
 }
 
 /// One of a rung's playlists.

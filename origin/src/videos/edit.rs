@@ -10,7 +10,7 @@ use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
 use sluice_storage::{Change, StorageError, Tx, Videos, Visibility};
 use sluice_wire::limits::MAX_NAME_LEN;
-use sluice_wire::{EventKind, Tag, VideoId};
+use sluice_wire::{EventKind, Protection, Tag, VideoId};
 
 /// Bytes of a description.
 const MAX_DESCRIPTION: usize = 10_000;
@@ -27,6 +27,7 @@ struct Patch {
     description: Option<String>,
     tags: Option<Vec<String>>,
     visibility: Option<String>,
+    protection: Option<String>,
 }
 
 /// Why a change is not made.
@@ -55,9 +56,13 @@ pub(crate) async fn edit(
         .await
         .map_err(|_| ApiError::bad_request(format!("a change has at most {MAX_BODY} bytes")))?;
     let patch: Patch = serde_json::from_slice(&body).map_err(|e| {
-        ApiError::bad_request(format!("send JSON with title, description, tags, visibility: {e}"))
+        ApiError::bad_request(format!("send JSON with title, description, tags, visibility, protection: {e}"))
     })?;
     let (change, seen) = (patch.checked()?, seen(&headers)?);
+    if change.protection.is_some_and(|wanted| !state.sealer.can(wanted)) {
+        let detail = "this origin has no secret (protection.secret_file) to seal media with";
+        return Err(ApiError::new(409, "no-secret", "No secret", detail));
+    }
     let videos = state.storage.videos();
     let made = state.storage.database.write::<_, Refused, _>(|tx| {
         let (videos, change, seen) = (&videos, &change, seen.as_deref());
@@ -90,8 +95,11 @@ async fn apply(
     }
     videos.edit(tx, &now, change).await?;
     let what = json!({ "video": id });
-    if change.visibility.is_some_and(|new| new != now.visibility) {
-        // Copies of another visibility are never to be served again, nor to be confirmed: they say who may see them.
+    if change.visibility.is_some_and(|new| new != now.visibility)
+        || change.protection.is_some_and(|new| new != now.protection)
+    {
+        // Copies of another visibility are never to be served again, nor to be confirmed: they say who may see them. What
+        // is sealed from now on is not to be had clear.
         tx.emit(&Tag::media(id), EventKind::Purged, what.clone()).await?;
         tx.emit(&Tag::video(id), EventKind::Purged, what.clone()).await?;
     } else {
@@ -137,8 +145,14 @@ impl Patch {
                     .ok_or_else(|| of("visibility is one of public, unlisted, private"))?,
             ),
         };
+        let protection = match self.protection {
+            None => None,
+            Some(name) => {
+                Some(Protection::parse(&name).ok_or_else(|| of("protection is one of none, aes-128, cbcs"))?)
+            }
+        };
         let tags = self.tags.map(tags).transpose()?;
-        Ok(Change { title, description: self.description, tags, visibility })
+        Ok(Change { title, description: self.description, tags, visibility, protection })
     }
 }
 

@@ -50,7 +50,7 @@ pub fn header(init: &[u8]) -> Header {
     let all = boxes(&entries[8..]);
     assert_eq!(all.len(), 1, "one sample entry");
     let (kind, entry) = all[0];
-    match &kind {
+    match &original(kind, entry) {
         b"avc1" => {
             // Visual sample entries have 78 bytes before their boxes.
             let config = find(&entry[78..], &[b"avcC"]).unwrap();
@@ -74,6 +74,16 @@ pub fn header(init: &[u8]) -> Header {
         }
         other => panic!("a sample entry of {:?}", String::from_utf8_lossy(other)),
     }
+}
+
+/// The type of a sample entry; of an encrypted one what it was before (ISO/IEC 14496-12, section 8.12.2).
+fn original(kind: [u8; 4], entry: &[u8]) -> [u8; 4] {
+    let before = match &kind {
+        b"encv" => &entry[78..],
+        b"enca" => &entry[28..],
+        _ => return kind,
+    };
+    find(before, &[b"sinf", b"frma"]).expect("an original format").try_into().unwrap()
 }
 
 /// Object type indication, and audio object type of the DecoderSpecificInfo.
