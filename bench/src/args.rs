@@ -159,7 +159,14 @@ mod tests {
         let all = options(&[]).unwrap().unwrap();
         assert_eq!(
             all.benches(),
-            [Bench::CacheHit, Bench::Transcode, Bench::Purge, Bench::Library, Bench::Replay]
+            [
+                Bench::CacheHit,
+                Bench::Transcode,
+                Bench::FirstPlay,
+                Bench::Purge,
+                Bench::Library,
+                Bench::Replay
+            ]
         );
         let one = options(&["transcode"]).unwrap().unwrap();
         assert_eq!(one.benches(), [Bench::Transcode]);
