@@ -15,7 +15,7 @@ use axum::http::header::{
 };
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use sluice_platform::{ApiError, cache};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
 use sluice_storage::{Storage, count_statements};
@@ -91,6 +91,11 @@ fn router(state: State) -> Router {
         )
         .route("/v1/videos/{id}/restore", post(videos::restore))
         .route("/v1/videos/{id}/playback", post(videos::playback))
+        .route("/v1/videos/{id}/text", get(videos::texts::list))
+        .route(
+            "/v1/videos/{id}/text/{kind}/{language}",
+            put(videos::texts::put).delete(videos::texts::delete),
+        )
         .route("/v1/videos/{id}/events", get(feed::events))
         .route("/v1/uploads", upload::tus::collection())
         .route("/v1/uploads/{id}", upload::tus::resource())

@@ -202,6 +202,12 @@ async fn whole_segments_are_opened_with_keys_that_a_token_gives() {
             clear.push((url.clone(), client::bytes(&url).await));
         }
     }
+    let segments = clear.len();
+    let downloads = rungs(&story, &id).await.into_iter().map(|rung| format!("download/{rung}.mp4"));
+    for name in downloads.chain(["preview.mp4".into()]) {
+        let url = story.url(&id, &name);
+        clear.push((url.clone(), client::bytes(&url).await));
+    }
     story.protect(&id, "aes-128").await;
     story.protect(&other, "aes-128").await;
     let token = story.token(&id).await;
@@ -220,7 +226,7 @@ async fn whole_segments_are_opened_with_keys_that_a_token_gives() {
             number += 1;
         }
     }
-    assert_eq!(number, clear.len());
+    assert_eq!(number, segments);
     names.dedup();
     keys.dedup();
     let periods = rungs(&story, &id).await.len() * 2;
@@ -241,7 +247,7 @@ async fn whole_segments_are_opened_with_keys_that_a_token_gives() {
         assert_eq!(
             client::client().get(url).send().await.unwrap().status(),
             404,
-            "{url}: not clear any more"
+            "{url}: neither segments nor files made of them are clear any more"
         );
     }
     let dash = client::client().get(story.url(&id, "manifest.mpd")).send().await.unwrap();

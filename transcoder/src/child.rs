@@ -24,6 +24,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Time for a look at a source.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
+/// Time for what is made beside the film: reading all of a large source from a slow disk.
+const ASIDE_LIMIT: Duration = Duration::from_secs(1_800);
 /// Silence after which the codec counts as hung: several segments of the slowest rung on a busy machine.
 const SILENCE: Duration = Duration::from_secs(120);
 /// Time for encoding: this, and so much for each second of media. Ten times what the slowest rung has needed on one old
@@ -122,8 +124,32 @@ impl Codec {
         }
     }
 
+    /// Begins something that is made beside the film (`text`, `storyboard`) of a file, after its first order.
+    pub(crate) async fn aside(
+        &self,
+        task: &str,
+        source: &Path,
+        first: &Order,
+    ) -> Result<(Run, ChildStdin), JobError> {
+        let bounds = Bounds { processor: ASIDE_LIMIT, ..Bounds::probe() };
+        let command = self.0.command(task, &File::open(source)?, bounds)?;
+        // It says nothing while it reads.
+        let (run, mut orders) = Run::start(self.spawn(command)?, false, ASIDE_LIMIT)?;
+        order(&mut orders, first).await?;
+        Ok((run, orders))
+    }
+
     fn spawn(&self, mut command: Command) -> Result<Child, JobError> {
         command.spawn().map_err(|error| self.0.refusal(&error).into())
+    }
+}
+
+/// Says one thing to a codec. That it is gone is seen at its output.
+pub(crate) async fn order(orders: &mut ChildStdin, order: &Order) -> Result<(), JobError> {
+    let text = codec::encode_order(order).map_err(|e| JobError::Again(e.to_string()))?;
+    match timeout(SILENCE, orders.write_all(&text)).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(silent(SILENCE)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Committing what was made: always in one transaction with the lease's fencing token and the event.
 
 use crate::error::JobError;
+use crate::extras;
 use serde_json::json;
 use sluice_storage::{
     Jobs, Lease, NewJob, Rendition, RenditionKind, SegmentRow, SegmentSize, SourceFacts, Storage,
@@ -221,6 +222,7 @@ impl Publisher {
             }
             self.videos.set_progress(tx, self.video, 1_000).await?;
             self.videos.set_state(tx, self.video, VideoState::Ready, damage).await?;
+            self.jobs.enqueue(tx, extras::job(self.video)).await?;
             tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": self.video })).await?;
         }
         self.changed(tx).await?;

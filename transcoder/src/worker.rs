@@ -3,6 +3,7 @@
 use crate::child::Codec;
 use crate::config::Config;
 use crate::error::JobError;
+use crate::extras;
 use crate::job::{self, FIRST, OTHERS, Shop};
 use crate::metrics::Metrics;
 use crate::sandbox::Options;
@@ -61,12 +62,25 @@ impl Process for Transcoder {
             }
             slots.spawn(self.hand(name, OTHERS).run());
         }
+        slots.spawn(self.extras().run());
         while slots.join_next().await.is_some() {}
         Ok(())
     }
 }
 
 impl Transcoder {
+    fn extras(&self) -> extras::Hand {
+        extras::Hand {
+            name: format!("{}/extras", self.config.worker),
+            storage: self.shop.storage.clone(),
+            codec: self.shop.codec.clone(),
+            scratch_dir: self.config.scratch_dir.clone(),
+            lease_for: Duration::from_millis(self.config.lease_ms),
+            poll: Duration::from_millis(self.config.poll_ms),
+            stop: self.drain.token(),
+        }
+    }
+
     fn hand(&self, name: String, kinds: &'static [&'static str]) -> Hand {
         Hand {
             name,

@@ -67,3 +67,4 @@ pub use videos::{
     SegmentRow, SegmentSize, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos, Visibility,
     Which,
 };
+pub use videos::{Storyboard, TextTrack};

@@ -1,8 +1,8 @@
 //! What the transcoder and its codec child say to each other.
 //!
-//! The child is started as `sluice-codec probe` or `sluice-codec encode`. It has the source as descriptor
+//! The child is started as `sluice-codec probe`, `encode`, `text` or `storyboard`. It has the source as descriptor
 //! [`SOURCE_FD`], a file of which not all bytes need to be there yet. On its standard input it reads [`Order`]s, each the
-//! length of its JSON (32 bits, big-endian) and the JSON: for `encode` first one [`EncodeRequest`], then what becomes known
+//! length of its JSON (32 bits, big-endian) and the JSON: for each but `probe` first what to make, then what becomes known
 //! of the source. It answers on standard output with frames: the length of the head (32 bits, big-endian), the length of
 //! the payload (likewise), the head ([`CodecMessage`] as JSON), the payload. The last frame is [`CodecMessage::Done`],
 //! [`CodecMessage::Probed`] or [`CodecMessage::Failed`]; an output that ends without one is a crash.
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::ladder::{Ladder, Ratio, Source};
 use crate::limits::{MAX_CODEC_FRAME, MAX_CODEC_HEAD};
 use crate::media::{Digest, RungName};
+use crate::text::TextName;
 
 /// The source's descriptor in the child: the first after the three that every process has.
 pub const SOURCE_FD: i32 = 3;
@@ -28,6 +29,13 @@ pub const SOURCE_FD: i32 = 3;
 pub enum Order {
     /// What to make. The first order of `encode`.
     Encode(Box<EncodeRequest>),
+    /// Whose text to read: that of a source whose first moment is here. The first order of `text`.
+    Text {
+        /// In microseconds of the container's clock.
+        zero_us: i64,
+    },
+    /// Sheets of small pictures to make. The first order of `storyboard`.
+    Sheets(SheetWork),
     /// The source has so many bytes in all.
     Length {
         /// Bytes.
@@ -69,6 +77,20 @@ pub struct EncodeRequest {
     pub onward: bool,
     /// True when a poster is wanted.
     pub poster: bool,
+}
+
+/// Sheets to make: each keyframe is a tile, in rows from left to right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SheetWork {
+    /// Pixels of a tile.
+    pub width: u32,
+    /// Pixels of a tile.
+    pub height: u32,
+    /// Tiles in a row.
+    pub columns: u32,
+    /// Rows of a sheet.
+    pub rows: u32,
 }
 
 /// A chunk to make.
@@ -169,6 +191,18 @@ pub enum CodecMessage {
         width: u32,
         /// Height.
         height: u32,
+    },
+    /// A text track of the source is the payload (WebVTT).
+    Text {
+        /// What it is for, and its language.
+        name: TextName,
+        /// What people choose it by.
+        label: String,
+    },
+    /// A sheet of small pictures is the payload (JPEG).
+    Sheet {
+        /// Counted from 0.
+        sheet: u32,
     },
     /// Media decoded so far. No payload.
     Progress {

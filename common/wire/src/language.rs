@@ -1,19 +1,17 @@
-//! What is spoken: languages as players name them (BCP 47), from what containers write.
+//! What is spoken and written: languages as players name them (BCP 47), from what people and containers write.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A language tag (RFC 5646): subtags of letters and digits, joined by hyphens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A well-formed language tag (RFC 5646), read in any case and kept in the case that it recommends (`pt-BR`, `zh-Hant`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Language(String);
 
 /// Why a text is no language tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a language tag is 2 to 3 letters, then subtags of 1 to 8 letters and digits behind hyphens, at most 35 in all"
-)]
+#[error("a language is named as in BCP 47: en, pt-BR, zh-Hant")]
 pub struct LanguageError;
 
 /// Characters of the longest tag that RFC 5646 (section 4.4.1) asks implementations to take.
@@ -36,6 +34,12 @@ impl Language {
         let first = shorter(&first).unwrap_or(&first);
         let rest = rest.map(|rest| format!("-{}", rest.replace('_', "-"))).unwrap_or_default();
         format!("{first}{rest}").parse().ok()
+    }
+
+    /// What is not known.
+    #[must_use]
+    pub fn undetermined() -> Self {
+        Self("und".into())
     }
 
     /// The tag.
@@ -72,13 +76,12 @@ const CODES: &str = "aaraa abkab afraf akaak albsq amham araar argan armhy asmas
 impl FromStr for Language {
     type Err = LanguageError;
     fn from_str(text: &str) -> Result<Self, LanguageError> {
-        let mut subtags = text.split('-');
-        let first = subtags.next().unwrap_or_default();
-        let named = (2..=3).contains(&first.len()) && first.bytes().all(|c| c.is_ascii_lowercase());
-        let plain =
-            |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|c| c.is_ascii_alphanumeric());
-        let ok = text.len() <= MAX_LENGTH && named && subtags.all(plain);
-        if ok { Ok(Self(text.to_owned())) } else { Err(LanguageError) }
+        let small = text.to_ascii_lowercase();
+        if small.len() <= MAX_LENGTH && is_well_formed(&small) {
+            Ok(Self(cased(&small)))
+        } else {
+            Err(LanguageError)
+        }
     }
 }
 
@@ -98,6 +101,79 @@ impl From<Language> for String {
 impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A tag in small letters in the case of section 2.1.1.
+fn cased(small: &str) -> String {
+    let (mut tag, mut plain) = (String::with_capacity(small.len()), true);
+    for (place, subtag) in small.split('-').enumerate() {
+        if place > 0 {
+            tag.push('-');
+        }
+        match subtag.len() {
+            2 if place > 0 && plain => tag.push_str(&subtag.to_ascii_uppercase()),
+            4 if place > 0 && plain => {
+                let (first, rest) = subtag.split_at(1);
+                tag.push_str(&first.to_ascii_uppercase());
+                tag.push_str(rest);
+            }
+            _ => tag.push_str(subtag),
+        }
+        // After a singleton all is small.
+        plain &= subtag.len() > 1;
+    }
+    tag
+}
+
+fn alpha(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_lowercase())
+}
+
+fn digits(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_digit())
+}
+
+/// The grammar of section 2.1, of a text in small letters, without grandfathered tags.
+fn is_well_formed(text: &str) -> bool {
+    let subtags: Vec<&str> = text.split('-').collect();
+    let letters = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if subtags.iter().any(|s| !(1..=8).contains(&s.len()) || !s.bytes().all(letters)) {
+        return false;
+    }
+    let mut rest = subtags.into_iter().peekable();
+    let primary = rest.next().unwrap_or_default();
+    if primary == "x" {
+        return rest.next().is_some();
+    }
+    // Longer ones are well-formed, and none of them is a language's.
+    if !(2..=3).contains(&primary.len()) || !alpha(primary) {
+        return false;
+    }
+    for _ in 0..3 {
+        rest.next_if(|s| s.len() == 3 && alpha(s));
+    }
+    rest.next_if(|s| s.len() == 4 && alpha(s));
+    rest.next_if(|s| (s.len() == 2 && alpha(s)) || (s.len() == 3 && digits(s)));
+    let mut seen = vec![];
+    let variant = |s: &str| s.len() >= 5 || (s.len() == 4 && s.starts_with(|c: char| c.is_ascii_digit()));
+    while let Some(variant) = rest.next_if(|s| variant(s)) {
+        if seen.contains(&variant) {
+            return false;
+        }
+        seen.push(variant);
+    }
+    while let Some(singleton) = rest.next_if(|s| s.len() == 1 && *s != "x") {
+        if seen.contains(&singleton) || rest.next_if(|s| s.len() > 1).is_none() {
+            return false;
+        }
+        while rest.next_if(|s| s.len() > 1).is_some() {}
+        seen.push(singleton);
+    }
+    match rest.next() {
+        None => true,
+        Some("x") => rest.next().is_some(),
+        Some(_) => false,
     }
 }
 
@@ -122,7 +198,50 @@ mod tests {
         assert!(CODES.split(' ').all(|pair| pair.len() == 5 && pair.is_ascii()));
     }
 
+    #[test]
+    fn languages_are_read_in_any_case_and_shown_in_one() {
+        for (given, shown) in [
+            ("EN", "en"),
+            ("pt-br", "pt-BR"),
+            ("ZH-HANT-tw", "zh-Hant-TW"),
+            ("de-CH-1996", "de-CH-1996"),
+            ("sl-rozaj-biske", "sl-rozaj-biske"),
+            ("es-419", "es-419"),
+            ("zh-cmn-Hans", "zh-cmn-Hans"),
+            ("en-u-ca-buddhist-x-Ab", "en-u-ca-buddhist-x-ab"),
+            ("x-klingon", "x-klingon"),
+            ("und", "und"),
+        ] {
+            assert_eq!(given.parse::<Language>().unwrap().to_string(), shown);
+        }
+        for bad in [
+            "",
+            "e",
+            "en-",
+            "-en",
+            "en_US",
+            "en--us",
+            "e1",
+            "en-us-us",
+            "en-a",
+            "en-x",
+            "x",
+            "1234",
+            "english",
+            "en-a-bb-a-cc",
+        ] {
+            assert_eq!(bad.parse::<Language>(), Err(LanguageError), "{bad}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_shown_names_the_same_language(text in "[a-zA-Z0-9-]{1,20}") {
+            if let Ok(language) = text.parse::<Language>() {
+                prop_assert_eq!(language.to_string().parse(), Ok(language));
+            }
+        }
+
         #[test]
         fn tags_are_safe_in_attributes(text in "\\PC{0,12}") {
             if let Some(tag) = Language::of_container(&text) {

@@ -13,6 +13,7 @@
 //! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
+//! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
 //! - [`token`]: what tokens and signed URLs say, apart from who signed them
 //! - [`steering`]: HLS content steering manifests; [`problem`]: RFC 9457 problem details
 //! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
@@ -38,11 +39,13 @@ pub mod routes;
 pub mod seal;
 pub mod steering;
 pub mod tag;
+pub mod text;
 pub mod token;
 
 pub use event::{Event, EventKind};
 pub use id::{JobId, NodeId, UploadId, VideoId};
 pub use image::ImageVariant;
+pub use language::Language;
 pub use media::{Digest, MediaAsset, MediaPath, ObjectKey, RungName};
 pub use node::{NodeReport, NodeState, ReportAnswer, Tier};
 pub use placement::PlacementKey;
@@ -50,3 +53,4 @@ pub use problem::Problem;
 pub use routes::{RouteNode, RouteTable};
 pub use seal::{KeyId, Protection};
 pub use tag::{Tag, Version};
+pub use text::{TextKind, TextName};

@@ -41,3 +41,15 @@ pub const MAX_NODES: usize = 1_024;
 pub const MAX_TABLE_BYTES: usize = 4 << 20;
 /// Redirects between edges for one object before a client is told the truth.
 pub const MAX_TRIED: usize = 8;
+/// Bytes of a text track: ten times the subtitles of a film of three hours.
+pub const MAX_TEXT_BYTES: usize = 2 << 20;
+/// Cues of a text track: one a second for five hours.
+pub const MAX_CUES: usize = 20_000;
+/// Bytes of a cue's text: a screen full.
+pub const MAX_CUE_BYTES: usize = 4_096;
+/// Text tracks of a video: every language that large libraries have, and more.
+pub const MAX_TEXTS: usize = 64;
+/// Tiles of a storyboard: one for each five pixels of a wide seek bar.
+pub const MAX_TILES: u32 = 240;
+/// Seconds of a segment of text: a few kilobytes, so that a film takes some dozen requests.
+pub const TEXT_SEGMENT_S: u32 = 60;

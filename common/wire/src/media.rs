@@ -4,15 +4,21 @@
 //! /v/VIDEO/master.m3u8            /v/VIDEO/manifest.mpd               /v/VIDEO/poster.jpg
 //! /v/VIDEO/RUNG/index.m3u8        /v/VIDEO/RUNG/init-DIGEST.mp4       /v/VIDEO/RUNG/SEQ-DIGEST.m4s
 //! /v/VIDEO/RUNG/iframes.m3u8
+//! /v/VIDEO/download/RUNG.mp4      /v/VIDEO/preview.mp4
+//! /v/VIDEO/storyboard.vtt         /v/VIDEO/storyboard/SEQ-DIGEST.jpg  /v/VIDEO/chapters.json
+//! /v/VIDEO/text/KIND.LANG/index.m3u8                /v/VIDEO/text/KIND.LANG/DIGEST.vtt
+//!                                                   /v/VIDEO/text/KIND.LANG/SEQ-DIGEST.vtt
 //!
 //! /v/VIDEO/RUNG/init-DIGEST-KEYID.mp4      /v/VIDEO/RUNG/SEQ-DIGEST-KEYID.m4s      (sealed)
 //! /v/VIDEO/keys/KEYID.key                  /v/VIDEO/licence
 //!
 //! uploads/UPLOAD/PART             a piece of a source, in order
 //! media/VIDEO/RUNG/init-DIGEST.mp4       media/VIDEO/RUNG/SEQ-DIGEST.m4s     media/VIDEO/poster.jpg
+//! media/VIDEO/text/KIND.LANG/DIGEST.vtt  media/VIDEO/download/RUNG-DIGEST.mp4
+//! media/VIDEO/storyboard/SEQ-DIGEST.jpg
 //! ```
 //!
-//! A segment is named by the digest of what it was made from, a header by that of its bytes: what a name means never
+//! A segment is named by the digest of what it was made from, a header and a text track by that of its bytes: what a name means never
 //! changes, and what was encoded anew has a new name.
 //!
 //! Each text has one spelling: what parses renders to the same text, so a cache key, an access rule and an object name
@@ -27,6 +33,7 @@ use crate::limits::{MAX_SEGMENT, SEGMENTS_PER_GROUP};
 use crate::placement::PlacementKey;
 use crate::seal::KeyId;
 use crate::tag::Tag;
+use crate::text::TextName;
 
 /// Why a text is not a rung's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +53,8 @@ impl RungName {
     pub fn new(name: impl Into<String>) -> Result<Self, RungNameError> {
         let name = name.into();
         let ok = (1..=16).contains(&name.len())
-            && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+            && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && name != DOWNLOAD;
         if ok { Ok(Self(name)) } else { Err(RungNameError) }
     }
 
@@ -162,6 +170,22 @@ pub enum MediaAsset {
     Key(KeyId),
     /// Where content keys are asked for (Encrypted Media Extensions, section 9.1).
     Licence,
+    /// A rung and the sound in one MP4 file.
+    Download(RungName),
+    /// A few seconds without sound, as an MP4 file.
+    Preview,
+    /// Chapters, as Apple's players read them (JSON).
+    Chapters,
+    /// Where the small pictures of a storyboard are (WebVTT).
+    Storyboard,
+    /// A sheet of them (JPEG), counted from 0.
+    Sheet(u32, Digest),
+    /// A text track's media playlist.
+    TextPlaylist(TextName),
+    /// A whole text track (WebVTT).
+    Text(TextName, Digest),
+    /// A segment of a text track, counted from 0.
+    TextSegment(TextName, u32, Digest),
 }
 
 /// The path of a published resource, without a query.
@@ -184,7 +208,13 @@ impl MediaPath {
     /// Tags of every answer at this path.
     #[must_use]
     pub fn tags(&self) -> Vec<Tag> {
-        vec![if self.asset.is_immutable() { Tag::media(self.video) } else { Tag::video(self.video) }]
+        match &self.asset {
+            MediaAsset::Text(..) | MediaAsset::TextSegment(..) => {
+                vec![Tag::media(self.video), Tag::text(self.video)]
+            }
+            asset if asset.is_immutable() => vec![Tag::media(self.video)],
+            _ => vec![Tag::video(self.video)],
+        }
     }
 
     /// What decides which node owns this path: the video, the rung and about 60 s of media.
@@ -196,7 +226,15 @@ impl MediaPath {
             | MediaAsset::Manifest
             | MediaAsset::Poster
             | MediaAsset::Key(_)
-            | MediaAsset::Licence => self.video.to_string(),
+            | MediaAsset::Licence
+            | MediaAsset::Download(_)
+            | MediaAsset::Preview
+            | MediaAsset::Chapters
+            | MediaAsset::Storyboard
+            | MediaAsset::Sheet(..)
+            | MediaAsset::TextPlaylist(_)
+            | MediaAsset::Text(..)
+            | MediaAsset::TextSegment(..) => self.video.to_string(),
             MediaAsset::Playlist(rung)
             | MediaAsset::Keyframes(rung)
             | MediaAsset::Init(rung, _)
@@ -221,11 +259,24 @@ impl MediaAsset {
             "manifest.mpd" => return Some(Self::Manifest),
             "poster.jpg" => return Some(Self::Poster),
             "licence" => return Some(Self::Licence),
+            "preview.mp4" => return Some(Self::Preview),
+            "chapters.json" => return Some(Self::Chapters),
+            "storyboard.vtt" => return Some(Self::Storyboard),
             _ => {}
         }
         let (rung, file) = text.split_once('/')?;
+        if let Some((track, file)) = file.split_once('/').filter(|_| rung == TEXT) {
+            return Self::parse_text(track.parse().ok()?, file);
+        }
+        if let Some(sheet) = file.strip_suffix(".jpg").filter(|_| rung == STORYBOARD) {
+            let (seq, digest) = sheet.split_once('-')?;
+            return Some(Self::Sheet(parse_number(seq, MAX_SEGMENT)?, digest.parse().ok()?));
+        }
         if let ("keys", Some(id)) = (rung, file.strip_suffix(".key")) {
             return Some(Self::Key(id.parse().ok()?));
+        }
+        if rung == DOWNLOAD {
+            return Some(Self::Download(RungName::new(file.strip_suffix(".mp4")?).ok()?));
         }
         let rung = RungName::new(rung).ok()?;
         match file {
@@ -248,24 +299,52 @@ impl MediaAsset {
         }
     }
 
+    fn parse_text(track: TextName, file: &str) -> Option<Self> {
+        if file == "index.m3u8" {
+            return Some(Self::TextPlaylist(track));
+        }
+        let file = file.strip_suffix(".vtt")?;
+        match file.split_once('-') {
+            None => Some(Self::Text(track, file.parse().ok()?)),
+            Some((seq, digest)) => {
+                Some(Self::TextSegment(track, parse_number(seq, MAX_SEGMENT)?, digest.parse().ok()?))
+            }
+        }
+    }
+
     /// True for the resources whose bytes never change once published.
     #[must_use]
     pub const fn is_immutable(&self) -> bool {
-        matches!(self, Self::Init(..) | Self::Segment(..) | Self::SealedInit(..) | Self::SealedSegment(..))
+        matches!(
+            self,
+            Self::Init(..)
+                | Self::Segment(..)
+                | Self::SealedInit(..)
+                | Self::SealedSegment(..)
+                | Self::Text(..)
+                | Self::TextSegment(..)
+                | Self::Sheet(..)
+        )
     }
 
     /// The media type (RFC 8216 section 4, ISO/IEC 23009-1 annex C, RFC 6381).
     #[must_use]
     pub const fn content_type(&self) -> &'static str {
         match self {
-            Self::Master | Self::Playlist(_) | Self::Keyframes(_) => "application/vnd.apple.mpegurl",
-            Self::Manifest => "application/dash+xml",
-            Self::Poster => "image/jpeg",
-            Self::Init(..) | Self::Segment(..) | Self::SealedInit(..) | Self::SealedSegment(..) => {
-                "video/mp4"
+            Self::Master | Self::Playlist(_) | Self::Keyframes(_) | Self::TextPlaylist(_) => {
+                "application/vnd.apple.mpegurl"
             }
+            Self::Text(..) | Self::TextSegment(..) | Self::Storyboard => "text/vtt",
+            Self::Manifest => "application/dash+xml",
+            Self::Chapters | Self::Licence => "application/json",
+            Self::Poster | Self::Sheet(..) => "image/jpeg",
+            Self::Init(..)
+            | Self::Segment(..)
+            | Self::SealedInit(..)
+            | Self::SealedSegment(..)
+            | Self::Download(_)
+            | Self::Preview => "video/mp4",
             Self::Key(_) => "application/octet-stream",
-            Self::Licence => "application/json",
         }
     }
 }
@@ -284,6 +363,14 @@ impl fmt::Display for MediaAsset {
             Self::SealedSegment(rung, seq, digest, key) => write!(f, "{rung}/{seq}-{digest}-{key}.m4s"),
             Self::Key(key) => write!(f, "keys/{key}.key"),
             Self::Licence => f.write_str("licence"),
+            Self::Download(rung) => write!(f, "{DOWNLOAD}/{rung}.mp4"),
+            Self::Preview => f.write_str("preview.mp4"),
+            Self::Chapters => f.write_str("chapters.json"),
+            Self::Storyboard => f.write_str("storyboard.vtt"),
+            Self::Sheet(seq, digest) => write!(f, "{STORYBOARD}/{seq}-{digest}.jpg"),
+            Self::TextPlaylist(track) => write!(f, "{TEXT}/{track}/index.m3u8"),
+            Self::Text(track, digest) => write!(f, "{TEXT}/{track}/{digest}.vtt"),
+            Self::TextSegment(track, seq, digest) => write!(f, "{TEXT}/{track}/{seq}-{digest}.vtt"),
         }
     }
 }
@@ -295,6 +382,13 @@ fn sealed(text: &str) -> Option<(Digest, Option<KeyId>)> {
         Some((digest, key)) => Some((digest.parse().ok()?, Some(key.parse().ok()?))),
     }
 }
+
+/// Where text is. No rung's paths have so many parts, so that one of this name would be told apart.
+const TEXT: &str = "text";
+/// Where sheets are; nothing of a rung ends as they do.
+const STORYBOARD: &str = "storyboard";
+/// Where downloads are: the one name that no rung may have.
+const DOWNLOAD: &str = "download";
 
 /// Reads a decimal without sign, leading zero or excess, so that each number has one spelling.
 fn parse_number(text: &str, max: u32) -> Option<u32> {
@@ -315,6 +409,12 @@ pub enum ObjectKey {
     Segment(VideoId, RungName, u32, Digest),
     /// The poster image.
     Poster(VideoId),
+    /// A whole text track.
+    Text(VideoId, TextName, Digest),
+    /// A sheet of small pictures.
+    Sheet(VideoId, u32, Digest),
+    /// What is before the segments in a download of a rung, under the digest of what it was made from.
+    Download(VideoId, RungName, Digest),
 }
 
 impl ObjectKey {
@@ -339,10 +439,16 @@ impl ObjectKey {
             "uploads" => Some(Self::SourcePart(id.parse().ok()?, parse_number(rest, u32::MAX)?)),
             "media" => {
                 let video = id.parse().ok()?;
+                if let Some(file) = rest.strip_prefix(DOWNLOAD).and_then(|file| file.strip_prefix('/')) {
+                    let (rung, digest) = file.strip_suffix(".mp4")?.split_once('-')?;
+                    return Some(Self::Download(video, RungName::new(rung).ok()?, digest.parse().ok()?));
+                }
                 match MediaAsset::parse(rest)? {
                     MediaAsset::Init(rung, digest) => Some(Self::Init(video, rung, digest)),
                     MediaAsset::Segment(rung, seq, digest) => Some(Self::Segment(video, rung, seq, digest)),
                     MediaAsset::Poster => Some(Self::Poster(video)),
+                    MediaAsset::Text(track, digest) => Some(Self::Text(video, track, digest)),
+                    MediaAsset::Sheet(seq, digest) => Some(Self::Sheet(video, seq, digest)),
                     // Sealed when they are served: only what is clear is stored.
                     MediaAsset::SealedInit(..)
                     | MediaAsset::SealedSegment(..)
@@ -351,7 +457,13 @@ impl ObjectKey {
                     | MediaAsset::Master
                     | MediaAsset::Manifest
                     | MediaAsset::Playlist(_)
-                    | MediaAsset::Keyframes(_) => None,
+                    | MediaAsset::Keyframes(_)
+                    | MediaAsset::Download(_)
+                    | MediaAsset::Preview
+                    | MediaAsset::Chapters
+                    | MediaAsset::Storyboard
+                    | MediaAsset::TextPlaylist(_)
+                    | MediaAsset::TextSegment(..) => None,
                 }
             }
             _ => None,
@@ -366,6 +478,9 @@ impl fmt::Display for ObjectKey {
             Self::Init(video, rung, digest) => write!(f, "media/{video}/{rung}/init-{digest}.mp4"),
             Self::Segment(video, rung, seq, digest) => write!(f, "media/{video}/{rung}/{seq}-{digest}.m4s"),
             Self::Poster(video) => write!(f, "media/{video}/poster.jpg"),
+            Self::Sheet(video, seq, digest) => write!(f, "media/{video}/{STORYBOARD}/{seq}-{digest}.jpg"),
+            Self::Download(video, rung, digest) => write!(f, "media/{video}/{DOWNLOAD}/{rung}-{digest}.mp4"),
+            Self::Text(video, track, digest) => write!(f, "media/{video}/{TEXT}/{track}/{digest}.vtt"),
         }
     }
 }
@@ -377,10 +492,17 @@ mod tests {
 
     fn assets() -> impl Strategy<Value = MediaAsset> {
         let rung = "[a-z0-9]{1,16}".prop_map(|r| RungName::new(r).unwrap());
+        let track =
+            "(subtitles|captions|forced|chapters)[.][a-z]{2}(-[a-z]{2})?".prop_map(|t| t.parse().unwrap());
         prop_oneof![
             Just(MediaAsset::Master),
             Just(MediaAsset::Manifest),
             Just(MediaAsset::Poster),
+            Just(MediaAsset::Preview),
+            Just(MediaAsset::Chapters),
+            Just(MediaAsset::Storyboard),
+            (0..9u32, any::<[u8; 16]>()).prop_map(|(s, d)| MediaAsset::Sheet(s, Digest(d))),
+            rung.clone().prop_map(MediaAsset::Download),
             rung.clone().prop_map(MediaAsset::Playlist),
             rung.clone().prop_map(MediaAsset::Keyframes),
             (rung.clone(), any::<[u8; 16]>()).prop_map(|(r, d)| MediaAsset::Init(r, Digest(d))),
@@ -395,6 +517,13 @@ mod tests {
                 .prop_map(|(r, d, k)| MediaAsset::SealedInit(r, Digest(d), KeyId(k))),
             (rung, 0..=MAX_SEGMENT, any::<[u8; 16]>(), any::<[u8; 16]>())
                 .prop_map(|(r, s, d, k)| MediaAsset::SealedSegment(r, s, Digest(d), KeyId(k))),
+            track.clone().prop_map(MediaAsset::TextPlaylist),
+            (track.clone(), any::<[u8; 16]>()).prop_map(|(t, d)| MediaAsset::Text(t, Digest(d))),
+            (track, 0..=MAX_SEGMENT, any::<[u8; 16]>()).prop_map(|(t, s, d)| MediaAsset::TextSegment(
+                t,
+                s,
+                Digest(d)
+            )),
         ]
     }
 
@@ -442,6 +571,13 @@ mod tests {
             "licence/",
             "v720/0-00112233445566778899aabbccddeeff-.m4s",
             "v720/0-00112233445566778899aabbccddeeff-00112233445566778899aabbccddeeff-.m4s",
+            "download/index.m3u8",
+            "download/v720.MP4",
+            "download/v720-00112233445566778899aabbccddeeff.mp4",
+            "text/index.m3u8/",
+            "text/subtitles.EN/index.m3u8",
+            "text/subtitles.en/../master.m3u8",
+            "text/subtitles.en/00112233445566778899aabbccddeeff.srt",
             "v720/0-00112233445566778899aabbccddeeff.m4s\0",
         ] {
             assert_eq!(MediaPath::parse(&format!("/v/{id}/{tail}")), None, "{tail}");
@@ -457,6 +593,9 @@ mod tests {
             ObjectKey::Init(video, rung.clone(), Digest([1; 16])),
             ObjectKey::Segment(video, rung, 12, Digest([0xab; 16])),
             ObjectKey::Poster(video),
+            ObjectKey::Download(video, RungName::new("v720").unwrap(), Digest([3; 16])),
+            ObjectKey::Sheet(video, 2, Digest([4; 16])),
+            ObjectKey::Text(video, "captions.pt-br".parse().unwrap(), Digest([2; 16])),
         ] {
             assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));
         }

@@ -48,6 +48,12 @@ impl Tag {
         Self(format!("v:{video}:media"))
     }
 
+    /// A video's text: a track that is replaced or deleted is forgotten everywhere, film and sound are not.
+    #[must_use]
+    pub fn text(video: VideoId) -> Self {
+        Self(format!("v:{video}:text"))
+    }
+
     /// The library's listing.
     #[must_use]
     pub fn library() -> Self {

@@ -10,14 +10,15 @@ use std::io;
 use crate::sealer::Seal;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
-use sluice_storage::{Rendition, RenditionKind, SegmentRow};
+use sluice_storage::{Rendition, RenditionKind, SegmentRow, TextTrack};
 use sluice_wire::ladder::SoundRole;
 use sluice_wire::limits::SEGMENT_MS;
-use sluice_wire::{MediaAsset, MediaPath};
+use sluice_wire::{MediaAsset, MediaPath, TextKind};
 
 use super::locks::{self, init_name, segment_name};
 use super::rates::{self, Rates};
 use super::sound::Heard;
+use super::subtitles;
 use super::writer::seconds;
 
 /// Segments in a list of URLs (section 8.4), which the profiles of templates do not have.
@@ -40,14 +41,19 @@ pub(super) struct Track {
 
 type Xml = Writer<Vec<u8>>;
 
-/// The description of a whole video; `seal` says how it is sealed.
-pub(super) fn manifest(tracks: &[Track], seal: Option<&Seal<'_>>) -> String {
+/// The description of a whole video; `seal` says how it is sealed. Text is clear.
+pub(super) fn manifest(tracks: &[Track], texts: &[TextTrack], seal: Option<&Seal<'_>>) -> String {
     let mut xml = Writer::new(Vec::new());
-    described(&mut xml, tracks, seal).expect("memory takes every write");
+    described(&mut xml, tracks, texts, seal).expect("memory takes every write");
     String::from_utf8(xml.into_inner()).expect("descriptions are made of text")
 }
 
-fn described(xml: &mut Xml, tracks: &[Track], seal: Option<&Seal<'_>>) -> io::Result<()> {
+fn described(
+    xml: &mut Xml,
+    tracks: &[Track],
+    texts: &[TextTrack],
+    seal: Option<&Seal<'_>>,
+) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let longest = tracks.iter().max_by(|a, b| a.seconds().total_cmp(&b.seconds()));
     let duration = longest.map_or_else(|| seconds(0, 1), |t| seconds(t.ticks(), t.rendition.timescale));
@@ -64,7 +70,11 @@ fn described(xml: &mut Xml, tracks: &[Track], seal: Option<&Seal<'_>>) -> io::Re
         .write_inner_content(|xml| {
             let period = xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S")]);
             period.write_inner_content(|xml| {
-                sets(tracks).iter().zip(1..).try_for_each(|(tracks, id)| set(xml, tracks, id, seal))
+                let sets = sets(tracks);
+                sets.iter().zip(1..).try_for_each(|(tracks, id)| set(xml, tracks, id, seal))?;
+                let length = longest.map_or(0.0, Track::seconds);
+                let ids = sets.len() + 1..;
+                ids.zip(subtitles::shown(texts)).try_for_each(|(id, track)| text(xml, id, track, length))
             })?;
             Ok(())
         })?;
@@ -191,6 +201,40 @@ fn representation(xml: &mut Xml, track: &Track, seal: Option<&Seal<'_>>) -> io::
     Ok(())
 }
 
+/// A text track: all of it in one file.
+fn text(xml: &mut Xml, id: usize, track: &TextTrack, seconds: f64) -> io::Result<()> {
+    let (id, language) = (id.to_string(), track.name.language.to_string());
+    let role = match track.name.kind {
+        TextKind::Captions => "caption",
+        TextKind::Forced => "forced-subtitle",
+        TextKind::Subtitles | TextKind::Chapters => "subtitle",
+    };
+    xml.create_element("AdaptationSet")
+        .with_attributes([
+            ("id", id.as_str()),
+            ("contentType", "text"),
+            ("mimeType", "text/vtt"),
+            ("lang", &language),
+        ])
+        .write_inner_content(|xml| {
+            xml.create_element("Label").write_text_content(BytesText::new(&track.label))?;
+            xml.create_element("Role")
+                .with_attributes([("schemeIdUri", ROLE), ("value", role)])
+                .write_empty()?;
+            let bandwidth = ((track.bytes as f64 * 8.0 / seconds.max(1.0)).ceil() as u64).max(1).to_string();
+            let name = track.name.to_string();
+            xml.create_element("Representation")
+                .with_attributes([("id", name.as_str()), ("bandwidth", &bandwidth)])
+                .write_inner_content(|xml| {
+                    let file = MediaAsset::Text(track.name.clone(), track.digest).to_string();
+                    xml.create_element("BaseURL").write_text_content(BytesText::new(&file))?;
+                    Ok(())
+                })?;
+            Ok(())
+        })?;
+    Ok(())
+}
+
 fn list(xml: &mut Xml, track: &Track, seal: Option<&Seal<'_>>) -> io::Result<()> {
     let timescale = track.rendition.timescale.to_string();
     xml.create_element("SegmentList").with_attribute(("timescale", timescale.as_str())).write_inner_content(
@@ -266,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_description_lists_what_is_stored() {
-        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)], None);
+        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)], &[], None);
         assert_eq!(
             text,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
@@ -296,7 +340,7 @@ mod tests {
     #[test]
     fn each_sound_is_a_set_of_its_own() {
         let sounds = ["a320t1", "a128", "a128t1"].map(|name| track(name, (0, 0), 2));
-        let text = manifest(&sounds, None);
+        let text = manifest(&sounds, &[], None);
         let said: Vec<&str> = text.split("<AdaptationSet ").skip(1).collect();
         for (set, (id, lang, label, role, channels)) in said.iter().zip([
             (1, "en", "en", "main", 2),
@@ -313,6 +357,18 @@ mod tests {
                 assert!(set.contains(&part), "{part} in {set}");
             }
         }
+    }
+
+    #[test]
+    fn text_is_a_set_of_its_own() {
+        let texts =
+            [subtitles::tests::track("chapters.en", "x"), subtitles::tests::track("captions.pt-br", "a<b")];
+        let text = manifest(&[track("a128", (0, 0), 2)], &texts, None);
+        let wanted = "<AdaptationSet id=\"2\" contentType=\"text\" mimeType=\"text/vtt\" lang=\"pt-BR\">\
+                      <Label>a&lt;b</Label><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"caption\"/>\
+                      <Representation id=\"captions.pt-br\" bandwidth=\"3997\"><BaseURL>text/captions.pt-br/\
+                      07070707070707070707070707070707.vtt</BaseURL></Representation></AdaptationSet></Period>";
+        assert!(text.contains(wanted), "{text}");
     }
 
     proptest! {

@@ -138,7 +138,7 @@ mod tests {
         );
         let other = rendition("v720", (1280, 720), true);
         assert_ne!(seal.key_id(&other.rung, 0), first, "rungs have keys of their own");
-        let list = master(&[Measured::new(rung, None, &rows).unwrap()], None, Some(&seal));
+        let list = master(&[Measured::new(rung, None, &rows).unwrap()], &[], None, Some(&seal));
         assert!(!list.contains("iframes"), "{list}");
     }
 
@@ -163,7 +163,7 @@ mod tests {
         let mut hevc = rung.clone();
         hevc.codecs = "hvc1.1.6.L93.B0".into();
         assert!(media(&hevc, &rows, Some(&seal)).is_none() && media(&hevc, &rows, None).is_some());
-        let list = master(&[Measured::new(rung, None, &rows).unwrap()], None, Some(&seal));
+        let list = master(&[Measured::new(rung, None, &rows).unwrap()], &[], None, Some(&seal));
         assert!(!list.contains("iframes"), "{list}");
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let (rendition, segments) = (rendition("v480", (852, 480), true), segments(3, 1_000));
         let track = Track { rendition, heard: None, segments };
         let ids = key_ids(&track.segments, &seal);
-        let text = dash::manifest(std::slice::from_ref(&track), Some(&seal));
+        let text = dash::manifest(std::slice::from_ref(&track), &[], Some(&seal));
         assert_eq!(ids.len(), 2);
         let wanted = format!(
             "<ContentProtection schemeIdUri=\"urn:mpeg:dash:mp4protection:2011\" value=\"cbcs\" \

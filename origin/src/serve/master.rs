@@ -1,7 +1,7 @@
 //! The multivariant playlist (RFC 8216bis section 4.4.6): a pure function of committed rows, the same bytes each time.
 
 use crate::sealer::Seal;
-use sluice_storage::{Rendition, RenditionKind, SegmentRow};
+use sluice_storage::{Rendition, RenditionKind, SegmentRow, TextTrack};
 use sluice_wire::MediaAsset;
 use sluice_wire::steering::BASE_PATHWAY;
 
@@ -10,6 +10,7 @@ use super::playlist::{VERSION, keyframe_target, segment_target};
 use super::rates::{self, Rates};
 use super::sound::Heard;
 use super::writer::{Attributes, Playlist};
+use super::{chapters, subtitles};
 
 /// The first variant is where players begin: the highest that a modest link carries.
 const START_BANDWIDTH: u64 = 2_500_000;
@@ -46,9 +47,14 @@ impl Measured {
     }
 }
 
-/// A multivariant playlist of all renditions. `steering` is the URL of the steering manifest, `seal` how the video is sealed.
-/// Keyframes are ranges of what is clear: there are none of what is sealed.
-pub(super) fn master(all: &[Measured], steering: Option<&str>, seal: Option<&Seal<'_>>) -> String {
+/// A multivariant playlist of all renditions and text tracks. `steering` is the URL of the steering manifest, `seal` how the
+/// video is sealed. Keyframes are ranges of what is clear: there are none of what is sealed.
+pub(super) fn master(
+    all: &[Measured],
+    texts: &[TextTrack],
+    steering: Option<&str>,
+    seal: Option<&Seal<'_>>,
+) -> String {
     let groups = audio::groups(all);
     let mut video: Vec<&Measured> = all.iter().filter(|m| m.is(RenditionKind::Video)).collect();
     video.sort_by_key(|m| (m.rendition.height, m.rendition.width, m.rates.peak));
@@ -58,11 +64,17 @@ pub(super) fn master(all: &[Measured], steering: Option<&str>, seal: Option<&Sea
         let steer = Attributes::default().quoted("SERVER-URI", url).quoted("PATHWAY-ID", BASE_PATHWAY);
         list.tag_of("CONTENT-STEERING", steer);
     }
+    if chapters::are_among(texts) {
+        let named = Attributes::default().quoted("DATA-ID", chapters::DATA_ID);
+        list.tag_of("SESSION-DATA", named.quoted("URI", MediaAsset::Chapters));
+    }
     if video.is_empty() {
         audio::alone(&mut list, &groups, steering.is_some());
         return list.text();
     }
     groups.iter().for_each(|group| audio::media(&mut list, group, true));
+    subtitles::renditions(&mut list, texts);
+    let beside = Beside { texts: subtitles::shown(texts).next().is_some(), steered: steering.is_some() };
     // From 1 upwards: the higher the rung, the higher its score.
     let mut scored: Vec<(&Measured, usize)> = video.into_iter().zip(1..).collect();
     let start = scored.iter().rposition(|(m, _)| m.rates.peak <= START_BANDWIDTH).unwrap_or(0);
@@ -74,7 +86,7 @@ pub(super) fn master(all: &[Measured], steering: Option<&str>, seal: Option<&Sea
     for (better, group) in with.iter().enumerate() {
         for (rung, score) in &scored {
             let score = (score - 1) * with.len() + better + 1;
-            list.tag_of("STREAM-INF", variant(rung, *group, score, steering.is_some()));
+            list.tag_of("STREAM-INF", variant(rung, *group, score, &beside));
             list.line(MediaAsset::Playlist(rung.rendition.rung.clone()));
         }
     }
@@ -86,7 +98,14 @@ pub(super) fn master(all: &[Measured], steering: Option<&str>, seal: Option<&Sea
     list.text()
 }
 
-fn variant(rung: &Measured, group: Option<&Group<'_>>, score: usize, steered: bool) -> Attributes {
+/// What belongs to each variant besides its rung and its sound.
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    texts: bool,
+    steered: bool,
+}
+
+fn variant(rung: &Measured, group: Option<&Group<'_>>, score: usize, beside: &Beside) -> Attributes {
     let with = group.map_or_else(Rates::default, Group::rates);
     let codecs =
         std::iter::once(rung.rendition.codecs.as_str()).chain(group.into_iter().flat_map(Group::codecs));
@@ -99,8 +118,9 @@ fn variant(rung: &Measured, group: Option<&Group<'_>>, score: usize, steered: bo
             Some(group) => list.quoted("AUDIO", group.id),
             None => list,
         })
+        .with(|list| if beside.texts { list.quoted("SUBTITLES", subtitles::GROUP) } else { list })
         .plain("CLOSED-CAPTIONS", "NONE")
-        .with(|list| pathway(list, steered))
+        .with(|list| pathway(list, beside.steered))
 }
 
 fn keyframes(rung: &Measured, rates: Rates, score: usize, steered: bool) -> Attributes {
@@ -130,6 +150,7 @@ pub(super) fn pathway(list: Attributes, steered: bool) -> Attributes {
 mod tests {
     use super::super::playlist::tests::{rendition, segments};
     use super::super::sound::tests::{planned, track};
+    use super::super::subtitles::tests::track as text_track;
     use super::*;
     use proptest::prelude::*;
     use sluice_wire::RungName;
@@ -165,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_multivariant_playlist_says_what_was_encoded() {
-        let text = master(&ladder(), Some("http://c/steer/v/x"), None);
+        let text = master(&ladder(), &[], Some("http://c/steer/v/x"), None);
         let list = parsed(&text);
         let named: Vec<(&str, bool)> = list.variants.iter().map(|v| (v.uri.as_str(), v.is_i_frame)).collect();
         assert_eq!(
@@ -202,11 +223,11 @@ mod tests {
 
     #[test]
     fn sound_alone_is_a_variant_of_its_own() {
-        let text = master(&ladder()[..1], None, None);
+        let text = master(&ladder()[..1], &[], None, None);
         let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=130000,AVERAGE-BANDWIDTH=130000,SCORE=1,CODECS=\"mp4a.40.2\",\
                       CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
         assert!(text.ends_with(wanted) && !text.contains("EXT-X-MEDIA:"), "{text}");
-        let silent = master(&ladder()[1..], None, None);
+        let silent = master(&ladder()[1..], &[], None, None);
         assert!(!silent.contains("AUDIO") && !silent.contains("mp4a"), "{silent}");
     }
 
@@ -214,7 +235,7 @@ mod tests {
     fn surround_is_a_group_of_its_own_with_the_same_members() {
         let mut all = ladder();
         all.extend([measured("a128t1", (0, 0), 65_065), measured("a320", (0, 0), 160_160)]);
-        let text = master(&all, None, None);
+        let text = master(&all, &[], None, None);
         let media = |group: &str, rest: &str| {
             assert!(
                 text.contains(&format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",{rest}\n")),
@@ -255,7 +276,7 @@ mod tests {
     #[test]
     fn sound_alone_has_its_languages_too() {
         let text =
-            master(&[measured("a128", (0, 0), 65_065), measured("a128t1", (0, 0), 65_065)], None, None);
+            master(&[measured("a128", (0, 0), 65_065), measured("a128t1", (0, 0), 65_065)], &[], None, None);
         assert!(
             text.contains("NAME=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\"\n"),
             "within its variant: {text}"
@@ -265,14 +286,39 @@ mod tests {
         assert!(text.ends_with(variant), "{text}");
     }
 
+    #[test]
+    fn text_is_a_group_of_each_variant() {
+        let texts = [
+            text_track("captions.en", "English"),
+            text_track("chapters.en", "English"),
+            text_track("forced.de", "Deutsch"),
+            text_track("subtitles.en", "English"),
+        ];
+        let text = master(&ladder(), &texts, None, None);
+        let wanted = "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"text\",LANGUAGE=\"en\",NAME=\"English\",DEFAULT=NO,\
+                      AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,\
+                      public.accessibility.describes-music-and-sound\",URI=\"text/captions.en/index.m3u8\"\n\
+                      #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"text\",LANGUAGE=\"de\",NAME=\"Deutsch\",DEFAULT=NO,\
+                      AUTOSELECT=YES,FORCED=YES,URI=\"text/forced.de/index.m3u8\"\n\
+                      #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"text\",LANGUAGE=\"en\",NAME=\"English (subtitles)\",\
+                      DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI=\"text/subtitles.en/index.m3u8\"\n";
+        assert!(text.contains(wanted), "{text}");
+        assert_eq!(
+            text.matches("AUDIO=\"stereo\",SUBTITLES=\"text\",CLOSED-CAPTIONS=NONE").count(),
+            3,
+            "{text}"
+        );
+        assert_eq!(parsed(&text).alternatives.len(), 4);
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(sizes in prop::collection::vec((1u32..4_000, 1u32..4_000, 1u32..50_000_000), 1..6)) {
             let rungs: Vec<_> = sizes.iter().zip(1..).map(|(&(w, h, bytes), n): (_, u32)| {
                 measured(&format!("v{n}"), (w, h), bytes)
             }).chain([measured("a128", (0, 0), 32_000)]).collect();
-            let text = master(&rungs, None, None);
-            prop_assert_eq!(&text, &master(&rungs, None, None));
+            let text = master(&rungs, &[], None, None);
+            prop_assert_eq!(&text, &master(&rungs, &[], None, None));
             let list = parsed(&text);
             for rung in rungs.iter().filter(|m| m.is(RenditionKind::Video)) {
                 let uri = format!("{}/index.m3u8", rung.rendition.rung);

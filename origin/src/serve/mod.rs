@@ -2,14 +2,18 @@
 //! (`locks` says so in playlists, `sealed` does it, `keys` gives the keys out).
 
 mod audio;
+mod chapters;
 mod dash;
 mod keys;
 mod locks;
 mod master;
 mod playlist;
+mod progressive;
 mod rates;
 mod sealed;
 mod sound;
+mod storyboard;
+mod subtitles;
 mod text;
 mod writer;
 
@@ -21,9 +25,11 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    IF_RANGE, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use progressive::Joined;
 use sha2::{Digest, Sha256};
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
@@ -45,6 +51,10 @@ pub(crate) async fn media(
     let Admission { guarded, protection } = admitted(&state, &path, request.headers()).await?;
     let seal = state.sealer.of(path.video, protection)?;
     let served = match &path.asset {
+        // What is to be sealed is not to be had clear.
+        MediaAsset::Segment(..) | MediaAsset::Download(_) | MediaAsset::Preview if seal.is_some() => {
+            return Err(missing(&path));
+        }
         MediaAsset::Master => Served::Text(text::master(&state, &path, seal).await?),
         MediaAsset::Manifest => Served::Text(text::manifest(&state, &path, seal).await?),
         MediaAsset::Playlist(rung) => {
@@ -62,10 +72,6 @@ pub(crate) async fn media(
         MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(path.video), None).await?,
         MediaAsset::Segment(rung, seq, digest) => {
             let row = row(&state, &path, rung, *seq, *digest).await?;
-            // What is to be sealed is not to be had clear.
-            if seal.is_some() {
-                return Err(missing(&path));
-            }
             let key = ObjectKey::Segment(path.video, rung.clone(), *seq, *digest);
             Served::Object { key, size: row.bytes, etag: row.sha256 }
         }
@@ -80,6 +86,16 @@ pub(crate) async fn media(
         MediaAsset::Licence => {
             let detail = "a licence is asked for by POST";
             return Err(ApiError::new(405, "method-not-allowed", "Method not allowed", detail));
+        }
+        MediaAsset::Download(rung) => progressive::download(&state, &path, rung).await?,
+        MediaAsset::Preview => progressive::preview(&state, &path).await?,
+        MediaAsset::Chapters => Served::Text(chapters::list(&state, &path).await?),
+        MediaAsset::Storyboard => Served::Text(storyboard::list(&state, &path).await?),
+        MediaAsset::Sheet(seq, digest) => storyboard::sheet(&state, &path, *seq, *digest).await?,
+        MediaAsset::TextPlaylist(name) => Served::Text(subtitles::list(&state, &path, name).await?),
+        MediaAsset::Text(name, digest) => subtitles::whole(&state, &path, name, *digest).await?,
+        MediaAsset::TextSegment(name, seq, digest) => {
+            subtitles::segment(&state, &path, name, *seq, *digest).await?
         }
     };
     state.metrics.media.with_label_values(&[label(&path.asset)]).inc();
@@ -111,7 +127,10 @@ struct Admission {
 async fn admitted(state: &State, path: &MediaPath, asked: &HeaderMap) -> Result<Admission, ApiError> {
     let standing = state.storage.videos().standing(path.video).await?;
     let standing = standing.filter(|standing| !standing.deleted).ok_or_else(|| missing(path))?;
-    let listed = matches!(path.asset, MediaAsset::Playlist(_) | MediaAsset::Keyframes(_));
+    let listed = matches!(
+        path.asset,
+        MediaAsset::Playlist(_) | MediaAsset::Keyframes(_) | MediaAsset::TextPlaylist(_)
+    );
     if standing.state == VideoState::Failed && listed {
         return Err(missing(path));
     }
@@ -138,6 +157,13 @@ const fn label(asset: &MediaAsset) -> &'static str {
         MediaAsset::SealedSegment(..) => "sealed-segment",
         MediaAsset::Key(_) => "key",
         MediaAsset::Licence => "licence",
+        MediaAsset::Download(_) => "download",
+        MediaAsset::Preview => "preview",
+        MediaAsset::Chapters => "chapters",
+        MediaAsset::Storyboard => "storyboard",
+        MediaAsset::Sheet(..) => "sheet",
+        MediaAsset::TextPlaylist(_) => "text_playlist",
+        MediaAsset::Text(..) | MediaAsset::TextSegment(..) => "text",
     }
 }
 
@@ -150,6 +176,7 @@ enum Served {
     Text(String),
     Object { key: ObjectKey, size: u64, etag: String },
     Bytes { bytes: bytes::Bytes, etag: String },
+    Joined(Joined),
 }
 
 /// A stored object whose row does not keep its size.
@@ -181,6 +208,7 @@ async fn answer(
         Served::Text(text) => (text.len() as u64, hex::encode(&Sha256::digest(text)[..16])),
         Served::Object { size, etag, .. } => (*size, etag.clone()),
         Served::Bytes { bytes, etag } => (bytes.len() as u64, etag.clone()),
+        Served::Joined(joined) => (joined.size(), joined.etag.clone()),
     };
     // A copy of another visibility is never confirmed: it does not say who may have it.
     let etag = format!("\"{etag}{}\"", if guarded { "-private" } else { "" });
@@ -213,6 +241,10 @@ async fn answer(
     headers.insert(ETAG, value(&etag));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(path.asset.content_type()));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let MediaAsset::Download(rung) = &path.asset {
+        let name = format!("attachment; filename=\"{}-{rung}.mp4\"", path.video);
+        headers.insert(CONTENT_DISPOSITION, value(&name));
+    }
     let kept = match (path.asset.is_immutable(), guarded) {
         (true, false) => Lifetime::Immutable,
         (false, false) => Lifetime::Pushed,
@@ -239,6 +271,10 @@ async fn body(
         Served::Object { key, .. } => {
             let object = state.storage.objects.get_range(&key, range).await?;
             Response::new(Body::from_stream(object.stream.map_err(std::io::Error::other)))
+        }
+        Served::Joined(joined) => {
+            let stream = joined.stream(state.storage.objects.clone(), &range);
+            Response::new(Body::from_stream(stream.map_err(std::io::Error::other)))
         }
     };
     answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));

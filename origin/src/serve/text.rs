@@ -31,7 +31,8 @@ pub(super) async fn master(
         .steering_url
         .as_deref()
         .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
-    Ok(master::master(&all, steering.as_deref(), seal.as_ref()))
+    let texts = state.storage.videos().texts(path.video).await?;
+    Ok(master::master(&all, &texts, steering.as_deref(), seal.as_ref()))
 }
 
 /// The DASH description: once every rung is whole.
@@ -54,7 +55,8 @@ pub(super) async fn manifest(
         let heard = sounds.get(&rendition.rung).cloned();
         tracks.push(Track { rendition, heard, segments });
     }
-    Ok(dash::manifest(&tracks, seal.as_ref()))
+    let texts = state.storage.videos().texts(path.video).await?;
+    Ok(dash::manifest(&tracks, &texts, seal.as_ref()))
 }
 
 /// One of a rung's playlists.

@@ -1,10 +1,11 @@
 //! The library: `list` and one video here, `edit` what people say of it, `remove` it and bring it back, `playback` of
-//! private ones, `usage` of the store.
+//! private ones, `texts` beside it, `usage` of the store.
 
 mod edit;
 mod list;
 mod playback;
 mod remove;
+pub(crate) mod texts;
 mod usage;
 
 pub(crate) use edit::edit;

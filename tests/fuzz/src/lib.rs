@@ -12,6 +12,7 @@ pub mod mutate;
 mod names;
 mod routes;
 mod sealing;
+mod texts;
 mod tokens;
 
 pub use boxes::boxes;
@@ -25,6 +26,7 @@ pub use sluice_edge::fuzzing::{
 };
 pub use sluice_origin::fuzzing::{outbound, tus};
 pub use sluice_service::fuzzing::{chunks, gate, head, proxied};
+pub use texts::text;
 pub use tokens::tokens;
 
 use std::borrow::Cow;

@@ -87,6 +87,7 @@ targets!(
     routes,
     sealing,
     target,
+    text,
     tokens,
     tus,
     vary

@@ -7,7 +7,8 @@
 use ffmpeg_next::codec::Context;
 use ffmpeg_next::ffi::{
     AV_PIX_FMT_FLAG_BE, AV_PIX_FMT_FLAG_BITSTREAM, AV_PIX_FMT_FLAG_FLOAT, AV_PIX_FMT_FLAG_HWACCEL,
-    AV_PIX_FMT_FLAG_PAL, AVMediaType, AVRational, av_find_best_stream, av_frame_ref, av_pix_fmt_desc_get,
+    AV_PIX_FMT_FLAG_PAL, AVDiscard, AVMediaType, AVRational, av_find_best_stream, av_frame_ref,
+    av_pix_fmt_desc_get,
 };
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::format::context::Input;
@@ -113,6 +114,20 @@ pub(crate) fn reorder_depth(context: &Context) -> u32 {
     // SAFETY: the context is alive for the call; a plain number is copied out.
     let depth = unsafe { (*context.as_ptr()).has_b_frames };
     u32::try_from(depth).unwrap_or(0)
+}
+
+/// Has packets of other tracks left out, unread where the container allows it.
+pub(crate) fn read_only(input: &mut Input, wanted: &[usize]) {
+    for index in 0..input.nb_streams() as usize {
+        if !wanted.contains(&index) {
+            // SAFETY: the input is alive and borrowed mutably for the call; its streams are as many as it says. A plain
+            // field that is meant for callers to set is written.
+            unsafe {
+                let stream = *(*input.as_mut_ptr()).streams.add(index);
+                (*stream).discard = AVDiscard::AVDISCARD_ALL;
+            }
+        }
+    }
 }
 
 /// The best sound track, of the picture's programme if there is a picture.

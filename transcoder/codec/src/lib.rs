@@ -5,7 +5,8 @@
 //!        -> encode (a thread a rung, an encoder a segment) -> package (CMAF) -> frames on standard output
 //! ```
 //!
-//! - `probe` looks at a source, and `loudness` listens to it; `encode` makes chunks of the rungs; both speak the words of [`sluice_wire::codec`]
+//! - `probe` looks at a source, and `loudness` listens to it; `encode` makes chunks of the rungs; `text` reads its text;
+//!   `storyboard` makes sheets of small pictures; all speak the words of [`sluice_wire::codec`]
 //! - `allowed` is what is opened at all; `source` reads a file that may still be coming; `packets` lays one track's packets on the time line (`clock`), chunk
 //!   by chunk
 //! - `picture` and `sound` are the two ways through, side by side, each with its own reader; FFmpeg's types stay inside
@@ -28,10 +29,12 @@ mod picture;
 mod probe;
 mod sound;
 mod source;
+mod storyboard;
+mod text;
 mod work;
 
 use emit::Emit;
-use sluice_wire::codec::{CodecMessage, EncodeRequest, Order, read_order};
+use sluice_wire::codec::{CodecMessage, Order, read_order};
 use source::Supply;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -46,6 +49,10 @@ pub enum Task {
     Probe,
     /// Make what the first order asks for.
     Encode,
+    /// Read what text there is in it.
+    Text,
+    /// Make sheets of its keyframes.
+    Storyboard,
 }
 
 /// Does a task on a source and writes its frames. A source's fault is a frame, not an error.
@@ -62,14 +69,17 @@ pub fn run(
     let supply = Supply::new(source, Arc::clone(&emit));
     let request = match task {
         Task::Probe => Ok(None),
-        Task::Encode => read_request(&mut orders).map(Some),
+        Task::Encode | Task::Text | Task::Storyboard => read_request(&mut orders).map(Some),
     };
     let follower = Arc::clone(&supply);
     // It ends with the process: orders may come until then.
     std::thread::spawn(move || follower.follow(orders));
     let done = match request {
         Ok(None) => probe::probe(&supply).map(|source| CodecMessage::Probed { source }),
-        Ok(Some(request)) => encode::encode(&supply, &request, &emit),
+        Ok(Some(Order::Encode(request))) => encode::encode(&supply, &request, &emit),
+        Ok(Some(Order::Text { zero_us })) => text::text(&supply, zero_us, &emit),
+        Ok(Some(Order::Sheets(work))) => storyboard::storyboard(&supply, &work, &emit),
+        Ok(Some(other)) => Err(CodecError::Internal(format!("the first order is no request: {other:?}"))),
         Err(error) => Err(error),
     };
     match done {
@@ -81,9 +91,9 @@ pub fn run(
     }
 }
 
-fn read_request(orders: &mut impl Read) -> Result<EncodeRequest, CodecError> {
+fn read_request(orders: &mut impl Read) -> Result<Order, CodecError> {
     match read_order(orders) {
-        Ok(Some(Order::Encode(request))) => Ok(*request),
+        Ok(Some(order)) => Ok(order),
         other => Err(CodecError::Internal(format!("the first order is no request: {other:?}"))),
     }
 }

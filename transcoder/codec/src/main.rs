@@ -1,4 +1,4 @@
-//! `sluice-codec probe` and `sluice-codec encode`, with the source as descriptor 3; see the library.
+//! `sluice-codec probe`, `encode`, `text` and `storyboard`, with the source as descriptor 3; see the library.
 #![expect(
     unsafe_code,
     reason = "at the start, a descriptor becomes a file and the allocator is told how to work"
@@ -23,8 +23,10 @@ fn main() -> ExitCode {
     let task = match (words.first().and_then(|w| w.to_str()), words.len()) {
         (Some("probe"), 1) => Task::Probe,
         (Some("encode"), 1) => Task::Encode,
+        (Some("text"), 1) => Task::Text,
+        (Some("storyboard"), 1) => Task::Storyboard,
         _ => {
-            drop(std::io::stderr().write_all(b"usage: sluice-codec probe|encode 3<SOURCE\n"));
+            drop(std::io::stderr().write_all(b"usage: sluice-codec probe|encode|text|storyboard 3<SOURCE\n"));
             return ExitCode::from(64);
         }
     };

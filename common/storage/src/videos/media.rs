@@ -258,7 +258,7 @@ impl Videos {
 }
 
 /// On a conflict of primary keys, every other column is replaced.
-fn replace_all<E: EntityTrait>() -> OnConflict
+pub(super) fn replace_all<E: EntityTrait>() -> OnConflict
 where
     E::PrimaryKey: PrimaryKeyToColumn<Column = E::Column>,
 {
@@ -267,7 +267,7 @@ where
     OnConflict::columns(key).update_columns(others).to_owned()
 }
 
-fn digest(text: &str) -> Option<Digest> {
+pub(super) fn digest(text: &str) -> Option<Digest> {
     text.parse().ok()
 }
 
@@ -275,7 +275,7 @@ fn rung_name(text: &str) -> Option<RungName> {
     RungName::new(text).ok()
 }
 
-fn video_id(value: i64) -> Result<VideoId, StorageError> {
+pub(super) fn video_id(value: i64) -> Result<VideoId, StorageError> {
     VideoId::from_u64(unsigned("video", value)?).map_err(|e| StorageError::Corrupt(e.to_string()))
 }
 

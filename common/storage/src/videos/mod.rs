@@ -9,7 +9,9 @@ mod library;
 mod media;
 mod removal;
 mod row;
+mod storyboard;
 pub(crate) mod terms;
+mod texts;
 mod usage;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -24,6 +26,8 @@ pub use library::{Listing, Order, Page, Which};
 pub use media::{Media, Rendition, RenditionKind, SegmentRow};
 pub use removal::Removals;
 pub use row::{NewVideo, SourceFacts, Standing, Video, VideoState, Visibility};
+pub use storyboard::Storyboard;
+pub use texts::TextTrack;
 pub use usage::{RungUse, StateUse, Usage};
 
 use crate::database::entity::{rendition, segment, tag_version, video};
@@ -189,6 +193,8 @@ impl Videos {
         rendition::Entity::delete_many().filter(rendition::Column::Video.eq(key)).exec(tx.conn()).await?;
         crate::uploads::delete_rows(tx, id.upload()).await?;
         change::forget(tx, id).await?;
+        texts::forget(tx, id).await?;
+        storyboard::forget(tx, id).await?;
         let gone = video::Entity::delete_by_id(key).exec(tx.conn()).await?.rows_affected == 1;
         if gone {
             removal::note(tx, id).await?;

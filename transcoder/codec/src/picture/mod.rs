@@ -3,7 +3,7 @@
 mod cells;
 mod cuts;
 mod graph;
-mod poster;
+pub(crate) mod poster;
 mod rung;
 mod steady;
 

@@ -87,24 +87,28 @@ fn jpeg(picture: &frame::Video) -> Result<(Vec<u8>, u32, u32), ffmpeg_next::Erro
     graph.get("in").ok_or(ffmpeg_next::Error::FilterNotFound)?.source().add(&given)?;
     let mut scaled = frame::Video::empty();
     graph.get("out").ok_or(ffmpeg_next::Error::FilterNotFound)?.sink().frame(&mut scaled)?;
+    Ok((compressed(&mut scaled, QUALITY)?, width, height))
+}
 
+/// A picture as JPEG; `quality` is FFmpeg's lambda.
+pub(crate) fn compressed(picture: &mut frame::Video, quality: i32) -> Result<Vec<u8>, ffmpeg_next::Error> {
     let codec = encoder::find(codec::Id::MJPEG).ok_or(ffmpeg_next::Error::EncoderNotFound)?;
     let mut encoder = codec::Context::new_with_codec(codec).encoder().video()?;
-    encoder.set_width(width);
-    encoder.set_height(height);
+    encoder.set_width(picture.width());
+    encoder.set_height(picture.height());
     encoder.set_format(format::Pixel::YUVJ420P);
     encoder.set_time_base(Rational(1, 25));
     encoder.set_flags(Flags::QSCALE);
-    encoder.set_global_quality(QUALITY);
+    encoder.set_global_quality(quality);
     let mut options = Dictionary::new();
     options.set("threads", "1");
     let mut encoder = encoder.open_as_with(codec, options)?;
-    scaled.set_pts(Some(0));
-    encoder.send_frame(&scaled)?;
+    picture.set_pts(Some(0));
+    encoder.send_frame(picture)?;
     encoder.send_eof()?;
     let mut packet = Packet::empty();
     encoder.receive_packet(&mut packet)?;
-    Ok((packet.data().unwrap_or_default().to_vec(), width, height))
+    Ok(packet.data().unwrap_or_default().to_vec())
 }
 
 /// Quantiser 4 in FFmpeg's lambda units (118 each): about 90 on the common scale of 100.

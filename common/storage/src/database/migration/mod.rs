@@ -9,6 +9,8 @@ mod m0006_fetches;
 mod m0007_cursors;
 mod m0008_turns;
 mod m0009_promises;
+mod m0010_texts;
+mod m0011_storyboards;
 mod m0012_protection;
 
 use std::time::Duration;
@@ -40,6 +42,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_cursors::Migration),
             Box::new(m0008_turns::Migration),
             Box::new(m0009_promises::Migration),
+            Box::new(m0010_texts::Migration),
+            Box::new(m0011_storyboards::Migration),
             Box::new(m0012_protection::Migration),
         ]
     }
