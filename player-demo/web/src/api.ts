@@ -6,6 +6,7 @@ export interface Rung {
   width: number;
   height: number;
   bandwidth: number;
+  average_bandwidth: number;
   segments: number;
   done: boolean;
 }
@@ -28,6 +29,7 @@ export interface Video {
   description: string;
   tags: string[];
   visibility: Visibility;
+  protection: 'none' | 'aes-128' | 'cbcs';
   deleted_ms: number | null;
   version: number;
   rungs: Rung[];
@@ -92,6 +94,33 @@ export async function remove(id: string): Promise<void> {
 export const restore = (id: string): Promise<Video> => json(`/v1/videos/${id}/restore`, { method: 'POST' });
 
 export const playback = (id: string): Promise<Playback> => json(`/v1/videos/${id}/playback`, { method: 'POST' });
+
+/** A text track of a video. */
+export interface Text {
+  kind: 'subtitles' | 'captions' | 'forced' | 'chapters';
+  language: string;
+  label: string;
+  cues: number;
+  bytes: number;
+  embedded: boolean;
+  url: string;
+}
+
+/** What lies beside a video: its text, and where its storyboard is. */
+export const beside = (id: string): Promise<{ text: Text[]; storyboard: string | null }> => json(`/v1/videos/${id}/text`);
+
+export const texts = async (id: string): Promise<Text[]> => (await beside(id)).text;
+
+/** Sends SubRip or WebVTT; it replaces what there is of its kind and language. */
+export function addText(id: string, kind: string, language: string, label: string | null, file: Blob): Promise<Text> {
+  const query = label ? `?${new URLSearchParams({ label }).toString()}` : '';
+  return json(`/v1/videos/${id}/text/${kind}/${encodeURIComponent(language)}${query}`, { method: 'PUT', body: file });
+}
+
+export async function removeText(id: string, { kind, language }: Text): Promise<void> {
+  const answer = await fetch(`/v1/videos/${id}/text/${kind}/${language}`, { method: 'DELETE' });
+  if (!answer.ok && answer.status !== 404) throw await failure(answer);
+}
 
 /** Changes a video as it was seen; nobody else's change is lost. */
 export const change = (seen: Video, to: Partial<Pick<Video, 'title' | 'description' | 'tags' | 'visibility'>>): Promise<Video> =>

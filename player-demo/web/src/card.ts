@@ -13,6 +13,9 @@ const LABELS: Record<Video['state'], string> = {
   failed: 'Cannot be shown',
 };
 
+/** How long a card is pointed at before it moves, in milliseconds. */
+const HOVER = 180;
+
 /** What a card's page does for it. */
 export interface Shelf {
   /** Shows the videos of a tag. */
@@ -51,7 +54,7 @@ function picture(video: Video): HTMLElement {
   const bar = video.state === 'queued' || video.state === 'processing';
   const progress = bar && el('progress', { max: '1', value: String(video.progress), 'aria-label': 'Transcoding' });
   const length = video.duration_ms ? el('span', { class: 'length' }, clock(video.duration_ms / 1000)) : null;
-  const kind = `${video.playable}-${bar}-${video.visibility}-${video.deleted_ms !== null}`;
+  const kind = `${video.playable}-${bar}-${video.visibility}-${video.protection}-${video.deleted_ms !== null}`;
   if (video.deleted_ms !== null) return el('div', { class: 'poster empty', 'data-kind': kind }, el('span', { class: 'glyph', 'aria-hidden': 'true' }, '×'), length);
   if (!video.playable) {
     return el('div', { class: 'poster empty', 'data-kind': kind }, el('span', { class: 'glyph', 'aria-hidden': 'true' }, video.state === 'failed' ? '!' : '…'), progress);
@@ -65,7 +68,33 @@ function picture(video: Video): HTMLElement {
     : !video.urls.poster
     ? el('span', { class: 'glyph', 'aria-hidden': 'true' }, '…')
     : el('img', { src: video.urls.poster, alt: '', loading: 'lazy', decoding: 'async' });
-  return el('a', { class: 'poster', href: `/watch/${video.id}`, 'data-kind': kind, 'aria-label': `Watch ${video.title}` }, image, length, progress);
+  const link = el('a', { class: 'poster', href: `/watch/${video.id}`, 'data-kind': kind, 'aria-label': `Watch ${video.title}` }, image, length, progress);
+  const open = video.visibility !== 'private' && video.protection === 'none';
+  if (video.state === 'ready' && open && !silent) glimpse(link, `/v/${video.id}/preview.mp4`);
+  return link;
+}
+
+/** A few seconds of the film while it is pointed at. */
+function glimpse(link: HTMLElement, src: string): void {
+  let timer = 0;
+  let film: HTMLVideoElement | null = null;
+  const end = () => {
+    clearTimeout(timer);
+    film?.remove();
+    film = null;
+  };
+  const begin = () => {
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+    end();
+    timer = window.setTimeout(() => {
+      film = el('video', { class: 'glimpse', src, loop: true, playsinline: true, 'aria-hidden': 'true', 'data-testid': 'glimpse' });
+      film.muted = true;
+      link.querySelector('img')?.after(film);
+      void film.play().catch(end);
+    }, HOVER);
+  };
+  for (const name of ['pointerenter', 'focus']) link.addEventListener(name, begin);
+  for (const name of ['pointerleave', 'blur', 'click']) link.addEventListener(name, end);
 }
 
 /** A deleted video: what it was called, and the way back. */

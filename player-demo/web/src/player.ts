@@ -41,6 +41,10 @@ export function attach(video: HTMLVideoElement, url: string, ticket: () => Ticke
     const segment = describe(hls, data);
     if (segment) heard(segment);
   });
+  // Of a pathway that steering makes of another, hls.js takes the text tracks' elements for there after it removed them.
+  hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, (_, { subtitleTracks }) => {
+    for (const track of subtitleTracks) if (!track.trackNode?.isConnected) track.trackNode = undefined;
+  });
   hls.on(Hls.Events.ERROR, (_, data) => {
     if (!data.fatal) return;
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();

@@ -1,13 +1,16 @@
 // The watch page: the player, and what is going on behind it.
 import Hls from 'hls.js';
 import 'media-chrome';
-import { follow, get, playback, type Video } from './api';
+import { beside, follow, get, playback, type Video } from './api';
 import { el, say } from './dom';
 import { bytes, rate } from './format';
+import { downloads, storyboard, tracks } from './beside';
 import { attach, label, type Segment } from './player';
 import { rise } from './rise';
 import { spark } from './spark';
+import { chooser, panel as textPanel } from './subtitles';
 import { admitted, type Ticket } from './token';
+import { trick } from './trick';
 
 /** Rows of the segments' table. */
 const ROWS = 40;
@@ -67,14 +70,33 @@ function show(main: HTMLElement, video: Video, ticket: () => Ticket | null): voi
   controls.append(player, ...['media-loading-indicator'].map(centre), bar());
   const facts = panel();
   const links = share(at(video.urls.master));
-  main.replaceChildren(
+  // Players read the list anew, and go on where they were.
+  let anew = () => {};
+  const parts: (HTMLElement | null)[] = [
     el('div', { class: 'stage' }, controls, el('div', { class: 'title' }, el('h1', {}, video.title), el('p', { class: 'dim' }, `${video.name}${video.bytes ? ` · ${bytes(video.bytes)}` : ''}`)), video.error && el('p', { class: 'why' }, video.error)),
     el('aside', { class: 'side', 'aria-label': 'Playback' }, facts.root),
+    downloads(video, at),
+    textPanel(video, at, () => anew()),
     facts.table,
     links,
-  );
-  if (Hls.isSupported()) connect(player, video, facts, ticket);
+  ];
+  main.replaceChildren(...parts.filter((part) => part !== null));
+  void dress(player, controls, video, at);
+  if (Hls.isSupported()) anew = connect(player, video, facts, ticket);
   else player.src = at(video.urls.master);
+}
+
+/** Adds what came or was made beside the film. */
+async function dress(player: HTMLVideoElement, controls: HTMLElement, video: Video, at: (url: string) => string): Promise<void> {
+  const { text, storyboard: list } = await beside(video.id).catch(() => ({ text: [], storyboard: null }));
+  const pictures = list ? await storyboard(list, at) : [];
+  player.append(...tracks(text, at, pictures));
+  if (pictures.length === 0) return;
+  const { back, forward, over } = trick(player, pictures);
+  over.setAttribute('slot', 'poster');
+  controls.append(over);
+  const range = controls.querySelector('media-time-range');
+  range?.before(back, forward);
 }
 
 function centre(name: string): HTMLElement {
@@ -85,7 +107,7 @@ function centre(name: string): HTMLElement {
 }
 
 function bar(): HTMLElement {
-  const names = ['play-button', 'seek-backward-button', 'seek-forward-button', 'time-range', 'time-display', 'mute-button', 'volume-range', 'playback-rate-button', 'pip-button', 'fullscreen-button'];
+  const names = ['play-button', 'seek-backward-button', 'seek-forward-button', 'time-range', 'time-display', 'captions-button', 'mute-button', 'volume-range', 'playback-rate-button', 'pip-button', 'fullscreen-button'];
   const node = document.createElement('media-control-bar');
   for (const name of names) {
     const control = document.createElement(`media-${name}`);
@@ -105,6 +127,7 @@ interface Facts {
   throughput: HTMLElement;
   dropped: HTMLElement;
   steering: HTMLElement;
+  graphs: HTMLElement;
   graph: (seconds: number) => void;
   row: (segment: Segment) => void;
 }
@@ -144,11 +167,13 @@ function panel(): Facts {
     graph.canvas,
     el('dl', {}, ...current, ...buffer, ...throughput, ...dropped, ...steering),
   );
-  return { root, table, rungs, current: current[1], buffer: buffer[1], throughput: throughput[1], dropped: dropped[1], steering: steering[1], graph: graph.push, row };
+  return { root, table, rungs, current: current[1], buffer: buffer[1], throughput: throughput[1], dropped: dropped[1], steering: steering[1], graphs: graph.canvas, graph: graph.push, row };
 }
 
-function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: () => Ticket | null): void {
+/** Plays; gives what reads the list anew. */
+function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: () => Ticket | null): () => void {
   const hls = attach(player, video.urls.master, ticket, facts.row);
+  facts.graphs.before(chooser(hls));
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     const order = hls.levels.map((level, index) => ({ level, index })).sort((a, b) => b.level.bitrate - a.level.bitrate);
     const auto = el('option', { value: '-1' }, 'Auto');
@@ -171,6 +196,14 @@ function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: (
     const now = hls.levels[hls.currentLevel] ?? hls.levels[hls.loadLevel];
     say(facts.steering, now?.pathwayId ?? '–');
   }, 500);
+  return () => {
+    const [at, paused] = [player.currentTime, player.paused];
+    hls.config.startPosition = at;
+    hls.once(Hls.Events.MANIFEST_PARSED, () => {
+      if (!paused) void player.play().catch(() => undefined);
+    });
+    hls.loadSource(video.urls.master);
+  };
 }
 
 function bufferAhead(player: HTMLVideoElement): number {

@@ -4,6 +4,7 @@ import { lastHop, parseCacheStatus } from '../src/cache-status.ts';
 import { trailingIndex } from '../src/boxes.ts';
 import { bytes, clock, eta, rate } from '../src/format.ts';
 import { watched } from '../src/route.ts';
+import { tileAt, tiles, written } from '../src/storyboard.ts';
 import { admitted } from '../src/token.ts';
 
 test('each hop of Cache-Status is read', () => {
@@ -62,4 +63,14 @@ test('an index behind the film is found', async () => {
   for (const other of [[ftyp, moov, film], [ftyp, film], [film, box('moof', 9), moov], [film, moov.slice(0, 40)], [new Uint8Array(64)], [], ['RIFF....AVI LIST']]) {
     assert.equal(await of(...other), null);
   }
+});
+
+test('a storyboard says which part of which sheet is shown when', () => {
+  const text = 'WEBVTT\n\n00:00:00.000 --> 00:00:02.500\nstoryboard/0-a.jpg#xywh=0,0,160,90\n\n01:00:02.500 --> 01:00:05.000\nstoryboard/0-a.jpg#xywh=160,90,160,90\n';
+  const all = tiles(text, (uri) => `http://edge/${uri}?t=x`);
+  assert.deepEqual(all[1], { from: 3602.5, to: 3605, url: 'http://edge/storyboard/0-a.jpg?t=x', x: 160, y: 90, width: 160, height: 90 });
+  assert.equal(tileAt(all, 3)?.x, 0);
+  assert.equal(tileAt(all, 4000)?.x, 160);
+  assert.equal(tileAt([], 1), null);
+  assert.deepEqual(tiles(written(all), (uri) => uri), all);
 });
