@@ -1,0 +1,69 @@
+// Stock Shaka Player in a real Chromium plays HLS and DASH, with text and pictures of the seek bar.
+// usage: node shaka.mjs EDGE VIDEO. The last line of output is JSON for the story to assert.
+import { chromium } from 'playwright-core';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const [edge, id] = process.argv.slice(2);
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
+const shaka = fileURLToPath(new URL('node_modules/shaka-player/dist/shaka-player.compiled.js', import.meta.url));
+
+const browser = await chromium.launch({
+  executablePath,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+});
+const report = {};
+try {
+  const page = await browser.newPage();
+  // A page of the edge's own origin, without anything of ours in it.
+  await page.route(`${edge}/bare`, (route) => route.fulfill({ contentType: 'text/html', body: '<video muted></video>' }));
+  await page.goto(`${edge}/bare`);
+  await page.addScriptTag({ path: shaka });
+  for (const manifest of ['master.m3u8', 'manifest.mpd']) {
+    report[manifest] = await page.evaluate(play, `${edge}/v/${id}/${manifest}`);
+  }
+} catch (error) {
+  report.failure = String(error);
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(report));
+process.exit(report.failure ? 1 : 0);
+
+// Runs in the page.
+async function play(url) {
+  const { shaka } = window;
+  const video = document.querySelector('video');
+  video.muted = true;
+  const player = new shaka.Player();
+  await player.attach(video);
+  const errors = [];
+  player.addEventListener('error', (event) => errors.push(`${event.detail.code} ${event.detail.message}`));
+  try {
+    await player.load(url);
+    const texts = player.getTextTracks().map((track) => `${track.language} ${track.label ?? ''}`.trim()).sort();
+    const [first] = player.getTextTracks();
+    if (first) {
+      await player.selectTextTrack(first);
+      await player.setTextTrackVisibility?.(true);
+    }
+    const until = async (done, what) => {
+      const end = performance.now() + 30_000;
+      while (!done()) {
+        if (performance.now() > end) throw new Error(`not in time: ${what}`);
+        await new Promise((again) => setTimeout(again, 50));
+      }
+    };
+    await video.play();
+    await until(() => video.currentTime > 1.5, 'it plays');
+    video.currentTime = video.duration - 2;
+    await until(() => video.ended || video.currentTime > video.duration - 0.6, 'its end plays');
+    const { videoWidth, videoHeight, duration } = video;
+    const variants = player.getVariantTracks().length;
+    return { texts, variants, size: [videoWidth, videoHeight], duration, errors };
+  } finally {
+    await player.destroy();
+  }
+}
