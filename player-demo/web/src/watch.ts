@@ -93,7 +93,8 @@ async function dress(player: HTMLVideoElement, controls: HTMLElement, video: Vid
   player.append(...tracks(text, at, pictures));
   if (pictures.length === 0) return;
   const { back, forward, over } = trick(player, pictures);
-  over.setAttribute('slot', 'poster');
+  over.setAttribute('slot', 'centered-chrome');
+  over.setAttribute('noautohide', '');
   controls.append(over);
   const range = controls.querySelector('media-time-range');
   range?.before(back, forward);
