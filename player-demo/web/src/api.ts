@@ -123,12 +123,20 @@ export async function removeText(id: string, { kind, language }: Text): Promise<
 }
 
 /** Changes a video as it was seen; nobody else's change is lost. */
-export const change = (seen: Video, to: Partial<Pick<Video, 'title' | 'description' | 'tags' | 'visibility'>>): Promise<Video> =>
-  json(`/v1/videos/${seen.id}`, {
+type Said = Pick<Video, 'title' | 'description' | 'tags' | 'visibility'>;
+
+const said = ({ title, description, tags, visibility }: Video) => JSON.stringify([title, description, tags, visibility]);
+
+/** Changes what people say of a video, unless somebody else did since it was seen. What the machine adds to it is no reason. */
+export async function change(seen: Video, to: Partial<Said>): Promise<Video> {
+  const now = await get(seen.id);
+  const { version } = said(now) === said(seen) ? now : seen;
+  return json(`/v1/videos/${seen.id}`, {
     method: 'PATCH',
-    headers: { 'content-type': 'application/json', ...(settled(seen) ? { 'if-match': `"${seen.version}"` } : {}) },
+    headers: { 'content-type': 'application/json', ...(settled(now) ? { 'if-match': `"${version}"` } : {}) },
     body: JSON.stringify(to),
   });
+}
 
 export const settled = (video: Video) => video.state === 'ready' || video.state === 'failed';
 
