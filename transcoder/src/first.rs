@@ -52,7 +52,7 @@ pub(crate) async fn run(
         poster,
     };
     let share = (0, if alone { 1_000 } else { SHARE });
-    let duration_ms = plan.source.duration_ms;
+    let (duration_ms, sound_counts) = (plan.source.duration_ms, plan.ladder.video.is_empty());
     let start = (way.first == 0).then(|| {
         // What is there came after the job was made.
         let age = Duration::from_millis(shop.storage.database.now_ms().saturating_sub(lease.created_ms));
@@ -63,8 +63,17 @@ pub(crate) async fn run(
             (!supply.is_complete()).then(|| supply.arrivals(earliest)),
         )
     });
-    let mut output =
-        Output { shop, video, publisher, heads: vec![], share, duration_ms, way: Some(way), start };
+    let mut output = Output {
+        shop,
+        video,
+        publisher,
+        heads: vec![],
+        share,
+        duration_ms,
+        sound_counts,
+        way: Some(way),
+        start,
+    };
     let ended = output.make(supply, &request, Pace::Urgent).await?;
     shop.metrics.media_ms.inc_by(ended.duration_ms);
     plan.damage = ended.damage;

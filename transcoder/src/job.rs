@@ -126,6 +126,8 @@ pub(crate) struct Output<'s> {
     /// Which part of all that there is to do this is, in thousandths, and the source's claimed length.
     pub(crate) share: (i32, i32),
     pub(crate) duration_ms: u64,
+    /// True for a source without pictures. Sound is far ahead of them, and says nothing about how far they are.
+    pub(crate) sound_counts: bool,
     /// A first pass's way through the chunks.
     pub(crate) way: Option<Way>,
     /// A first pass's beginning.
@@ -230,9 +232,10 @@ impl Output<'_> {
 
     /// How much of everything is done when a rung has come to this point, in thousandths; 1000 only at the end.
     fn permille(&self, rung: &RungName, end: u64) -> i32 {
-        let timescale = self.heads.iter().find(|h| h.rung == *rung).map_or(1, |h| u64::from(h.timescale));
-        let done_ms = end * 1_000 / timescale.max(1);
         let (before, part) = self.share;
+        let head = self.heads.iter().find(|h| h.rung == *rung);
+        let Some(head) = head.filter(|h| h.width > 0 || self.sound_counts) else { return before };
+        let done_ms = end * 1_000 / u64::from(head.timescale).max(1);
         let part = u64::try_from(part).unwrap_or(0);
         let share = done_ms * part / self.duration_ms.max(done_ms).max(1);
         (before + i32::try_from(share).unwrap_or(0)).min(990)

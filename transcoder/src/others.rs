@@ -49,9 +49,18 @@ pub(crate) async fn run(
             onward: false,
             poster,
         };
-        let duration_ms = plan.source.duration_ms;
-        let mut output =
-            Output { shop, video, publisher, heads, share: SHARE, duration_ms, way: None, start: None };
+        let (duration_ms, sound_counts) = (plan.source.duration_ms, plan.ladder.video.is_empty());
+        let mut output = Output {
+            shop,
+            video,
+            publisher,
+            heads,
+            share: SHARE,
+            duration_ms,
+            sound_counts,
+            way: None,
+            start: None,
+        };
         match output.make(supply, &request, Pace::Patient).await {
             // What cannot be shown at all the first pass has refused.
             Ok(_) | Err(JobError::Source { reason: CodecFailure::Undecodable, .. }) => {}
