@@ -66,7 +66,10 @@ async fn published_once(stack: &Stack, id: &str, states: JoinSet<Vec<Value>>, so
 /// Headers and segments in the store.
 fn stored(stack: &Stack, id: &str) -> BTreeSet<String> {
     let media = stack.dir().join("objects/media").join(id);
+    // What is made of the source beside its rungs has folders of its own.
+    let beside = |name: &str| matches!(name, "storyboard" | "text" | "download");
     let rungs = std::fs::read_dir(&media).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    let rungs = rungs.filter(|entry| !entry.file_name().to_str().is_some_and(beside));
     let names = rungs.flat_map(|rung| {
         let files = std::fs::read_dir(rung.path()).unwrap().flatten();
         let rung = rung.file_name().into_string().unwrap();
