@@ -27,10 +27,10 @@ pub(crate) async fn usage(axum::extract::State(state): Shared) -> Result<Respons
         .iter()
         .map(|rung| json!({ "rung": rung.rung, "videos": rung.videos, "bytes": rung.bytes }))
         .collect();
-    let other = usage.other_bytes;
+    let (beside, other) = (usage.beside_bytes, usage.other_bytes);
     let mut answer = axum::Json(json!({
-        "bytes": sources + posters + rungs + other,
-        "sources": sources, "renditions": rungs, "posters": posters, "other": other,
+        "bytes": sources + posters + rungs + beside + other,
+        "sources": sources, "renditions": rungs, "posters": posters, "beside": beside, "other": other,
         "rungs": by_rung, "states": states,
     }))
     .into_response();

@@ -6,7 +6,7 @@ use sluice_wire::{Digest, VideoId};
 
 use super::{Videos, media};
 use crate::database::entity::storyboard;
-use crate::database::{Tx, from_json, to_json};
+use crate::database::{Tx, from_json, signed, to_json};
 use crate::error::StorageError;
 
 /// Which pictures there are, and where. The sheets are the objects [`Sheet`](sluice_wire::ObjectKey::Sheet).
@@ -41,7 +41,11 @@ impl Videos {
         video: VideoId,
         board: &Storyboard,
     ) -> Result<(), StorageError> {
-        let row = storyboard::ActiveModel { video: Set(video.as_i64()), body: Set(to_json(board)?) };
+        let row = storyboard::ActiveModel {
+            video: Set(video.as_i64()),
+            bytes: Set(signed(board.bytes)),
+            body: Set(to_json(board)?),
+        };
         let replace = media::replace_all::<storyboard::Entity>();
         storyboard::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
         Ok(())

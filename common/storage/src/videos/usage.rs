@@ -43,6 +43,8 @@ pub struct Usage {
     pub states: Vec<StateUse>,
     /// By rung.
     pub rungs: Vec<RungUse>,
+    /// Bytes of text tracks and storyboards.
+    pub beside_bytes: u64,
     /// Bytes of uploads that are no video's yet.
     pub other_bytes: u64,
 }
@@ -51,8 +53,17 @@ pub struct Usage {
 struct OfState {
     state: Option<String>,
     deleted: bool,
+    bytes: i64,
+}
+
+#[derive(FromQueryResult)]
+struct OfPosters {
+    state: Option<String>,
+    deleted: bool,
     videos: i64,
     bytes: i64,
+    /// Of all videos: the same in each row.
+    beside: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -70,7 +81,7 @@ impl Videos {
     pub async fn usage(&self) -> Result<Usage, StorageError> {
         let view = self.database.snapshot().await?;
         let posters =
-            OfState::find_by_statement(view.get_database_backend().build(&posters())).all(&view).await?;
+            OfPosters::find_by_statement(view.get_database_backend().build(&posters())).all(&view).await?;
         let sources =
             OfState::find_by_statement(view.get_database_backend().build(&sources())).all(&view).await?;
         let rungs = OfRung::find_by_statement(view.get_database_backend().build(&rungs())).all(&view).await?;
@@ -78,6 +89,7 @@ impl Videos {
         let mut usage = Usage::default();
         let mut states: BTreeMap<(bool, String), StateUse> = BTreeMap::new();
         for row in posters {
+            usage.beside_bytes = unsigned("beside.bytes", row.beside)?;
             let name = row.state.unwrap_or_default();
             let state = flag("videos.state", &name, VideoState::parse)?;
             let (videos, poster_bytes) =
@@ -113,9 +125,22 @@ fn posters() -> SelectStatement {
         .expr_as(Expr::col(("videos", "deleted_ms")).is_not_null(), "deleted")
         .expr_as(Expr::col(("videos", "id")).count(), "videos")
         .expr_as(sum(("videos", "poster_bytes")), "bytes")
+        .expr_as(SimpleExpr::from(beside()), "beside")
         .from("videos")
         .add_group_by([Expr::col(("videos", "state")), Expr::col(("videos", "deleted_ms")).is_not_null()])
         .to_owned()
+}
+
+/// What is made of sources, or sent, beside the rungs.
+fn beside() -> SelectStatement {
+    let texts = Query::select().column("bytes").from("texts").to_owned();
+    let boards = Query::select().column("bytes").from("storyboards").to_owned();
+    let all = Query::select()
+        .column("bytes")
+        .from_subquery(texts, "tracks")
+        .union(UnionType::All, boards)
+        .to_owned();
+    Query::select().expr(sum(("beside", "bytes"))).from_subquery(all, "beside").to_owned()
 }
 
 fn sources() -> SelectStatement {
@@ -126,7 +151,6 @@ fn sources() -> SelectStatement {
     Query::select()
         .column(("videos", "state"))
         .expr_as(Expr::col(("videos", "deleted_ms")).is_not_null(), "deleted")
-        .expr_as(Expr::col(("parts", "number")).count(), "videos")
         .expr_as(sum(("parts", "bytes")), "bytes")
         .from("parts")
         .join(JoinType::LeftJoin, "uploads", of_upload)

@@ -7,6 +7,8 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) video: i64,
+    /// Of all sheets.
+    pub(crate) bytes: i64,
     #[sea_orm(column_type = "Text")]
     pub(crate) body: String,
 }

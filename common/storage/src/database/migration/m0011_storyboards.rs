@@ -21,7 +21,11 @@ const STORYBOARDS: &str = "storyboards";
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut table = Table::create();
-        table.table(STORYBOARDS).col(big_integer("video").primary_key()).col(text("body"));
+        table
+            .table(STORYBOARDS)
+            .col(big_integer("video").primary_key())
+            .col(big_integer("bytes"))
+            .col(text("body"));
         manager.create_table(table.to_owned()).await
     }
 
