@@ -6,6 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sluice_tests::client::{client, get, header, put, rungs, wait_ready};
 use sluice_tests::clips;
+use sluice_tests::sources::eventually;
 use sluice_tests::stack::{Options, Stack};
 use sluice_wire::token::jwt::Claims;
 use sluice_wire::token::mint::SigningKey;
@@ -189,10 +190,13 @@ async fn a_private_video_is_for_those_with_a_token_whatever_is_cached() {
     let late = until(&rung.segments[0], 401).await;
     assert!(late < Duration::from_secs(1), "refused after {late:?}");
 
-    let (_, usage) =
-        (0, story.ask(Method::GET, "/v1/storage").send().await.unwrap().json::<Value>().await.unwrap());
-    let stored = bytes_below(&story.stack.dir().join("objects"));
-    assert_eq!(usage["bytes"].as_u64(), Some(stored), "{usage}");
+    // What is made beside the rungs comes after the video is ready.
+    eventually("what is stored is accounted for", async || {
+        let usage =
+            story.ask(Method::GET, "/v1/storage").send().await.unwrap().json::<Value>().await.unwrap();
+        usage["bytes"].as_u64() == Some(bytes_below(&story.stack.dir().join("objects")))
+    })
+    .await;
 }
 
 fn bytes_below(folder: &std::path::Path) -> u64 {
