@@ -183,7 +183,8 @@ async fn a_frozen_worker_comes_back_and_changes_nothing() {
         frozen.metrics().await.contains(r#"outcome="lost"} "#).then_some(())
     })
     .await;
-    assert!(frozen.codecs().is_empty());
+    // It may have another job by now: what it made of this one ends in time, too.
+    until("its codecs are gone", async || frozen.codecs().is_empty().then_some(())).await;
     // Every row is still what its object is.
     let frames: Vec<usize> = house.whole(video).await.values().map(|b| decoded_frames(b)).collect();
     assert_eq!(frames[1..], [1_500, 1_500]);
