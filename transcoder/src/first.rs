@@ -153,7 +153,7 @@ impl Way {
             due_ms = Some(publisher.passed(passed).await?);
         }
         match due_ms.filter(|_| !self.is_over()) {
-            Some(due_ms) if shop.storage.jobs().is_waiting(FIRST, due_ms).await? => Err(JobError::Turn),
+            Some(due_ms) if shop.storage.jobs().is_waiting(&[FIRST], due_ms).await? => Err(JobError::Turn),
             _ => Ok(()),
         }
     }

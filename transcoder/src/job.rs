@@ -11,7 +11,7 @@ use crate::publish::{Head, Publisher};
 use crate::start::Start;
 use crate::stock::Stock;
 use crate::supply::Supply;
-use crate::{first, others};
+use crate::{extras, first, others};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sluice_storage::{Lease, Put, Retry, SegmentRow, Storage, StorageError};
@@ -24,9 +24,11 @@ use std::sync::Arc;
 const FIGURES_EVERY: u32 = 16;
 
 /// The jobs that make a video playable.
-pub(crate) const FIRST: &[&str] = &["transcode"];
+pub(crate) const FIRST: &str = "transcode";
 /// The jobs that make the other rungs of a chunk.
-pub(crate) const OTHERS: &[&str] = &["rungs"];
+pub(crate) const OTHERS: &str = "rungs";
+/// The jobs that make what lies beside the film, which plays without.
+pub(crate) const EXTRAS: &str = "extras";
 
 /// What a worker's jobs share.
 #[derive(Debug, Clone)]
@@ -49,10 +51,10 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
         return Err(JobError::Again("the job names no video".into()));
     };
     let publisher = Publisher::new(&shop.storage, lease, video);
-    let result = if OTHERS.contains(&lease.kind.as_str()) {
-        others::run(shop, lease, video, &publisher).await
-    } else {
-        first::run(shop, lease, video, &publisher).await
+    let result = match lease.kind.as_str() {
+        EXTRAS => return extras::run(shop, lease, video).await,
+        OTHERS => others::run(shop, lease, video, &publisher).await,
+        _ => first::run(shop, lease, video, &publisher).await,
     };
     let result = match result {
         Err(JobError::Missing(what)) => Err(missing(shop, video, what).await?),

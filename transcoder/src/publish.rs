@@ -2,6 +2,7 @@
 
 use crate::error::JobError;
 use crate::extras;
+use crate::job::OTHERS;
 use serde_json::json;
 use sluice_storage::{
     Jobs, Lease, NewJob, Rendition, RenditionKind, SegmentRow, SegmentSize, SourceFacts, Storage,
@@ -100,7 +101,7 @@ impl Publisher {
                 if passed.others {
                     let begun = self.lease.created_ms + OTHERS_LATER_MS;
                     let job = NewJob {
-                        kind: "rungs".into(),
+                        kind: OTHERS.into(),
                         payload: json!({ "video": self.video, "chunk": passed.chunk }),
                         priority: 0,
                         max_attempts: self.lease.max_attempts,

@@ -45,6 +45,11 @@ impl Stock {
         Self { storage: storage.clone(), dir: dir.to_owned(), copies: Mutex::default() }
     }
 
+    /// The folder for what is on local disk while it is worked on.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The copy of a video's source, of this length (0 if that is not known yet): an empty file at first.
     pub(crate) async fn copy(&self, video: VideoId, length: u64) -> Result<Arc<Local>, JobError> {
         self.tidy();

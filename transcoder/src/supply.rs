@@ -70,8 +70,8 @@ pub(crate) struct Supply {
     local: Arc<Local>,
     source: Source,
     need: Need,
-    /// Jobs of these kinds make it less patient.
-    rivals: &'static [&'static str],
+    /// Jobs of this kind make it less patient.
+    rivals: &'static str,
     arrivals: Arrivals,
 }
 
@@ -82,7 +82,7 @@ impl Supply {
         stock: &Stock,
         video: VideoId,
         need: Need,
-        rivals: &'static [&'static str],
+        rivals: &'static str,
     ) -> Result<Self, JobError> {
         let upload = video.upload();
         let source = storage.uploads().source(upload).await?;
@@ -147,7 +147,8 @@ impl Supply {
     async fn be_patient(&self, since: Instant) -> Result<(), JobError> {
         let waited = since.elapsed();
         let over = waited > PATIENCE
-            || waited > SHORT_PATIENCE && self.storage.jobs().is_waiting(self.rivals, u64::MAX >> 1).await?;
+            || waited > SHORT_PATIENCE
+                && self.storage.jobs().is_waiting(&[self.rivals], u64::MAX >> 1).await?;
         if over { Err(JobError::Idle) } else { Ok(()) }
     }
 

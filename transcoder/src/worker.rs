@@ -3,8 +3,7 @@
 use crate::child::Codec;
 use crate::config::Config;
 use crate::error::JobError;
-use crate::extras;
-use crate::job::{self, FIRST, OTHERS, Shop};
+use crate::job::{self, EXTRAS, FIRST, OTHERS, Shop};
 use crate::metrics::Metrics;
 use crate::sandbox::Options;
 use crate::scratch;
@@ -39,7 +38,7 @@ impl Process for Transcoder {
     type Config = Config;
 
     async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
-        let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots * (LANES + 1));
+        let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots * (LANES + 1) + 1);
         let codec = Codec::find(config.codec.as_deref(), Options { mode, user, slots }).await?;
         let storage = Storage::open(&config.storage).await?;
         scratch::sweep(&config.scratch_dir).await;
@@ -62,29 +61,17 @@ impl Process for Transcoder {
             }
             slots.spawn(self.hand(name, OTHERS).run());
         }
-        slots.spawn(self.extras().run());
+        slots.spawn(self.hand(format!("{}/extras", self.config.worker), EXTRAS).run());
         while slots.join_next().await.is_some() {}
         Ok(())
     }
 }
 
 impl Transcoder {
-    fn extras(&self) -> extras::Hand {
-        extras::Hand {
-            name: format!("{}/extras", self.config.worker),
-            storage: self.shop.storage.clone(),
-            codec: self.shop.codec.clone(),
-            scratch_dir: self.config.scratch_dir.clone(),
-            lease_for: Duration::from_millis(self.config.lease_ms),
-            poll: Duration::from_millis(self.config.poll_ms),
-            stop: self.drain.token(),
-        }
-    }
-
-    fn hand(&self, name: String, kinds: &'static [&'static str]) -> Hand {
+    fn hand(&self, name: String, kind: &'static str) -> Hand {
         Hand {
             name,
-            kinds,
+            kind,
             lease_for: Duration::from_millis(self.config.lease_ms),
             poll: Duration::from_millis(self.config.poll_ms),
             shop: self.shop.clone(),
@@ -98,7 +85,7 @@ impl Transcoder {
 struct Hand {
     name: String,
     /// The jobs that it takes.
-    kinds: &'static [&'static str],
+    kind: &'static str,
     lease_for: Duration,
     poll: Duration,
     shop: Shop,
@@ -110,7 +97,7 @@ impl Hand {
     async fn run(self) {
         let mut wake = self.shop.storage.bus.subscribe(topics::JOBS);
         while !self.stop.is_cancelled() {
-            let leased = self.shop.storage.jobs().lease(&self.name, self.kinds, self.lease_for).await;
+            let leased = self.shop.storage.jobs().lease(&self.name, &[self.kind], self.lease_for).await;
             self.ready
                 .set_ready(leased.is_ok(), if leased.is_ok() { "open" } else { "the queue cannot be asked" });
             match leased {
@@ -190,16 +177,17 @@ impl Hand {
     /// Jobs whose last attempt ended with its worker: their videos have failed, and must say so.
     async fn bury_exhausted(&self) {
         let storage = &self.shop.storage;
-        let Ok(exhausted) = storage.jobs().exhausted(self.kinds).await else { return };
+        let Ok(exhausted) = storage.jobs().exhausted(&[self.kind]).await else { return };
         for job in exhausted {
             let (jobs, videos): (_, Videos) = (storage.jobs(), storage.videos());
-            let video = job::video_of(&job.payload);
+            let video = job::video_of(&job.payload).filter(|_| self.kind != EXTRAS);
             let why = "transcoding was tried too often; every worker that tried it ended";
             let buried = storage.database.write::<_, StorageError, _>(|tx| {
                 let (jobs, videos, job) = (&jobs, &videos, &job);
                 Box::pin(async move {
                     jobs.bury(tx, job, why).await?;
-                    // A video that was deleted meanwhile has no row to mark: its job is buried all the same.
+                    // A film plays without extras; a video that was deleted meanwhile has no row to mark: the job is
+                    // buried all the same.
                     let Some(video) = video else { return Ok(()) };
                     jobs.drop_others(tx, video, job.id).await?;
                     if videos.get_in(tx, video).await?.is_none() {

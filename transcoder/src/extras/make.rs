@@ -1,10 +1,10 @@
 //! One job: what is made of one video.
 
-use super::Hand;
 use super::board::{Plan, SIDE};
 use super::file::Scratch;
 use crate::child::{self, Run};
 use crate::error::JobError;
+use crate::job::Shop;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::json;
@@ -16,15 +16,15 @@ use sluice_wire::limits::{MAX_CODEC_FRAME, MAX_TILES};
 use sluice_wire::text::{TextName, Track};
 use sluice_wire::{Digest, EventKind, ObjectKey, Tag, VideoId};
 
-pub(super) struct Extras<'h> {
-    pub(super) hand: &'h Hand,
-    pub(super) lease: &'h Lease,
+pub(super) struct Extras<'s> {
+    pub(super) shop: &'s Shop,
+    pub(super) lease: &'s Lease,
     pub(super) video: VideoId,
 }
 
 impl Extras<'_> {
     pub(super) async fn make(&self) -> Result<(), JobError> {
-        let row = self.hand.storage.videos().get(self.video).await?.ok_or(JobError::Gone)?;
+        let row = self.shop.storage.videos().get(self.video).await?.ok_or(JobError::Gone)?;
         let source = row.plan.as_ref().and_then(|plan| plan.get("source")).cloned();
         let source: Option<Source> = source.and_then(|source| serde_json::from_value(source).ok());
         self.storyboard(&row).await?;
@@ -36,12 +36,12 @@ impl Extras<'_> {
 
     /// Text of the source; what people sent meanwhile stays.
     async fn text(&self, zero_us: i64) -> Result<(), JobError> {
-        let source = self.hand.storage.uploads().source(self.video.upload()).await?;
-        let mut file = Scratch::make(&self.hand.scratch_dir, self.video, self.lease).await?;
-        let (run, mut orders) = self.hand.codec.aside("text", file.path(), &Order::Text { zero_us }).await?;
+        let source = self.shop.storage.uploads().source(self.video.upload()).await?;
+        let mut file = Scratch::make(self.shop.stock.dir(), self.video, self.lease).await?;
+        let (run, mut orders) = self.shop.codec.aside("text", file.path(), &Order::Text { zero_us }).await?;
         let wanted = run.wanted();
         tokio::select! {
-            Err(error) = file.feed(&self.hand.storage, &source, &mut orders, wanted) => Err(error),
+            Err(error) = file.feed(&self.shop.storage, &source, &mut orders, wanted) => Err(error),
             done = self.take(run) => done.map(drop),
         }
     }
@@ -77,7 +77,7 @@ impl Extras<'_> {
             end_ms: track.end_ms(),
             embedded: true,
         };
-        let (storage, videos) = (&self.hand.storage, self.hand.storage.videos());
+        let (storage, videos) = (&self.shop.storage, self.shop.storage.videos());
         if videos.text(self.video, &row.name).await?.is_some() {
             return Ok(());
         }
@@ -106,7 +106,7 @@ impl Extras<'_> {
     }
 
     async fn storyboard(&self, row: &Video) -> Result<(), JobError> {
-        let (storage, videos) = (&self.hand.storage, self.hand.storage.videos());
+        let (storage, videos) = (&self.shop.storage, self.shop.storage.videos());
         if videos.storyboard(self.video).await?.is_some() {
             return Ok(());
         }
@@ -140,7 +140,7 @@ impl Extras<'_> {
 
     /// A file of the chosen fragments alone, and what the codec makes of it.
     async fn sheets(&self, rung: &Rendition, plan: &Plan) -> Result<Vec<Bytes>, JobError> {
-        let objects = &self.hand.storage.objects;
+        let objects = &self.shop.storage.objects;
         let init = ObjectKey::Init(self.video, rung.rung.clone(), rung.init);
         let mut bytes = objects.bytes(&init, rung.init_bytes).await?.to_vec();
         for (key, from, to) in &plan.fragments {
@@ -150,10 +150,10 @@ impl Extras<'_> {
                 return Err(JobError::Again("the keyframes for a storyboard are too large".into()));
             }
         }
-        let mut file = Scratch::make(&self.hand.scratch_dir, self.video, self.lease).await?;
+        let mut file = Scratch::make(self.shop.stock.dir(), self.video, self.lease).await?;
         file.write(0, &bytes).await?;
         let order = Order::Sheets(plan.work);
-        let (run, mut orders) = self.hand.codec.aside("storyboard", file.path(), &order).await?;
+        let (run, mut orders) = self.shop.codec.aside("storyboard", file.path(), &order).await?;
         for order in Order::whole(bytes.len() as u64) {
             child::order(&mut orders, &order).await?;
         }
