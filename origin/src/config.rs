@@ -18,7 +18,7 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Bounds of uploads.
     pub upload: UploadConfig,
-    /// What becomes of deleted videos.
+    /// What becomes of what nobody wants.
     pub library: LibraryConfig,
     /// What private videos are played with.
     pub playback: PlaybackConfig,
@@ -48,13 +48,16 @@ pub struct UploadConfig {
     pub expire_ms: u64,
 }
 
-/// What becomes of deleted videos.
+/// What becomes of what nobody wants: deleted videos, and rungs that nobody asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LibraryConfig {
     /// Milliseconds for which a deleted video can be restored.
     pub undo_ms: u64,
-    /// Milliseconds between two looks for videos whose time is over.
+    /// Milliseconds for which a rung is kept that nobody asks for, but for the lowest: its segments are dropped then, and made
+    /// again when they are asked for. Absent, all are kept.
+    pub cold_ms: Option<u64>,
+    /// Milliseconds between two looks for what has had its time.
     pub sweep_ms: u64,
 }
 
@@ -152,7 +155,7 @@ impl Default for UploadConfig {
 
 impl Default for LibraryConfig {
     fn default() -> Self {
-        Self { undo_ms: 7 * 24 * 3_600_000, sweep_ms: 60_000 }
+        Self { undo_ms: 7 * 24 * 3_600_000, cold_ms: None, sweep_ms: 60_000 }
     }
 }
 
@@ -178,6 +181,9 @@ impl ProcessConfig for Config {
         }
         if self.upload.expire_ms < 60_000 {
             faults.add("upload.expire_ms", "at least a minute, or a slow client loses its upload");
+        }
+        if self.library.cold_ms.is_some_and(|ms| ms < 1_000) {
+            faults.add("library.cold_ms", "at least a second, and days where people watch");
         }
         if self.library.sweep_ms < 10 {
             faults.add("library.sweep_ms", "at least 10");

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - `upload`: one intake behind four ways in; `serve`: what players fetch; `videos`: the library
+//! - `again`: segments that are not there, made again when they are asked for
 //! - `sealer`: what `serve` seals with, on the way out
 //! - `outbound`: requests to URLs that others named
 //! - `webhooks`: receivers told of states, signed
@@ -14,6 +15,7 @@
 //!
 //! What it leaves to others: transcoding, caching, steering.
 
+mod again;
 mod config;
 mod feed;
 pub mod fuzzing;

@@ -1,5 +1,6 @@
 //! The process: what it opens, its routes, its background work.
 
+use crate::again::Again;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -18,7 +19,7 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use sluice_platform::{ApiError, cache};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
-use sluice_storage::{Storage, count_statements};
+use sluice_storage::{Keeping, Storage, count_statements};
 use sluice_wire::token::mint::SigningKey;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) signer: Option<Arc<SigningKey>>,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) again: Again,
     pub(crate) config: Arc<Config>,
     pub(crate) drain: Drain,
 }
@@ -61,15 +63,18 @@ impl Process for Origin {
         drain.tasks().spawn(storage.relay().run(drain.token()));
         drain.tasks().spawn(upload::sweep(intake.clone(), drain.token()));
         drain.tasks().spawn(upload::settle(intake.clone(), drain.token()));
-        let (undo_ms, every) = (config.library.undo_ms, Duration::from_millis(config.library.sweep_ms));
-        drain.tasks().spawn(storage.removals().run(undo_ms, every, drain.token()));
+        let library = &config.library;
+        let keeping = Keeping { undo_ms: library.undo_ms, cold_ms: library.cold_ms };
+        let every = Duration::from_millis(library.sweep_ms);
+        drain.tasks().spawn(storage.removals().run(keeping, every, drain.token()));
+        let again = Again::new(storage.clone(), library.cold_ms);
         let fetching = upload::fetch(intake.clone(), outbound.clone(), config.fetch.clone(), drain.token());
         drain.tasks().spawn(fetching);
         let spawn = |sending| drop(drain.tasks().spawn(sending));
         webhooks::start(&storage, &outbound, &metrics, &config.webhooks, spawn, &hub, &drain.token()).await?;
         context.health.component("storage").set_ready(true, "open");
         let config = Arc::new(config);
-        let state = State { storage, intake, outbound, hub, metrics, signer, sealer, config, drain };
+        let state = State { storage, intake, outbound, hub, metrics, signer, sealer, again, config, drain };
         Ok(Self { state, listeners: context.listeners })
     }
 

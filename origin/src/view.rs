@@ -45,6 +45,8 @@ struct RungView {
     codecs: String,
     segments: u64,
     done: bool,
+    /// Segments of it are not stored, and are made again when they are asked for.
+    cold: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -132,5 +134,6 @@ fn rung(rendition: &Rendition, media: &Media) -> RungView {
         codecs: rendition.codecs.clone(),
         segments: media.segments.get(&rendition.rung).copied().unwrap_or_default(),
         done: rendition.ended,
+        cold: media.cold.contains(&rendition.rung),
     }
 }

@@ -11,10 +11,10 @@ use crate::publish::{Head, Publisher};
 use crate::start::Start;
 use crate::stock::Stock;
 use crate::supply::Supply;
-use crate::{extras, first, others};
+use crate::{again, extras, first, others};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use sluice_storage::{Lease, Put, Retry, SegmentRow, Storage, StorageError};
+use sluice_storage::{Lease, Objects, Put, Retry, SegmentRow, Storage, StorageError};
 use sluice_wire::codec::{CodecMessage, EncodeRequest, Key};
 use sluice_wire::limits::MAX_CODEC_FRAME;
 use sluice_wire::{Digest, ObjectKey, RungName, VideoId};
@@ -27,6 +27,8 @@ const FIGURES_EVERY: u32 = 16;
 pub(crate) const FIRST: &str = "transcode";
 /// The jobs that make the other rungs of a chunk.
 pub(crate) const OTHERS: &str = "rungs";
+/// The jobs that make segments again whose bytes are not there.
+pub(crate) const AGAIN: &str = "again";
 /// The jobs that make what lies beside the film, which plays without.
 pub(crate) const EXTRAS: &str = "extras";
 
@@ -37,6 +39,11 @@ pub(crate) struct Shop {
     pub(crate) codec: Codec,
     pub(crate) stock: Arc<Stock>,
     pub(crate) metrics: Metrics,
+}
+
+/// True of jobs without which a video does not play.
+pub(crate) fn makes_the_film(kind: &str) -> bool {
+    matches!(kind, FIRST | OTHERS)
 }
 
 /// The video that a job is for.
@@ -53,6 +60,7 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
     let publisher = Publisher::new(&shop.storage, lease, video);
     let result = match lease.kind.as_str() {
         EXTRAS => return extras::run(shop, lease, video).await,
+        AGAIN => return again::run(shop, lease, video).await,
         OTHERS => others::run(shop, lease, video, &publisher).await,
         _ => first::run(shop, lease, video, &publisher).await,
     };
@@ -192,18 +200,8 @@ impl Output<'_> {
     /// Stores a rung's header under the digest of its bytes; gives that and their number.
     async fn header(&self, rung: &RungName, payload: Bytes) -> Result<(Digest, u64), JobError> {
         let (init, bytes) = (Digest::of_sha256(Sha256::digest(&payload).into()), payload.len() as u64);
-        self.keep(&ObjectKey::Init(self.video, rung.clone(), init), payload).await?;
+        keep(&self.shop.storage.objects, &ObjectKey::Init(self.video, rung.clone(), init), payload).await?;
         Ok((init, bytes))
-    }
-
-    /// Stores an object that never changes, and gives what is stored under its key: the first bytes put there, be they
-    /// ours or another attempt's. A worker that lost its lease without knowing can so never replace what was published.
-    async fn keep(&self, key: &ObjectKey, payload: Bytes) -> Result<Bytes, JobError> {
-        let objects = &self.shop.storage.objects;
-        match objects.put_if_absent(key, payload.clone()).await? {
-            Put::Created => Ok(payload),
-            Put::Existed => Ok(objects.bytes(key, MAX_CODEC_FRAME as u64).await?),
-        }
     }
 
     /// Stores a segment, then commits its row. One that an earlier attempt stored and did not commit is as good, and is
@@ -211,7 +209,7 @@ impl Output<'_> {
     async fn segment(&mut self, made: Made, payload: Bytes) -> Result<(), JobError> {
         let Made { rung, seq, digest, start, duration, keys } = made;
         let key = ObjectKey::Segment(self.video, rung.clone(), seq, digest);
-        let stored = self.keep(&key, payload).await?;
+        let stored = keep(&self.shop.storage.objects, &key, payload).await?;
         let bytes = stored.len() as u64;
         let sha256 = hex::encode(Sha256::digest(&stored));
         let rung_name = rung.clone();
@@ -241,6 +239,15 @@ impl Output<'_> {
         let part = u64::try_from(part).unwrap_or(0);
         let share = done_ms * part / self.duration_ms.max(done_ms).max(1);
         (before + i32::try_from(share).unwrap_or(0)).min(990)
+    }
+}
+
+/// Stores an object that never changes, and gives what is stored under its key: the first bytes put there, be they ours or
+/// another attempt's. A worker that lost its lease without knowing can so never replace what was published.
+pub(crate) async fn keep(objects: &Objects, key: &ObjectKey, payload: Bytes) -> Result<Bytes, JobError> {
+    match objects.put_if_absent(key, payload.clone()).await? {
+        Put::Created => Ok(payload),
+        Put::Existed => Ok(objects.bytes(key, MAX_CODEC_FRAME as u64).await?),
     }
 }
 

@@ -11,11 +11,13 @@
 //!   may touch
 //! - `supply` fetches the source, also while it is uploaded, and tells the codec which bytes are there; `stock` keeps the
 //!   local copies
+//! - `again` makes segments whose bytes were dropped or lost
 //! - `extras` are made of a video once its film is: text that came with it, a storyboard
 //! - `publish` commits what was made, always with the lease's fencing token
 //!
 //! What it leaves to others: codecs (`sluice-codec`), rendering playlists (the origin).
 
+mod again;
 mod child;
 mod config;
 mod error;

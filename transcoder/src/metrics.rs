@@ -13,7 +13,9 @@ pub(crate) struct Metrics {
     pub(crate) active: IntGauge,
     /// Segments stored and committed.
     pub(crate) segments: IntCounter,
-    /// Their bytes.
+    /// Segments whose bytes were not there and were made again.
+    pub(crate) again: IntCounter,
+    /// Bytes of segments.
     pub(crate) bytes: IntCounter,
     /// Milliseconds of media transcoded.
     pub(crate) media_ms: IntCounter,
@@ -37,6 +39,10 @@ impl Metrics {
             ),
             active: registry.gauge("sluice_transcode_jobs_active", "Jobs under way"),
             segments: registry.counter("sluice_segments_stored_total", "Segments stored and committed"),
+            again: registry.counter(
+                "sluice_segments_made_again_total",
+                "Segments whose bytes were dropped or lost, and were made again",
+            ),
             bytes: registry.counter("sluice_segment_bytes_stored_total", "Bytes of segments stored"),
             media_ms: registry.counter("sluice_transcode_media_ms_total", "Milliseconds of media transcoded"),
             wall_ms: registry.counter("sluice_transcode_wall_ms_total", "Milliseconds spent on jobs"),

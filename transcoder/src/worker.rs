@@ -3,7 +3,7 @@
 use crate::child::Codec;
 use crate::config::Config;
 use crate::error::JobError;
-use crate::job::{self, EXTRAS, FIRST, OTHERS, Shop};
+use crate::job::{self, AGAIN, EXTRAS, FIRST, OTHERS, Shop};
 use crate::metrics::Metrics;
 use crate::sandbox::Options;
 use crate::scratch;
@@ -38,7 +38,7 @@ impl Process for Transcoder {
     type Config = Config;
 
     async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
-        let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots * (LANES + 1) + 1);
+        let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots * (LANES + 2) + 1);
         let codec = Codec::find(config.codec.as_deref(), Options { mode, user, slots }).await?;
         let storage = Storage::open(&config.storage).await?;
         scratch::sweep(&config.scratch_dir).await;
@@ -59,6 +59,7 @@ impl Process for Transcoder {
             for lane in 0..LANES {
                 slots.spawn(self.hand(format!("{name}.{lane}"), FIRST).run());
             }
+            slots.spawn(self.hand(format!("{name}.again"), AGAIN).run());
             slots.spawn(self.hand(name, OTHERS).run());
         }
         slots.spawn(self.hand(format!("{}/extras", self.config.worker), EXTRAS).run());
@@ -180,13 +181,13 @@ impl Hand {
         let Ok(exhausted) = storage.jobs().exhausted(&[self.kind]).await else { return };
         for job in exhausted {
             let (jobs, videos): (_, Videos) = (storage.jobs(), storage.videos());
-            let video = job::video_of(&job.payload).filter(|_| self.kind != EXTRAS);
+            let video = job::video_of(&job.payload).filter(|_| job::makes_the_film(self.kind));
             let why = "transcoding was tried too often; every worker that tried it ended";
             let buried = storage.database.write::<_, StorageError, _>(|tx| {
                 let (jobs, videos, job) = (&jobs, &videos, &job);
                 Box::pin(async move {
                     jobs.bury(tx, job, why).await?;
-                    // A film plays without extras; a video that was deleted meanwhile has no row to mark: the job is
+                    // A film plays without the other jobs; a video that was deleted meanwhile has no row to mark: the job is
                     // buried all the same.
                     let Some(video) = video else { return Ok(()) };
                     jobs.drop_others(tx, video, job.id).await?;

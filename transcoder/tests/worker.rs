@@ -166,7 +166,7 @@ async fn freeze_between_writes(house: &House, worker: &Worker) {
 #[tokio::test]
 async fn a_frozen_worker_comes_back_and_changes_nothing() {
     let house = House::open().await;
-    let (video, _) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
+    let (video, _) = house.upload(&clip(house.dir.path(), 60, "640x360"), 6).await;
     let frozen = house.worker("frozen");
     under_way(&house, video, 3, 1).await;
     freeze_between_writes(&house, &frozen).await;

@@ -63,8 +63,8 @@ pub use uploads::{
     Uploads,
 };
 pub use videos::{
-    Change, Listing, Media, NewVideo, Order, Page, Removals, Rendition, RenditionKind, Restored, RungUse,
-    SegmentRow, SegmentSize, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos, Visibility,
-    Which,
+    Change, Keeping, Listing, Media, NewVideo, Order, Page, Removals, Rendition, RenditionKind, Restored,
+    RungUse, SegmentRow, SegmentSize, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos,
+    Visibility, Which,
 };
 pub use videos::{Storyboard, TextTrack};

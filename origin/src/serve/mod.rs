@@ -19,6 +19,7 @@ mod writer;
 
 pub(crate) use keys::licence;
 
+use crate::again;
 use crate::origin::State;
 use axum::body::Body;
 use axum::extract::Request;
@@ -72,6 +73,7 @@ pub(crate) async fn media(
         MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(path.video), None).await?,
         MediaAsset::Segment(rung, seq, digest) => {
             let row = row(&state, &path, rung, *seq, *digest).await?;
+            state.again.asked(path.video, rung).await?;
             let key = ObjectKey::Segment(path.video, rung.clone(), *seq, *digest);
             Served::Object { key, size: row.bytes, etag: row.sha256 }
         }
@@ -80,6 +82,7 @@ pub(crate) async fn media(
         }
         MediaAsset::SealedSegment(rung, seq, digest, id) => {
             let row = row(&state, &path, rung, *seq, *digest).await?;
+            state.again.asked(path.video, rung).await?;
             sealed::segment(&state, &path, row, *id, seal).await?
         }
         MediaAsset::Key(id) => return keys::one(&state, &path, *id, seal).await,
@@ -269,7 +272,7 @@ async fn body(
         Served::Text(text) => Response::new(Body::from(sliced(&text.into(), range))),
         Served::Bytes { bytes, .. } => Response::new(Body::from(sliced(&bytes, range))),
         Served::Object { key, .. } => {
-            let object = state.storage.objects.get_range(&key, range).await?;
+            let object = again::range(state, &key, range).await?;
             Response::new(Body::from_stream(object.stream.map_err(std::io::Error::other)))
         }
         Served::Joined(joined) => {

@@ -1,6 +1,7 @@
 //! Sealed media: read from the store, sealed, sent. The same bytes each time, so that edges keep them for ever.
 
 use super::{Served, missing};
+use crate::again;
 use crate::origin::State;
 use crate::sealer::Seal;
 use bytes::Bytes;
@@ -81,11 +82,9 @@ async fn track(state: &State, path: &MediaPath, rung: &RungName) -> Result<Track
 }
 
 async fn stored(state: &State, path: &MediaPath, key: &ObjectKey, limit: u64) -> Result<Bytes, ApiError> {
-    match state.storage.objects.bytes(key, limit).await {
-        Ok(bytes) => Ok(bytes),
-        Err(StorageError::NotFound(_)) => Err(missing(path)),
-        Err(error) => Err(error.into()),
-    }
+    again::bytes(state, key, limit)
+        .await
+        .map_err(|error| if error.0.status == 404 { missing(path) } else { error })
 }
 
 /// Nothing goes out clear for being strange.

@@ -34,8 +34,13 @@ pub(crate) fn job(video: VideoId) -> NewJob {
 
 /// Does such a job. Whatever comes of it, the film plays without.
 pub(crate) async fn run(shop: &Shop, lease: &Lease, video: VideoId) -> Result<(), JobError> {
-    let jobs = shop.storage.jobs();
     let made = Extras { shop, lease, video }.make().await;
+    settled(shop, lease, made).await
+}
+
+/// Ends a job that no film depends on by what came of it.
+pub(crate) async fn settled(shop: &Shop, lease: &Lease, made: Result<(), JobError>) -> Result<(), JobError> {
+    let jobs = shop.storage.jobs();
     match &made {
         // Whatever there is to be made is made, or never will be.
         Ok(()) | Err(JobError::Source { .. } | JobError::Gone) => {

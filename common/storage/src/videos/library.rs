@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use sluice_wire::{Tag, Version, VideoId};
 
-use super::{Media, Rendition, Video, VideoState, Videos, Visibility, row, terms};
+use super::{Media, Video, VideoState, Videos, Visibility, media::video_id, row, terms};
 use crate::database::entity::{rendition, segment, tag_version, video, video_term};
 use crate::database::unsigned;
 use crate::error::StorageError;
@@ -214,12 +214,11 @@ async fn media(
         .await?;
     let mut all: HashMap<VideoId, Media> = HashMap::new();
     for Counted { rendition, stored } in rows {
-        let rendition = Rendition::try_from(rendition)?;
-        let media = all.entry(rendition.video).or_default();
-        if stored > 0 {
-            media.segments.insert(rendition.rung.clone(), unsigned("segments.count", stored)?);
+        let media = all.entry(video_id(rendition.video)?).or_default();
+        media.add(rendition)?;
+        if let Some(added) = media.renditions.last().filter(|_| stored > 0) {
+            media.segments.insert(added.rung.clone(), unsigned("segments.count", stored)?);
         }
-        media.renditions.push(rendition);
     }
     Ok(all)
 }

@@ -1,6 +1,6 @@
 //! Renditions and segments: what a playlist is made of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -82,6 +82,8 @@ pub struct Media {
     pub renditions: Vec<Rendition>,
     /// How many segments each rung has.
     pub segments: BTreeMap<RungName, u64>,
+    /// Rungs whose bytes were dropped since nobody asked for them, and are not all there again.
+    pub cold: BTreeSet<RungName>,
 }
 
 /// One stored segment.
@@ -107,6 +109,19 @@ pub struct SegmentRow {
     pub keys: Vec<Key>,
 }
 
+impl Media {
+    /// Adds a rendition.
+    pub(super) fn add(&mut self, row: rendition::Model) -> Result<(), StorageError> {
+        let cold = row.cold;
+        let rendition = Rendition::try_from(row)?;
+        if cold {
+            self.cold.insert(rendition.rung.clone());
+        }
+        self.renditions.push(rendition);
+        Ok(())
+    }
+}
+
 impl Videos {
     /// Adds or replaces a rendition.
     ///
@@ -128,6 +143,8 @@ impl Videos {
             init_bytes: Set(signed(new.init_bytes)),
             init: Set(new.init.to_string()),
             ended: Set(new.ended),
+            asked_ms: Set(signed(tx.now_ms())),
+            cold: Set(false),
         };
         let replace = replace_all::<rendition::Entity>();
         rendition::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
@@ -149,6 +166,7 @@ impl Videos {
             sha256: Set(new.sha256.clone()),
             digest: Set(new.digest.to_string()),
             keyframes: Set(to_json(&new.keys)?),
+            gone: Set(false),
         };
         let replace = replace_all::<segment::Entity>();
         segment::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
@@ -197,8 +215,8 @@ impl Videos {
             .await?;
         let mut media: HashMap<VideoId, Media> = HashMap::new();
         for row in renditions {
-            let rendition = Rendition::try_from(row)?;
-            media.entry(rendition.video).or_default().renditions.push(rendition);
+            let video = video_id(row.video)?;
+            media.entry(video).or_default().add(row)?;
         }
         for (video, rung, count) in counts {
             let rung = flag("segments.rung", &rung, rung_name)?;

@@ -4,6 +4,7 @@
 //! with the proof of its lease ([`Jobs::check`](crate::Jobs::check)).
 
 mod change;
+mod cold;
 mod figures;
 mod library;
 mod media;
@@ -24,7 +25,7 @@ pub use change::{Change, Restored};
 pub use figures::SegmentSize;
 pub use library::{Listing, Order, Page, Which};
 pub use media::{Media, Rendition, RenditionKind, SegmentRow};
-pub use removal::Removals;
+pub use removal::{Keeping, Removals};
 pub use row::{NewVideo, SourceFacts, Standing, Video, VideoState, Visibility};
 pub use storyboard::Storyboard;
 pub use texts::TextTrack;

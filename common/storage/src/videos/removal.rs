@@ -1,4 +1,4 @@
-//! Removal for good. Rows go first, and in the same transaction a note that objects are to follow: whatever dies in
+//! Removal: of deleted videos for good, and of [rungs that nobody asks for](super::cold). Rows go first, and in the same transaction a note that objects are to follow: whatever dies in
 //! between, nothing names an object that is gone, and no object stays that nothing names.
 
 use std::time::Duration;
@@ -20,20 +20,29 @@ use crate::objects::Objects;
 const NAME: &str = "removals";
 
 /// How long it may be silent before another takes over: longer than the objects of a long film take to delete.
-const LEASE: Duration = Duration::from_secs(120);
+pub(super) const LEASE: Duration = Duration::from_secs(120);
 
 /// Videos of one round, so that a library that is emptied leaves room for other writes.
-const BATCH: u64 = 16;
+pub(super) const BATCH: u64 = 16;
 
 /// How long after its rows a video's objects are looked for once more: a transcoder that had its lease then has lost it,
 /// and stores nothing any more.
 const SETTLED: Duration = Duration::from_secs(600);
 
-/// Removes deleted videos for good, when their time to be restored is over.
+/// How long what nobody wants is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeping {
+    /// Milliseconds for which a deleted video can be restored.
+    pub undo_ms: u64,
+    /// Milliseconds for which a rung is kept that nobody asks for; for ever when absent.
+    pub cold_ms: Option<u64>,
+}
+
+/// Removes deleted videos for good, when their time to be restored is over, and drops rungs that nobody asks for.
 #[derive(Debug, Clone)]
 pub struct Removals {
-    database: Database,
-    objects: Objects,
+    pub(super) database: Database,
+    pub(super) objects: Objects,
     holder: String,
 }
 
@@ -44,13 +53,13 @@ impl Removals {
     }
 
     /// Looks every `every` for what is due, until `drain` is cancelled. Failures are logged and tried again.
-    pub async fn run(self, undo_ms: u64, every: Duration, drain: CancellationToken) {
+    pub async fn run(self, keeping: Keeping, every: Duration, drain: CancellationToken) {
         loop {
-            match self.round(undo_ms).await {
+            match self.round(keeping).await {
                 // There may be more.
                 Ok(removed) if removed >= BATCH && !drain.is_cancelled() => continue,
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "deleted videos are not removed; tried again"),
+                Err(error) => tracing::warn!(%error, "what nobody wants is not removed; tried again"),
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
@@ -59,20 +68,20 @@ impl Removals {
         }
     }
 
-    /// One round: rows of videos deleted `undo_ms` ago, then objects of videos without rows. Gives how many of both; none
-    /// while another process holds the lease.
+    /// One round: rows of videos that can be restored no longer, objects of videos without rows, rungs that nobody asks for.
+    /// Gives how many of all; none while another process holds the lease.
     ///
     /// # Errors
     /// The engines'.
-    pub async fn round(&self, undo_ms: u64) -> Result<u64, StorageError> {
+    pub async fn round(&self, keeping: Keeping) -> Result<u64, StorageError> {
         let Some(held) = lease::take(&self.database, NAME, &self.holder, LEASE).await? else { return Ok(0) };
-        let done = self.under(&held, undo_ms).await;
+        let done = self.under(&held, keeping).await;
         lease::release(&self.database, &held).await?;
         done
     }
 
-    async fn under(&self, held: &Held, undo_ms: u64) -> Result<u64, StorageError> {
-        let now = self.database.now_ms();
+    async fn under(&self, held: &Held, keeping: Keeping) -> Result<u64, StorageError> {
+        let (now, undo_ms) = (self.database.now_ms(), keeping.undo_ms);
         let mut done = 0;
         for id in self.deleted_before(now.saturating_sub(undo_ms)).await? {
             let videos = Videos::new(self.database.clone());
@@ -105,6 +114,9 @@ impl Removals {
             });
             forget.await?;
             done += 1;
+        }
+        if let Some(cold_ms) = keeping.cold_ms {
+            done += self.cool(held, now.saturating_sub(cold_ms)).await?;
         }
         Ok(done)
     }

@@ -166,7 +166,11 @@ fn rungs() -> SelectStatement {
         .from("renditions")
         .union(
             UnionType::All,
-            Query::select().columns(["rung", "video", "bytes"]).from("segments").to_owned(),
+            Query::select()
+                .columns(["rung", "video", "bytes"])
+                .from("segments")
+                .and_where(Expr::col("gone").eq(false))
+                .to_owned(),
         )
         .to_owned();
     Query::select()

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_storage::{
-    Change, Listing, ManualClock, NewVideo, Order, Part, Rendition, RenditionKind, Restored, SegmentRow,
-    Storage, StorageError, Video, VideoState, Visibility, Which, count_statements,
+    Change, Keeping, Listing, ManualClock, NewVideo, Order, Part, Rendition, RenditionKind, Restored,
+    SegmentRow, Storage, StorageError, Video, VideoState, Visibility, Which, count_statements,
 };
 use sluice_wire::{Digest, ObjectKey, RungName, VideoId};
 
 use crate::ground::{Ground, NOON};
 
-const DAY: u64 = 24 * 3_600_000;
+pub(crate) const DAY: u64 = 24 * 3_600_000;
+const KEEPING: Keeping = Keeping { undo_ms: DAY, cold_ms: None };
 
 pub(crate) async fn words_and_tags_find_without_case_and_diacritics(ground: Ground) {
     let storage = ground.open().await;
@@ -153,9 +154,9 @@ pub(crate) async fn rows_go_first_and_objects_follow_whoever_dies(ground: Ground
     assert!(gone.await.unwrap());
 
     let removals = storage.removals();
-    assert_eq!(removals.round(DAY).await.unwrap(), 0, "nothing is due");
+    assert_eq!(removals.round(KEEPING).await.unwrap(), 0, "nothing is due");
     clock.advance(Duration::from_millis(DAY));
-    assert_eq!(removals.round(DAY).await.unwrap(), 2);
+    assert_eq!(removals.round(KEEPING).await.unwrap(), 2);
     for id in [old, dead] {
         assert_eq!(videos.get(id).await.unwrap(), None);
         assert!(!is_there(&storage, &ObjectKey::Poster(id)).await);
@@ -165,9 +166,9 @@ pub(crate) async fn rows_go_first_and_objects_follow_whoever_dies(ground: Ground
     // A worker that had not noticed stores once more; it is looked for later.
     store(&storage, &ObjectKey::Poster(old), 10).await;
     clock.advance(Duration::from_secs(3_600));
-    assert_eq!(removals.round(DAY).await.unwrap(), 1);
+    assert_eq!(removals.round(KEEPING).await.unwrap(), 1);
     assert!(!is_there(&storage, &ObjectKey::Poster(old)).await);
-    assert_eq!(removals.round(DAY).await.unwrap(), 0);
+    assert_eq!(removals.round(KEEPING).await.unwrap(), 0);
 }
 
 pub(crate) async fn one_process_removes_at_a_time(ground: Ground) {
@@ -183,7 +184,7 @@ pub(crate) async fn one_process_removes_at_a_time(ground: Ground) {
     }
     clock.advance(Duration::from_millis(DAY));
     let (one, two) = (storage.removals(), other.removals());
-    let (a, b) = tokio::join!(one.round(DAY), two.round(DAY));
+    let (a, b) = tokio::join!(one.round(KEEPING), two.round(KEEPING));
     let done = a.unwrap() + b.unwrap();
     assert_eq!(done, 8, "each video once");
     for id in all {
@@ -245,7 +246,7 @@ async fn shown(storage: &Storage, id: VideoId) -> Video {
 }
 
 /// A video that is ready.
-async fn video(storage: &Storage, title: &str) -> VideoId {
+pub(crate) async fn video(storage: &Storage, title: &str) -> VideoId {
     let (id, videos) = (storage.ids.video(), &storage.videos());
     let (name, title, state) = ("clip.mp4".into(), title.into(), VideoState::Ready);
     let new = &NewVideo { id, name, title, state, bytes: Some(1), sha256: None };
@@ -321,12 +322,12 @@ async fn media(storage: &Storage, id: VideoId, bytes: u64) {
     put.await.unwrap();
 }
 
-async fn store(storage: &Storage, key: &ObjectKey, bytes: u64) {
+pub(crate) async fn store(storage: &Storage, key: &ObjectKey, bytes: u64) {
     let bytes = Bytes::from(vec![7; usize::try_from(bytes).unwrap()]);
     storage.objects.put(key, bytes).await.unwrap();
 }
 
-async fn is_there(storage: &Storage, key: &ObjectKey) -> bool {
+pub(crate) async fn is_there(storage: &Storage, key: &ObjectKey) -> bool {
     match storage.objects.head(key).await {
         Ok(_) => true,
         Err(StorageError::NotFound(_)) => false,

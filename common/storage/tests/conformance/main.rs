@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod bus;
+mod cold;
 mod crash;
 mod cursors;
 mod fleet;
@@ -100,6 +101,9 @@ stories! {
         one_process_removes_at_a_time,
         usage_is_what_the_store_holds,
         a_page_costs_three_statements;
+    cold:
+        a_rung_that_nobody_asks_for_is_dropped,
+        what_is_made_again_is_the_same_and_can_be_dropped_again;
     cursors:
         one_reads_at_a_time_and_the_next_goes_on;
     fleet:

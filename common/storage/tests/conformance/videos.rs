@@ -109,7 +109,7 @@ fn rung() -> RungName {
     RungName::new("v720").unwrap()
 }
 
-fn rendition(video: VideoId, ended: bool) -> Rendition {
+pub(crate) fn rendition(video: VideoId, ended: bool) -> Rendition {
     Rendition {
         video,
         rung: rung(),
@@ -128,14 +128,14 @@ fn rendition(video: VideoId, ended: bool) -> Rendition {
     }
 }
 
-fn segment(video: VideoId, seq: u32, bytes: u64) -> SegmentRow {
+pub(crate) fn segment(video: VideoId, seq: u32, bytes: u64) -> SegmentRow {
     let sha256 = "cd".repeat(32);
     let start = u64::from(seq) * 180_000;
     let (digest, keys) = (Digest([seq as u8; 16]), vec![Key { offset: 24, bytes: 900, duration: 180_000 }]);
     SegmentRow { video, rung: rung(), seq, start, duration: 180_000, bytes, sha256, digest, keys }
 }
 
-async fn put(storage: &Storage, rendition: &Rendition, segments: &[SegmentRow]) {
+pub(crate) async fn put(storage: &Storage, rendition: &Rendition, segments: &[SegmentRow]) {
     let videos = &storage.videos();
     let write = storage.database.write::<_, StorageError, _>(|tx| {
         Box::pin(async move {

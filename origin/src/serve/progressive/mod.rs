@@ -9,6 +9,7 @@ mod head;
 mod table;
 
 use super::{Served, missing, playlist};
+use crate::again;
 use crate::origin::State;
 use bytes::Bytes;
 use fragment::Fragment;
@@ -117,6 +118,7 @@ pub(super) async fn download(state: &State, path: &MediaPath, name: &RungName) -
         if segments.is_empty() || !playlist::is_whole(rendition, &segments) {
             return Err(missing(path));
         }
+        again::whole(state, path.video, &rendition.rung).await?;
         rungs.push(Rung { rendition: rendition.clone(), segments });
     }
     let digest = digest(&rungs);
@@ -147,6 +149,7 @@ pub(super) async fn preview(state: &State, path: &MediaPath) -> Result<Served, A
     if !rendition.ended || segments.is_empty() {
         return Err(missing(path));
     }
+    again::whole(state, path.video, &rendition.rung).await?;
     // A quarter in: past titles, before the end is told.
     let chosen = segments.swap_remove(segments.len() / 4);
     let rungs = [Rung { rendition, segments: vec![chosen] }];

@@ -21,6 +21,10 @@ pub(crate) struct Model {
     pub(crate) init_bytes: i64,
     pub(crate) init: String,
     pub(crate) ended: bool,
+    /// When it was asked for last, in Unix milliseconds; the largest number when there is nothing to drop of it.
+    pub(crate) asked_ms: i64,
+    /// Segments of it were dropped, and are not all there again.
+    pub(crate) cold: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -18,6 +18,8 @@ pub(crate) struct Model {
     pub(crate) digest: String,
     #[sea_orm(column_type = "Text")]
     pub(crate) keyframes: String,
+    /// Its bytes are not stored; they are made again when they are asked for.
+    pub(crate) gone: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

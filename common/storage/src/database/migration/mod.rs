@@ -12,6 +12,7 @@ mod m0009_promises;
 mod m0010_texts;
 mod m0011_storyboards;
 mod m0012_protection;
+mod m0013_cold;
 
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_texts::Migration),
             Box::new(m0011_storyboards::Migration),
             Box::new(m0012_protection::Migration),
+            Box::new(m0013_cold::Migration),
         ]
     }
 }
