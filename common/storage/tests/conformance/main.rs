@@ -40,7 +40,9 @@ macro_rules! stories {
             let server = sluice_storage::testing::Postgres::start().await;
             $($(
                 println!("{}: {}", stringify!($suite), stringify!($story));
-                crate::$suite::$story(crate::ground::Ground::postgres(&server).await).await;
+                // Each on its own: all in one future are more than a stack holds.
+                let ground = crate::ground::Ground::postgres(&server).await;
+                Box::pin(crate::$suite::$story(ground)).await;
             )+)+
         }
     };
