@@ -95,6 +95,7 @@ fn router(state: State) -> Router {
             get(videos::one).put(upload::put).patch(videos::edit).delete(videos::delete),
         )
         .route("/v1/videos/{id}/restore", post(videos::restore))
+        .route("/v1/videos/{id}/editions", post(videos::anew))
         .route("/v1/videos/{id}/playback", post(videos::playback))
         .route("/v1/videos/{id}/text", get(videos::texts::list))
         .route(

@@ -28,6 +28,10 @@ pub(crate) struct VideoView {
     visibility: &'static str,
     protection: &'static str,
     deleted_ms: Option<u64>,
+    /// The video that this is an edition of.
+    edition_of: Option<VideoId>,
+    /// The edition that is being made of it.
+    next_edition: Option<VideoId>,
     pub(crate) version: u64,
     rungs: Vec<RungView>,
     urls: Urls,
@@ -86,6 +90,8 @@ impl VideoView {
             visibility: video.visibility.as_str(),
             protection: video.protection.as_str(),
             deleted_ms: video.deleted_ms,
+            edition_of: video.edition_of,
+            next_edition: video.next_edition,
             version: video.version.0,
             rungs,
             urls,

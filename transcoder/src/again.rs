@@ -44,6 +44,7 @@ impl<'s> Again<'s> {
     async fn make(&self) -> Result<(), JobError> {
         let storage = &self.shop.storage;
         let row = storage.videos().get(self.video).await?.ok_or(JobError::Gone)?;
+        let shown_by = row.edition_of.unwrap_or(self.video);
         let plan = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
         let plan = plan.ok_or_else(|| JobError::Again("the video has no plan that is understood".into()))?;
         let numbers = self.chunk * CHUNK_SEGMENTS..(self.chunk + 1) * CHUNK_SEGMENTS;
@@ -71,7 +72,7 @@ impl<'s> Again<'s> {
         let warmed = storage.database.write::<_, StorageError, _>(|tx| {
             Box::pin(async move {
                 storage.videos().warmed(tx, self.video, &self.rung).await?;
-                tx.emit(&Tag::video(self.video), EventKind::Changed, json!({ "video": self.video })).await
+                tx.emit(&Tag::video(shown_by), EventKind::Changed, json!({ "video": shown_by })).await
             })
         });
         Ok(warmed.await.map(drop)?)

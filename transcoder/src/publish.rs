@@ -223,11 +223,26 @@ impl Publisher {
             }
             self.videos.set_progress(tx, self.video, 1_000).await?;
             self.videos.set_state(tx, self.video, VideoState::Ready, damage).await?;
-            self.jobs.enqueue(tx, extras::job(self.video)).await?;
-            tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": self.video })).await?;
+            self.ready(tx).await?;
         }
         self.changed(tx).await?;
         Ok(left <= 0)
+    }
+
+    /// All of it is made: it is in the library, or shown in the place of the video that it is an edition of.
+    async fn ready(&self, tx: &Tx<'_>) -> Result<(), StorageError> {
+        let is_edition = self.here(tx).await?.edition_of.is_some();
+        let shown = match self.videos.show_edition(tx, self.video).await? {
+            None if is_edition => return Ok(()),
+            shown => shown.unwrap_or(self.video),
+        };
+        if shown != self.video {
+            tx.emit(&Tag::media(shown), EventKind::Changed, json!({ "video": shown })).await?;
+            tx.emit(&Tag::video(shown), EventKind::Changed, json!({ "video": shown })).await?;
+        }
+        self.jobs.enqueue(tx, extras::job(shown)).await?;
+        tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": shown })).await?;
+        Ok(())
     }
 
     /// It cannot be shown. With `again` the job goes back into the queue while it has attempts left. Without, or when they
@@ -239,7 +254,11 @@ impl Publisher {
             Box::pin(async move {
                 if self.jobs.fail_in(tx, &self.lease, why, retry).await? == Failed::Dead {
                     self.jobs.drop_others(tx, self.video, self.lease.job).await?;
+                    let edition_of = self.here(tx).await?.edition_of;
                     self.videos.set_state(tx, self.video, VideoState::Failed, Some(why)).await?;
+                    if let Some(of) = edition_of {
+                        tx.emit(&Tag::video(of), EventKind::Changed, json!({ "video": of })).await?;
+                    }
                     tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": self.video })).await?;
                     self.changed(tx).await?;
                 }

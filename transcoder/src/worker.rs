@@ -8,6 +8,7 @@ use crate::metrics::Metrics;
 use crate::sandbox::Options;
 use crate::scratch;
 use crate::stock::Stock;
+use serde_json::json;
 use sluice_service::{Context, Drain, Health, HealthFlag, Process, ProcessError};
 use sluice_storage::{Lease, Storage, StorageError, VideoState, Videos, topics};
 use sluice_wire::{EventKind, Tag};
@@ -191,14 +192,13 @@ impl Hand {
                     // buried all the same.
                     let Some(video) = video else { return Ok(()) };
                     jobs.drop_others(tx, video, job.id).await?;
-                    if videos.get_in(tx, video).await?.is_none() {
-                        return Ok(());
+                    let Some(row) = videos.get_in(tx, video).await? else { return Ok(()) };
+                    if let Some(of) = row.edition_of {
+                        tx.emit(&Tag::video(of), EventKind::Changed, json!({ "video": of })).await?;
                     }
                     videos.set_state(tx, video, VideoState::Failed, Some(why)).await?;
-                    tx.emit(&Tag::library(), EventKind::Changed, serde_json::json!({ "video": video }))
-                        .await?;
-                    tx.emit(&Tag::video(video), EventKind::Changed, serde_json::json!({ "video": video }))
-                        .await?;
+                    tx.emit(&Tag::library(), EventKind::Changed, json!({ "video": video })).await?;
+                    tx.emit(&Tag::video(video), EventKind::Changed, json!({ "video": video })).await?;
                     Ok(())
                 })
             });

@@ -60,7 +60,8 @@ impl One {
         let seen = random.random_ratio(1, 100).then_some(Visibility::Unlisted);
         let change = Change { tags: travels, visibility: seen, ..Change::default() };
         let name = format!("clip{number}.mp4");
-        let new = NewVideo { id, name, title, state: VideoState::Ready, bytes: Some(1 << 30), sha256: None };
+        let (bytes, sha256, edition_of) = (Some(1 << 30), None, None);
+        let new = NewVideo { id, name, title, state: VideoState::Ready, bytes, sha256, edition_of };
         let change = (change != Change::default()).then_some(change);
         Self { new, change, media: number % 100 < WITH_MEDIA }
     }

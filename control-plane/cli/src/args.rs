@@ -55,6 +55,13 @@ pub(crate) enum Command {
         #[arg(long)]
         now: bool,
     },
+    /// Makes a video anew of the source it has; it is played as it is until that is ready.
+    Remake {
+        id: String,
+        /// Waits until it is.
+        #[arg(long)]
+        wait: bool,
+    },
     /// Brings a deleted video back.
     Restore { id: String },
     /// What a player needs for a video: its address, with a token if it is private.
@@ -85,6 +92,9 @@ pub(crate) struct Upload {
     /// What people call it; its name unless told otherwise.
     #[arg(long)]
     pub(crate) title: Option<String>,
+    /// The video that it is to replace, under the same address: that is played as it is until this is ready.
+    #[arg(long, value_name = "ID")]
+    pub(crate) replaces: Option<String>,
     /// Waits until it can be played to its end.
     #[arg(long)]
     pub(crate) wait: bool,

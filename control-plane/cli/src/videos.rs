@@ -2,6 +2,7 @@
 
 use crate::api::{Api, say, show, text};
 use crate::args::{Edit, List};
+use crate::watch;
 use anyhow::bail;
 use reqwest::Method;
 use reqwest::header::IF_MATCH;
@@ -98,6 +99,18 @@ pub(crate) async fn delete(edge: &Api, raw: bool, id: &str, now: bool) -> anyhow
     let how = if now { "?now=true" } else { "" };
     edge.send(edge.request(Method::DELETE, &format!("/v1/videos/{id}{how}"))).await?;
     show(raw, &json!({ "deleted": id, "for_good": now }), |_| format!("deleted {id}"));
+    Ok(())
+}
+
+/// Makes a video anew; prints the edition's id, or once it is shown the video.
+pub(crate) async fn remake(edge: &Api, raw: bool, id: &str, wait: bool) -> anyhow::Result<()> {
+    let edition = edge.send(edge.request(Method::POST, &format!("/v1/videos/{id}/editions"))).await?;
+    if !wait {
+        show(raw, &edition, |edition| text(&edition["id"]));
+        return Ok(());
+    }
+    watch::watch(edge, &text(&edition["id"])).await?;
+    show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, line);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Content keys: one by its address as HLS fetches it, several by a licence (W3C Encrypted Media Extensions, section 9.1).
 //! Nobody keeps an answer, and edges give it for a token alone.
 
-use super::{admitted, missing};
+use super::{admitted, editions, missing};
 use crate::origin::State;
 use crate::sealer::Seal;
 use axum::body::Body;
@@ -18,7 +18,7 @@ use sluice_platform::cache::{self, Lifetime};
 use sluice_seal::ContentKey;
 use sluice_storage::Media;
 use sluice_wire::headers::{ACCESS_TOKEN, SLUICE_ACCESS};
-use sluice_wire::{KeyId, MediaAsset, MediaPath, Protection};
+use sluice_wire::{KeyId, MediaAsset, MediaPath, Protection, VideoId};
 
 /// Bytes of a licence request, and keys of one: those of a day with a key for each minute.
 const MAX_REQUEST: usize = 64 << 10;
@@ -42,12 +42,11 @@ pub(super) async fn one(
     state: &State,
     path: &MediaPath,
     id: KeyId,
-    seal: Option<Seal<'_>>,
+    (shown, protection): (VideoId, Protection),
 ) -> Result<Response, ApiError> {
-    let seal = seal.ok_or_else(|| missing(path))?;
-    let media = state.storage.videos().media(path.video).await?;
-    let key = of(&media, &seal, id).ok_or_else(|| missing(path))?;
-    state.metrics.keys.with_label_values(&[seal.protection().as_str()]).inc();
+    let keys = found(state, path, (shown, protection), &[id]).await?;
+    let key = keys.first().ok_or_else(|| missing(path))?;
+    state.metrics.keys.with_label_values(&[protection.as_str()]).inc();
     Ok(guarded(Response::new(Body::from(key.key.to_vec())), path))
 }
 
@@ -61,20 +60,39 @@ pub(crate) async fn licence(
         ApiError::new(405, "method-not-allowed", "Method not allowed", "this resource has other methods")
     })?;
     let admission = admitted(&state, &path, request.headers()).await?;
-    let seal = state.sealer.of(path.video, admission.protection)?;
-    let seal = seal.filter(|seal| seal.protection() == Protection::Cbcs).ok_or_else(|| missing(&path))?;
+    let (shown, protection) = (admission.shown, admission.protection);
+    if protection != Protection::Cbcs {
+        return Err(missing(&path));
+    }
     let asked = read(request.into_body()).await?;
-    let media = state.storage.videos().media(path.video).await?;
-    let keys: Vec<_> = asked.iter().filter_map(|id| of(&media, &seal, *id)).collect();
+    let keys = found(&state, &path, (shown, protection), &asked).await?;
     if keys.is_empty() {
         return Err(ApiError::not_found(format!("video {} has none of these keys", path.video)));
     }
-    state.metrics.keys.with_label_values(&[seal.protection().as_str()]).inc_by(keys.len() as u64);
+    state.metrics.keys.with_label_values(&[protection.as_str()]).inc_by(keys.len() as u64);
     let text = |bytes: [u8; 16]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let keys: Vec<_> =
         keys.iter().map(|key| json!({ "kty": "oct", "kid": text(key.id.0), "k": text(key.key) })).collect();
     let answer = axum::Json(json!({ "keys": keys, "type": "temporary" })).into_response();
     Ok(guarded(answer, &path))
+}
+
+/// Those of the keys asked for that a video has: of the edition that is shown, or of one that players may still be at.
+async fn found(
+    state: &State,
+    path: &MediaPath,
+    (shown, protection): (VideoId, Protection),
+    asked: &[KeyId],
+) -> Result<Vec<ContentKey>, ApiError> {
+    for edition in std::iter::once(shown).chain(editions::others(state, path, shown).await?) {
+        let Some(seal) = state.sealer.of(edition, protection)? else { break };
+        let media = state.storage.videos().media(edition).await?;
+        let keys: Vec<_> = asked.iter().filter_map(|id| of(&media, &seal, *id)).collect();
+        if !keys.is_empty() {
+            return Ok(keys);
+        }
+    }
+    Ok(vec![])
 }
 
 /// The ids that a request names.

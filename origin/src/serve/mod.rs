@@ -4,6 +4,7 @@
 mod audio;
 mod chapters;
 mod dash;
+mod editions;
 mod keys;
 mod locks;
 mod master;
@@ -34,10 +35,10 @@ use progressive::Joined;
 use sha2::{Digest, Sha256};
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
-use sluice_storage::{SegmentRow, StorageError, VideoState, Visibility};
+use sluice_storage::{StorageError, VideoState, Visibility};
 use sluice_wire::conditions::{self, Part};
 use sluice_wire::headers::{ACCESS_CHECKS, ACCESS_TOKEN, SLUICE_ACCESS};
-use sluice_wire::{Digest as Name, MediaAsset, MediaPath, ObjectKey, Protection, RungName, Tag, Version};
+use sluice_wire::{MediaAsset, MediaPath, ObjectKey, Protection, Tag, Version, VideoId};
 
 /// `GET /v/...`.
 pub(crate) async fn media(
@@ -49,49 +50,53 @@ pub(crate) async fn media(
         .ok_or_else(|| ApiError::not_found(format!("there is no media at {path:.200}")))?;
     // Before the rows: a version may be older than what is served, never newer.
     let versions = state.storage.log().versions_of(&path.tags()).await?;
-    let Admission { guarded, protection } = admitted(&state, &path, request.headers()).await?;
-    let seal = state.sealer.of(path.video, protection)?;
+    let Admission { guarded, protection, shown } = admitted(&state, &path, request.headers()).await?;
+    let seal = state.sealer.of(shown, protection)?;
     let served = match &path.asset {
         // What is to be sealed is not to be had clear.
         MediaAsset::Segment(..) | MediaAsset::Download(_) | MediaAsset::Preview if seal.is_some() => {
             return Err(missing(&path));
         }
-        MediaAsset::Master => Served::Text(text::master(&state, &path, seal).await?),
-        MediaAsset::Manifest => Served::Text(text::manifest(&state, &path, seal).await?),
+        MediaAsset::Master => Served::Text(text::master(&state, &path, shown, seal).await?),
+        MediaAsset::Manifest => Served::Text(text::manifest(&state, &path, shown, seal).await?),
         MediaAsset::Playlist(rung) => {
             let render = |rung: &_, rows: &_| playlist::media(rung, rows, seal.as_ref());
-            Served::Text(text::rung(&state, &path, rung, render).await?)
+            Served::Text(text::rung(&state, &path, (shown, rung), render).await?)
         }
         MediaAsset::Keyframes(rung) => {
             let render = |rung: &_, rows: &_| playlist::keyframes(rung, rows).filter(|_| seal.is_none());
-            Served::Text(text::rung(&state, &path, rung, render).await?)
+            Served::Text(text::rung(&state, &path, (shown, rung), render).await?)
         }
         MediaAsset::Init(rung, digest) => {
-            let key = ObjectKey::Init(path.video, rung.clone(), *digest);
+            let edition = editions::header(&state, &path, shown, (rung, *digest)).await?;
+            let key = ObjectKey::Init(edition, rung.clone(), *digest);
             stored(&state, &path, key, Some(digest.to_string())).await?
         }
-        MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(path.video), None).await?,
+        MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(shown), None).await?,
         MediaAsset::Segment(rung, seq, digest) => {
-            let row = row(&state, &path, rung, *seq, *digest).await?;
-            state.again.asked(path.video, rung).await?;
-            let key = ObjectKey::Segment(path.video, rung.clone(), *seq, *digest);
+            let row = editions::segment(&state, &path, shown, (rung, *seq, *digest)).await?;
+            state.again.asked(row.video, rung).await?;
+            let key = ObjectKey::Segment(row.video, rung.clone(), *seq, *digest);
             Served::Object { key, size: row.bytes, etag: row.sha256 }
         }
         MediaAsset::SealedInit(rung, digest, id) => {
-            sealed::init(&state, &path, (rung, *digest), *id, seal).await?
+            let edition = editions::header(&state, &path, shown, (rung, *digest)).await?;
+            let seal = state.sealer.of(edition, protection)?;
+            sealed::init(&state, &path, (edition, rung, *digest), *id, seal).await?
         }
         MediaAsset::SealedSegment(rung, seq, digest, id) => {
-            let row = row(&state, &path, rung, *seq, *digest).await?;
-            state.again.asked(path.video, rung).await?;
+            let row = editions::segment(&state, &path, shown, (rung, *seq, *digest)).await?;
+            state.again.asked(row.video, rung).await?;
+            let seal = state.sealer.of(row.video, protection)?;
             sealed::segment(&state, &path, row, *id, seal).await?
         }
-        MediaAsset::Key(id) => return keys::one(&state, &path, *id, seal).await,
+        MediaAsset::Key(id) => return keys::one(&state, &path, *id, (shown, protection)).await,
         MediaAsset::Licence => {
             let detail = "a licence is asked for by POST";
             return Err(ApiError::new(405, "method-not-allowed", "Method not allowed", detail));
         }
-        MediaAsset::Download(rung) => progressive::download(&state, &path, rung).await?,
-        MediaAsset::Preview => progressive::preview(&state, &path).await?,
+        MediaAsset::Download(rung) => progressive::download(&state, &path, shown, rung).await?,
+        MediaAsset::Preview => progressive::preview(&state, &path, shown).await?,
         MediaAsset::Chapters => Served::Text(chapters::list(&state, &path).await?),
         MediaAsset::Storyboard => Served::Text(storyboard::list(&state, &path).await?),
         MediaAsset::Sheet(seq, digest) => storyboard::sheet(&state, &path, *seq, *digest).await?,
@@ -105,24 +110,14 @@ pub(crate) async fn media(
     answer(&state, &path, guarded, &versions, request.headers(), served).await
 }
 
-/// The row of a segment of this name.
-async fn row(
-    state: &State,
-    path: &MediaPath,
-    rung: &RungName,
-    seq: u32,
-    digest: Name,
-) -> Result<SegmentRow, ApiError> {
-    let row = state.storage.videos().segment(path.video, rung, seq).await?;
-    row.filter(|row| row.digest == digest).ok_or_else(|| missing(path))
-}
-
 /// How a video's media may be had.
 struct Admission {
     /// Edges are to ask for a token.
     guarded: bool,
     /// It is sealed.
     protection: Protection,
+    /// The edition whose media is shown, or the video itself.
+    shown: VideoId,
 }
 
 /// Whether the video's media may be had at all, and if so, how. An origin gives private media and keys to edges that ask for
@@ -144,7 +139,7 @@ async fn admitted(state: &State, path: &MediaPath, asked: &HeaderMap) -> Result<
         let detail = "this is for who has a token: ask an edge for it";
         return Err(ApiError::new(401, "private", "Not authorised", detail));
     }
-    Ok(Admission { guarded, protection: standing.protection })
+    Ok(Admission { guarded, protection: standing.protection, shown: standing.shown })
 }
 
 const fn label(asset: &MediaAsset) -> &'static str {

@@ -9,7 +9,7 @@ use sluice_platform::ApiError;
 use sluice_seal::cbcs::{self, Track, Unsealable};
 use sluice_seal::{ContentKey, whole};
 use sluice_storage::{SegmentRow, StorageError};
-use sluice_wire::{Digest, KeyId, MediaPath, ObjectKey, Protection, RungName};
+use sluice_wire::{Digest, KeyId, MediaPath, ObjectKey, Protection, RungName, VideoId};
 
 /// Bytes of a segment that are taken into memory: four seconds at more than 100 Mbit/s.
 const MAX_SEGMENT: u64 = 64 << 20;
@@ -20,13 +20,13 @@ const MAX_INIT: u64 = 1 << 20;
 pub(super) async fn init(
     state: &State,
     path: &MediaPath,
-    (rung, digest): (&RungName, Digest),
+    (edition, rung, digest): (VideoId, &RungName, Digest),
     id: KeyId,
     seal: Option<Seal<'_>>,
 ) -> Result<Served, ApiError> {
     let seal = seal.filter(|seal| seal.protection() == Protection::Cbcs).ok_or_else(|| missing(path))?;
     let key = seal.key(rung, id).ok_or_else(|| missing(path))?;
-    let clear = stored(state, path, &ObjectKey::Init(path.video, rung.clone(), digest), MAX_INIT).await?;
+    let clear = stored(state, path, &ObjectKey::Init(edition, rung.clone(), digest), MAX_INIT).await?;
     let bytes = cbcs::header(&clear, key.id, seal.iv(rung)).map_err(|why| unsealable(path, why))?;
     Ok(Served::Bytes { bytes: bytes.into(), etag: format!("{digest}-{id}") })
 }
@@ -42,11 +42,11 @@ pub(super) async fn segment(
     let seal = seal.filter(|seal| seal.period(row.seq) == id.period()).ok_or_else(|| missing(path))?;
     let key = seal.key(&row.rung, id).ok_or_else(|| missing(path))?;
     let track = match seal.protection() {
-        Protection::Cbcs => Some(track(state, path, &row.rung).await?),
+        Protection::Cbcs => Some(track(state, path, row.video, &row.rung).await?),
         Protection::Aes128 | Protection::None => None,
     };
     let turn = state.sealer.turn().await?;
-    let object = ObjectKey::Segment(path.video, row.rung.clone(), row.seq, row.digest);
+    let object = ObjectKey::Segment(row.video, row.rung.clone(), row.seq, row.digest);
     let clear = stored(state, path, &object, MAX_SEGMENT).await?;
     let (seq, iv) = (row.seq, seal.iv(&row.rung));
     let sealing = tokio::task::spawn_blocking(move || sealed(&clear, track.as_ref(), &key, seq, iv));
@@ -69,12 +69,17 @@ fn sealed(
 }
 
 /// What a rung's header says, from memory if it was read before.
-async fn track(state: &State, path: &MediaPath, rung: &RungName) -> Result<Track, ApiError> {
-    let rendition = state.storage.videos().rendition(path.video, rung).await?.ok_or_else(|| missing(path))?;
+async fn track(
+    state: &State,
+    path: &MediaPath,
+    edition: VideoId,
+    rung: &RungName,
+) -> Result<Track, ApiError> {
+    let rendition = state.storage.videos().rendition(edition, rung).await?.ok_or_else(|| missing(path))?;
     if let Some(track) = state.sealer.track(rendition.init) {
         return Ok(track);
     }
-    let key = ObjectKey::Init(path.video, rung.clone(), rendition.init);
+    let key = ObjectKey::Init(edition, rung.clone(), rendition.init);
     let init = stored(state, path, &key, MAX_INIT).await?;
     let track = Track::read(&init).map_err(|why| unsealable(path, why))?;
     state.sealer.remember(rendition.init, track);

@@ -10,19 +10,20 @@ use crate::sealer::Seal;
 use crate::view::{is_playable, ladder, source};
 use sluice_platform::ApiError;
 use sluice_storage::{Media, Rendition, SegmentRow, Video};
-use sluice_wire::{MediaPath, Protection, RungName};
+use sluice_wire::{MediaPath, Protection, RungName, VideoId};
 use std::collections::BTreeMap;
 
 /// The multivariant playlist: of the rungs that have their first segment.
 pub(super) async fn master(
     state: &State,
     path: &MediaPath,
+    shown: VideoId,
     seal: Option<Seal<'_>>,
 ) -> Result<String, ApiError> {
-    let (video, media) = playable(state, path).await?;
+    let (video, media) = playable(state, path, shown).await?;
     let (sounds, mut all) = (sounds(&video), vec![]);
     for rendition in media.renditions.into_iter().filter(|r| can_seal(r, seal.as_ref())) {
-        let rows = state.storage.videos().segments(path.video, &rendition.rung).await?;
+        let rows = state.storage.videos().segments(shown, &rendition.rung).await?;
         let heard = sounds.get(&rendition.rung).cloned();
         all.extend(Measured::new(rendition, heard, &rows));
     }
@@ -39,16 +40,17 @@ pub(super) async fn master(
 pub(super) async fn manifest(
     state: &State,
     path: &MediaPath,
+    shown: VideoId,
     seal: Option<Seal<'_>>,
 ) -> Result<String, ApiError> {
     // Whole segments are sealed for HLS alone.
     if seal.is_some_and(|seal| seal.protection() == Protection::Aes128) {
         return Err(missing(path));
     }
-    let (video, media) = playable(state, path).await?;
+    let (video, media) = playable(state, path, shown).await?;
     let (sounds, mut tracks) = (sounds(&video), vec![]);
     for rendition in media.renditions.into_iter().filter(|r| can_seal(r, seal.as_ref())) {
-        let segments = state.storage.videos().segments(path.video, &rendition.rung).await?;
+        let segments = state.storage.videos().segments(shown, &rendition.rung).await?;
         if segments.is_empty() || !playlist::is_whole(&rendition, &segments) {
             return Err(missing(path));
         }
@@ -63,19 +65,19 @@ pub(super) async fn manifest(
 pub(super) async fn rung(
     state: &State,
     path: &MediaPath,
-    rung: &RungName,
+    (shown, rung): (VideoId, &RungName),
     render: impl FnOnce(&Rendition, &[SegmentRow]) -> Option<String>,
 ) -> Result<String, ApiError> {
     let videos = state.storage.videos();
-    let rendition = videos.rendition(path.video, rung).await?.ok_or_else(|| missing(path))?;
-    let segments = videos.segments(path.video, rung).await?;
+    let rendition = videos.rendition(shown, rung).await?.ok_or_else(|| missing(path))?;
+    let segments = videos.segments(shown, rung).await?;
     render(&rendition, &segments).ok_or_else(|| missing(path))
 }
 
-async fn playable(state: &State, path: &MediaPath) -> Result<(Video, Media), ApiError> {
+async fn playable(state: &State, path: &MediaPath, shown: VideoId) -> Result<(Video, Media), ApiError> {
     let videos = state.storage.videos();
     let video = videos.get(path.video).await?.ok_or_else(|| missing(path))?;
-    let media = videos.media(path.video).await?;
+    let media = videos.media(shown).await?;
     if is_playable(&video, &media) { Ok((video, media)) } else { Err(missing(path)) }
 }
 

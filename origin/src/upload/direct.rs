@@ -11,7 +11,7 @@
 use super::error::UploadError;
 use super::hash::Running;
 use super::intake::{Intake, Role, Wanted};
-use super::owner;
+use super::{Addressed, owner};
 use crate::origin::State;
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
@@ -101,9 +101,10 @@ pub(crate) async fn create(
         let detail = "the store of this Sluice takes no parts from clients; use PUT, a form or tus";
         return Err(ApiError::new(501, "no-direct-uploads", "No direct uploads", detail));
     }
-    let owner = owner(request.headers());
+    let Addressed { owner, replaces } = Addressed::of(&request)?;
     let New { name, title, bytes } = json(request).await?;
-    let wanted = Wanted { name, title, length: Some(bytes), owner, role: Role::Direct, ..Wanted::default() };
+    let (length, role) = (Some(bytes), Role::Direct);
+    let wanted = Wanted { name, title, length, owner, role, replaces, ..Wanted::default() };
     let id = state.intake.begin(&wanted).await?;
     let mut answer = shown(&state, id).await?;
     *answer.status_mut() = StatusCode::CREATED;

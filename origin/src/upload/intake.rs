@@ -14,7 +14,7 @@ use sluice_service::crash;
 use sluice_storage::{
     NewJob, NewUpload, NewVideo, Part, Storage, StorageError, Tx, UploadKind, UploadState, VideoState,
 };
-use sluice_wire::{EventKind, ObjectKey, Tag, UploadId};
+use sluice_wire::{EventKind, ObjectKey, Tag, UploadId, VideoId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub(super) struct Wanted {
     pub(super) role: Role,
     /// Whose it is; empty when nobody is told apart.
     pub(super) owner: String,
+    /// The video that it is to be an edition of.
+    pub(super) replaces: Option<VideoId>,
 }
 
 impl Wanted {
@@ -135,11 +137,15 @@ impl Intake {
             state: VideoState::Uploading,
             bytes: wanted.length,
             sha256: None,
+            edition_of: wanted.replaces,
         };
         let made = self.storage.database.write::<_, UploadError, _>(|tx| {
             let (upload, video) = (&upload, &video);
             Box::pin(async move {
                 self.make(tx, wanted, upload, video).await?;
+                if let Some(of) = wanted.replaces.filter(|_| wanted.role != Role::Partial) {
+                    tx.emit(&Tag::video(of), EventKind::Changed, json!({ "video": of })).await?;
+                }
                 self.within_quota(tx, &wanted.owner, wanted.length).await
             })
         });
@@ -271,7 +277,7 @@ impl Intake {
     }
 
     /// Makes the transcoding job of what becomes a source: with its first bytes, not its last.
-    async fn start(&self, tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
+    pub(crate) async fn start(&self, tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
         let upload = self.storage.uploads().get_in(tx, id).await?;
         if upload.is_none_or(|upload| upload.kind == UploadKind::Partial) {
             return Ok(());

@@ -35,7 +35,7 @@ use multer::Multipart;
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
 use sluice_wire::headers::SLUICE_OWNER;
-use sluice_wire::{Tag, UploadId, Version};
+use sluice_wire::{Tag, UploadId, Version, VideoId};
 
 /// Bytes of a title sent as a form field.
 const MAX_FIELD: usize = 4 << 10;
@@ -49,11 +49,11 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (length, owner) = (length(request.headers())?, owner(request.headers()));
+    let (length, to) = (length(request.headers())?, Addressed::of(&request)?);
     let body = request.into_body().into_data_stream();
     let counted = state.metrics.uploads.clone();
     let result =
-        whole(&state, &owner, &name, None, length, body.map_err(|e| UploadError::Cut(e.to_string()))).await;
+        whole(&state, &to, &name, None, length, body.map_err(|e| UploadError::Cut(e.to_string()))).await;
     count(&counted, "put", &result);
     created(&state, result?).await
 }
@@ -72,9 +72,9 @@ pub(crate) async fn post(
                       /v1/videos/NAME";
         ApiError::new(415, "not-a-form", "Not a form", detail)
     })?;
-    let (counted, owner) = (state.metrics.uploads.clone(), owner(request.headers()));
+    let (counted, to) = (state.metrics.uploads.clone(), Addressed::of(&request)?);
     let result =
-        from_form(&state, &owner, Multipart::new(request.into_body().into_data_stream(), boundary)).await;
+        from_form(&state, &to, Multipart::new(request.into_body().into_data_stream(), boundary)).await;
     count(&counted, "form", &result);
     created(&state, result?).await
 }
@@ -89,26 +89,26 @@ struct ByUrl {
 
 /// 202: the video is there, its source is not yet.
 async fn by_url(state: &State, request: Request) -> Result<Response, ApiError> {
-    let owner = owner(request.headers());
+    let to = Addressed::of(&request)?;
     let bytes = axum::body::to_bytes(request.into_body(), MAX_ORDER).await;
     let bytes =
         bytes.map_err(|_| ApiError::bad_request(format!("the body has at most {MAX_ORDER} bytes")))?;
     let wanted: ByUrl = serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::bad_request(format!("send {{\"url\": ..., \"title\": ...}}: {error}")))?;
-    let id = state.intake.order(&state.outbound, &wanted.url, wanted.title, &owner).await?;
+    let id = state.intake.order(&state.outbound, &wanted.url, wanted.title, &to).await?;
     let mut answer = created(state, id).await?;
     *answer.status_mut() = StatusCode::ACCEPTED;
     Ok(answer)
 }
 
-async fn from_form(state: &State, owner: &str, mut form: Multipart<'_>) -> Result<UploadId, UploadError> {
+async fn from_form(state: &State, to: &Addressed, mut form: Multipart<'_>) -> Result<UploadId, UploadError> {
     let cut = |error: multer::Error| UploadError::Cut(error.to_string());
     let mut title = None;
     while let Some(mut field) = form.next_field().await.map_err(cut)? {
         match field.name() {
             Some("file") => {
                 let name = field.file_name().unwrap_or("video").to_owned();
-                return whole(state, owner, &name, title, None, field.map_err(cut)).await;
+                return whole(state, to, &name, title, None, field.map_err(cut)).await;
             }
             Some("title") => {
                 let mut text = Vec::new();
@@ -129,16 +129,16 @@ async fn from_form(state: &State, owner: &str, mut form: Multipart<'_>) -> Resul
 /// Takes a whole source in one request: all of it is kept, or nothing.
 async fn whole(
     state: &State,
-    owner: &str,
+    to: &Addressed,
     name: &str,
     title: Option<String>,
     length: Option<u64>,
     body: impl Stream<Item = Result<bytes::Bytes, UploadError>> + Send,
 ) -> Result<UploadId, UploadError> {
     let intake = &state.intake;
-    let id = intake
-        .begin(&Wanted { name: name.to_owned(), title, length, owner: owner.to_owned(), ..Wanted::default() })
-        .await?;
+    let Addressed { owner, replaces } = to.clone();
+    let wanted = Wanted { name: name.to_owned(), title, length, owner, replaces, ..Wanted::default() };
+    let id = intake.begin(&wanted).await?;
     // A request that is dropped (its client gone) leaves an upload that the sweeper removes.
     let taken = intake.feed(id, 0, Keep::AsItComes, None, body).await;
     let finished = match taken {
@@ -183,6 +183,22 @@ async fn created(state: &State, id: UploadId) -> Result<Response, ApiError> {
     cache::lifetime(headers, Lifetime::Never);
     cache::version(headers, &[version]);
     Ok(answer)
+}
+
+/// Whose a new upload is, and what it is to replace: `?replaces=ID`, whichever way it comes.
+#[derive(Debug, Clone)]
+struct Addressed {
+    owner: String,
+    replaces: Option<VideoId>,
+}
+
+impl Addressed {
+    fn of(request: &Request) -> Result<Self, ApiError> {
+        let query = request.uri().query().unwrap_or_default();
+        let named = query.split('&').find_map(|pair| pair.strip_prefix("replaces="));
+        let replaces = named.map(videos::id).transpose()?;
+        Ok(Self { owner: owner(request.headers()), replaces })
+    }
 }
 
 /// Whose a request is: whom an edge named after it checked a token. An edge takes from clients no such field.

@@ -89,7 +89,8 @@ async fn apply(
     change: &Change,
     seen: Option<&[u64]>,
 ) -> Result<(), Refused> {
-    let now = videos.get_in(tx, id).await?.filter(|video| video.deleted_ms.is_none()).ok_or(Refused::None)?;
+    let now = videos.get_in(tx, id).await?;
+    let now = now.filter(|v| v.deleted_ms.is_none() && v.edition_of.is_none()).ok_or(Refused::None)?;
     if seen.is_some_and(|seen| !seen.contains(&now.version.0)) {
         return Err(Refused::At(now.version.0));
     }

@@ -1,7 +1,8 @@
-//! The library: `list` and one video here, `edit` what people say of it, `remove` it and bring it back, `playback` of
+//! The library: `list` and one video here, `edit` what people say of it, `editions` made anew, `remove` it and bring it back, `playback` of
 //! private ones, `texts` beside it, `usage` of the store.
 
 mod edit;
+mod editions;
 mod list;
 mod playback;
 mod remove;
@@ -9,6 +10,7 @@ pub(crate) mod texts;
 mod usage;
 
 pub(crate) use edit::edit;
+pub(crate) use editions::anew;
 pub(crate) use list::list;
 pub(crate) use playback::playback;
 pub(crate) use remove::{delete, restore, tell};
@@ -38,7 +40,8 @@ fn none(id: VideoId) -> ApiError {
 /// A video's document as it is now. A deleted one has none.
 pub(crate) async fn view(state: &State, id: VideoId) -> Result<VideoView, ApiError> {
     let (video, media) = state.storage.videos().show(id).await?.ok_or_else(|| none(id))?;
-    if video.deleted_ms.is_some() {
+    // An edition that failed or was shown before is looked at until it is removed.
+    if video.deleted_ms.is_some() && video.edition_of.is_none() {
         return Err(ApiError::not_found(format!("video {id} is deleted; it may still be restored")));
     }
     Ok(VideoView::new(video, &media))

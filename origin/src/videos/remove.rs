@@ -34,7 +34,16 @@ pub(crate) async fn delete(
         Box::pin(async move {
             // What was never complete is nothing to come back to.
             let whole = |state| state != VideoState::Uploading;
-            let keep = !how.now && videos.get_in(tx, id).await?.is_some_and(|video| whole(video.state));
+            let row = videos.get_in(tx, id).await?;
+            let edition_of = row.as_ref().and_then(|row| row.edition_of);
+            if let Some(of) = edition_of {
+                let shows = videos.get_in(tx, of).await?.and_then(|video| video.edition);
+                if shows == Some(id) {
+                    return Err(StorageError::Conflict(format!("edition {id} is shown by video {of}")));
+                }
+                tell(tx, of, EventKind::Changed).await?;
+            }
+            let keep = !how.now && row.is_some_and(|video| whole(video.state));
             let gone = if keep { videos.put_aside(tx, id).await? } else { videos.delete(tx, id).await? };
             if !gone {
                 return Err(StorageError::NotFound(format!("video {id}")));

@@ -29,14 +29,14 @@ impl Extras<'_> {
         let source: Option<Source> = source.and_then(|source| serde_json::from_value(source).ok());
         self.storyboard(&row).await?;
         if let Some(source) = source {
-            self.text(source.zero_us).await?;
+            self.text(row.shown(), source.zero_us).await?;
         }
         Ok(())
     }
 
     /// Text of the source; what people sent meanwhile stays.
-    async fn text(&self, zero_us: i64) -> Result<(), JobError> {
-        let source = self.shop.storage.uploads().source(self.video.upload()).await?;
+    async fn text(&self, shown: VideoId, zero_us: i64) -> Result<(), JobError> {
+        let source = self.shop.storage.uploads().source(shown.upload()).await?;
         let mut file = Scratch::make(self.shop.stock.dir(), self.video, self.lease).await?;
         let (run, mut orders) = self.shop.codec.aside("text", file.path(), &Order::Text { zero_us }).await?;
         let wanted = run.wanted();
@@ -110,10 +110,10 @@ impl Extras<'_> {
         if videos.storyboard(self.video).await?.is_some() {
             return Ok(());
         }
-        let media = videos.media(self.video).await?;
+        let media = videos.media(row.shown()).await?;
         let pictures = media.renditions.into_iter().filter(|r| r.kind == RenditionKind::Video);
         let Some(lowest) = pictures.min_by_key(|r| r.height) else { return Ok(()) };
-        let segments = videos.segments(self.video, &lowest.rung).await?;
+        let segments = videos.segments(row.shown(), &lowest.rung).await?;
         let Some(plan) = Plan::of(&lowest, &segments, row.duration_ms.unwrap_or(0)) else { return Ok(()) };
         let sheets = self.sheets(&lowest, &plan).await?;
         let mut board = plan.board;
@@ -141,7 +141,7 @@ impl Extras<'_> {
     /// A file of the chosen fragments alone, and what the codec makes of it.
     async fn sheets(&self, rung: &Rendition, plan: &Plan) -> Result<Vec<Bytes>, JobError> {
         let objects = &self.shop.storage.objects;
-        let init = ObjectKey::Init(self.video, rung.rung.clone(), rung.init);
+        let init = ObjectKey::Init(rung.video, rung.rung.clone(), rung.init);
         let mut bytes = objects.bytes(&init, rung.init_bytes).await?.to_vec();
         for (key, from, to) in &plan.fragments {
             let pieces: Vec<Bytes> = objects.get_range(key, *from..*to).await?.stream.try_collect().await?;

@@ -75,6 +75,7 @@ impl House {
             state: VideoState::Queued,
             bytes: Some(source.len() as u64),
             sha256: None,
+            edition_of: None,
         };
         let upload = NewUpload {
             id: video.upload(),

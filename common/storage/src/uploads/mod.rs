@@ -7,6 +7,7 @@
 //! by offset, is told by [`Uploads::source`], also while it comes.
 
 mod concat;
+mod copy;
 mod fetches;
 mod promises;
 mod row;

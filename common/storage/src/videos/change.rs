@@ -74,6 +74,7 @@ impl Videos {
             return Ok(false);
         }
         forget(tx, id).await?;
+        super::editions::give_up(tx, id).await?;
         Ok(true)
     }
 

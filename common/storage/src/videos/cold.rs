@@ -193,8 +193,10 @@ impl Removals {
                 Box::pin(async move {
                     lease::renew(tx, held, LEASE).await?;
                     let cold = videos.cool(tx, video, rung, before_ms).await?;
-                    if cold {
-                        tx.emit(&Tag::video(video), EventKind::Changed, json!({ "video": video })).await?;
+                    let row = videos.get_in(tx, video).await?.filter(|_| cold);
+                    if let Some(shown_by) = row.map(|row| row.edition_of.unwrap_or(row.id)) {
+                        tx.emit(&Tag::video(shown_by), EventKind::Changed, json!({ "video": shown_by }))
+                            .await?;
                     }
                     Ok::<_, StorageError>(cold)
                 })

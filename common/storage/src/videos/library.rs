@@ -113,6 +113,7 @@ fn nothing_can_match(asked: &Listing) -> bool {
 
 fn select(asked: &Listing) -> sea_orm::Select<video::Entity> {
     let mut found = video::Entity::find().limit(asked.limit.clamp(1, MAX_PAGE));
+    found = found.filter(video::Column::EditionOf.is_null());
     found = match asked.which {
         Which::There => found
             .filter(video::Column::DeletedMs.is_null())
@@ -170,7 +171,7 @@ fn having(term: String, video: (&'static str, &'static str)) -> SelectStatement 
         .to_owned()
 }
 
-/// Rows with their versions and media: two more statements.
+/// Rows with their versions and the media that they show: two more statements.
 async fn filled(view: &impl ConnectionTrait, rows: Vec<video::Model>) -> Result<Page, StorageError> {
     let mut videos: Vec<Video> = rows.into_iter().map(Video::try_from).collect::<Result<_, _>>()?;
     let library = Tag::library();
@@ -207,14 +208,16 @@ async fn media(
         .to_owned();
     let rows = rendition::Entity::find()
         .expr_as(Expr::from(count), "stored")
-        .filter(rendition::Column::Video.is_in(videos.iter().map(|v| v.id.as_i64())))
+        .filter(rendition::Column::Video.is_in(videos.iter().map(|v| v.shown().as_i64())))
         .order_by_asc(rendition::Column::Rung)
         .into_model::<Counted>()
         .all(view)
         .await?;
+    let whose: HashMap<VideoId, VideoId> = videos.iter().map(|v| (v.shown(), v.id)).collect();
     let mut all: HashMap<VideoId, Media> = HashMap::new();
     for Counted { rendition, stored } in rows {
-        let media = all.entry(video_id(rendition.video)?).or_default();
+        let shown = video_id(rendition.video)?;
+        let media = all.entry(whose.get(&shown).copied().unwrap_or(shown)).or_default();
         media.add(rendition)?;
         if let Some(added) = media.renditions.last().filter(|_| stored > 0) {
             media.segments.insert(added.rung.clone(), unsigned("segments.count", stored)?);

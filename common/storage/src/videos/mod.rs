@@ -5,6 +5,7 @@
 
 mod change;
 mod cold;
+mod editions;
 mod figures;
 mod library;
 mod media;
@@ -52,7 +53,8 @@ impl Videos {
     /// Adds a video.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] when the id is taken; the engine's.
+    /// [`StorageError::Conflict`] when the id is taken, or another edition of the same video is being made;
+    /// [`StorageError::NotFound`] when there is no video that it could be an edition of; the engine's.
     pub async fn create(&self, tx: &Tx<'_>, new: &NewVideo) -> Result<(), StorageError> {
         let now = signed(tx.now_ms());
         let row = video::ActiveModel {
@@ -77,8 +79,15 @@ impl Videos {
             poster_bytes: Set(0),
             jobs_left: Set(0),
             protection: Set(Protection::default().as_str().to_owned()),
+            edition_of: Set(new.edition_of.map(|of| of.as_i64())),
+            edition: Set(None),
+            next_edition: Set(None),
+            retired_ms: Set(None),
         };
         video::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        if let Some(of) = new.edition_of {
+            return editions::begin(tx, of, new.id).await;
+        }
         let terms = terms::of(&new.title, &new.name, "", &[]);
         change::index(tx, new.id, Visibility::default(), terms).await
     }
@@ -98,7 +107,8 @@ impl Videos {
         let update = change(tx, id)
             .col_expr(video::Column::State, Expr::value(state.as_str()))
             .col_expr(video::Column::Error, Expr::value(error));
-        found(tx, id, update).await
+        found(tx, id, update).await?;
+        if state == VideoState::Failed { editions::give_up(tx, id).await } else { Ok(()) }
     }
 
     /// Sets how much of the transcoding is done, 0 to 1000.
@@ -182,7 +192,7 @@ impl Videos {
         found(tx, id, change(tx, id).col_expr(video::Column::PosterBytes, Expr::value(signed(bytes)))).await
     }
 
-    /// Deletes a video for good, with its renditions, segments and upload. False when there is none. Its objects go
+    /// Deletes a video for good, with its renditions, segments, upload and editions. False when there is none. Its objects go
     /// separately, after the commit: nothing names them any more. [`Removals`] makes sure of the media, and the uploads'
     /// own notes of the source.
     ///
@@ -196,6 +206,10 @@ impl Videos {
         change::forget(tx, id).await?;
         texts::forget(tx, id).await?;
         storyboard::forget(tx, id).await?;
+        for edition in editions::of(tx, id).await? {
+            Box::pin(self.delete(tx, edition)).await?;
+        }
+        editions::give_up(tx, id).await?;
         let gone = video::Entity::delete_by_id(key).exec(tx.conn()).await?.rows_affected == 1;
         if gone {
             removal::note(tx, id).await?;
@@ -208,19 +222,23 @@ impl Videos {
     /// # Errors
     /// The engine's.
     pub async fn standing(&self, id: VideoId) -> Result<Option<Standing>, StorageError> {
-        use video::Column::{DeletedMs, Protection as Sealed, State, Visibility as Seen};
-        let found: Option<(String, String, String, Option<i64>)> = video::Entity::find_by_id(id.as_i64())
+        use video::Column::{DeletedMs, Edition, EditionOf, Protection as Sealed, State, Visibility as Seen};
+        type Row = (String, String, String, Option<i64>, Option<i64>, Option<i64>);
+        let found: Option<Row> = video::Entity::find_by_id(id.as_i64())
             .select_only()
-            .columns([State, Seen, Sealed, DeletedMs])
+            .columns([State, Seen, Sealed, DeletedMs, EditionOf, Edition])
             .into_tuple()
             .one(self.database.reader())
             .await?;
-        let Some((state, visibility, protection, deleted)) = found else { return Ok(None) };
+        let Some((state, visibility, protection, deleted, edition_of, edition)) = found else {
+            return Ok(None);
+        };
         Ok(Some(Standing {
             state: flag("videos.state", &state, VideoState::parse)?,
             visibility: flag("videos.visibility", &visibility, Visibility::parse)?,
             protection: flag("videos.protection", &protection, Protection::parse)?,
-            deleted: deleted.is_some(),
+            deleted: deleted.is_some() || edition_of.is_some(),
+            shown: edition.map(media::video_id).transpose()?.unwrap_or(id),
         }))
     }
 

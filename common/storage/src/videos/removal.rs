@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use sluice_wire::{ObjectKey, VideoId};
 use tokio_util::sync::CancellationToken;
 
-use super::Videos;
+use super::{Videos, editions};
 use crate::clock::millis;
 use crate::database::entity::{removal, video};
 use crate::database::{Database, Tx, signed, unsigned};
@@ -102,6 +102,7 @@ impl Removals {
                 done += 1;
             }
         }
+        done += self.retired(held, now.saturating_sub(undo_ms)).await?;
         for id in self.due(now).await? {
             self.objects_of(id).await?;
             let forget = self.database.write::<_, StorageError, _>(|tx| {
@@ -117,6 +118,27 @@ impl Removals {
         }
         if let Some(cold_ms) = keeping.cold_ms {
             done += self.cool(held, now.saturating_sub(cold_ms)).await?;
+        }
+        Ok(done)
+    }
+
+    /// Removes the media that was videos' own until an edition was shown, once no player has its playlists any more: objects
+    /// first, since the video has others that stay.
+    async fn retired(&self, held: &Held, before_ms: u64) -> Result<u64, StorageError> {
+        let (mut done, videos) = (0, &Videos::new(self.database.clone()));
+        for id in editions::retired_before(&self.database, before_ms, BATCH).await? {
+            for rung in videos.media(id).await?.renditions {
+                let folder = format!("{}/{}", ObjectKey::media_prefix(id), rung.rung);
+                self.objects.delete_prefix(&folder).await?;
+            }
+            let forgotten = self.database.write::<_, StorageError, _>(|tx| {
+                Box::pin(async move {
+                    lease::renew(tx, held, LEASE).await?;
+                    videos.forget_own(tx, id).await
+                })
+            });
+            forgotten.await?;
+            done += 1;
         }
         Ok(done)
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sluice_wire::{Protection, Version, VideoId};
 
+use super::media::video_id;
 use crate::database::entity::{tag_version, video};
 use crate::database::{flag, from_json, unsigned, unsigned32};
 use crate::error::StorageError;
@@ -98,6 +99,8 @@ pub struct NewVideo {
     pub bytes: Option<u64>,
     /// The source's SHA-256 in lower-case hex, if known.
     pub sha256: Option<String>,
+    /// The video that it is to be an [edition](super::editions) of.
+    pub edition_of: Option<VideoId>,
 }
 
 /// What probing a source found.
@@ -154,8 +157,22 @@ pub struct Video {
     pub deleted_ms: Option<u64>,
     /// The size of its poster in bytes; 0 while it has none.
     pub poster_bytes: u64,
+    /// The video that this is an edition of.
+    pub edition_of: Option<VideoId>,
+    /// The edition whose media is shown; its own when absent.
+    pub edition: Option<VideoId>,
+    /// The edition that is being made.
+    pub next_edition: Option<VideoId>,
     /// The version of its tag that this state belongs to.
     pub version: Version,
+}
+
+impl Video {
+    /// Whose media is shown: an edition's, or its own.
+    #[must_use]
+    pub fn shown(&self) -> VideoId {
+        self.edition.unwrap_or(self.id)
+    }
 }
 
 /// What decides on whether a video's media may be had, without the rest.
@@ -167,8 +184,10 @@ pub struct Standing {
     pub visibility: Visibility,
     /// How its media is sealed for delivery.
     pub protection: Protection,
-    /// It is deleted.
+    /// It is deleted, or no more than another's edition.
     pub deleted: bool,
+    /// Whose media is shown: an edition's, or its own.
+    pub shown: VideoId,
 }
 
 impl TryFrom<video::Model> for Video {
@@ -178,8 +197,7 @@ impl TryFrom<video::Model> for Video {
     fn try_from(row: video::Model) -> Result<Self, StorageError> {
         let pixels = |column, value: Option<i64>| value.map(|v| unsigned32(column, v)).transpose();
         Ok(Self {
-            id: VideoId::from_u64(unsigned("videos.id", row.id)?)
-                .map_err(|e| StorageError::Corrupt(e.to_string()))?,
+            id: video_id(row.id)?,
             name: row.name,
             title: row.title,
             state: flag("videos.state", &row.state, VideoState::parse)?,
@@ -199,6 +217,9 @@ impl TryFrom<video::Model> for Video {
             protection: flag("videos.protection", &row.protection, Protection::parse)?,
             deleted_ms: row.deleted_ms.map(|v| unsigned("videos.deleted_ms", v)).transpose()?,
             poster_bytes: unsigned("videos.poster_bytes", row.poster_bytes)?,
+            edition_of: row.edition_of.map(video_id).transpose()?,
+            edition: row.edition.map(video_id).transpose()?,
+            next_edition: row.next_edition.map(video_id).transpose()?,
             version: Version(0),
         })
     }

@@ -119,6 +119,16 @@ pub(super) async fn forget(tx: &Tx<'_>, video: VideoId) -> Result<(), StorageErr
     Ok(())
 }
 
+/// Forgets the text that came with a video's source.
+pub(super) async fn forget_embedded(tx: &Tx<'_>, video: VideoId) -> Result<(), StorageError> {
+    text::Entity::delete_many()
+        .filter(text::Column::Video.eq(video.as_i64()))
+        .filter(text::Column::Embedded.eq(true))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 fn key(video: VideoId, name: &TextName) -> (i64, String) {
     (video.as_i64(), name.to_string())
 }

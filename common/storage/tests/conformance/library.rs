@@ -249,7 +249,7 @@ async fn shown(storage: &Storage, id: VideoId) -> Video {
 pub(crate) async fn video(storage: &Storage, title: &str) -> VideoId {
     let (id, videos) = (storage.ids.video(), &storage.videos());
     let (name, title, state) = ("clip.mp4".into(), title.into(), VideoState::Ready);
-    let new = &NewVideo { id, name, title, state, bytes: Some(1), sha256: None };
+    let new = &NewVideo { id, name, title, state, bytes: Some(1), sha256: None, edition_of: None };
     storage.database.write::<_, StorageError, _>(|tx| Box::pin(videos.create(tx, new))).await.unwrap();
     id
 }
@@ -265,7 +265,7 @@ async fn edit(storage: &Storage, id: VideoId, change: &Change) {
     edited.await.unwrap();
 }
 
-async fn set(storage: &Storage, id: VideoId, state: VideoState) {
+pub(crate) async fn set(storage: &Storage, id: VideoId, state: VideoState) {
     let videos = &storage.videos();
     let set =
         storage.database.write::<_, StorageError, _>(|tx| Box::pin(videos.set_state(tx, id, state, None)));
@@ -273,7 +273,7 @@ async fn set(storage: &Storage, id: VideoId, state: VideoState) {
 }
 
 /// A source, a poster and one rung with one segment, of about so many bytes each; rows and objects.
-async fn media(storage: &Storage, id: VideoId, bytes: u64) {
+pub(crate) async fn media(storage: &Storage, id: VideoId, bytes: u64) {
     let rung = RungName::new("v720").unwrap();
     let [source, header, segment, poster] = [1, 2, 3, 4].map(|more| bytes + more);
     store(storage, &ObjectKey::SourcePart(id.upload(), 0), source).await;

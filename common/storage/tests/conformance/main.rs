@@ -10,6 +10,7 @@ mod bus;
 mod cold;
 mod crash;
 mod cursors;
+mod editions;
 mod fleet;
 mod full;
 mod ground;
@@ -106,6 +107,9 @@ stories! {
     cold:
         a_rung_that_nobody_asks_for_is_dropped,
         what_is_made_again_is_the_same_and_can_be_dropped_again;
+    editions:
+        an_edition_takes_its_videos_place,
+        one_that_fails_changes_nothing;
     cursors:
         one_reads_at_a_time_and_the_next_goes_on;
     fleet:

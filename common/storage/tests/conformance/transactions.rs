@@ -82,6 +82,7 @@ pub(crate) fn new_video(id: VideoId) -> NewVideo {
         state: VideoState::Queued,
         bytes: Some(1 << 33),
         sha256: None,
+        edition_of: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Parts are asked for in the order of the file, so that those that were asked for and are not completed follow what is
 //! here: that is all that is to be known in order to go on.
 
+use super::Film;
 use super::progress::Progress;
 use super::state::Identity;
 use crate::api::Api;
@@ -37,13 +38,10 @@ struct Part<'v> {
 }
 
 /// Makes an upload; its URL.
-pub(super) async fn create(
-    api: &Api,
-    length: u64,
-    (name, title): (&str, Option<&str>),
-) -> anyhow::Result<String> {
-    let order = json!({ "name": name, "title": title, "bytes": length });
-    let made = api.send(api.request(Method::POST, "/v1/direct").json(&order).timeout(ASK_LIMIT)).await?;
+pub(super) async fn create(api: &Api, length: u64, film: Film<'_>) -> anyhow::Result<String> {
+    let order = json!({ "name": film.name, "title": film.title, "bytes": length });
+    let made =
+        api.send(api.request(Method::POST, &film.at("/v1/direct")).json(&order).timeout(ASK_LIMIT)).await?;
     let id = made["id"].as_str().context("the server gave the upload no name")?;
     Ok(format!("{}/v1/direct/{id}", api.base()))
 }

@@ -23,25 +23,41 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use tus::Tus;
 
+/// What is said of an upload when it is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Film<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) title: Option<&'a str>,
+    /// The video that it replaces.
+    pub(crate) replaces: Option<&'a str>,
+}
+
+impl Film<'_> {
+    /// Where it is made: the resource, and what it replaces.
+    pub(crate) fn at(&self, resource: &str) -> String {
+        self.replaces.map_or_else(|| resource.to_owned(), |id| format!("{resource}?replaces={id}"))
+    }
+}
+
 /// Uploads a file, or goes on with it.
 pub(crate) async fn run(edge: &Api, raw: bool, wanted: &Upload) -> anyhow::Result<()> {
     let path = &wanted.file;
     let name = path.file_name().and_then(|n| n.to_str()).context("the file's name is no text")?;
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let identity = Identity::of(edge.base(), path, &file)?;
+    let film = Film { name, title: wanted.title.as_deref(), replaces: wanted.replaces.as_deref() };
+    let identity = Identity::of(&film.at(edge.base()), path, &file)?;
     if identity.length == 0 {
         bail!("{} is empty", path.display());
     }
     if wanted.direct {
-        let id = directly(edge, &file, &identity, (name, wanted.title.as_deref())).await?;
+        let id = directly(edge, &file, &identity, film).await?;
         return tell(edge, raw, wanted, &id).await;
     }
     let tus = Tus::new(edge);
     let mut plan = match state::load(&identity) {
         Some(plan) if tus.knows(&plan).await? => plan,
         _ => {
-            let title = wanted.title.as_deref();
-            let plan = begin(&tus, &file, &identity, (name, title), wanted.in_order).await?;
+            let plan = begin(&tus, &file, &identity, film, wanted.in_order).await?;
             state::save(&identity, &plan)?;
             plan
         }
@@ -66,18 +82,13 @@ async fn tell(edge: &Api, raw: bool, wanted: &Upload, id: &str) -> anyhow::Resul
 }
 
 /// Uploads a file by parts that go to the store, or goes on with it; the video's id.
-async fn directly(
-    edge: &Api,
-    file: &File,
-    identity: &Identity,
-    names: (&str, Option<&str>),
-) -> anyhow::Result<String> {
+async fn directly(edge: &Api, file: &File, identity: &Identity, film: Film<'_>) -> anyhow::Result<String> {
     // It is remembered beside what goes by tus, under a name of its own.
     let known = state::load(identity).filter(|plan| plan.whole.contains("/v1/direct/"));
     let plan = match known {
         Some(plan) if direct::knows(edge, &plan.whole).await? => plan,
         _ => {
-            let url = direct::create(edge, identity.length, names).await?;
+            let url = direct::create(edge, identity.length, film).await?;
             let plan =
                 Plan { pieces: vec![Piece { url: url.clone(), from: 0, to: identity.length }], whole: url };
             state::save(identity, &plan)?;
@@ -96,19 +107,19 @@ async fn begin(
     tus: &Tus<'_>,
     file: &File,
     identity: &Identity,
-    names: (&str, Option<&str>),
+    film: Film<'_>,
     in_order: bool,
 ) -> anyhow::Result<Plan> {
     let length = identity.length;
     let joins = !in_order && tus.extensions().await?.iter().any(|one| one == "concatenation-unfinished");
     let index = if joins { index_of(file, length).context("looking for the index")? } else { None };
     let Some(at) = index else {
-        let url = tus.create(length, names).await?;
+        let url = tus.create(length, film).await?;
         return Ok(Plan { pieces: vec![Piece { url: url.clone(), from: 0, to: length }], whole: url });
     };
     let head = Piece { url: tus.create_part(at).await?, from: 0, to: at };
     let tail = Piece { url: tus.create_part(length - at).await?, from: at, to: length };
-    let whole = tus.join(&[&head.url, &tail.url], names).await?;
+    let whole = tus.join(&[&head.url, &tail.url], film).await?;
     Ok(Plan { pieces: vec![tail, head], whole })
 }
 

@@ -1,5 +1,6 @@
 //! tus 1.0, as a client speaks it: retried with longer and longer pauses, always from where the server says it is.
 
+use super::Film;
 use super::progress::Progress;
 use super::state::{Piece, Plan};
 use crate::api::Api;
@@ -19,6 +20,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::{interval, sleep};
 
+/// Where uploads are made.
+const UPLOADS: &str = "/v1/uploads";
 /// Bytes sent in one request: a cut loses no more than what the server has not stored of them.
 const CHUNK: u64 = 64 << 20;
 /// Bytes read at a time.
@@ -51,33 +54,41 @@ impl<'a> Tus<'a> {
 
     /// What the server can do.
     pub(crate) async fn extensions(&self) -> anyhow::Result<Vec<String>> {
-        let answer =
-            self.persist(|| self.api.request(Method::OPTIONS, "/v1/uploads").timeout(ASK_LIMIT)).await?;
+        let answer = self.persist(|| self.api.request(Method::OPTIONS, UPLOADS).timeout(ASK_LIMIT)).await?;
         Ok(field(&answer, "tus-extension").split(',').map(|one| one.trim().to_owned()).collect())
     }
 
     /// Makes an upload; its URL.
-    pub(crate) async fn create(&self, length: u64, names: (&str, Option<&str>)) -> anyhow::Result<String> {
-        self.made(|post| post.header("upload-length", length).header("upload-metadata", metadata(names)))
-            .await
+    pub(crate) async fn create(&self, length: u64, film: Film<'_>) -> anyhow::Result<String> {
+        self.made(&film.at(UPLOADS), |post| {
+            post.header("upload-length", length).header("upload-metadata", metadata(film))
+        })
+        .await
     }
 
     /// Makes an upload that is to be joined with others.
     pub(crate) async fn create_part(&self, length: u64) -> anyhow::Result<String> {
-        self.made(|post| post.header("upload-length", length).header("upload-concat", "partial")).await
-    }
-
-    /// Joins uploads, which may still be empty.
-    pub(crate) async fn join(&self, urls: &[&str], names: (&str, Option<&str>)) -> anyhow::Result<String> {
-        let paths: Vec<&str> =
-            urls.iter().map(|url| url.strip_prefix(self.api.base()).unwrap_or(url)).collect();
-        let concat = format!("final;{}", paths.join(" "));
-        self.made(|post| post.header("upload-concat", &concat).header("upload-metadata", metadata(names)))
+        self.made(UPLOADS, |post| post.header("upload-length", length).header("upload-concat", "partial"))
             .await
     }
 
-    async fn made(&self, with: impl Fn(RequestBuilder) -> RequestBuilder) -> anyhow::Result<String> {
-        let post = || self.api.request(Method::POST, "/v1/uploads").header(CONTENT_LENGTH, 0);
+    /// Joins uploads, which may still be empty.
+    pub(crate) async fn join(&self, urls: &[&str], film: Film<'_>) -> anyhow::Result<String> {
+        let paths: Vec<&str> =
+            urls.iter().map(|url| url.strip_prefix(self.api.base()).unwrap_or(url)).collect();
+        let concat = format!("final;{}", paths.join(" "));
+        self.made(&film.at(UPLOADS), |post| {
+            post.header("upload-concat", &concat).header("upload-metadata", metadata(film))
+        })
+        .await
+    }
+
+    async fn made(
+        &self,
+        at: &str,
+        with: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> anyhow::Result<String> {
+        let post = || self.api.request(Method::POST, at).header(CONTENT_LENGTH, 0);
         let answer =
             self.persist(|| with(spoken(post())).timeout(ASK_LIMIT)).await.context("making the upload")?;
         let at = field(&answer, LOCATION.as_str());
@@ -238,7 +249,7 @@ fn field(answer: &Response, name: &str) -> String {
     answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-fn metadata((name, title): (&str, Option<&str>)) -> String {
+fn metadata(Film { name, title, .. }: Film<'_>) -> String {
     let pair = |key: &str, value: &str| format!("{key} {}", BASE64_STANDARD.encode(value));
     let name = pair("filename", name);
     title.map_or_else(|| name.clone(), |title| format!("{name},{}", pair("title", title)))

@@ -18,7 +18,7 @@ use head::Track;
 use sha2::{Digest as _, Sha256};
 use sluice_platform::ApiError;
 use sluice_storage::{Objects, Rendition, RenditionKind, SegmentRow, StorageError};
-use sluice_wire::{Digest, MediaPath, ObjectKey, RungName};
+use sluice_wire::{Digest, MediaPath, ObjectKey, RungName, VideoId};
 use std::ops::Range;
 
 /// Fragments whose heads are read at a time.
@@ -106,19 +106,24 @@ struct Rung {
 }
 
 /// A whole rung with the sound, once both are whole; of a rung of sound that alone.
-pub(super) async fn download(state: &State, path: &MediaPath, name: &RungName) -> Result<Served, ApiError> {
+pub(super) async fn download(
+    state: &State,
+    path: &MediaPath,
+    shown: VideoId,
+    name: &RungName,
+) -> Result<Served, ApiError> {
     let videos = state.storage.videos();
-    let media = videos.media(path.video).await?;
+    let media = videos.media(shown).await?;
     let is_sound = |r: &Rendition| r.kind == RenditionKind::Audio;
     let wanted = media.renditions.iter().find(|r| r.rung == *name).ok_or_else(|| missing(path))?;
     let sound = media.renditions.iter().find(|r| is_sound(r) && !is_sound(wanted));
     let mut rungs = vec![];
     for rendition in [Some(wanted), sound].into_iter().flatten() {
-        let segments = videos.segments(path.video, &rendition.rung).await?;
+        let segments = videos.segments(shown, &rendition.rung).await?;
         if segments.is_empty() || !playlist::is_whole(rendition, &segments) {
             return Err(missing(path));
         }
-        again::whole(state, path.video, &rendition.rung).await?;
+        again::whole(state, shown, &rendition.rung).await?;
         rungs.push(Rung { rendition: rendition.clone(), segments });
     }
     let digest = digest(&rungs);
@@ -139,17 +144,17 @@ pub(super) async fn download(state: &State, path: &MediaPath, name: &RungName) -
 }
 
 /// A few seconds from within the video, without sound.
-pub(super) async fn preview(state: &State, path: &MediaPath) -> Result<Served, ApiError> {
+pub(super) async fn preview(state: &State, path: &MediaPath, shown: VideoId) -> Result<Served, ApiError> {
     let videos = state.storage.videos();
-    let media = videos.media(path.video).await?;
+    let media = videos.media(shown).await?;
     let pictures = media.renditions.into_iter().filter(|r| r.kind == RenditionKind::Video);
     let distance = |r: &Rendition| r.width.min(r.height).abs_diff(PREVIEW_SIDE);
     let rendition = pictures.min_by_key(distance).ok_or_else(|| missing(path))?;
-    let mut segments = videos.segments(path.video, &rendition.rung).await?;
+    let mut segments = videos.segments(shown, &rendition.rung).await?;
     if !rendition.ended || segments.is_empty() {
         return Err(missing(path));
     }
-    again::whole(state, path.video, &rendition.rung).await?;
+    again::whole(state, shown, &rendition.rung).await?;
     // A quarter in: past titles, before the end is told.
     let chosen = segments.swap_remove(segments.len() / 4);
     let rungs = [Rung { rendition, segments: vec![chosen] }];

@@ -6,6 +6,7 @@
 
 mod answer;
 
+use super::Addressed;
 use super::error::UploadError;
 use super::feed::Keep;
 use super::intake::{Intake, Role, Wanted};
@@ -82,14 +83,15 @@ impl Intake {
         outbound: &Outbound,
         url: &str,
         title: Option<String>,
-        owner: &str,
+        to: &Addressed,
     ) -> Result<UploadId, UploadError> {
         let url = outbound.read(url).map_err(|error| UploadError::Url(error.to_string()))?;
         let last = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
         let name = percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned();
         let name = super::name::file(&name).unwrap_or_else(|_| "video".into());
         let role = Role::Fetched(url.into());
-        self.begin(&Wanted { name, title, role, owner: owner.to_owned(), ..Wanted::default() }).await
+        let Addressed { owner, replaces } = to.clone();
+        self.begin(&Wanted { name, title, role, owner, replaces, ..Wanted::default() }).await
     }
 }
 

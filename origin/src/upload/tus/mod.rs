@@ -9,7 +9,7 @@ use super::checksum::{ALGORITHMS, checksum};
 use super::error::UploadError;
 use super::feed::Keep;
 use super::intake::{Role, Wanted};
-use super::{owner, stream};
+use super::{Addressed, owner, stream};
 use crate::origin::{State, preflight};
 use axum::extract::{Path, Request};
 use axum::middleware::map_response;
@@ -67,6 +67,7 @@ async fn create(axum::extract::State(state): Shared, request: Request) -> Result
     let role = fields::role(headers)?;
     let length = fields::length(headers, &role)?;
     let metadata = fields::metadata(headers)?;
+    let Addressed { owner, replaces } = Addressed::of(&request)?;
     let with_bytes = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == BODY_TYPE);
     if with_bytes && matches!(role, Role::Final(_)) {
         return Err(ApiError::bad_request("a final upload has the bytes of its parts"));
@@ -77,7 +78,8 @@ async fn create(axum::extract::State(state): Shared, request: Request) -> Result
         metadata: metadata.sent,
         length,
         role,
-        owner: owner(headers),
+        owner,
+        replaces,
     };
     let id = state.intake.begin(&wanted).await?;
     let mut answer = StatusCode::CREATED.into_response();

@@ -32,6 +32,14 @@ pub(crate) struct Model {
     pub(crate) poster_bytes: i64,
     pub(crate) jobs_left: i64,
     pub(crate) protection: String,
+    /// The video that this is an edition of; it is in no list then.
+    pub(crate) edition_of: Option<i64>,
+    /// The edition whose media is shown; its own when absent.
+    pub(crate) edition: Option<i64>,
+    /// The edition that is being made.
+    pub(crate) next_edition: Option<i64>,
+    /// When its own media was shown last, if an edition's is shown.
+    pub(crate) retired_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

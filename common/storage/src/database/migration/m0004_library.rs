@@ -159,6 +159,7 @@ mod tests {
                 state: VideoState::Ready,
                 bytes: None,
                 sha256: None,
+                edition_of: None,
             };
             let made = storage.database.write::<_, StorageError, _>(|tx| Box::pin(videos.create(tx, new)));
             made.await.unwrap();

@@ -13,6 +13,7 @@ mod m0010_texts;
 mod m0011_storyboards;
 mod m0012_protection;
 mod m0013_cold;
+mod m0014_editions;
 
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_storyboards::Migration),
             Box::new(m0012_protection::Migration),
             Box::new(m0013_cold::Migration),
+            Box::new(m0014_editions::Migration),
         ]
     }
 }
