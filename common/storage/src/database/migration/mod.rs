@@ -14,6 +14,7 @@ mod m0011_storyboards;
 mod m0012_protection;
 mod m0013_cold;
 mod m0014_editions;
+mod m0015_anew;
 
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_protection::Migration),
             Box::new(m0013_cold::Migration),
             Box::new(m0014_editions::Migration),
+            Box::new(m0015_anew::Migration),
         ]
     }
 }
