@@ -38,11 +38,14 @@ async fn a_video_is_made_anew_while_it_is_played() {
     let stack = Stack::start().await;
     let (edge, id) = (stack.edge(), ready(&stack, 12, "640x360").await);
     let before = client::played(&edge, &id).await;
-    let anew = || client().post(format!("{edge}/v1/videos/{id}/editions")).send();
-    let made = eventually_accepted(anew).await;
+    let anew = |how: &str| client().post(format!("{edge}/v1/videos/{id}/editions{how}")).send();
+    let same = eventually_accepted(|| anew("")).await["id"].as_str().unwrap().to_owned();
+    let same = client::wait_until(&edge, &same, "over", |edition| edition["state"] == "failed").await;
+    assert!(same["error"].as_str().unwrap().contains("it would be the same"), "{same}");
+    let made = eventually_accepted(|| anew("?force=true")).await;
     let edition = made["id"].as_str().unwrap().to_owned();
     assert_eq!((made["edition_of"].as_str(), made["state"].as_str()), (Some(id.as_str()), Some("queued")));
-    let again = anew().await.unwrap();
+    let again = anew("").await.unwrap();
     assert_eq!(again.status(), StatusCode::CONFLICT, "one at a time");
     let video = client::video(&edge, &id).await;
     assert_eq!((video["state"].as_str(), video["next_edition"].as_str()), (Some("ready"), Some(&*edition)));

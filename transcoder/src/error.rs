@@ -32,6 +32,9 @@ pub(crate) enum JobError {
     /// Another video's turn has come: the rest of this one is a job as before.
     #[error("it is another video's turn")]
     Turn,
+    /// Made anew, a video would be what it is.
+    #[error("by the policy of now it would be the same; it can be forced")]
+    Same,
     /// The video was deleted: nobody wants the rest.
     #[error("the video was deleted")]
     Gone,
@@ -46,6 +49,7 @@ impl JobError {
             Self::Lost => "lost",
             Self::Idle => "idle",
             Self::Turn => "turn",
+            Self::Same => "same",
             Self::Gone => "gone",
         }
     }

@@ -10,7 +10,7 @@ use crate::job::{FIRST, Output, Shop, next_of, wants_poster};
 use crate::publish::{Passed, Plan, Publisher};
 use crate::start::Start;
 use crate::supply::{Need, Supply};
-use sluice_storage::Lease;
+use sluice_storage::{Lease, VideoState};
 use sluice_wire::codec::{ChunkWork, CodecFailure, EncodeRequest, Track};
 use sluice_wire::ladder::{self, Source};
 use sluice_wire::limits::CHUNK_SEGMENTS;
@@ -92,6 +92,7 @@ async fn planned(
     supply: &mut Supply,
 ) -> Result<Plan, JobError> {
     let row = shop.storage.videos().get(video).await?.ok_or(JobError::Gone)?;
+    let edition = row.edition_of.filter(|_| lease.payload["force"] != true).zip(row.sha256);
     let kept = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
     if let Some(plan) = kept.clone().filter(|_| lease.payload["next"].is_u64()) {
         return Ok(plan);
@@ -107,8 +108,21 @@ async fn planned(
         let detail = "the file has no picture and no sound".to_owned();
         return Err(JobError::Source { reason: CodecFailure::Undecodable, detail });
     }
+    if let Some((of, sha256)) = edition
+        && is_shown(shop, of, &sha256, &plan).await?
+    {
+        return Err(JobError::Same);
+    }
     publisher.planned(&plan).await?;
     Ok(plan)
+}
+
+/// True when a video shows what would be made of a source by a plan.
+async fn is_shown(shop: &Shop, video: VideoId, sha256: &str, plan: &Plan) -> Result<bool, JobError> {
+    let Some(row) = shop.storage.videos().get(video).await? else { return Ok(false) };
+    let shown = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
+    let same = |shown: Plan| shown.ladder == plan.ladder && shown.source == plan.source;
+    Ok(row.state == VideoState::Ready && row.sha256.as_deref() == Some(sha256) && shown.is_some_and(same))
 }
 
 /// How far the pass has come.

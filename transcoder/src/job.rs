@@ -71,10 +71,11 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
     match &result {
         Err(JobError::Source { detail, .. }) => publisher.failed(detail, false).await?,
         Err(JobError::Again(why)) => publisher.failed(why, true).await?,
+        Err(why @ JobError::Same) => publisher.failed(&why.to_string(), false).await?,
         Err(JobError::Gone) => publisher.gone().await?,
         Ok(()) | Err(JobError::Lost | JobError::Idle | JobError::Turn | JobError::Missing(_)) => {}
     }
-    if matches!(result, Err(JobError::Source { .. } | JobError::Gone)) {
+    if matches!(result, Err(JobError::Source { .. } | JobError::Same | JobError::Gone)) {
         shop.stock.forget(video);
     }
     result

@@ -7,7 +7,7 @@ use sluice_service::Metrics as Registry;
 /// What the worker counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    /// Jobs by kind and outcome: `done`, `failed`, `again`, `idle`, `turn`, `lost`, `gone`.
+    /// Jobs by kind and outcome: `done`, `failed`, `again`, `idle`, `turn`, `same`, `lost`, `gone`.
     pub(crate) jobs: IntCounterVec,
     /// Jobs under way.
     pub(crate) active: IntGauge,

@@ -55,13 +55,9 @@ pub(crate) enum Command {
         #[arg(long)]
         now: bool,
     },
-    /// Makes a video anew of the source it has; it is played as it is until that is ready.
-    Remake {
-        id: String,
-        /// Waits until it is.
-        #[arg(long)]
-        wait: bool,
-    },
+    /// Makes videos anew of the sources they have, where the policy of now makes another of them; each is played as it is
+    /// until that is ready.
+    Remake(Remake),
     /// Brings a deleted video back.
     Restore { id: String },
     /// What a player needs for a video: its address, with a token if it is private.
@@ -104,6 +100,22 @@ pub(crate) struct Upload {
     /// Sends the bytes to the object store, by URLs that the server signs.
     #[arg(long, conflicts_with = "in_order")]
     pub(crate) direct: bool,
+}
+
+/// What is made anew.
+#[derive(Debug, Args)]
+pub(crate) struct Remake {
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) id: Vec<String>,
+    /// Every video of the library that is ready.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Also what would be the same.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Waits until they are ready.
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) wait: bool,
 }
 
 /// Which videos are listed.

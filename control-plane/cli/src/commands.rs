@@ -28,7 +28,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Watch { id } => show(raw, &watch::watch(&edge, &id).await?, videos::line),
         Command::Edit(edit) => videos::edit(&edge, raw, edit).await?,
         Command::Delete { id, now } => videos::delete(&edge, raw, &id, now).await?,
-        Command::Remake { id, wait } => videos::remake(&edge, raw, &id, wait).await?,
+        Command::Remake(wanted) => videos::remake(&edge, raw, wanted).await?,
         Command::Restore { id } => videos::restore(&edge, raw, &id).await?,
         Command::Playback { id } => videos::playback(&edge, raw, &id).await?,
         Command::Storage => videos::storage(&edge, raw).await?,

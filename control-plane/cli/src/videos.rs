@@ -1,7 +1,7 @@
 //! The library: listed, shown, edited, deleted, brought back.
 
 use crate::api::{Api, say, show, text};
-use crate::args::{Edit, List};
+use crate::args::{Edit, List, Remake};
 use crate::watch;
 use anyhow::bail;
 use reqwest::Method;
@@ -102,16 +102,45 @@ pub(crate) async fn delete(edge: &Api, raw: bool, id: &str, now: bool) -> anyhow
     Ok(())
 }
 
-/// Makes a video anew; prints the edition's id, or once it is shown the video.
-pub(crate) async fn remake(edge: &Api, raw: bool, id: &str, wait: bool) -> anyhow::Result<()> {
-    let edition = edge.send(edge.request(Method::POST, &format!("/v1/videos/{id}/editions"))).await?;
-    if !wait {
-        show(raw, &edition, |edition| text(&edition["id"]));
-        return Ok(());
+/// Has videos made anew; prints the editions' ids, or with `wait` the videos once they show them.
+pub(crate) async fn remake(edge: &Api, raw: bool, wanted: Remake) -> anyhow::Result<()> {
+    let Remake { id: mut ids, all, force, wait } = wanted;
+    if all {
+        ids = ready(edge).await?;
     }
-    watch::watch(edge, &text(&edition["id"])).await?;
-    show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, line);
+    for id in ids {
+        let path = format!("/v1/videos/{id}/editions?force={force}");
+        let edition = match edge.send(edge.request(Method::POST, &path)).await {
+            Ok(edition) => edition,
+            // One that is being made anew already is no reason to leave out the others.
+            Err(error) if all => {
+                say(&format!("{id} {error:#}"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if wait {
+            watch::watch(edge, &text(&edition["id"])).await?;
+            show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, line);
+        } else {
+            show(raw, &edition, |edition| text(&edition["id"]));
+        }
+    }
     Ok(())
+}
+
+/// Every video that is ready, whoever comes by it.
+async fn ready(edge: &Api) -> anyhow::Result<Vec<String>> {
+    let (mut ids, mut after) = (vec![], String::new());
+    loop {
+        let asked = format!("/v1/videos?state=ready&visibility=all&limit={PAGE}{after}");
+        let page = edge.get(&asked).await?;
+        ids.extend(page["videos"].as_array().into_iter().flatten().map(|video| text(&video["id"])));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(ids),
+        }
+    }
 }
 
 pub(crate) async fn restore(edge: &Api, raw: bool, id: &str) -> anyhow::Result<()> {

@@ -277,12 +277,26 @@ impl Intake {
     }
 
     /// Makes the transcoding job of what becomes a source: with its first bytes, not its last.
-    pub(crate) async fn start(&self, tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
+    async fn start(&self, tx: &Tx<'_>, id: UploadId) -> Result<(), StorageError> {
         let upload = self.storage.uploads().get_in(tx, id).await?;
         if upload.is_none_or(|upload| upload.kind == UploadKind::Partial) {
             return Ok(());
         }
-        let payload = json!({ "video": id.video() });
+        self.order_film(tx, id, false).await
+    }
+
+    /// A job that makes a video of what is there of its source. One by which an edition would be what is shown already ends
+    /// there, unless it is forced.
+    pub(crate) async fn order_film(
+        &self,
+        tx: &Tx<'_>,
+        id: UploadId,
+        force: bool,
+    ) -> Result<(), StorageError> {
+        let mut payload = json!({ "video": id.video() });
+        if force {
+            payload["force"] = json!(true);
+        }
         let job = NewJob {
             kind: "transcode".into(),
             payload,

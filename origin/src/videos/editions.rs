@@ -2,20 +2,31 @@
 //! the edition is ready. (An edition of another source is an upload that `replaces` a video.)
 
 use super::{Shared, id, none, view};
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
 use serde_json::json;
 use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
 use sluice_storage::{NewVideo, StorageError, VideoState};
 use sluice_wire::{EventKind, Tag};
 
-/// 202 with the document of the edition, which can be watched like any other.
+/// How a video is made anew.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct How {
+    /// Also if it would be the same.
+    force: bool,
+}
+
+/// 202 with the document of the edition, which can be watched like any other. One that would be what is shown already fails
+/// with that reason as soon as it is planned.
 pub(crate) async fn anew(
     axum::extract::State(state): Shared,
     Path(text): Path<String>,
+    Query(how): Query<How>,
 ) -> Result<Response, ApiError> {
     let of = id(&text)?;
     let (videos, uploads) = (&state.storage.videos(), &state.storage.uploads());
@@ -40,7 +51,7 @@ pub(crate) async fn anew(
         Box::pin(async move {
             videos.create(tx, edition).await?;
             uploads.copy(tx, upload, source).await?;
-            intake.start(tx, upload).await?;
+            intake.order_film(tx, upload, how.force).await?;
             tx.emit(&Tag::video(of), EventKind::Changed, json!({ "video": of })).await?;
             tx.emit(&Tag::video(edition.id), EventKind::Created, json!({ "video": edition.id })).await
         })
