@@ -1,6 +1,8 @@
 // hls.js, with what it can tell about each segment.
 import Hls, { type FragLoadedData, type HlsConfig, type Level } from 'hls.js';
+import type { Video } from './api';
 import { lastHop } from './cache-status';
+import { clearKey } from './clearkey';
 import { admitted, type Ticket } from './token';
 
 export interface Segment {
@@ -25,8 +27,8 @@ const policy = (): HlsConfig['fragLoadPolicy'] => ({
   },
 });
 
-/** `ticket` is asked for each time: it is renewed while a private video plays. */
-export function attach(video: HTMLVideoElement, url: string, ticket: () => Ticket | null, heard: (segment: Segment) => void): Hls {
+/** `ticket` is asked for each time: it is renewed while a video plays. */
+export function attach(player: HTMLVideoElement, video: Video, ticket: () => Ticket | null, heard: (segment: Segment) => void): Hls {
   const hls = new Hls({
     backBufferLength: 30,
     maxBufferLength: 30,
@@ -35,6 +37,7 @@ export function attach(video: HTMLVideoElement, url: string, ticket: () => Ticke
       const now = ticket();
       if (now) xhr.open('GET', admitted(to, location.href, now), true);
     },
+    ...(video.protection === 'cbcs' ? clearKey(video.id, ticket) : {}),
     cmcd: { sessionId: crypto.randomUUID?.() ?? String(Math.random()).slice(2), useHeaders: false },
   });
   hls.on(Hls.Events.FRAG_LOADED, (_, data) => {
@@ -50,8 +53,8 @@ export function attach(video: HTMLVideoElement, url: string, ticket: () => Ticke
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
     else if (data.type === Hls.ErrorTypes.NETWORK_ERROR) window.setTimeout(() => hls.startLoad(), 1000);
   });
-  hls.loadSource(url);
-  hls.attachMedia(video);
+  hls.loadSource(video.urls.master);
+  hls.attachMedia(player);
   return hls;
 }
 

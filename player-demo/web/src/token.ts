@@ -1,4 +1,5 @@
-// A private video's token travels in the query of what is asked for: of its own media, and of nothing else. Pure.
+// A token travels in the query of what is asked for: of a private video all of its own media, of one that is sealed and for
+// everybody its keys, and of nothing else. Pure.
 
 export interface Ticket {
   /** The video. */
@@ -6,13 +7,23 @@ export interface Ticket {
   /** The query parameter that carries the token. */
   param: string;
   token: string;
+  /** What it is sent with. */
+  opens: 'media' | 'keys';
 }
 
-/** A URL with the token, if it is of the video's media. */
+/** What of a video asks for a token, if anything does. */
+export function guarded(video: { visibility: string; protection: string }): Ticket['opens'] | null {
+  if (video.visibility === 'private') return 'media';
+  return video.protection === 'none' ? null : 'keys';
+}
+
+/** A URL with the token, if it is of what the token opens. */
 export function admitted(url: string, base: string, ticket: Ticket | null): string {
   if (!ticket) return url;
   const at = new URL(url, base);
-  if (!at.pathname.startsWith(`/v/${ticket.id}/`)) return url;
+  const below = `/v/${ticket.id}/`;
+  const inside = (ticket.opens === 'media' ? [below] : [`${below}keys/`, `${below}licence`]).some((path) => at.pathname.startsWith(path));
+  if (!inside) return url;
   at.searchParams.set(ticket.param, ticket.token);
   return at.href;
 }

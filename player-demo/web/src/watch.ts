@@ -9,7 +9,7 @@ import { attach, label, type Segment } from './player';
 import { rise } from './rise';
 import { spark } from './spark';
 import { chooser, panel as textPanel } from './subtitles';
-import { admitted, type Ticket } from './token';
+import { admitted, guarded, type Ticket } from './token';
 import { trick } from './trick';
 
 /** Rows of the segments' table. */
@@ -31,13 +31,14 @@ function refused(main: HTMLElement, error: Error): void {
   main.replaceChildren(el('h1', {}, 'This video cannot be watched'), el('p', { class: 'why', role: 'alert' }, error.message), el('a', { href: '/' }, 'To the library'));
 }
 
-/** Of a private video nothing can be had without a token. It is renewed in time, for those who watch for long. */
+/** Of a private video nothing can be had without a token, of a sealed one no key. It is renewed in time, for those who watch for long. */
 function open(main: HTMLElement, video: Video): void {
-  if (video.visibility !== 'private') return show(main, video, () => null);
+  const opens = guarded(video);
+  if (!opens) return show(main, video, () => null);
   let now: Ticket | null = null;
   const renew = async () => {
     const { param, token, expires_ms } = await playback(video.id);
-    now = token ? { id: video.id, param, token } : null;
+    now = token ? { id: video.id, param, token, opens } : null;
     const left = (expires_ms ?? Infinity) - Date.now();
     if (Number.isFinite(left)) window.setTimeout(() => void renew().catch(() => undefined), Math.max(10_000, Math.min(left / 2, 3_600_000)));
   };
@@ -173,7 +174,7 @@ function panel(): Facts {
 
 /** Plays; gives what reads the list anew. */
 function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: () => Ticket | null): () => void {
-  const hls = attach(player, video.urls.master, ticket, facts.row);
+  const hls = attach(player, video, ticket, facts.row);
   facts.graphs.before(chooser(hls));
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     const order = hls.levels.map((level, index) => ({ level, index })).sort((a, b) => b.level.bitrate - a.level.bitrate);

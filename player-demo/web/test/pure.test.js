@@ -3,9 +3,10 @@ import { test } from 'node:test';
 import { lastHop, parseCacheStatus } from '../src/cache-status.ts';
 import { trailingIndex } from '../src/boxes.ts';
 import { bytes, clock, eta, rate } from '../src/format.ts';
+import { keyId, retagged } from '../src/keys.ts';
 import { watched } from '../src/route.ts';
 import { tileAt, tiles, written } from '../src/storyboard.ts';
-import { admitted } from '../src/token.ts';
+import { admitted, guarded } from '../src/token.ts';
 
 test('each hop of Cache-Status is read', () => {
   const hops = parseCacheStatus('shield-a; fwd=miss; stored, near-a; hit; ttl=3599');
@@ -30,7 +31,7 @@ test('only an id is watched', () => {
 });
 
 test('a token goes to the media of its video, and to nothing else', () => {
-  const ticket = { id: '0abc', param: 't', token: 'x.y' };
+  const ticket = { id: '0abc', param: 't', token: 'x.y', opens: 'media' };
   const of = (url) => admitted(url, 'http://edge/watch/0abc', ticket);
   assert.equal(of('/v/0abc/master.m3u8'), 'http://edge/v/0abc/master.m3u8?t=x.y');
   assert.equal(of('http://other/v/0abc/v720/1.m4s?CMCD=a%3D1'), 'http://other/v/0abc/v720/1.m4s?CMCD=a%3D1&t=x.y');
@@ -38,6 +39,27 @@ test('a token goes to the media of its video, and to nothing else', () => {
   assert.equal(of('http://control/steer/v/0abc'), 'http://control/steer/v/0abc');
   assert.equal(of('/v/0abcd/master.m3u8'), '/v/0abcd/master.m3u8');
   assert.equal(admitted('/v/0abc/a', 'http://edge/', null), '/v/0abc/a');
+});
+
+test('of a sealed video that everybody may see, keys alone are asked for with a token', () => {
+  assert.equal(guarded({ visibility: 'private', protection: 'cbcs' }), 'media');
+  assert.equal(guarded({ visibility: 'unlisted', protection: 'aes-128' }), 'keys');
+  assert.equal(guarded({ visibility: 'public', protection: 'none' }), null);
+  const of = (url) => admitted(url, 'http://edge/watch/0abc', { id: '0abc', param: 't', token: 'x', opens: 'keys' });
+  assert.equal(of('http://other/v/0abc/keys/1f.key'), 'http://other/v/0abc/keys/1f.key?t=x');
+  assert.equal(of('/v/0abc/licence'), 'http://edge/v/0abc/licence?t=x');
+  assert.equal(of('/v/0abc/master.m3u8'), '/v/0abc/master.m3u8');
+  assert.equal(of('/v/0abcd/keys/1f.key'), '/v/0abcd/keys/1f.key');
+});
+
+test('keys by their addresses become keys by ClearKey', () => {
+  const id = '00ff'.repeat(8);
+  const text = `#EXTM3U\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="../keys/${id}.key"\n#EXT-X-MAP:URI="init.mp4"\n`;
+  const wanted = `#EXT-X-KEY:METHOD=SAMPLE-AES,KEYFORMAT="org.w3.clearkey",KEYFORMATVERSIONS="1",KEYID=0x${id},URI="../keys/${id}.key"\n`;
+  assert.equal(retagged(text), `#EXTM3U\n${wanted}#EXT-X-MAP:URI="init.mp4"\n`);
+  const whole = text.replace('SAMPLE-AES', 'AES-128');
+  assert.equal(retagged(whole), whole);
+  assert.equal(keyId(Uint8Array.of(251, 255, 0)), '-_8A');
 });
 
 const box = (kind, bytes) => {
