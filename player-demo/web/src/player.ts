@@ -1,8 +1,9 @@
 // hls.js, with what it can tell about each segment.
-import Hls, { type FragLoadedData, type HlsConfig, type Level } from 'hls.js';
+import Hls, { type FragLoadedData, type HlsConfig } from 'hls.js';
 import type { Video } from './api';
 import { lastHop } from './cache-status';
 import { clearKey } from './clearkey';
+import { label } from './quality';
 import { admitted, type Ticket } from './token';
 
 export interface Segment {
@@ -14,8 +15,6 @@ export interface Segment {
   cache: string;
   age: string;
 }
-
-export const label = (level: Level): string => (level.height ? `${Math.min(level.width, level.height)}p` : 'Audio');
 
 /** Measured: with these a dead edge costs no freeze, where the defaults cost eight seconds. */
 const policy = (): HlsConfig['fragLoadPolicy'] => ({

@@ -5,7 +5,8 @@ import { beside, follow, get, playback, type Video } from './api';
 import { el, say } from './dom';
 import { bytes, rate } from './format';
 import { downloads, storyboard, tracks } from './beside';
-import { attach, label, type Segment } from './player';
+import { attach, type Segment } from './player';
+import { label, quality } from './quality';
 import { rise } from './rise';
 import { spark } from './spark';
 import { chooser, panel as textPanel } from './subtitles';
@@ -176,18 +177,24 @@ function panel(): Facts {
 function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: () => Ticket | null): () => void {
   const hls = attach(player, video, ticket, facts.row);
   facts.graphs.before(chooser(hls));
-  hls.on(Hls.Events.MANIFEST_PARSED, () => {
-    const order = hls.levels.map((level, index) => ({ level, index })).sort((a, b) => b.level.bitrate - a.level.bitrate);
-    const auto = el('option', { value: '-1' }, 'Auto');
-    facts.rungs.replaceChildren(auto, ...order.map(({ level, index }) => el('option', { value: String(index) }, `${label(level)} · ${rate(level.bitrate)}`)));
+  let source = video.urls.master;
+  // Goes on where it was.
+  const anew = () => {
+    const [at, paused] = [player.currentTime, player.paused];
+    hls.config.startPosition = at;
+    hls.once(Hls.Events.MANIFEST_PARSED, () => {
+      if (!paused) void player.play().catch(() => undefined);
+    });
+    hls.loadSource(source);
+  };
+  quality(hls, facts.rungs, (playlist) => {
+    source = playlist ?? video.urls.master;
+    anew();
   });
-  rise(hls, player, video);
+  rise(video, anew);
   hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
     const now = hls.levels[level];
     if (now) say(facts.current, label(now));
-  });
-  facts.rungs.addEventListener('change', () => {
-    hls.nextLevel = Number(facts.rungs.value);
   });
   window.setInterval(() => {
     const ahead = bufferAhead(player);
@@ -198,14 +205,7 @@ function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: (
     const now = hls.levels[hls.currentLevel] ?? hls.levels[hls.loadLevel];
     say(facts.steering, now?.pathwayId ?? '–');
   }, 500);
-  return () => {
-    const [at, paused] = [player.currentTime, player.paused];
-    hls.config.startPosition = at;
-    hls.once(Hls.Events.MANIFEST_PARSED, () => {
-      if (!paused) void player.play().catch(() => undefined);
-    });
-    hls.loadSource(video.urls.master);
-  };
+  return anew;
 }
 
 function bufferAhead(player: HTMLVideoElement): number {

@@ -5,6 +5,7 @@ import { trailingIndex } from '../src/boxes.ts';
 import { bytes, clock, eta, rate } from '../src/format.ts';
 import { keyId, retagged } from '../src/keys.ts';
 import { watched } from '../src/route.ts';
+import { rungs, variant } from '../src/rungs.ts';
 import { tileAt, tiles, written } from '../src/storyboard.ts';
 import { admitted, guarded } from '../src/token.ts';
 
@@ -60,6 +61,15 @@ test('keys by their addresses become keys by ClearKey', () => {
   const whole = text.replace('SAMPLE-AES', 'AES-128');
   assert.equal(retagged(whole), whole);
   assert.equal(keyId(Uint8Array.of(251, 255, 0)), '-_8A');
+});
+
+test('a rung that is a variant with each group of sound is listed once', () => {
+  const of = (rung, height, bitrate, group) => ({ uri: `http://edge/v/0abc/${rung}/index.m3u8?t=x`, width: height * 2, height, bitrate, audioGroups: [group] });
+  const all = [of('v240', 240, 530, 'stereo'), of('v240', 240, 720, 'surround'), of('v480', 480, 1630, 'stereo'), of('v480', 480, 1820, 'surround')];
+  assert.deepEqual(rungs(all).map((rung) => [rung.name, rung.bitrate]), [['v480', 1630], ['v240', 530]]);
+  assert.equal(variant(all, 'v480', 'surround'), 3);
+  assert.equal(variant(all, 'v480', undefined), 2);
+  assert.equal(variant(all, 'v720', 'stereo'), -1);
 });
 
 const box = (kind, bytes) => {

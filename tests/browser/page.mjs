@@ -1,0 +1,68 @@
+// The watch page plays what is sealed and for everybody, lists each rung once, and plays the sound alone.
+// usage: node page.mjs EDGE IDS PICTURES; IDS is JSON: ["ID", ...]. The last line of output is JSON for the story to assert.
+import { chromium } from 'playwright-core';
+import { existsSync, mkdirSync } from 'node:fs';
+
+const [edge, ids, pictures] = process.argv.slice(2);
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
+mkdirSync(pictures, { recursive: true });
+
+const browser = await chromium.launch({
+  executablePath,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+});
+
+async function watch(id) {
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 860 } })).newPage();
+  page.setDefaultTimeout(30_000);
+  const [errors, media, keys] = [[], [], []];
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('response', (answer) => {
+    const at = new URL(answer.url());
+    if (!at.pathname.startsWith(`/v/${id}/`)) return;
+    const seen = [at.pathname, answer.status(), at.searchParams.has('sluice-token')];
+    (/\/keys\/|\/licence$/.test(at.pathname) ? keys : media).push(seen);
+  });
+  const report = { errors, media, keys };
+  try {
+    await page.goto(`${edge}/watch/${id}`, { waitUntil: 'load' });
+    const player = page.locator('#player');
+    await player.waitFor({ state: 'attached' });
+    const goesOn = (by) => page.waitForFunction(([from, more]) => {
+      const { currentTime, duration, ended } = document.querySelector('#player');
+      return currentTime > from + more || ended || currentTime > duration - 0.3;
+    }, [by.from, by.more]);
+    await player.evaluate((video) => { video.muted = true; return video.play(); });
+    await goesOn({ from: 0, more: 3 });
+    report.frames = await player.evaluate((video) => video.getVideoPlaybackQuality().totalVideoFrames);
+    report.height = await player.evaluate((video) => video.videoHeight);
+    const select = page.getByTestId('rung-select');
+    report.rungs = await select.evaluate((node) => [...node.options].map((one) => [one.value, one.textContent]));
+
+    await player.evaluate((video) => { video.pause(); video.currentTime = 1; });
+    await select.selectOption('sound');
+    await page.waitForFunction(() => document.querySelector('[data-testid="current-rung"]').textContent === 'Audio');
+    await player.evaluate((video) => video.play());
+    await goesOn({ from: 1, more: 2 });
+    report.alone = await player.evaluate((video) => [video.videoHeight, video.currentTime > 1]);
+    await page.screenshot({ path: `${pictures}/sound-only.png` });
+    const lowest = report.rungs.filter(([value]) => /^v\d/.test(value)).at(-1)[0];
+    await select.selectOption(lowest);
+    await page.waitForFunction(() => /\dp/.test(document.querySelector('[data-testid="current-rung"]').textContent));
+    report.back = [lowest, await page.getByTestId('current-rung').innerText(), await select.inputValue()];
+  } catch (error) {
+    report.failure = String(error);
+    await page.screenshot({ path: `${pictures}/page-failure.png` }).catch(() => {});
+  }
+  await page.close();
+  return report;
+}
+
+const reports = [];
+for (const id of JSON.parse(ids)) reports.push(await watch(id));
+await browser.close();
+console.log(JSON.stringify(reports));
+process.exit(reports.some((report) => report.failure) ? 1 : 0);
