@@ -3,6 +3,7 @@
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -90,8 +91,8 @@ pub async fn rungs(edge: &str, id: &str) -> Vec<Rung> {
     let (_, master) = m3u8_rs::parse_master_playlist(&master).expect("a multivariant playlist");
     let audio = master.alternatives.iter().filter_map(|a| a.uri.clone());
     let variants = master.variants.iter().filter(|v| !v.is_i_frame).map(|v| v.uri.clone());
-    let mut uris: Vec<String> = variants.chain(audio).collect();
-    uris.dedup();
+    let mut seen = BTreeSet::new();
+    let uris: Vec<String> = variants.chain(audio).filter(|uri| seen.insert(uri.clone())).collect();
     let mut rungs = vec![];
     for uri in uris {
         let base = format!("{edge}/v/{id}/{uri}");

@@ -131,6 +131,7 @@ fn the_checker_sees_what_is_wrong(good: &Presentation) {
     assert_eq!(broken(|all| all.master.alternatives[0].language = None), ["8.10"]);
     assert!(broken(|all| all.master.variants[0].codecs = Some("avc1.64003C".into())).contains(&"9.1"));
     assert!(broken(|all| all.master.variants.retain(|v| !v.is_i_frame)).contains(&"6.1"));
+    assert_eq!(broken(|all| all.master.variants.retain(|v| v.resolution.is_some())), ["9.21"]);
     assert_eq!(broken(|all| all.rungs[0].text.status = 307), ["8.18"]);
     assert_eq!(broken(|all| all.rungs[0].text.coding.clear()), ["10.1"]);
     assert_eq!(broken(|all| all.rungs[0].list.segments[1].discontinuity = true), ["8.13"]);

@@ -44,6 +44,15 @@ impl<'a> Group<'a> {
     pub(super) fn codecs(&self) -> BTreeSet<&'a str> {
         self.members.iter().map(|member| member.rung.rendition.codecs.as_str()).collect()
     }
+
+    fn codec_list(&self) -> String {
+        self.codecs().into_iter().collect::<Vec<_>>().join(",")
+    }
+
+    /// True for stereo, which every device plays.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.members.iter().all(|member| !member.heard.is_surround())
+    }
 }
 
 /// The groups of what is stored; the one for every device first. None when there is no sound.
@@ -72,18 +81,37 @@ pub(super) fn alone(list: &mut Playlist, groups: &[Group<'_>], steered: bool) {
     let grouped = groups.len() > 1 || groups.iter().any(|group| group.members.len() > 1);
     groups.iter().filter(|_| grouped).for_each(|group| media(list, group, false));
     for (group, score) in groups.iter().zip(1..) {
-        let (rates, codecs) = (group.rates(), group.codecs().into_iter().collect::<Vec<_>>());
-        let variant = bandwidth(rates.peak, rates.average)
-            .plain("SCORE", score)
-            .quoted("CODECS", codecs.join(","))
-            .with(|list| if grouped { list.quoted("AUDIO", group.id) } else { list })
-            .plain("CLOSED-CAPTIONS", "NONE")
-            .with(|list| pathway(list, steered));
-        list.tag_of("STREAM-INF", variant);
-        if let Some(default) = group.members.first() {
-            list.line(MediaAsset::Playlist(default.rung.rendition.rung.clone()));
-        }
+        variant(list, group, |variant| {
+            variant
+                .plain("SCORE", score)
+                .quoted("CODECS", group.codec_list())
+                .with(|list| if grouped { list.quoted("AUDIO", group.id) } else { list })
+                .plain("CLOSED-CAPTIONS", "NONE")
+                .with(|list| pathway(list, steered))
+        });
     }
+}
+
+/// Writes the sound of a film as a variant of its own, for links that carry no picture (rule 9.21 of Apple's authoring
+/// specification: one of 192 kbit/s at most). `what` adds what each of its variants has.
+pub(super) fn only(
+    list: &mut Playlist,
+    group: &Group<'_>,
+    score: usize,
+    what: impl FnOnce(Attributes) -> Attributes,
+) {
+    variant(list, group, |variant| {
+        let said = variant.plain("SCORE", score).quoted("CODECS", group.codec_list());
+        what(said.quoted("AUDIO", group.id))
+    });
+}
+
+/// A variant whose own playlist is a group's default.
+fn variant(list: &mut Playlist, group: &Group<'_>, more: impl FnOnce(Attributes) -> Attributes) {
+    let Some(default) = group.members.first() else { return };
+    let rates = group.rates();
+    list.tag_of("STREAM-INF", more(bandwidth(rates.peak, rates.average)));
+    list.line(MediaAsset::Playlist(default.rung.rendition.rung.clone()));
 }
 
 fn alternative(group: &str, member: &Member<'_>, default: bool, apart: bool) -> Attributes {

@@ -83,12 +83,18 @@ pub(super) fn master(
     // What every device can hear goes first, and all of it once more with what some can.
     let with: Vec<Option<&Group<'_>>> =
         if groups.is_empty() { vec![None] } else { groups.iter().map(Some).collect() };
+    // The sound alone is last, and less than any picture.
+    let alone = groups.iter().find(|group| group.is_for_all());
+    let least = usize::from(alone.is_some());
     for (better, group) in with.iter().enumerate() {
         for (rung, score) in &scored {
-            let score = (score - 1) * with.len() + better + 1;
+            let score = (score - 1) * with.len() + better + 1 + least;
             list.tag_of("STREAM-INF", variant(rung, *group, score, &beside));
             list.line(MediaAsset::Playlist(rung.rendition.rung.clone()));
         }
+    }
+    if let Some(group) = alone {
+        audio::only(&mut list, group, least, |variant| beside.add(variant));
     }
     for (rung, score) in &scored {
         if let Some(rates) = rung.keyframes.filter(|_| seal.is_none()) {
@@ -105,6 +111,15 @@ struct Beside {
     steered: bool,
 }
 
+impl Beside {
+    fn add(&self, variant: Attributes) -> Attributes {
+        variant
+            .with(|list| if self.texts { list.quoted("SUBTITLES", subtitles::GROUP) } else { list })
+            .plain("CLOSED-CAPTIONS", "NONE")
+            .with(|list| pathway(list, self.steered))
+    }
+}
+
 fn variant(rung: &Measured, group: Option<&Group<'_>>, score: usize, beside: &Beside) -> Attributes {
     let with = group.map_or_else(Rates::default, Group::rates);
     let codecs =
@@ -118,9 +133,7 @@ fn variant(rung: &Measured, group: Option<&Group<'_>>, score: usize, beside: &Be
             Some(group) => list.quoted("AUDIO", group.id),
             None => list,
         })
-        .with(|list| if beside.texts { list.quoted("SUBTITLES", subtitles::GROUP) } else { list })
-        .plain("CLOSED-CAPTIONS", "NONE")
-        .with(|list| pathway(list, beside.steered))
+        .with(|list| beside.add(list))
 }
 
 fn keyframes(rung: &Measured, rates: Rates, score: usize, steered: bool) -> Attributes {
@@ -195,13 +208,14 @@ mod tests {
                 ("v480/index.m3u8", false),
                 ("v240/index.m3u8", false),
                 ("v1080/index.m3u8", false),
+                ("a128/index.m3u8", false),
                 ("v480/iframes.m3u8", true),
                 ("v240/iframes.m3u8", true),
                 ("v1080/iframes.m3u8", true)
             ],
             "{text}"
         );
-        let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=1630000,AVERAGE-BANDWIDTH=1630000,SCORE=2,\
+        let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=1630000,AVERAGE-BANDWIDTH=1630000,SCORE=3,\
                       CODECS=\"avc1.64001F,mp4a.40.2\",RESOLUTION=852x480,VIDEO-RANGE=SDR,FRAME-RATE=29.970,\
                       AUDIO=\"stereo\",CLOSED-CAPTIONS=NONE,PATHWAY-ID=\"here\"\nv480/index.m3u8\n";
         assert!(text.contains(wanted), "{text}");
@@ -219,6 +233,7 @@ mod tests {
         };
         assert!(score("v240/index.m3u8") < score("v480/index.m3u8"), "{text}");
         assert!(score("v480/index.m3u8") < score("v1080/index.m3u8"), "{text}");
+        assert!(score("a128/index.m3u8") < score("v240/index.m3u8"), "{text}");
     }
 
     #[test]
@@ -227,6 +242,10 @@ mod tests {
         let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=130000,AVERAGE-BANDWIDTH=130000,SCORE=1,CODECS=\"mp4a.40.2\",\
                       CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
         assert!(text.ends_with(wanted) && !text.contains("EXT-X-MEDIA:"), "{text}");
+        let beside = master(&ladder(), &[], None, None);
+        let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=130000,AVERAGE-BANDWIDTH=130000,SCORE=1,CODECS=\"mp4a.40.2\",\
+                      AUDIO=\"stereo\",CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
+        assert!(beside.contains(wanted), "beside pictures, too: {beside}");
         let silent = master(&ladder()[1..], &[], None, None);
         assert!(!silent.contains("AUDIO") && !silent.contains("mp4a"), "{silent}");
     }
@@ -261,12 +280,14 @@ mod tests {
             })
             .collect();
         let wanted = [
-            ("v480/index.m3u8", "stereo", "3", 1_630_000),
-            ("v240/index.m3u8", "stereo", "1", 530_000),
-            ("v1080/index.m3u8", "stereo", "5", 6_130_000),
-            ("v480/index.m3u8", "surround", "4", 1_820_000),
-            ("v240/index.m3u8", "surround", "2", 720_000),
-            ("v1080/index.m3u8", "surround", "6", 6_320_000),
+            ("v480/index.m3u8", "stereo", "4", 1_630_000),
+            ("v240/index.m3u8", "stereo", "2", 530_000),
+            ("v1080/index.m3u8", "stereo", "6", 6_130_000),
+            ("v480/index.m3u8", "surround", "5", 1_820_000),
+            ("v240/index.m3u8", "surround", "3", 720_000),
+            ("v1080/index.m3u8", "surround", "7", 6_320_000),
+            // For links that carry no picture: in stereo, whose tracks need least.
+            ("a128/index.m3u8", "stereo", "1", 130_000),
         ]
         .map(|(uri, group, score, bandwidth)| (uri, group, score.to_owned(), bandwidth));
         assert_eq!(said, wanted, "{text}");
@@ -305,7 +326,7 @@ mod tests {
         assert!(text.contains(wanted), "{text}");
         assert_eq!(
             text.matches("AUDIO=\"stereo\",SUBTITLES=\"text\",CLOSED-CAPTIONS=NONE").count(),
-            3,
+            4,
             "{text}"
         );
         assert_eq!(parsed(&text).alternatives.len(), 4);

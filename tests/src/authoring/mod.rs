@@ -13,6 +13,7 @@
 //! - 8.13, 8.15: no discontinuity anywhere
 //! - 8.18, 10.1, 10.4: no redirects, gzip for playlists, media types
 //! - 9.1, 9.2, 9.11, 9.15, 9.16, 9.18, 9.19: attributes of variants
+//! - 9.21: a variant of 192 kbit/s at most, which is the sound alone
 //!
 //! Left to people: picture quality, loudness, captions, TLS. 9.9 (several bit rates) depends on the source's size.
 

@@ -27,6 +27,7 @@ pub(super) fn check(all: &Presentation, findings: &mut Findings) {
         bandwidths(all, variant, findings);
     }
     super::sound::check(all, findings);
+    alone(all, findings);
     let scored = list.variants.iter().filter(|v| other(v, "SCORE").is_some()).count();
     findings.must("9.19", scored == 0 || scored == list.variants.len(), || format!("{scored} have a SCORE"));
 }
@@ -48,15 +49,31 @@ fn attributes(variant: &VariantStream, findings: &mut Findings) {
     findings.must("4.4", variant.closed_captions == Some(ClosedCaptionGroupId::None), uri);
 }
 
+/// A film with sound has it as a variant of its own.
+fn alone(all: &Presentation, findings: &mut Findings) {
+    let variants = || all.master.variants.iter().filter(|v| !v.is_i_frame);
+    let picture = variants().any(|v| v.resolution.is_some());
+    let sound = variants().any(|v| v.audio.is_some());
+    let small = || variants().filter(|v| v.resolution.is_none() && v.bandwidth <= CELLULAR);
+    findings.must("9.21", !picture || !sound || small().count() == 1, || {
+        format!("{} variants of sound alone within {CELLULAR} bit/s", small().count())
+    });
+}
+
+/// Bit/s of a variant for links that carry no picture (rule 9.21).
+const CELLULAR: u64 = 192_000;
+
 /// A variant with the loudest of its sound, as it plays.
 fn bandwidths(all: &Presentation, variant: &VariantStream, findings: &mut Findings) {
     let Some(rung) = all.rung(&variant.uri) else {
         return findings.must("9.13", false, || format!("{} was not fetched", variant.uri));
     };
     let group = all.master.alternatives.iter().filter(|m| variant.audio.as_ref() == Some(&m.group_id));
+    // Of sound alone its own playlist is one of those of its group, which is played in its place.
+    let same = group.clone().any(|m| m.uri.as_ref() == Some(&variant.uri));
     let sound = group.filter_map(|m| all.rung(m.uri.as_ref()?)).map(rates);
     let sound = sound.fold((0.0, 0.0), |most: (f64, f64), r| (most.0.max(r.0), most.1.max(r.1)));
-    let picture = rates(rung);
+    let picture = if same { (0.0, 0.0) } else { rates(rung) };
     let (peak, average) = (picture.0 + sound.0, picture.1 + sound.1);
     let (rule, said) = (if variant.is_i_frame { "6.9" } else { "1.27" }, variant.bandwidth);
     findings.must(rule, within_a_tenth(said, peak), || format!("{}: {said}, measured {peak}", variant.uri));

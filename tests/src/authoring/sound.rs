@@ -23,7 +23,7 @@ pub(super) fn check(all: &Presentation, findings: &mut Findings) {
         let same = groups.values().all(|other| identities(other) == identities(group));
         findings.must("media", same, || format!("{id}: not the members of the other groups"));
     }
-    for uri in list.variants.iter().filter(|v| !v.is_i_frame).map(|v| &v.uri) {
+    for uri in list.variants.iter().filter(|v| v.resolution.is_some() && !v.is_i_frame).map(|v| &v.uri) {
         let with: BTreeSet<_> =
             list.variants.iter().filter(|v| v.uri == *uri).filter_map(|v| v.audio.as_deref()).collect();
         findings.must("9.6", with.len() == groups.len(), || format!("{uri}: with {with:?} alone"));
