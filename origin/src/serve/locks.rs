@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sluice_seal::cbcs;
 use sluice_storage::{Rendition, RenditionKind, SegmentRow};
+use sluice_wire::codec::Key;
 use sluice_wire::{KeyId, MediaAsset, Protection};
 
 /// What can be sealed. By patterns: any sound, and of pictures H.264.
@@ -41,6 +42,31 @@ pub(super) fn init_name(rendition: &Rendition, seq: u32, seal: Option<&Seal<'_>>
             seal.key_id(&rendition.rung, seq),
         )),
     }
+}
+
+/// Where a segment's keyframes are in what is served. Sealing by patterns makes each fragment's head longer, by what its
+/// pictures are. A segment that is sealed whole has none: its ranges are of one cipher text, chained from its beginning.
+pub(super) fn keyframes(rendition: &Rendition, row: &SegmentRow, seal: Option<&Seal<'_>>) -> Vec<Key> {
+    match seal.map(Seal::protection) {
+        None | Some(Protection::None) => row.keys.clone(),
+        Some(Protection::Aes128) => vec![],
+        Some(Protection::Cbcs) => {
+            let mut before = 0;
+            let moved = |key: &Key| {
+                let grown = cbcs::grown(pictures(rendition, key));
+                let moved = Key { offset: key.offset + before, bytes: key.bytes + grown as u32, ..*key };
+                before += grown as u32;
+                moved
+            };
+            row.keys.iter().map(moved).collect()
+        }
+    }
+}
+
+/// The pictures from a keyframe to the next: each lasts as long as any other of its rung.
+fn pictures(rendition: &Rendition, key: &Key) -> u64 {
+    let each = u64::from(rendition.frame_rate_den) * u64::from(rendition.timescale);
+    u64::from(key.duration) * u64::from(rendition.frame_rate_num) / each.max(1)
 }
 
 /// A rung's asset as its playlist names it: without its folder.
@@ -101,8 +127,8 @@ pub(super) fn pssh(ids: &[KeyId]) -> String {
 mod tests {
     use super::super::dash::{self, Track};
     use super::super::master::{Measured, master};
-    use super::super::playlist::media;
     use super::super::playlist::tests::{rendition, segments};
+    use super::super::playlist::{self, media};
     use super::*;
     use proptest::prelude::*;
     use sluice_seal::Secrets;
@@ -138,7 +164,8 @@ mod tests {
         );
         let other = rendition("v720", (1280, 720), true);
         assert_ne!(seal.key_id(&other.rung, 0), first, "rungs have keys of their own");
-        let list = master(&[Measured::new(rung, None, &rows).unwrap()], &[], None, Some(&seal));
+        assert!(playlist::keyframes(&rung, &rows, Some(&seal)).is_none());
+        let list = master(&[Measured::new(rung, None, &rows, Some(&seal)).unwrap()], &[], None);
         assert!(!list.contains("iframes"), "{list}");
     }
 
@@ -163,8 +190,19 @@ mod tests {
         let mut hevc = rung.clone();
         hevc.codecs = "hvc1.1.6.L93.B0".into();
         assert!(media(&hevc, &rows, Some(&seal)).is_none() && media(&hevc, &rows, None).is_some());
-        let list = master(&[Measured::new(rung, None, &rows).unwrap()], &[], None, Some(&seal));
-        assert!(!list.contains("iframes"), "{list}");
+        assert!(playlist::keyframes(&hevc, &rows, Some(&seal)).is_none());
+        // 2.002 s of 29.97 pictures a second are 60: 682 bytes more in each fragment's head.
+        let text = playlist::keyframes(&rung, &rows, Some(&seal)).unwrap();
+        let name = format!("2-02020202020202020202020202020202-{second}.m4s");
+        let begins = format!(
+            "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"../keys/{second}.key\"\n\
+             #EXT-X-MAP:URI=\"init-07070707070707070707070707070707-{second}.mp4\"\n\
+             #EXTINF:2.002000,\n#EXT-X-BYTERANGE:782@24\n{name}\n\
+             #EXTINF:2.002000,\n#EXT-X-BYTERANGE:782@1182\n{name}\n#EXT-X-ENDLIST\n"
+        );
+        assert!(text.ends_with(&begins), "{text}");
+        let list = master(&[Measured::new(rung, None, &rows, Some(&seal)).unwrap()], &[], None);
+        assert!(list.contains("I-FRAME-STREAM-INF:BANDWIDTH=3125,") && list.contains("iframes"), "{list}");
     }
 
     #[test]

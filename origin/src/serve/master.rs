@@ -6,6 +6,7 @@ use sluice_wire::MediaAsset;
 use sluice_wire::steering::BASE_PATHWAY;
 
 use super::audio::{self, Group};
+use super::locks;
 use super::playlist::{VERSION, keyframe_target, segment_target};
 use super::rates::{self, Rates};
 use super::sound::Heard;
@@ -22,18 +23,24 @@ pub(super) struct Measured {
     pub(super) rates: Rates,
     /// What is heard, where it is sound.
     pub(super) heard: Option<Heard>,
-    /// Of its keyframes alone; `None` when it has none.
+    /// Of its keyframes alone; `None` when it has none, or none that can be had alone.
     pub(super) keyframes: Option<Rates>,
 }
 
 impl Measured {
-    /// Measures a rung; `None` while its first segment is not stored.
-    pub(super) fn new(rendition: Rendition, heard: Option<Heard>, rows: &[SegmentRow]) -> Option<Self> {
+    /// Measures a rung as it is served; `None` while its first segment is not stored.
+    pub(super) fn new(
+        rendition: Rendition,
+        heard: Option<Heard>,
+        rows: &[SegmentRow],
+        seal: Option<&Seal<'_>>,
+    ) -> Option<Self> {
         let segments = rates::run(rows);
         segments.first()?;
         let of = |pieces: &[_], target| Rates::of(pieces, rendition.timescale, target);
         let rates = of(&rates::whole(segments), segment_target(&rendition, segments));
-        let pieces = rates::keyframes(segments);
+        let keys = segments.iter().flat_map(|row| locks::keyframes(&rendition, row, seal));
+        let pieces = rates::keyframes(keys);
         let keyframes = (!pieces.is_empty()).then(|| of(&pieces, keyframe_target(&rendition, segments)));
         Some(Self { rates, heard, keyframes, rendition })
     }
@@ -47,14 +54,8 @@ impl Measured {
     }
 }
 
-/// A multivariant playlist of all renditions and text tracks. `steering` is the URL of the steering manifest, `seal` how the
-/// video is sealed. Keyframes are ranges of what is clear: there are none of what is sealed.
-pub(super) fn master(
-    all: &[Measured],
-    texts: &[TextTrack],
-    steering: Option<&str>,
-    seal: Option<&Seal<'_>>,
-) -> String {
+/// A multivariant playlist of all renditions and text tracks. `steering` is the URL of the steering manifest.
+pub(super) fn master(all: &[Measured], texts: &[TextTrack], steering: Option<&str>) -> String {
     let groups = audio::groups(all);
     let mut video: Vec<&Measured> = all.iter().filter(|m| m.is(RenditionKind::Video)).collect();
     video.sort_by_key(|m| (m.rendition.height, m.rendition.width, m.rates.peak));
@@ -97,7 +98,7 @@ pub(super) fn master(
         audio::only(&mut list, group, least, |variant| beside.add(variant));
     }
     for (rung, score) in &scored {
-        if let Some(rates) = rung.keyframes.filter(|_| seal.is_none()) {
+        if let Some(rates) = rung.keyframes {
             list.tag_of("I-FRAME-STREAM-INF", keyframes(rung, rates, *score, steering.is_some()));
         }
     }
@@ -176,7 +177,7 @@ mod tests {
             rows.iter_mut().for_each(|row| row.keys.clear());
         }
         let heard = sounds().remove(&RungName::new(name).unwrap());
-        Measured::new(rendition(name, size, true), heard, &rows).unwrap()
+        Measured::new(rendition(name, size, true), heard, &rows, None).unwrap()
     }
 
     /// English in 5.1, German in stereo.
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_multivariant_playlist_says_what_was_encoded() {
-        let text = master(&ladder(), &[], Some("http://c/steer/v/x"), None);
+        let text = master(&ladder(), &[], Some("http://c/steer/v/x"));
         let list = parsed(&text);
         let named: Vec<(&str, bool)> = list.variants.iter().map(|v| (v.uri.as_str(), v.is_i_frame)).collect();
         assert_eq!(
@@ -238,15 +239,15 @@ mod tests {
 
     #[test]
     fn sound_alone_is_a_variant_of_its_own() {
-        let text = master(&ladder()[..1], &[], None, None);
+        let text = master(&ladder()[..1], &[], None);
         let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=130000,AVERAGE-BANDWIDTH=130000,SCORE=1,CODECS=\"mp4a.40.2\",\
                       CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
         assert!(text.ends_with(wanted) && !text.contains("EXT-X-MEDIA:"), "{text}");
-        let beside = master(&ladder(), &[], None, None);
+        let beside = master(&ladder(), &[], None);
         let wanted = "#EXT-X-STREAM-INF:BANDWIDTH=130000,AVERAGE-BANDWIDTH=130000,SCORE=1,CODECS=\"mp4a.40.2\",\
                       AUDIO=\"stereo\",CLOSED-CAPTIONS=NONE\na128/index.m3u8\n";
         assert!(beside.contains(wanted), "beside pictures, too: {beside}");
-        let silent = master(&ladder()[1..], &[], None, None);
+        let silent = master(&ladder()[1..], &[], None);
         assert!(!silent.contains("AUDIO") && !silent.contains("mp4a"), "{silent}");
     }
 
@@ -254,7 +255,7 @@ mod tests {
     fn surround_is_a_group_of_its_own_with_the_same_members() {
         let mut all = ladder();
         all.extend([measured("a128t1", (0, 0), 65_065), measured("a320", (0, 0), 160_160)]);
-        let text = master(&all, &[], None, None);
+        let text = master(&all, &[], None);
         let media = |group: &str, rest: &str| {
             assert!(
                 text.contains(&format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",{rest}\n")),
@@ -296,8 +297,7 @@ mod tests {
 
     #[test]
     fn sound_alone_has_its_languages_too() {
-        let text =
-            master(&[measured("a128", (0, 0), 65_065), measured("a128t1", (0, 0), 65_065)], &[], None, None);
+        let text = master(&[measured("a128", (0, 0), 65_065), measured("a128t1", (0, 0), 65_065)], &[], None);
         assert!(
             text.contains("NAME=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\"\n"),
             "within its variant: {text}"
@@ -315,7 +315,7 @@ mod tests {
             text_track("forced.de", "Deutsch"),
             text_track("subtitles.en", "English"),
         ];
-        let text = master(&ladder(), &texts, None, None);
+        let text = master(&ladder(), &texts, None);
         let wanted = "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"text\",LANGUAGE=\"en\",NAME=\"English\",DEFAULT=NO,\
                       AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,\
                       public.accessibility.describes-music-and-sound\",URI=\"text/captions.en/index.m3u8\"\n\
@@ -338,8 +338,8 @@ mod tests {
             let rungs: Vec<_> = sizes.iter().zip(1..).map(|(&(w, h, bytes), n): (_, u32)| {
                 measured(&format!("v{n}"), (w, h), bytes)
             }).chain([measured("a128", (0, 0), 32_000)]).collect();
-            let text = master(&rungs, &[], None, None);
-            prop_assert_eq!(&text, &master(&rungs, &[], None, None));
+            let text = master(&rungs, &[], None);
+            prop_assert_eq!(&text, &master(&rungs, &[], None));
             let list = parsed(&text);
             for rung in rungs.iter().filter(|m| m.is(RenditionKind::Video)) {
                 let uri = format!("{}/index.m3u8", rung.rendition.rung);

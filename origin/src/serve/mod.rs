@@ -64,7 +64,7 @@ pub(crate) async fn media(
             Served::Text(text::rung(&state, &path, (shown, rung), render).await?)
         }
         MediaAsset::Keyframes(rung) => {
-            let render = |rung: &_, rows: &_| playlist::keyframes(rung, rows).filter(|_| seal.is_none());
+            let render = |rung: &_, rows: &_| playlist::keyframes(rung, rows, seal.as_ref());
             Served::Text(text::rung(&state, &path, (shown, rung), render).await?)
         }
         MediaAsset::Init(rung, digest) => {

@@ -6,7 +6,7 @@ use sluice_wire::limits::{GOP_MS, SEGMENT_MS};
 
 use super::locks::{self, can_seal, segment_name};
 use super::rates::run;
-use super::writer::{Attributes, Playlist};
+use super::writer::Playlist;
 
 /// What `EXT-X-MAP` in a playlist of segments asks for (RFC 8216bis section 8); the others need less.
 pub(super) const VERSION: u32 = 6;
@@ -56,20 +56,29 @@ pub(super) fn media(rendition: &Rendition, rows: &[SegmentRow], seal: Option<&Se
 }
 
 /// A video rung's playlist of its keyframes alone: each is a range of its segment, from its fragment's head to the end of
-/// the keyframe. `None` while no keyframe is stored.
-pub(super) fn keyframes(rendition: &Rendition, rows: &[SegmentRow]) -> Option<String> {
+/// the keyframe. `None` while no keyframe is stored, and for what is sealed whole.
+pub(super) fn keyframes(
+    rendition: &Rendition,
+    rows: &[SegmentRow],
+    seal: Option<&Seal<'_>>,
+) -> Option<String> {
+    if !can_seal(rendition, seal) {
+        return None;
+    }
     let segments = run(rows);
-    segments.first()?.keys.first()?;
+    locks::keyframes(rendition, segments.first()?, seal).first()?;
     let ended = is_whole(rendition, rows);
     let mut list = head(keyframe_target(rendition, segments), ended);
     list.tag("I-FRAMES-ONLY");
-    list.tag_of("MAP", Attributes::default().quoted("URI", init(rendition)));
+    let mut before = None;
     for row in segments {
-        for key in &row.keys {
+        locks::write(&mut list, rendition, before, row, seal);
+        for key in locks::keyframes(rendition, row, seal) {
             list.inf(key.duration.into(), rendition.timescale);
             list.tag_of("BYTERANGE", format_args!("{}@{}", key.bytes, key.offset));
-            list.line(segment(row));
+            list.line(segment_name(row, seal));
         }
+        before = Some(row);
     }
     Some(tail(list, ended))
 }
@@ -177,7 +186,7 @@ pub(super) mod tests {
         let gap = media(&all, &rows, None).unwrap();
         assert_eq!(parsed(&gap).segments.len(), 3);
         assert!(gap.contains("EVENT") && !gap.contains("ENDLIST"), "{gap}");
-        assert_eq!(parsed(&keyframes(&all, &rows).unwrap()).segments.len(), 6);
+        assert_eq!(parsed(&keyframes(&all, &rows, None).unwrap()).segments.len(), 6);
         rows.insert(3, missing);
         let closed = media(&all, &rows, None).unwrap();
         let tail = closed.split_once("#EXTINF").unwrap().1;
@@ -190,7 +199,7 @@ pub(super) mod tests {
 
     #[test]
     fn keyframes_are_ranges_of_segments() {
-        let text = keyframes(&rendition("v480", (852, 480), true), &segments(1, 1_000)).unwrap();
+        let text = keyframes(&rendition("v480", (852, 480), true), &segments(1, 1_000), None).unwrap();
         assert_eq!(
             text,
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n\
@@ -200,7 +209,7 @@ pub(super) mod tests {
         );
         let mut sound = segments(2, 1_000);
         sound.iter_mut().for_each(|row| row.keys.clear());
-        assert!(keyframes(&rendition("a128", (0, 0), true), &sound).is_none());
+        assert!(keyframes(&rendition("a128", (0, 0), true), &sound, None).is_none());
     }
 
     proptest! {
@@ -220,7 +229,7 @@ pub(super) mod tests {
                 prop_assert_eq!(&read.uri, &segment(row));
                 prop_assert!((f64::from(read.duration) - row.duration as f64 / 30_000.0).abs() < 2e-6);
             }
-            let ranges = parsed(&keyframes(&all, &rows).unwrap());
+            let ranges = parsed(&keyframes(&all, &rows, None).unwrap());
             prop_assert!(ranges.i_frames_only && ranges.target_duration == 2);
             let read = ranges.segments.iter().filter_map(|s| s.byte_range.clone()).map(|r| (r.length, r.offset));
             let meant = rows.iter().flat_map(|r| &r.keys).map(|k| (k.bytes.into(), Some(k.offset.into())));

@@ -1,6 +1,7 @@
 //! What a rung's stored segments say: how far they reach without a gap, and the bit rates measured of them.
 
 use sluice_storage::SegmentRow;
+use sluice_wire::codec::Key;
 
 /// The segments from the first on without a gap: rows may be committed in any order.
 pub(super) fn run(segments: &[SegmentRow]) -> &[SegmentRow] {
@@ -22,9 +23,8 @@ pub(super) fn whole(segments: &[SegmentRow]) -> Vec<Piece> {
     segments.iter().map(|row| Piece { bytes: row.bytes, ticks: row.duration }).collect()
 }
 
-/// A rung's keyframes as pieces: each lasts until the next.
-pub(super) fn keyframes(segments: &[SegmentRow]) -> Vec<Piece> {
-    let keys = segments.iter().flat_map(|row| &row.keys);
+/// Keyframes as pieces: each lasts until the next.
+pub(super) fn keyframes(keys: impl Iterator<Item = Key>) -> Vec<Piece> {
     keys.map(|key| Piece { bytes: key.bytes.into(), ticks: key.duration.into() }).collect()
 }
 

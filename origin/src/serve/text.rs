@@ -25,7 +25,7 @@ pub(super) async fn master(
     for rendition in media.renditions.into_iter().filter(|r| can_seal(r, seal.as_ref())) {
         let rows = state.storage.videos().segments(shown, &rendition.rung).await?;
         let heard = sounds.get(&rendition.rung).cloned();
-        all.extend(Measured::new(rendition, heard, &rows));
+        all.extend(Measured::new(rendition, heard, &rows, seal.as_ref()));
     }
     let steering = state
         .config
@@ -33,7 +33,7 @@ pub(super) async fn master(
         .as_deref()
         .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
     let texts = state.storage.videos().texts(path.video).await?;
-    Ok(master::master(&all, &texts, steering.as_deref(), seal.as_ref()))
+    Ok(master::master(&all, &texts, steering.as_deref()))
 }
 
 /// The DASH description: once every rung is whole.

@@ -17,7 +17,7 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use fragment::segment;
+pub use fragment::{grown, segment};
 pub use header::{Track, header};
 
 use sluice_wire::KeyId;

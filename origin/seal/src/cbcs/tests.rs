@@ -318,6 +318,23 @@ proptest! {
     }
 
     #[test]
+    fn a_fragment_grows_by_its_pictures(stream in streams(), sizes in prop::collection::vec(0usize..900, 1..9)) {
+        let samples: Vec<Vec<u8>> = sizes.iter().map(|size| {
+            let unit = stream.slice(2, true, 3, &vec![7; *size]).0;
+            [&(unit.len() as u32).to_be_bytes()[..], &unit].concat()
+        }).collect();
+        let clear = clear_segment(&samples);
+        let track = Track::read(&init(Some(&stream))).unwrap();
+        let sealed = segment(&track, &clear, &key([1; 16]), [2; 16]).unwrap();
+        let heads = |bytes: &[u8]| -> Vec<u64> {
+            parts(bytes).unwrap().iter().filter(|p| p.kind == *b"moof").map(|p| p.whole.len() as u64).collect()
+        };
+        let halves = samples.chunks(samples.len().div_ceil(2)).map(|half| half.len() as u64);
+        let wanted: Vec<u64> = heads(&clear).iter().zip(halves).map(|(head, half)| head + grown(half)).collect();
+        prop_assert_eq!(heads(&sealed), wanted);
+    }
+
+    #[test]
     fn sound_is_opened_as_it_was(key_bytes: [u8; 16], iv: [u8; 16], samples in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 1..9)) {
         let track = Track::read(&init(None)).unwrap();
         let key = key(key_bytes);
