@@ -10,7 +10,7 @@ use crate::scratch;
 use crate::stock::Stock;
 use serde_json::json;
 use sluice_service::{Context, Drain, Health, HealthFlag, Process, ProcessError};
-use sluice_storage::{Lease, Storage, StorageError, VideoState, Videos, topics};
+use sluice_storage::{JobState, Lease, Storage, StorageError, VideoState, Videos, topics};
 use sluice_wire::{EventKind, Tag};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,10 +170,20 @@ impl Hand {
             beat.tick().await;
             match self.shop.storage.jobs().heartbeat(lease, self.lease_for).await {
                 Ok(()) => {}
-                Err(StorageError::Fenced | StorageError::NotFound(_)) => return JobError::Lost,
+                Err(StorageError::Fenced | StorageError::NotFound(_)) => {
+                    if !self.settled(lease).await {
+                        return JobError::Lost;
+                    }
+                }
                 Err(error) => tracing::warn!(%error, job = %lease.job, "a heartbeat failed"),
             }
         }
+    }
+
+    /// True when the job was ended under this lease: who works at it is about to hear of it.
+    async fn settled(&self, lease: &Lease) -> bool {
+        let job = self.shop.storage.jobs().get(lease.job).await;
+        job.is_ok_and(|job| job.is_some_and(|job| job.token == lease.token && job.state != JobState::Leased))
     }
 
     /// Jobs whose last attempt ended with its worker: their videos have failed, and must say so.
