@@ -1,10 +1,11 @@
 //! One job: what is made of one video.
 
 use super::board::{Plan, SIDE};
-use super::file::Scratch;
 use crate::child::{self, Run};
 use crate::error::JobError;
-use crate::job::Shop;
+use crate::job::{EXTRAS, Shop};
+use crate::scratch::Scratch;
+use crate::supply::{Need, Supply};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::json;
@@ -15,6 +16,7 @@ use sluice_wire::ladder::Source;
 use sluice_wire::limits::{MAX_CODEC_FRAME, MAX_TILES};
 use sluice_wire::text::{TextName, Track};
 use sluice_wire::{Digest, EventKind, ObjectKey, Tag, VideoId};
+use tokio::io::AsyncWriteExt;
 
 pub(super) struct Extras<'s> {
     pub(super) shop: &'s Shop,
@@ -36,14 +38,17 @@ impl Extras<'_> {
 
     /// Text of the source; what people sent meanwhile stays.
     async fn text(&self, shown: VideoId, zero_us: i64) -> Result<(), JobError> {
-        let source = self.shop.storage.uploads().source(shown.upload()).await?;
-        let mut file = Scratch::make(self.shop.stock.dir(), self.video, self.lease).await?;
-        let (run, mut orders) = self.shop.codec.aside("text", file.path(), &Order::Text { zero_us }).await?;
+        let (storage, stock) = (&self.shop.storage, &self.shop.stock);
+        let mut supply = Supply::open(storage, stock, shown, Need::Asked, EXTRAS).await?;
+        let order = Order::Text { zero_us };
+        let (run, mut orders) = self.shop.codec.aside("text", supply.path(), &order).await?;
         let wanted = run.wanted();
-        tokio::select! {
-            Err(error) = file.feed(&self.shop.storage, &source, &mut orders, wanted) => Err(error),
+        let done = tokio::select! {
+            Err(error) = supply.feed(&mut orders, wanted) => Err(error),
             done = self.take(run) => done.map(drop),
-        }
+        };
+        stock.forget(shown);
+        done
     }
 
     /// Keeps what a codec makes; the sheets in their order.
@@ -150,11 +155,13 @@ impl Extras<'_> {
                 return Err(JobError::Again("the keyframes for a storyboard are too large".into()));
             }
         }
-        let mut file = Scratch::make(self.shop.stock.dir(), self.video, self.lease).await?;
-        file.write(0, &bytes).await?;
+        let length = bytes.len() as u64;
+        let (scratch, mut file) = Scratch::make(self.shop.stock.dir(), self.video, length).await?;
+        file.write_all(&bytes).await?;
+        file.flush().await?;
         let order = Order::Sheets(plan.work);
-        let (run, mut orders) = self.shop.codec.aside("storyboard", file.path(), &order).await?;
-        for order in Order::whole(bytes.len() as u64) {
+        let (run, mut orders) = self.shop.codec.aside("storyboard", scratch.path(), &order).await?;
+        for order in Order::whole(length) {
             child::order(&mut orders, &order).await?;
         }
         self.take(run).await

@@ -5,7 +5,6 @@
 //! source only what the codec asks for is fetched: of a container with an index its text alone.
 
 mod board;
-mod file;
 mod make;
 
 use crate::error::JobError;
