@@ -11,9 +11,10 @@ use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sluice_wire::codec::{self, CodecFailure, CodecMessage, EncodeRequest, Order};
-use sluice_wire::ladder::Source;
+use sluice_wire::ladder::{Source, VideoCodec};
 use std::fs::File;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,6 +84,28 @@ impl Codec {
         &self.0
     }
 
+    /// Makes sure that it can encode pictures with these codecs. It opens nothing for that, and needs no walls.
+    pub(crate) async fn can_encode(&self, codecs: &[VideoCodec]) -> Result<(), SandboxError> {
+        let asked = Command::new(self.0.path())
+            .arg("encoders")
+            .env_clear()
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let said = match timeout(FAREWELL * 10, asked).await {
+            Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
+            _ => String::new(),
+        };
+        match codecs.iter().find(|codec| !said.lines().any(|line| line == codec.as_str())) {
+            None => Ok(()),
+            Some(codec) => Err(SandboxError::Program(format!(
+                "{} has no encoder for {}, which the key codecs asks for",
+                self.0.path().display(),
+                codec.as_str()
+            ))),
+        }
+    }
+
     /// Looks at a source.
     pub(crate) async fn probe(&self, supply: &mut Supply) -> Result<Source, JobError> {
         let limit = if supply.is_complete() { PROBE_LIMIT } else { ENCODE_LIMIT };
@@ -110,7 +133,9 @@ impl Codec {
         pace: Pace,
     ) -> Result<(Run, ChildStdin), JobError> {
         let limit = encode_limit(request.source.duration_ms);
-        let bounds = Bounds { nice: pace.nice(), ..Bounds::encode(&request.source, limit) };
+        let is_made = |name| request.chunks.iter().flat_map(|work| &work.rungs).any(|(made, _)| made == name);
+        let beside = request.ladder.beside.iter().filter(|rung| is_made(&rung.name));
+        let bounds = Bounds { nice: pace.nice(), ..Bounds::encode(&request.source, limit).with(beside) };
         let command = self.0.command("encode", &File::open(supply.path())?, bounds)?;
         let limit = if supply.is_complete() { limit } else { ENCODE_LIMIT };
         let (mut run, mut orders) = Run::start(self.spawn(command)?, supply.is_complete(), limit)?;

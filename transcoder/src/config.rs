@@ -4,6 +4,7 @@ use crate::sandbox::Mode;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ListenConfig, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
+use sluice_wire::ladder::VideoCodec;
 use std::path::PathBuf;
 
 /// Beside "nobody" (65534), which other programs run as; within the 65536 ids that a container has.
@@ -24,6 +25,9 @@ pub struct Config {
     pub slots: u32,
     /// Folder for sources while they are worked on.
     pub scratch_dir: PathBuf,
+    /// What pictures are encoded with: `h264` always, and `hevc` and `av1` beside it, which keep the range of bright sources.
+    /// It is decided when a video is planned; each worker on the same database must have the encoders.
+    pub codecs: Vec<VideoCodec>,
     /// The codec program; beside this one when absent.
     pub codec: Option<PathBuf>,
     /// `required`: the worker does not start where the codec cannot be walled in. `best-effort`, for developers'
@@ -48,6 +52,7 @@ impl Default for Config {
             worker: "worker".into(),
             slots: 1,
             scratch_dir: "var/scratch".into(),
+            codecs: vec![VideoCodec::H264],
             codec: None,
             sandbox: Mode::Required,
             sandbox_user: SANDBOX_USER,
@@ -72,6 +77,13 @@ impl ProcessConfig for Config {
         }
         if self.lease_ms < 300 {
             faults.add("lease_ms", "at least 300, or a busy machine loses its leases");
+        }
+        if !self.codecs.contains(&VideoCodec::H264) {
+            faults.add("codecs", "h264 is always among them: every device plays it");
+        }
+        if VideoCodec::ALL.iter().any(|codec| self.codecs.iter().filter(|other| *other == codec).count() > 1)
+        {
+            faults.add("codecs", "each codec once");
         }
         if self.sandbox_user == 0 || self.sandbox_user == u32::MAX {
             faults.add("sandbox_user", "an unprivileged user's number, not root's");

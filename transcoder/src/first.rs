@@ -101,7 +101,7 @@ async fn planned(
         Some(plan) => plan,
         None => {
             let source = shop.codec.probe(supply).await?;
-            Plan { ladder: ladder::plan(&source), source, damage: None }
+            Plan { ladder: ladder::plan_with(&source, &shop.codecs), source, damage: None }
         }
     };
     if plan.ladder.is_empty() {

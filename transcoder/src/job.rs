@@ -16,6 +16,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sluice_storage::{Lease, Objects, Put, Retry, SegmentRow, Storage, StorageError};
 use sluice_wire::codec::{CodecMessage, EncodeRequest, Key};
+use sluice_wire::ladder::VideoCodec;
 use sluice_wire::limits::MAX_CODEC_FRAME;
 use sluice_wire::{Digest, ObjectKey, RungName, VideoId};
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) struct Shop {
     pub(crate) codec: Codec,
     pub(crate) stock: Arc<Stock>,
     pub(crate) metrics: Metrics,
+    /// What the pictures of a video that is planned here are encoded with.
+    pub(crate) codecs: Arc<[VideoCodec]>,
 }
 
 /// True of jobs without which a video does not play.

@@ -41,6 +41,10 @@ impl Process for Transcoder {
     async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
         let (mode, user, slots) = (config.sandbox, config.sandbox_user, config.slots * (LANES + 2) + 1);
         let codec = Codec::find(config.codec.as_deref(), Options { mode, user, slots }).await?;
+        // What every FFmpeg has is not asked for.
+        if config.codecs.iter().any(|codec| !codec.is_h264()) {
+            codec.can_encode(&config.codecs).await?;
+        }
         let storage = Storage::open(&config.storage).await?;
         scratch::sweep(&config.scratch_dir).await;
         let health: &Health = &context.health;
@@ -49,7 +53,8 @@ impl Process for Transcoder {
         let metrics = Metrics::new(&context.metrics);
         metrics.walls_stand(codec.sandbox());
         let stock = Arc::new(Stock::new(&storage, &config.scratch_dir));
-        let shop = Shop { storage, codec, stock, metrics };
+        let codecs = config.codecs.clone().into();
+        let shop = Shop { storage, codec, stock, metrics, codecs };
         Ok(Self { config, shop, drain: context.drain, ready })
     }
 

@@ -132,7 +132,7 @@ fn hls(ladder: &Ladder) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_wire::ladder::{Ratio, SoundRole, Source, SourceAudio, SourceVideo, plan};
+    use sluice_wire::ladder::{Ratio, SoundRole, Source, SourceAudio, SourceVideo, VideoRange, plan};
 
     fn clip(rate: Ratio, sound: bool) -> Clip {
         let video = SourceVideo {
@@ -145,6 +145,7 @@ mod tests {
             frame_rate: rate,
             interlaced: false,
             hdr: false,
+            range: VideoRange::Sdr,
         };
         let audio = SourceAudio {
             stream: 0,

@@ -3,6 +3,7 @@
 //! Rungs are sized by the short side (so that portrait sources keep their quality), never above the source, always
 //! even, and cut on one grid: the segment is a whole number of frames of every rung, so that keyframes align.
 
+mod codecs;
 mod sound;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{GOP_MS, MAX_FRAME_RATE, SEGMENT_MS};
 use crate::media::RungName;
 
+pub use codecs::{VideoCodec, VideoRange};
 pub use sound::{AudioRung, MAX_TITLE, SURROUND, SoundRole, SourceAudio};
 
 /// A ratio of two whole numbers, such as 30000/1001 frames a second.
@@ -75,13 +77,20 @@ pub struct SourceVideo {
     pub interlaced: bool,
     /// True for PQ or HLG transfer.
     pub hdr: bool,
+    /// Which of them. Sources that were probed by a worker that knew no further codecs say nothing, as do those of standard
+    /// range: the names of their segments stay what they were.
+    #[serde(default, skip_serializing_if = "VideoRange::is_sdr")]
+    pub range: VideoRange,
 }
 
 /// What a source becomes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ladder {
-    /// Video rungs from the lowest to the highest; empty for an audio-only source.
+    /// Video rungs of H.264 from the lowest to the highest; empty for an audio-only source.
     pub video: Vec<VideoRung>,
+    /// Video rungs of further codecs, if there are to be any: codec by codec, each from the lowest to the highest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<VideoRung>,
     /// Audio rungs: of each of the source's tracks one that every device plays, then those of 5.1; empty for a silent
     /// source.
     pub audio: Vec<AudioRung>,
@@ -90,7 +99,12 @@ pub struct Ladder {
 impl Ladder {
     /// The names of all rungs.
     pub fn names(&self) -> impl Iterator<Item = &RungName> {
-        self.video.iter().map(|rung| &rung.name).chain(self.audio.iter().map(|rung| &rung.name))
+        self.pictures().map(|rung| &rung.name).chain(self.audio.iter().map(|rung| &rung.name))
+    }
+
+    /// The video rungs of all codecs.
+    pub fn pictures(&self) -> impl Iterator<Item = &VideoRung> {
+        self.video.iter().chain(&self.beside)
     }
 
     /// True when there is nothing to make.
@@ -107,14 +121,14 @@ impl Ladder {
 
     /// The others, which are made chunk by chunk after the first.
     pub fn others(&self) -> impl Iterator<Item = &RungName> {
-        self.video.iter().skip(1).map(|r| &r.name).chain(self.audio.iter().skip(1).map(|a| &a.name))
+        self.pictures().skip(1).map(|r| &r.name).chain(self.audio.iter().skip(1).map(|a| &a.name))
     }
 }
 
-/// One video rung: H.264 in CMAF.
+/// One video rung, in CMAF.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoRung {
-    /// `v` and the short side: `v720`.
+    /// `v` and the short side: `v720`; of further codecs `hevc720`, `av1x720`.
     pub name: RungName,
     /// Width in square pixels, even.
     pub width: u32,
@@ -128,8 +142,14 @@ pub struct VideoRung {
     pub segment_frames: u32,
     /// Cap of the bitrate in bit/s (VBV of one second and a half); quality below it is constant.
     pub max_bitrate: u32,
-    /// Constant rate factor below the cap.
+    /// Constant rate factor below the cap, on the codec's own scale.
     pub crf: u8,
+    /// How it is encoded.
+    #[serde(default, skip_serializing_if = "VideoCodec::is_h264")]
+    pub codec: VideoCodec,
+    /// The range of its brightness.
+    #[serde(default, skip_serializing_if = "VideoRange::is_sdr")]
+    pub range: VideoRange,
 }
 
 impl VideoRung {
@@ -174,14 +194,22 @@ const RATES: [Ratio; 13] = [
     Ratio::new(60, 1),
 ];
 
-/// Plans the ladder of a source. A source without video and audio gets an empty one.
+/// Plans the ladder of a source, of H.264 alone. A source without video and audio gets an empty one.
 #[must_use]
 pub fn plan(source: &Source) -> Ladder {
+    plan_with(source, &[])
+}
+
+/// As [`plan`], with rungs of these codecs beside those of H.264.
+#[must_use]
+pub fn plan_with(source: &Source, codecs: &[VideoCodec]) -> Ladder {
     let video = source.video.as_ref().map(video_rungs).unwrap_or_default();
     let segment = video.first().map_or(Ratio::new(SEGMENT_MS / 1_000, 1), |rung| {
         Ratio::new(rung.segment_frames * rung.frame_rate.den, rung.frame_rate.num)
     });
-    Ladder { audio: sound::audio_rungs(&source.audio, segment), video }
+    let range = source.video.as_ref().map_or(VideoRange::Sdr, |video| video.range);
+    let beside = codecs::beside(&video, range, codecs);
+    Ladder { audio: sound::audio_rungs(&source.audio, segment), video, beside }
 }
 
 /// The common rate nearest to an average. Absurd averages (a nominal 1000 frames a second) count as 30.
@@ -223,6 +251,8 @@ fn video_rung(source: &SourceVideo, short: u32, side: u32, full: Ratio) -> Video
         segment_frames: gop_frames * (SEGMENT_MS / GOP_MS),
         max_bitrate: (cap(area) * fast) as u32,
         crf: CRF,
+        codec: VideoCodec::H264,
+        range: VideoRange::Sdr,
     }
 }
 
@@ -250,7 +280,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn video(width: u32, height: u32, rate: Ratio) -> SourceVideo {
+    pub(super) fn video(width: u32, height: u32, rate: Ratio) -> SourceVideo {
         SourceVideo {
             stream: 0,
             codec: "h264".into(),
@@ -261,6 +291,7 @@ mod tests {
             frame_rate: rate,
             interlaced: false,
             hdr: false,
+            range: VideoRange::Sdr,
         }
     }
 

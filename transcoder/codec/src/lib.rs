@@ -35,6 +35,7 @@ mod work;
 
 use emit::Emit;
 use sluice_wire::codec::{CodecMessage, Order, read_order};
+use sluice_wire::ladder::VideoCodec;
 use source::Supply;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -53,6 +54,13 @@ pub enum Task {
     Text,
     /// Make sheets of its keyframes.
     Storyboard,
+}
+
+/// The codecs that pictures can be encoded with here: FFmpeg is built with or without each encoder.
+pub fn encoders() -> impl Iterator<Item = VideoCodec> {
+    let is_there =
+        |codec: &VideoCodec| ffmpeg_next::encoder::find_by_name(picture::encoder::name(*codec)).is_some();
+    VideoCodec::ALL.into_iter().filter(is_there)
 }
 
 /// Does a task on a source and writes its frames. A source's fault is a frame, not an error.

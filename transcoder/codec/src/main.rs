@@ -1,11 +1,12 @@
-//! `sluice-codec probe`, `encode`, `text` and `storyboard`, with the source as descriptor 3; see the library.
+//! `sluice-codec probe`, `encode`, `text` and `storyboard`, with the source as descriptor 3; see the library. `sluice-codec
+//! encoders` opens nothing, and writes the names of the codecs that it can encode pictures with.
 #![expect(
     unsafe_code,
     reason = "at the start, a descriptor becomes a file and the allocator is told how to work"
 )]
 
 use nix::libc::{M_MMAP_THRESHOLD, mallopt};
-use sluice_codec::{Task, run};
+use sluice_codec::{Task, encoders, run};
 use sluice_wire::codec::SOURCE_FD;
 use std::fs::File;
 use std::io::{BufWriter, Write, stdin, stdout};
@@ -25,8 +26,15 @@ fn main() -> ExitCode {
         (Some("encode"), 1) => Task::Encode,
         (Some("text"), 1) => Task::Text,
         (Some("storyboard"), 1) => Task::Storyboard,
+        (Some("encoders"), 1) => {
+            let names: String = encoders().map(|codec| format!("{}\n", codec.as_str())).collect();
+            return stdout().write_all(names.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        }
         _ => {
-            drop(std::io::stderr().write_all(b"usage: sluice-codec probe|encode|text|storyboard 3<SOURCE\n"));
+            drop(
+                std::io::stderr()
+                    .write_all(b"usage: sluice-codec encoders, or probe|encode|text|storyboard 3<SOURCE\n"),
+            );
             return ExitCode::from(64);
         }
     };

@@ -2,13 +2,15 @@
 //! decoding is.
 
 use crate::error::CodecError;
+use crate::picture::graph;
 use crate::source::{INDEXED, Next, Source, Supply};
 use crate::{ffi, loudness};
 use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
 use ffmpeg_next::format::stream::{Disposition, Stream};
-use ffmpeg_next::util::color::TransferCharacteristic;
 use ffmpeg_next::{Rational, decoder, frame, media};
-use sluice_wire::ladder::{MAX_TITLE, Ratio, SoundRole, Source as Seen, SourceAudio, SourceVideo};
+use sluice_wire::ladder::{
+    MAX_TITLE, Ratio, SoundRole, Source as Seen, SourceAudio, SourceVideo, VideoRange,
+};
 use sluice_wire::language::Language;
 use sluice_wire::limits::{MAX_DIMENSION, MAX_DURATION_S, MAX_SOUND_TRACKS};
 use std::sync::Arc;
@@ -100,6 +102,7 @@ fn describe_video(source: &Source, index: u32) -> Option<SourceVideo> {
         frame_rate: rate,
         interlaced: false,
         hdr: false,
+        range: VideoRange::Sdr,
     })
 }
 
@@ -222,11 +225,9 @@ fn first_picture(decoder: &mut decoder::Video, track: &SourceVideo) -> Option<So
     let mut picture = frame::Video::empty();
     decoder.receive_frame(&mut picture).ok()?;
     // What the picture itself says counts: containers are wrong about colour.
-    let hdr = matches!(
-        picture.color_transfer_characteristic(),
-        TransferCharacteristic::SMPTE2084 | TransferCharacteristic::ARIB_STD_B67
-    );
-    Some(SourceVideo { interlaced: picture.is_interlaced(), hdr, ..track.clone() })
+    let range = graph::range_of(picture.color_transfer_characteristic());
+    let (interlaced, hdr) = (picture.is_interlaced(), !range.is_sdr());
+    Some(SourceVideo { interlaced, hdr, range, ..track.clone() })
 }
 
 fn first_sound(decoder: &mut decoder::Audio, track: &SourceAudio) -> Option<SourceAudio> {

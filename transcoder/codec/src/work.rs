@@ -38,7 +38,7 @@ impl Ended {
 impl Work {
     pub(crate) fn new(request: &EncodeRequest, track: Track) -> Self {
         let of_track = |name: &RungName| match track {
-            Track::Picture => request.ladder.video.iter().any(|rung| rung.name == *name),
+            Track::Picture => request.ladder.pictures().any(|rung| rung.name == *name),
             Track::Sound => request.ladder.audio.iter().any(|rung| rung.name == *name),
         };
         let mut wanted: BTreeMap<u32, BTreeMap<RungName, u32>> = BTreeMap::new();
@@ -94,7 +94,7 @@ mod tests {
                 video: None,
                 audio: vec![],
             },
-            ladder: Ladder { video: vec![], audio: vec![audio] },
+            ladder: Ladder { video: vec![], beside: vec![], audio: vec![audio] },
             chunks: vec![ChunkWork { chunk: 1, rungs: vec![(name("a64"), 10), (name("v240"), 5)] }],
             onward: true,
             poster: false,

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use sluice_storage::{Lease, Rendition, RenditionKind, StorageError, TextTrack, Video};
+use sluice_storage::{Lease, Rendition, StorageError, TextTrack, Video};
 use sluice_wire::codec::{CodecMessage, Order};
-use sluice_wire::ladder::Source;
+use sluice_wire::ladder::{Source, VideoCodec};
 use sluice_wire::limits::{MAX_CODEC_FRAME, MAX_TILES};
 use sluice_wire::text::{TextName, Track};
 use sluice_wire::{Digest, EventKind, ObjectKey, Tag, VideoId};
@@ -116,7 +116,8 @@ impl Extras<'_> {
             return Ok(());
         }
         let media = videos.media(row.shown()).await?;
-        let pictures = media.renditions.into_iter().filter(|r| r.kind == RenditionKind::Video);
+        let h264 = |r: &Rendition| VideoCodec::of_codecs(&r.codecs).is_some_and(|codec| codec.is_h264());
+        let pictures = media.renditions.into_iter().filter(h264);
         let Some(lowest) = pictures.min_by_key(|r| r.height) else { return Ok(()) };
         let segments = videos.segments(row.shown(), &lowest.rung).await?;
         let Some(plan) = Plan::of(&lowest, &segments, row.duration_ms.unwrap_or(0)) else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! What the codec may use, by what it is to do. Pure.
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t};
-use sluice_wire::ladder::Source;
+use sluice_wire::ladder::{Source, VideoCodec, VideoRung};
 use std::time::Duration;
 
 /// Memory for a look at a source. A look decodes a few pictures of at most 8192 x 8192.
@@ -13,13 +13,18 @@ pub(crate) const PROBE_PROCESSOR: Duration = Duration::from_secs(30);
 const ENCODE_BASE: u64 = 512 << 20;
 /// Memory for each pixel of the source's picture: see [`Bounds::encode`].
 const BYTES_PER_PIXEL: u64 = 320;
+/// Memory of each encoder of H.265, and for each pixel of its pictures: 65 MiB and 190 bytes were measured, 300 bytes with ten
+/// bits.
+const HEVC: (u64, u64) = (96 << 20, 340);
+/// The same of AV1, with the stacks of its 16 threads: 230 MiB and 170 bytes were measured, 210 with ten bits.
+const AV1: (u64, u64) = (256 << 20, 260);
 /// Addresses beyond memory: the libraries, and what the allocator reserves for threads without using it (64 MiB each).
 const ADDRESSES: u64 = 16 << 30;
 /// Memory kept from being swapped: what a library that FFmpeg links locks for keys, and complains of when it cannot.
 const LOCKED: u64 = 64 << 10;
 /// Open files: the source, three pipes, one library at a time while it is loaded, and the descriptors of the walls.
 const FILES: u64 = 64;
-/// Threads of one codec: seven rungs and the decoder on a machine with 64 processors.
+/// Threads of one codec: seven rungs, 16 for each of AV1's, and the decoder on a machine with 64 processors.
 const THREADS: u64 = 1_024;
 
 /// What one run may use.
@@ -56,6 +61,21 @@ impl Bounds {
             processor: wall.saturating_mul(u32::try_from(processors).unwrap_or(u32::MAX)),
             nice: 0,
         }
+    }
+
+    /// With the encoders of these rungs besides, of which those of H.264 are counted already.
+    #[must_use]
+    pub fn with<'r>(self, rungs: impl IntoIterator<Item = &'r VideoRung>) -> Self {
+        let of = |rung: &VideoRung| {
+            let (fixed, pixel) = match rung.codec {
+                VideoCodec::H264 => (0, 0),
+                VideoCodec::Hevc => HEVC,
+                VideoCodec::Av1 => AV1,
+            };
+            fixed + pixel * u64::from(rung.width) * u64::from(rung.height)
+        };
+        let more: u64 = rungs.into_iter().map(of).sum();
+        Self { memory: self.memory.saturating_add(more), ..self }
     }
 
     /// Resources with their soft and hard limits. `own_user` says that the codec's user runs nothing but codecs, of which

@@ -122,6 +122,12 @@ impl Sandbox {
         Ok(Self { path: path.to_owned(), name, program, libraries, filters, walls, options })
     }
 
+    /// The program's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The walls that stand.
     pub fn walls(&self) -> impl Iterator<Item = Wall> {
         self.walls.iter().copied()

@@ -10,22 +10,23 @@ const UNITY: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000
 /// `und` in the packed form of `mdhd`.
 const UNDETERMINED: u16 = 0x55c4;
 
-/// The header of an H.264 track.
+/// The header of a picture track.
 #[must_use]
 pub fn init_video(track: &VideoTrack) -> Vec<u8> {
     let size = (track.width << 16, track.height << 16);
-    header(track.timescale, *b"vide", size, track.delay, |out| video_entry(out, track))
+    let brand = track.sets.brand();
+    header(track.timescale, (*b"vide", brand), size, track.delay, |out| video_entry(out, track))
 }
 
 /// The header of an AAC track. Its priming is cut off by an edit list.
 #[must_use]
 pub fn init_audio(track: &AudioTrack) -> Vec<u8> {
-    header(track.sample_rate, *b"soun", (0, 0), track.priming, |out| audio_entry(out, track))
+    header(track.sample_rate, (*b"soun", None), (0, 0), track.priming, |out| audio_entry(out, track))
 }
 
 fn header(
     timescale: u32,
-    handler: [u8; 4],
+    (handler, brand): ([u8; 4], Option<&[u8; 4]>),
     size: (u32, u32),
     hidden: u32,
     entry: impl FnOnce(&mut Vec<u8>),
@@ -34,7 +35,7 @@ fn header(
     boxed(&mut out, b"ftyp", |out| {
         out.extend_from_slice(b"iso6");
         put32(out, 0);
-        for brand in [b"iso6", b"cmfc", b"mp41"] {
+        for brand in [b"iso6", b"cmfc", b"mp41"].into_iter().chain(brand) {
             out.extend_from_slice(brand);
         }
     });
@@ -144,7 +145,8 @@ fn sample_table(out: &mut Vec<u8>, entry: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn video_entry(out: &mut Vec<u8>, track: &VideoTrack) {
-    boxed(out, b"avc1", |out| {
+    let (entry, configuration) = track.sets.boxes();
+    boxed(out, entry, |out| {
         zeros(out, 6);
         put16(out, 1);
         zeros(out, 16);
@@ -158,15 +160,15 @@ fn video_entry(out: &mut Vec<u8>, track: &VideoTrack) {
         zeros(out, 32);
         put16(out, 24);
         put16(out, 0xffff);
-        boxed(out, b"avcC", |out| out.extend(track.configuration()));
+        boxed(out, configuration, |out| out.extend(track.sets.configuration()));
         boxed(out, b"pasp", |out| {
             put32(out, 1);
             put32(out, 1);
         });
         boxed(out, b"colr", |out| {
-            // BT.709 throughout, limited range (ISO/IEC 23091-2).
+            // Values of limited range.
             out.extend_from_slice(b"nclx");
-            [1, 1, 1].iter().for_each(|&v| put16(out, v));
+            track.range.cicp().iter().for_each(|&v| put16(out, v.into()));
             out.push(0);
         });
     });

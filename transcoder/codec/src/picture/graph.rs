@@ -2,11 +2,13 @@
 //!
 //! Both are built for pictures of one [`Shape`] and built anew when it changes on the way.
 
+use super::encoder::pixel;
+use super::family::{Family, is_of};
 use crate::clock::MICROS;
 use crate::error::CodecError;
 use ffmpeg_next::util::color::{Range, Space, TransferCharacteristic};
 use ffmpeg_next::{Error, filter, format, frame};
-use sluice_wire::ladder::{Ratio, SourceVideo, VideoRung};
+use sluice_wire::ladder::{Ratio, SourceVideo, VideoRange, VideoRung};
 
 /// What decides how pictures are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,30 +116,31 @@ impl Weave {
     }
 }
 
-/// Makes a picture of each rung that is made: upright, in square pixels, in the colours of every screen.
+/// Makes the pictures that rungs are encoded from: upright, in square pixels, in the colours of every screen or in those that
+/// the source has.
 ///
-/// The lowest rung and the highest are scaled from the source, each between them from the next larger one of the ladder,
-/// be that made or not: a rung's pictures are the same whatever is made beside it.
+/// In each family the lowest and the highest are scaled from the source, each between them from the next larger one of the
+/// ladder, be that made or not: a rung's pictures are the same whatever is made beside it.
 pub(super) struct Scale {
     shape: Shape,
     graph: filter::Graph,
-    rungs: usize,
+    outputs: usize,
 }
 
 impl Scale {
-    /// For those of a ladder's rungs (from the lowest to the highest) that are made. Pictures are stamped in ticks of
-    /// `full`, the rate of the fastest.
+    /// For those of a ladder's pictures that are made. Pictures are stamped in ticks of `full`, the rate of the fastest.
     pub(super) fn new(
         shape: Shape,
         source: &SourceVideo,
-        (ladder, made): (&[VideoRung], &[VideoRung]),
+        families: &[Family],
         full: Ratio,
     ) -> Result<Self, CodecError> {
+        let outputs = families.iter().map(|family| family.made.len()).sum();
         let graph = shape
             .buffer((full.den, full.num))
-            .and_then(|buffer| build(&buffer, made.len(), &chain(shape, source, (ladder, made), full)))
+            .and_then(|buffer| build(&buffer, outputs, &chain(shape, source, families, full)))
             .map_err(CodecError::internal("building the picture's filters"))?;
-        Ok(Self { shape, graph, rungs: made.len() })
+        Ok(Self { shape, graph, outputs })
     }
 
     pub(super) fn fits(&self, shape: Shape) -> bool {
@@ -151,59 +154,77 @@ impl Scale {
         push(&mut self.graph, &picture)
     }
 
-    /// The picture of a rung, counted from the highest, with its tick; if there is one.
-    pub(super) fn pull(&mut self, rung: usize) -> Option<(u64, frame::Video)> {
-        let picture = pull(&mut self.graph, rung)?;
+    /// What comes out at a place, counted over all families, in each from the highest, with its tick; if there is something.
+    pub(super) fn pull(&mut self, output: usize) -> Option<(u64, frame::Video)> {
+        let picture = pull(&mut self.graph, output)?;
         let tick = u64::try_from(picture.pts()?).ok()?;
         Some((tick, picture))
     }
 
-    /// How many rungs there are to pull.
-    pub(super) const fn rungs(&self) -> usize {
-        self.rungs
+    /// How many places there are to pull at.
+    pub(super) const fn outputs(&self) -> usize {
+        self.outputs
     }
 }
 
-/// Where the source does not name its matrix, large pictures are BT.709 and small ones BT.601, as players assume.
+/// Where the source does not name its matrix, it is that of BT.2020 with a wide range; else large pictures are BT.709 and
+/// small ones BT.601, as players assume.
 fn assume_matrix(picture: &mut frame::Video) {
     if picture.color_space() == Space::Unspecified {
         let large = picture.width().min(picture.height()) > 576;
-        picture.set_color_space(if large { Space::BT709 } else { Space::SMPTE170M });
+        picture.set_color_space(match (range_of(picture.color_transfer_characteristic()), large) {
+            (VideoRange::Hlg | VideoRange::Pq, _) => Space::BT2020NCL,
+            (VideoRange::Sdr, true) => Space::BT709,
+            (VideoRange::Sdr, false) => Space::SMPTE170M,
+        });
     }
 }
 
-/// The rungs that a rung's pictures come through, from the highest, without itself: none for the lowest.
-pub(super) fn above<'r>(ladder: &'r [VideoRung], rung: &VideoRung) -> impl Iterator<Item = &'r VideoRung> {
-    let at = ladder.iter().position(|other| other.name == rung.name).filter(|at| *at > 0);
-    ladder.iter().skip(at.map_or(ladder.len(), |at| at + 1)).rev()
+/// The pictures that a rung's come through, from the highest, without its own: none for the lowest.
+pub(super) fn above<'r>(pictures: &'r [VideoRung], rung: &VideoRung) -> impl Iterator<Item = &'r VideoRung> {
+    let at = pictures.iter().position(|picture| is_of(rung, picture)).filter(|at| *at > 0);
+    pictures.iter().skip(at.map_or(pictures.len(), |at| at + 1)).rev()
 }
 
-/// The graph's text, from `[in]` to `[out0]` (the highest rung that is made) and on.
-fn chain(
-    shape: Shape,
-    source: &SourceVideo,
-    (ladder, made): (&[VideoRung], &[VideoRung]),
-    full: Ratio,
-) -> String {
-    let is_made = |rung: &VideoRung| made.iter().any(|other| other.name == rung.name);
+/// The graph's text, from `[in]` to `[out0]` and on.
+fn chain(shape: Shape, source: &SourceVideo, families: &[Family], full: Ratio) -> String {
     let turned: Vec<_> = turn(source.quarter_turns, source.mirrored).chain(["null"]).collect();
     let mut text = format!("[in]{}", turned.join(","));
-    let Some((lowest, upper)) = ladder.split_first() else { return text + ",nullsink" };
+    if families.len() != 1 {
+        let ways: String = (0..families.len()).map(|number| format!("[way{number}]")).collect();
+        text += &format!(",split={}{ways}", families.len());
+    }
+    let mut outputs = 0;
+    for (number, family) in families.iter().enumerate() {
+        if families.len() > 1 {
+            text += &format!(";[way{number}]null");
+        }
+        text += &descent(shape, (number, family), outputs, full);
+        outputs += family.made.len();
+    }
+    text
+}
+
+/// A family's part of the text, which goes on from a picture of the source: from the highest on, as far down as pictures are
+/// needed. The first of its outputs has this number.
+fn descent(shape: Shape, (number, family): (usize, &Family), first: usize, full: Ratio) -> String {
+    let is_made = |rung: &VideoRung| family.made.iter().any(|other| other.name == rung.name);
+    let Some((lowest, upper)) = family.all.split_first() else { return ",nullsink".into() };
     let down_to = upper.iter().position(is_made);
     let lowest = Some(lowest).filter(|rung| is_made(rung));
-    match (lowest, down_to) {
-        (Some(_), Some(_)) => text += ",split=2[low][high]",
-        (Some(_), None) => text += "[low]",
-        (None, Some(_)) => text += "[high]",
-        (None, None) => text += ",nullsink",
-    }
-    let (mut outputs, mut above): (usize, Option<&VideoRung>) = (0, None);
+    let mut text = match (lowest, down_to) {
+        (Some(_), Some(_)) => format!(",split=2[low{number}][high{number}]"),
+        (Some(_), None) => format!("[low{number}]"),
+        (None, Some(_)) => format!("[high{number}]"),
+        (None, None) => ",nullsink".into(),
+    };
+    let (mut outputs, mut above): (usize, Option<&VideoRung>) = (first, None);
     for (index, rung) in upper.iter().enumerate().skip(down_to.unwrap_or(upper.len())).rev() {
         let steps =
             above.map_or_else(|| from_source(shape, rung, full), |above| from_above(above, rung, full));
         text += &format!(
             ";[{}]{steps}",
-            above.map_or_else(|| "high".to_owned(), |above| format!("t-{}", above.name))
+            above.map_or_else(|| format!("high{number}"), |above| format!("t-{}", above.name))
         );
         let more = Some(index) > down_to;
         text += &match (is_made(rung), more) {
@@ -215,7 +236,7 @@ fn chain(
         above = Some(rung);
     }
     if let Some(rung) = lowest {
-        text += &format!(";[low]{}[out{outputs}]", from_source(shape, rung, full));
+        text += &format!(";[low{number}]{}[out{outputs}]", from_source(shape, rung, full));
     }
     text
 }
@@ -223,11 +244,15 @@ fn chain(
 /// What makes a rung's picture of the source's.
 fn from_source(shape: Shape, rung: &VideoRung, full: Ratio) -> String {
     let mut steps: Vec<String> = halved(rung, full).map(str::to_owned).into_iter().collect();
-    steps.push(match tone(shape.transfer) {
-        Some(transfer) => format!("{},{}", resize(rung), tone_map(transfer)),
-        None => format!("{}:out_color_matrix=bt709:out_range=tv", resize(rung)),
+    let resized = resize(rung);
+    // The picture says what it is, not the container.
+    steps.push(match (range_of(shape.transfer), rung.range) {
+        (VideoRange::Sdr, VideoRange::Sdr) => format!("{resized}:out_color_matrix=bt709:out_range=tv"),
+        (from, VideoRange::Sdr) => format!("{resized},{}", tone_map(transfer(from))),
+        (from, to) if from == to => format!("{resized}:out_color_matrix=bt2020:out_range=tv"),
+        (from, to) => format!("{resized},{}", carry(from, to)),
     });
-    steps.push("format=yuv420p,setsar=1".into());
+    steps.push(format!("format={},setsar=1", pixel(rung.range).1));
     steps.join(",")
 }
 
@@ -248,13 +273,33 @@ pub(super) fn stride(rung: &VideoRung, full: Ratio) -> u64 {
     ((full.as_f64() / rung.frame_rate.as_f64()).round() as u64).clamp(1, 2)
 }
 
-/// The transfer of a picture that must be tone-mapped, as zscale names it. The picture says it, not the container.
-fn tone(transfer: TransferCharacteristic) -> Option<&'static str> {
+/// The range of what has this transfer.
+pub(crate) const fn range_of(transfer: TransferCharacteristic) -> VideoRange {
     match transfer {
-        TransferCharacteristic::SMPTE2084 => Some("smpte2084"),
-        TransferCharacteristic::ARIB_STD_B67 => Some("arib-std-b67"),
-        _ => None,
+        TransferCharacteristic::SMPTE2084 => VideoRange::Pq,
+        TransferCharacteristic::ARIB_STD_B67 => VideoRange::Hlg,
+        _ => VideoRange::Sdr,
     }
+}
+
+/// A range's transfer, as zscale names it.
+const fn transfer(range: VideoRange) -> &'static str {
+    match range {
+        VideoRange::Sdr => "709",
+        VideoRange::Hlg => "arib-std-b67",
+        VideoRange::Pq => "smpte2084",
+    }
+}
+
+/// A picture of another range than the film's, in the film's: white is 203 cd/m2 (ITU-R BT.2408).
+fn carry(from: VideoRange, to: VideoRange) -> String {
+    let colours = if from.is_sdr() { "min=709:pin=709" } else { "min=2020_ncl:pin=2020" };
+    format!(
+        "zscale=tin={}:{colours}:rin=limited:t=linear:npl=203,format=gbrpf32le,\
+         zscale=p=2020:t={}:m=2020_ncl:r=limited:npl=203",
+        transfer(from),
+        transfer(to)
+    )
 }
 
 /// PQ and HLG (BT.2100) to linear light, tone-mapped, to what every screen shows.

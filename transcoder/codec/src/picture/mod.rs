@@ -2,7 +2,9 @@
 
 mod cells;
 mod cuts;
-mod graph;
+pub(crate) mod encoder;
+mod family;
+pub(crate) mod graph;
 pub(crate) mod poster;
 mod rung;
 mod steady;
@@ -16,12 +18,13 @@ use crate::source::{Got, Supply, got};
 use crate::work::{Ended, Work};
 use cells::cells;
 use cuts::Cuts;
+use family::{Family, families, output, pictures};
 use ffmpeg_next::{decoder, frame};
 use graph::{Scale, Shape, Weave, stride};
 use poster::Poster;
 use rung::{ChunkEnd, Step};
 use sluice_wire::codec::{CodecMessage, EncodeRequest, Track};
-use sluice_wire::ladder::{Ratio, SourceVideo, VideoRung};
+use sluice_wire::ladder::{Ladder, Ratio, SourceVideo, VideoRange, VideoRung};
 use sluice_wire::limits::{CHUNK_SEGMENTS, MAX_DURATION_S};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -47,8 +50,7 @@ pub(crate) fn run<'s>(
 ) -> Result<Option<Ended>, CodecError> {
     let Some(seen) = &request.source.video else { return Ok(None) };
     let work = Work::new(request, Track::Picture);
-    let rungs: Vec<VideoRung> =
-        request.ladder.video.iter().filter(|r| work.names(&r.name)).cloned().collect();
+    let rungs: Vec<VideoRung> = request.ladder.pictures().filter(|r| work.names(&r.name)).cloned().collect();
     if rungs.is_empty() {
         return Ok(None);
     }
@@ -66,7 +68,7 @@ fn full_rate(rungs: &[VideoRung]) -> Ratio {
 
 struct Pictures<'s> {
     seen: &'s SourceVideo,
-    ladder: &'s [VideoRung],
+    families: Vec<Family>,
     emit: &'s Emit,
     packets: Packets,
     decoder: decoder::Video,
@@ -76,11 +78,13 @@ struct Pictures<'s> {
     cuts: Cuts,
     scale: Option<Scale>,
     poster: Option<Poster>,
+    /// Where the pictures come out that are looked at for it.
+    poster_output: Option<usize>,
     /// Ticks of the full rate, and of a segment and a chunk in them.
     full: Ratio,
     segment_ticks: u64,
     rungs: Vec<VideoRung>,
-    /// From the highest rung to the lowest, as [`Scale::pull`] counts them.
+    /// One for each rung.
     feeds: Vec<Feed>,
     threads: Vec<Handle<'s>>,
     /// When the last decoded picture was, and how long it stays.
@@ -96,10 +100,10 @@ struct Pictures<'s> {
 struct Feed {
     steps: SyncSender<Step>,
     stride: u64,
+    /// Where its pictures come out.
+    output: usize,
     /// The first segment that is wanted of the chunk under way; `u32::MAX` when none is.
     wanted: u32,
-    /// True for the rung whose pictures are looked at for the poster.
-    poster: bool,
 }
 
 impl<'s> Pictures<'s> {
@@ -111,21 +115,24 @@ impl<'s> Pictures<'s> {
         emit: &'s Emit,
     ) -> Result<Self, CodecError> {
         let source = &request.source;
-        // The grid is that of the whole ladder, whichever rungs are made.
+        // The grid is that of the whole ladder, whichever rungs are made; further codecs have that of H.264.
         let full = full_rate(&request.ladder.video);
         let segment_ticks = segment_ticks(&request.ladder.video, full);
         let first = segment_ticks * u64::from(CHUNK_SEGMENTS * work.first());
         let start = micros_of(first * u64::from(full.den), full.num);
         let about = (source.zero_us, source.duration_ms, source.indexed);
         let packets = Packets::open(supply, (Kind::Picture, seen.stream, vec![]), about, start)?;
-        let (feeds, threads) = start_rungs(scope, (&request.ladder.video, &rungs), (full, seen), emit)?;
+        let families = families(&request.ladder, &rungs);
+        let places: Vec<usize> = rungs.iter().map(|rung| output(&families, rung).unwrap_or(0)).collect();
+        let (feeds, threads) = start_rungs(scope, &request.ladder, (&rungs, &places), (full, seen), emit)?;
+        let poster_output = for_poster(&families);
         let poster =
             (request.poster && work.first() == 0).then(|| Poster::new(source.duration_ms, full.as_f64()));
         let (decoder, chain) = (packets.video_decoder()?, Chain::new(&packets.parameters()));
         let stays = i64::from(seen.frame_rate.den) * 1_000_000 / i64::from(seen.frame_rate.num.max(1));
         Ok(Self {
             seen,
-            ladder: &request.ladder.video,
+            families,
             emit,
             packets,
             decoder,
@@ -135,6 +142,7 @@ impl<'s> Pictures<'s> {
             cuts: cuts(&request.ladder.video, full),
             scale: None,
             poster,
+            poster_output,
             full,
             segment_ticks,
             rungs,
@@ -150,7 +158,7 @@ impl<'s> Pictures<'s> {
 
     fn chunks(&mut self, work: &Work) -> Result<Ended, CodecError> {
         for chunk in work.chunks() {
-            for (feed, rung) in self.feeds.iter_mut().zip(self.rungs.iter().rev()) {
+            for (feed, rung) in self.feeds.iter_mut().zip(&self.rungs) {
                 feed.wanted = work.wanted(chunk, &rung.name);
             }
             if self.chunk(chunk)? {
@@ -310,22 +318,23 @@ impl<'s> Pictures<'s> {
         let key = self.cuts.look(tick, cells(picture));
         let shape = Shape::of(picture);
         if !self.scale.as_ref().is_some_and(|scale| scale.fits(shape)) {
-            self.scale = Some(Scale::new(shape, self.seen, (self.ladder, &self.rungs), self.full)?);
+            self.scale = Some(Scale::new(shape, self.seen, &self.families, self.full)?);
         }
         let Some(scale) = &mut self.scale else { return Ok(()) };
         scale.push(tick, ffi::share(picture))?;
         let segment = u32::try_from(tick / self.segment_ticks).unwrap_or(u32::MAX);
-        for index in 0..scale.rungs() {
-            let Some(feed) = self.feeds.get(index) else { break };
-            while let Some((at, picture)) = scale.pull(index) {
-                if feed.poster
+        for output in 0..scale.outputs() {
+            while let Some((at, picture)) = scale.pull(output) {
+                if self.poster_output == Some(output)
                     && self.poster.as_mut().is_some_and(|p| p.look(at, &picture))
                     && let Some(poster) = self.poster.take()
                 {
                     poster.send(self.emit)?;
                 }
-                if segment >= feed.wanted {
-                    feed.send(Step::Picture { number: at / feed.stride, picture, key: key && at == tick })?;
+                let key = key && at == tick;
+                for feed in self.feeds.iter().filter(|f| f.output == output && segment >= f.wanted) {
+                    let (number, picture) = (at / feed.stride, ffi::share(&picture));
+                    feed.send(Step::Picture { number, picture, key })?;
                 }
             }
         }
@@ -399,20 +408,28 @@ fn cuts(rungs: &[VideoRung], full: Ratio) -> Cuts {
     Cuts::new(gop.max(1), rungs.iter().map(|rung| stride(rung, full)).max().unwrap_or(1))
 }
 
-/// Starts a thread for each rung, from the highest to the lowest.
+/// Where the pictures come out that a poster is chosen from: the largest that are not too wide, in the colours of every
+/// screen; `None` where none are made.
+fn for_poster(families: &[Family]) -> Option<usize> {
+    let made = &families.iter().find(|family| family.range == VideoRange::Sdr)?.made;
+    let chosen = made.iter().rfind(|rung| rung.width <= poster::MAX_WIDTH).or_else(|| made.first())?;
+    output(families, chosen)
+}
+
+/// Starts a thread for each rung, whose pictures come out at these places.
 fn start_rungs<'s>(
     scope: &'s Scope<'s, '_>,
-    (ladder, rungs): (&[VideoRung], &[VideoRung]),
+    ladder: &Ladder,
+    (rungs, places): (&[VideoRung], &[usize]),
     (full, seen): (Ratio, &'s SourceVideo),
     emit: &'s Emit,
 ) -> Result<(Vec<Feed>, Vec<Handle<'s>>), CodecError> {
-    let for_poster = rungs.iter().rposition(|r| r.width <= poster::MAX_WIDTH).unwrap_or(0);
     let (mut feeds, mut threads) = (vec![], vec![]);
-    for (index, rung) in rungs.iter().enumerate().rev() {
+    for (rung, &output) in rungs.iter().zip(places) {
         let (steps, received) = sync_channel(WAITING);
-        let encode = rung::Rung::new((ladder, rung), seen, emit)?;
+        let encode = rung::Rung::new((&pictures(ladder, rung.range), rung), seen, emit)?;
         threads.push(scope.spawn(move || encode.run(&received)));
-        feeds.push(Feed { steps, stride: stride(rung, full), wanted: u32::MAX, poster: index == for_poster });
+        feeds.push(Feed { steps, stride: stride(rung, full), output, wanted: u32::MAX });
     }
     Ok((feeds, threads))
 }

@@ -1,19 +1,16 @@
 //! One video rung on a thread of its own, behind a bounded channel: an encoder for each segment.
 //!
-//! x264 runs with one thread and begins each segment anew: a segment is then the same each time it is made, whatever was
-//! made before it. Rungs are what runs in parallel.
+//! An encoder begins each segment anew, or each keyframe: a segment is then the same each time it is made, whatever was made
+//! before it. Rungs are what runs in parallel.
 
+use super::encoder::{Encoder, begins_with_each_key, unsaid};
 use super::ended_by;
 use super::graph::above;
 use crate::chain::Settings;
 use crate::emit::Emit;
 use crate::error::CodecError;
-use crate::ffi;
-use crate::package::{Sample, VideoTrack, init_video, segment, to_length_prefixed};
-use crate::source::{Got, got};
-use ffmpeg_next::codec::{self, Flags};
-use ffmpeg_next::util::color;
-use ffmpeg_next::{Dictionary, Packet, Rational, encoder, format, frame, picture};
+use crate::package::{ParameterSets, Sample, VideoTrack, init_video, sample_data, segment};
+use ffmpeg_next::{Packet, frame, picture};
 use sluice_wire::codec::{CodecMessage, Track};
 use sluice_wire::ladder::{SourceVideo, VideoRung};
 use std::sync::Arc;
@@ -41,30 +38,32 @@ pub(super) struct Rung<'e> {
     rung: VideoRung,
     emit: &'e Emit,
     settings: Settings,
-    /// The encoder of the segment under way.
-    encoder: Option<encoder::Video>,
+    /// The encoder of the segment under way, or of what follows its last keyframe.
+    encoder: Option<Encoder>,
     /// Frames by which decoding is ahead of presentation: the encoder's own figure, the same for every segment.
     depth: u32,
     /// The first picture of the segment under way.
-    first: u64,
+    first: Option<u64>,
     samples: Vec<Sample>,
 }
 
 impl<'e> Rung<'e> {
     /// Opens an encoder to learn its header, and sends that.
     pub(super) fn new(
-        (ladder, rung): (&[VideoRung], &VideoRung),
+        (pictures, rung): (&[VideoRung], &VideoRung),
         source: &SourceVideo,
         emit: &'e Emit,
     ) -> Result<Self, CodecError> {
-        let encoder = open(rung).map_err(CodecError::internal("opening the picture encoder"))?;
-        let depth = ffi::reorder_depth(&encoder);
-        let parameters = ffi::extradata(&encoder);
-        let through: Vec<&VideoRung> = above(ladder, rung).collect();
-        let settings = Settings::new(&(rung, through, source), &parameters);
-        let made =
-            Self { rung: rung.clone(), emit, settings, encoder: None, depth, first: 0, samples: vec![] };
-        made.head(&parameters)?;
+        let encoder = Encoder::open(rung)?;
+        let parameters = encoder.header();
+        let sets = ParameterSets::read(rung.codec, &parameters)
+            .ok_or_else(|| CodecError::Internal("the encoder gave no parameter sets".into()))?;
+        let depth = sets.reordered().unwrap_or_else(|| encoder.depth());
+        let through: Vec<&VideoRung> = above(pictures, rung).collect();
+        let settings = Settings::new(&(rung, through, source), &[parameters, unsaid(rung)].concat());
+        let (rung, encoder) = (rung.clone(), Some(encoder));
+        let made = Self { rung, emit, settings, encoder, depth, first: None, samples: vec![] };
+        made.head(sets)?;
         Ok(made)
     }
 
@@ -81,28 +80,33 @@ impl<'e> Rung<'e> {
     }
 
     fn push(&mut self, number: u64, mut picture: frame::Video, key: bool) -> Result<(), CodecError> {
-        if self.encoder.is_none() {
-            self.encoder =
-                Some(open(&self.rung).map_err(CodecError::internal("opening the picture encoder"))?);
-            self.first = number;
+        let first = *self.first.get_or_insert(number);
+        let key = key || (number - first).is_multiple_of(u64::from(self.rung.gop_frames));
+        if key && begins_with_each_key(self.rung.codec) {
+            self.finish()?;
         }
         picture.set_pts(i64::try_from(number).ok());
-        let starts_gop = (number - self.first).is_multiple_of(u64::from(self.rung.gop_frames));
-        picture.set_kind(if starts_gop || key { picture::Type::I } else { picture::Type::None });
-        if let Some(encoder) = &mut self.encoder {
-            encoder.send_frame(&picture).map_err(CodecError::internal("encoding a picture"))?;
+        picture.set_kind(if key { picture::Type::I } else { picture::Type::None });
+        match &mut self.encoder {
+            Some(encoder) => encoder.push(&picture)?,
+            None => self.encoder.insert(Encoder::open(&self.rung)?).push(&picture)?,
         }
         self.collect()
     }
 
+    /// Ends the encoder under way, if there is one, and takes what it still has.
+    fn finish(&mut self) -> Result<(), CodecError> {
+        let Some(encoder) = self.encoder.as_mut().filter(|encoder| encoder.is_used()) else { return Ok(()) };
+        encoder.end()?;
+        self.collect()?;
+        self.encoder = None;
+        Ok(())
+    }
+
     fn collect(&mut self) -> Result<(), CodecError> {
         let mut packet = Packet::empty();
-        while let Some(encoder) = &mut self.encoder {
-            match got(encoder.receive_packet(&mut packet)) {
-                Got::One => self.take(&packet)?,
-                Got::NoMore => break,
-                Got::Failed(error) => return Err(CodecError::internal("encoding a picture")(error)),
-            }
+        while self.encoder.as_mut().map_or(Ok(false), |encoder| encoder.pull(&mut packet))? {
+            self.take(&packet)?;
         }
         Ok(())
     }
@@ -111,10 +115,10 @@ impl<'e> Rung<'e> {
         let odd = || CodecError::Internal("a picture came back at an impossible time".into());
         let number = packet.pts().and_then(|pts| u64::try_from(pts).ok()).ok_or_else(odd)?;
         // One frame is decoded each tick of the grid, from the first on; it is shown up to `depth` ticks later.
-        let decoded = self.first + self.samples.len() as u64;
+        let decoded = self.first.ok_or_else(odd)? + self.samples.len() as u64;
         let later = (number + u64::from(self.depth)).checked_sub(decoded).ok_or_else(odd)?;
         self.samples.push(Sample {
-            data: to_length_prefixed(packet.data().unwrap_or_default()),
+            data: sample_data(self.rung.codec, packet.data().unwrap_or_default()),
             duration: self.rung.frame_rate.den,
             offset: u32::try_from(later * u64::from(self.rung.frame_rate.den)).map_err(|_| odd())?,
             key: packet.is_key(),
@@ -123,14 +127,19 @@ impl<'e> Rung<'e> {
     }
 
     /// Sends the header. An edit list takes back what decoding is ahead of presentation.
-    fn head(&self, parameters: &[u8]) -> Result<(), CodecError> {
+    fn head(&self, sets: ParameterSets) -> Result<(), CodecError> {
         let rung = &self.rung;
-        let delay = self.depth * rung.frame_rate.den;
-        let track = VideoTrack::from_annex_b(rung.frame_rate.num, rung.width, rung.height, delay, parameters)
-            .ok_or_else(|| CodecError::Internal("the encoder gave no parameter sets".into()))?;
+        let track = VideoTrack {
+            timescale: rung.frame_rate.num,
+            width: rung.width,
+            height: rung.height,
+            delay: self.depth * rung.frame_rate.den,
+            range: rung.range,
+            sets,
+        };
         let head = CodecMessage::Init {
             rung: rung.name.clone(),
-            codecs: track.codecs(),
+            codecs: track.sets.codecs(),
             timescale: rung.frame_rate.num,
             width: rung.width,
             height: rung.height,
@@ -142,16 +151,10 @@ impl<'e> Rung<'e> {
 
     /// Ends the segment under way and sends it.
     fn cut(&mut self, seq: u32, source: [u8; 32]) -> Result<(), CodecError> {
-        if let Some(encoder) = &mut self.encoder {
-            encoder.send_eof().map_err(CodecError::internal("ending the picture"))?;
-        }
-        self.collect()?;
-        self.encoder = None;
-        let samples = std::mem::take(&mut self.samples);
-        if samples.is_empty() {
-            return Ok(());
-        }
-        let start = self.first * u64::from(self.rung.frame_rate.den);
+        self.finish()?;
+        let (samples, first) = (std::mem::take(&mut self.samples), self.first.take());
+        let Some(first) = first.filter(|_| !samples.is_empty()) else { return Ok(()) };
+        let start = first * u64::from(self.rung.frame_rate.den);
         let duration = samples.len() as u64 * u64::from(self.rung.frame_rate.den);
         let (bytes, keys) = segment(seq, start, &samples);
         let (rung, digest) = (self.rung.name.clone(), self.settings.name(source, seq));
@@ -159,38 +162,4 @@ impl<'e> Rung<'e> {
         self.emit.payload(&head, &bytes)?;
         Ok(())
     }
-}
-
-fn open(rung: &VideoRung) -> Result<encoder::Video, ffmpeg_next::Error> {
-    let codec = encoder::find_by_name("libx264").ok_or(ffmpeg_next::Error::EncoderNotFound)?;
-    let mut encoder = codec::Context::new_with_codec(codec).encoder().video()?;
-    let (num, den) = (rung.frame_rate.num.cast_signed(), rung.frame_rate.den.cast_signed());
-    encoder.set_width(rung.width);
-    encoder.set_height(rung.height);
-    encoder.set_format(format::Pixel::YUV420P);
-    encoder.set_time_base(Rational(den, num));
-    encoder.set_frame_rate(Some(Rational(num, den)));
-    encoder.set_aspect_ratio(Rational(1, 1));
-    encoder.set_gop(rung.gop_frames);
-    encoder.set_colorspace(color::Space::BT709);
-    encoder.set_color_range(color::Range::MPEG);
-    encoder.set_color_primaries(color::Primaries::BT709);
-    encoder.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-    encoder.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
-    let mut options = Dictionary::new();
-    let buffer = u64::from(rung.max_bitrate) * 3 / 2;
-    for (key, value) in [
-        ("preset", "veryfast".to_owned()),
-        ("profile", "high".to_owned()),
-        ("crf", rung.crf.to_string()),
-        ("maxrate", rung.max_bitrate.to_string()),
-        ("bufsize", buffer.to_string()),
-        ("keyint_min", rung.gop_frames.to_string()),
-        ("sc_threshold", "0".to_owned()),
-        ("forced-idr", "1".to_owned()),
-        ("threads", "1".to_owned()),
-    ] {
-        options.set(key, &value);
-    }
-    encoder.open_as_with(codec, options)
 }
