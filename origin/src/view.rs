@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_storage::{Media, Rendition, RenditionKind, Video, VideoState};
-use sluice_wire::ladder::{Ladder, Source};
+use sluice_wire::ladder::{Ladder, Source, VideoCodec, VideoRange};
 use sluice_wire::{MediaAsset, MediaPath, Protection, RungName, VideoId};
+use std::collections::BTreeMap;
 
 /// A video.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +48,7 @@ struct RungView {
     bandwidth: u64,
     average_bandwidth: u64,
     codecs: String,
+    range: &'static str,
     segments: u64,
     done: bool,
     /// Segments of it are not stored, and are made again when they are asked for.
@@ -73,7 +75,9 @@ impl VideoView {
         let poster = (video.poster_bytes > 0).then(|| url(MediaAsset::Poster));
         let licence = (video.protection == Protection::Cbcs).then(|| url(MediaAsset::Licence));
         let urls = Urls { master: url(MediaAsset::Master), poster, licence };
-        let rungs = media.renditions.iter().map(|r| rung(r, media)).collect();
+        let further = media.renditions.iter().any(is_further);
+        let ranges = if further { ranges(&video) } else { BTreeMap::new() };
+        let rungs = media.renditions.iter().map(|r| rung(r, media, &ranges)).collect();
         Self {
             id: video.id,
             state: video.state,
@@ -107,6 +111,17 @@ pub(crate) fn ladder(video: &Video) -> Option<Ladder> {
     planned(video, "ladder")
 }
 
+/// The ranges of the rungs that were planned to be wider than what every screen shows.
+pub(crate) fn ranges(video: &Video) -> BTreeMap<RungName, VideoRange> {
+    let beside = ladder(video).map(|ladder| ladder.beside).unwrap_or_default();
+    beside.into_iter().filter(|rung| !rung.range.is_sdr()).map(|rung| (rung.name, rung.range)).collect()
+}
+
+/// True for pictures of another codec than H.264.
+fn is_further(rendition: &Rendition) -> bool {
+    VideoCodec::of_codecs(&rendition.codecs).is_some_and(|codec| !codec.is_h264())
+}
+
 /// The source as the transcoder saw it.
 pub(crate) fn source(video: &Video) -> Option<Source> {
     planned(video, "source")
@@ -125,7 +140,7 @@ pub(crate) fn is_playable(video: &Video, media: &Media) -> bool {
         && first.all(|name| media.segments.get(name).is_some_and(|count| *count > 0))
 }
 
-fn rung(rendition: &Rendition, media: &Media) -> RungView {
+fn rung(rendition: &Rendition, media: &Media, ranges: &BTreeMap<RungName, VideoRange>) -> RungView {
     RungView {
         name: rendition.rung.clone(),
         kind: match rendition.kind {
@@ -138,6 +153,7 @@ fn rung(rendition: &Rendition, media: &Media) -> RungView {
         bandwidth: rendition.bandwidth,
         average_bandwidth: rendition.average_bandwidth,
         codecs: rendition.codecs.clone(),
+        range: ranges.get(&rendition.rung).copied().unwrap_or_default().as_str(),
         segments: media.segments.get(&rendition.rung).copied().unwrap_or_default(),
         done: rendition.ended,
         cold: media.cold.contains(&rendition.rung),

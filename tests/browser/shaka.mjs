@@ -1,10 +1,10 @@
 // Stock Shaka Player in a real Chromium plays HLS and DASH, with text and pictures of the seek bar.
-// usage: node shaka.mjs EDGE VIDEO. The last line of output is JSON for the story to assert.
+// usage: node shaka.mjs EDGE VIDEO [CODEC]. With a codec (av01) that is what is preferred. The last line of output is JSON for the story to assert.
 import { chromium } from 'playwright-core';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const [edge, id] = process.argv.slice(2);
+const [edge, id, codec] = process.argv.slice(2);
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 const shaka = fileURLToPath(new URL('node_modules/shaka-player/dist/shaka-player.compiled.js', import.meta.url));
@@ -22,7 +22,7 @@ try {
   await page.goto(`${edge}/bare`);
   await page.addScriptTag({ path: shaka });
   for (const manifest of ['master.m3u8', 'manifest.mpd']) {
-    report[manifest] = await page.evaluate(play, `${edge}/v/${id}/${manifest}`);
+    report[manifest] = await page.evaluate(play, { url: `${edge}/v/${id}/${manifest}`, codec });
   }
 } catch (error) {
   report.failure = String(error);
@@ -33,12 +33,13 @@ console.log(JSON.stringify(report));
 process.exit(report.failure ? 1 : 0);
 
 // Runs in the page.
-async function play(url) {
+async function play({ url, codec }) {
   const { shaka } = window;
   const video = document.querySelector('video');
   video.muted = true;
   const player = new shaka.Player();
   await player.attach(video);
+  if (codec) player.configure({ preferredVideo: [{ codec }] });
   const errors = [];
   player.addEventListener('error', (event) => errors.push(`${event.detail.code} ${event.detail.message}`));
   try {
@@ -62,7 +63,8 @@ async function play(url) {
     await until(() => video.ended || video.currentTime > video.duration - 0.6, 'its end plays');
     const { videoWidth, videoHeight, duration } = video;
     const variants = player.getVariantTracks().length;
-    return { texts, variants, size: [videoWidth, videoHeight], duration, errors };
+    const played = player.getVariantTracks().find((track) => track.active)?.videoCodec;
+    return { texts, variants, played, size: [videoWidth, videoHeight], duration, errors };
   } finally {
     await player.destroy();
   }

@@ -38,6 +38,24 @@ pub fn dubbed(seconds: u32) -> Vec<u8> {
     std::fs::read(file).unwrap()
 }
 
+/// A made clip of ten bits with this transfer (`smpte2084`, `arib-std-b67`), without sound.
+#[must_use]
+pub fn bright(seconds: u32, size: &str, transfer: &str) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("clip.mp4");
+    let colours = format!("colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:range=limited");
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i"])
+        .arg(format!("testsrc2=size={size}:rate=25:duration={seconds}"))
+        .args(["-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1"])
+        .args(["-x265-params", &format!("log-level=error:{colours}")])
+        .arg(&file)
+        .output()
+        .expect("ffmpeg is installed by `make setup`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(file).unwrap()
+}
+
 /// A made clip: a moving test picture and a tone.
 ///
 /// `seconds` long, `size` such as `640x360`, at `rate` frames a second.

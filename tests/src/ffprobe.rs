@@ -20,6 +20,12 @@ pub fn streams(target: &str) -> Value {
     run(&["-show_streams", "-show_format"], target)
 }
 
+/// Streams of a file, with the number of frames that decode.
+#[must_use]
+pub fn counted(target: &str) -> Value {
+    run(&["-show_streams", "-count_frames"], target)
+}
+
 /// One packet as ffprobe lists it.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet {

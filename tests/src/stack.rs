@@ -51,6 +51,7 @@ pub struct Stack {
     /// Near edges, `near-a` and `near-b`.
     pub near: Vec<Process>,
     engines: Engines,
+    transcoders: Vec<(&'static str, String)>,
     dir: TempDir,
 }
 
@@ -61,6 +62,8 @@ pub struct Options {
     pub engines: Option<Engines>,
     /// Further flags of the origin.
     pub origin: Vec<(&'static str, String)>,
+    /// Further flags of every transcoder.
+    pub transcoders: Vec<(&'static str, String)>,
     /// Further flags of every edge.
     pub edges: Vec<(&'static str, String)>,
     /// Further flags of the near edges alone.
@@ -94,7 +97,7 @@ impl Stack {
         flags.extend(options.origin.clone());
         let mut origin = server(&dir, "origin", "sluice-origin", &engines, flags);
         origin.start().await;
-        let mut transcoder = worker(&dir, "worker-a", &engines);
+        let mut transcoder = worker(&dir, "worker-a", &engines, &options.transcoders);
         if !options.hold_transcoder {
             transcoder.start().await;
         }
@@ -108,7 +111,8 @@ impl Stack {
             process.start().await;
             near.push(process);
         }
-        let stack = Self { control, origin, transcoder, shield, near, engines, dir };
+        let transcoders = options.transcoders;
+        let stack = Self { control, origin, transcoder, shield, near, engines, transcoders, dir };
         stack.settled().await;
         stack
     }
@@ -161,7 +165,7 @@ impl Stack {
     /// One more transcoder, not started.
     #[must_use]
     pub fn another_worker(&self, name: &str) -> Process {
-        worker(&self.dir, name, &self.engines)
+        worker(&self.dir, name, &self.engines, &self.transcoders)
     }
 }
 
@@ -178,7 +182,7 @@ fn server(
     Process::new(name, program, dir.path(), &all)
 }
 
-fn worker(dir: &TempDir, name: &str, engines: &Engines) -> Process {
+fn worker(dir: &TempDir, name: &str, engines: &Engines, more: &[(&'static str, String)]) -> Process {
     let mut flags = vec![
         ("listen.admin", "127.0.0.1:0".to_owned()),
         ("worker", name.to_owned()),
@@ -187,6 +191,7 @@ fn worker(dir: &TempDir, name: &str, engines: &Engines) -> Process {
         ("lease_ms", "3000".to_owned()),
     ];
     flags.extend(engines.flags());
+    flags.extend(more.iter().cloned());
     Process::new(name, "sluice-transcoder", dir.path(), &flags)
 }
 

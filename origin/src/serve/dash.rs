@@ -11,7 +11,7 @@ use crate::sealer::Seal;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 use sluice_storage::{Rendition, RenditionKind, SegmentRow, TextTrack};
-use sluice_wire::ladder::SoundRole;
+use sluice_wire::ladder::{SoundRole, VideoCodec, VideoRange};
 use sluice_wire::limits::SEGMENT_MS;
 use sluice_wire::{MediaAsset, MediaPath, TextKind};
 
@@ -30,12 +30,17 @@ const PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
 /// The ClearKey of DASH-IF's registry of content protection.
 const CLEARKEY: &str = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e";
 
+/// Code points of pictures (ISO/IEC 23091-2) as properties, in the order of [`VideoRange::cicp`].
+const CICP: [&str; 3] = ["ColourPrimaries", "TransferCharacteristics", "MatrixCoefficients"];
+
 /// A rung and all its segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Track {
     pub(super) rendition: Rendition,
     /// What is heard, where it is sound.
     pub(super) heard: Option<Heard>,
+    /// The range of its brightness, where it is a picture.
+    pub(super) range: VideoRange,
     pub(super) segments: Vec<SegmentRow>,
 }
 
@@ -91,15 +96,17 @@ impl Track {
     }
 }
 
-/// What players switch between on their own: the picture's rungs are one set, each audio rung is one of its own.
+/// What players switch between on their own: the picture's rungs of one codec and range are one set, each audio rung is one
+/// of its own.
 fn sets(tracks: &[Track]) -> Vec<Vec<&Track>> {
     let of = |kind| tracks.iter().filter(move |t| t.rendition.kind == kind);
     let mut video: Vec<&Track> = of(RenditionKind::Video).collect();
-    video.sort_by_key(|t| (t.rendition.height, t.rendition.width));
+    let family = |t: &&Track| (VideoCodec::of_codecs(&t.rendition.codecs).unwrap_or_default(), t.range);
+    video.sort_by_key(|t| (family(t), t.rendition.height, t.rendition.width));
     let mut audio: Vec<&Track> = of(RenditionKind::Audio).collect();
     audio.sort_by_key(|t| t.heard.as_ref().map(|heard| (heard.is_surround(), heard.track)));
-    let video = Some(video).filter(|tracks| !tracks.is_empty());
-    video.into_iter().chain(audio.into_iter().map(|track| vec![track])).collect()
+    let video = video.chunk_by(|a, b| family(a) == family(b)).map(<[_]>::to_vec);
+    video.chain(audio.into_iter().map(|track| vec![track])).collect()
 }
 
 fn set(xml: &mut Xml, tracks: &[&Track], id: usize, seal: Option<&Seal<'_>>) -> io::Result<()> {
@@ -123,6 +130,9 @@ fn set(xml: &mut Xml, tracks: &[&Track], id: usize, seal: Option<&Seal<'_>>) -> 
         if let Some(seal) = seal {
             protection(xml, first, seal)?;
         }
+        if !first.range.is_sdr() {
+            colours(xml, first.range)?;
+        }
         if let Some(heard) = heard {
             xml.create_element("Label").write_text_content(BytesText::new(&heard.name))?;
         }
@@ -130,6 +140,16 @@ fn set(xml: &mut Xml, tracks: &[&Track], id: usize, seal: Option<&Seal<'_>>) -> 
         xml.create_element("Role").with_attributes(role).write_empty()?;
         tracks.iter().try_for_each(|track| representation(xml, track, seal))
     })?;
+    Ok(())
+}
+
+/// What a player must be able to show: one that does not know these properties leaves the set alone.
+fn colours(xml: &mut Xml, range: VideoRange) -> io::Result<()> {
+    for (what, number) in CICP.iter().zip(range.cicp()) {
+        let (scheme, value) = (format!("urn:mpeg:mpegB:cicp:{what}"), number.to_string());
+        let property = [("schemeIdUri", scheme.as_str()), ("value", &value)];
+        xml.create_element("EssentialProperty").with_attributes(property).write_empty()?;
+    }
     Ok(())
 }
 
@@ -305,7 +325,8 @@ mod tests {
         let sounds =
             planned(vec![sound(2, "en", "", SoundRole::Main), sound(6, "de", "<Ton>", SoundRole::Dub)]);
         let heard = sounds.get(&RungName::new(name).unwrap()).cloned();
-        Track { rendition: rendition(name, size, true), heard, segments: segments(count, 50_050) }
+        let (rendition, range) = (rendition(name, size, true), VideoRange::Sdr);
+        Track { rendition, heard, range, segments: segments(count, 50_050) }
     }
 
     #[test]
@@ -335,6 +356,37 @@ mod tests {
              <SegmentURL media=\"1-01010101010101010101010101010101.m4s\"/></SegmentList></Representation>\
              </AdaptationSet></Period></MPD>"
         );
+    }
+
+    #[test]
+    fn each_codec_and_range_is_a_set_of_its_own() {
+        let with = |name: &str, height: u32, codecs: &str, range| {
+            let mut track = Track { range, ..track(name, (height * 16 / 9, height), 1) };
+            track.rendition.codecs = codecs.to_owned();
+            track
+        };
+        let text = manifest(
+            &[
+                with("av1x240", 240, "av01.0.00M.10.0.110.09.18.09.0", VideoRange::Hlg),
+                with("av1x480", 480, "av01.0.01M.10.0.110.09.18.09.0", VideoRange::Hlg),
+                with("hevc240", 240, "hvc1.1.6.L60.90", VideoRange::Sdr),
+                track("v480", (852, 480), 1),
+                track("v240", (426, 240), 1),
+            ],
+            &[],
+            None,
+        );
+        let sets: Vec<Vec<&str>> = (text.split("<AdaptationSet ").skip(1))
+            .map(|set| {
+                set.split("<Representation id=\"").skip(1).map(|r| r.split('"').next().unwrap()).collect()
+            })
+            .collect();
+        assert_eq!(sets, [vec!["v240", "v480"], vec!["hevc240"], vec!["av1x240", "av1x480"]], "{text}");
+        let colours = "startWithSAP=\"1\"><EssentialProperty schemeIdUri=\"urn:mpeg:mpegB:cicp:ColourPrimaries\" \
+                       value=\"9\"/><EssentialProperty schemeIdUri=\"urn:mpeg:mpegB:cicp:TransferCharacteristics\" \
+                       value=\"18\"/><EssentialProperty schemeIdUri=\"urn:mpeg:mpegB:cicp:MatrixCoefficients\" \
+                       value=\"9\"/><Role";
+        assert!(text.contains(colours) && text.matches("EssentialProperty").count() == 3, "{text}");
     }
 
     #[test]

@@ -5,18 +5,44 @@ use super::writer::{Attributes, Playlist};
 use crate::sealer::Seal;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use sluice_platform::ApiError;
 use sluice_seal::cbcs;
 use sluice_storage::{Rendition, RenditionKind, SegmentRow};
 use sluice_wire::codec::Key;
+use sluice_wire::ladder::VideoCodec;
 use sluice_wire::{KeyId, MediaAsset, Protection};
 
-/// What can be sealed. By patterns: any sound, and of pictures H.264.
-pub(super) fn can_seal(rendition: &Rendition, seal: Option<&Seal<'_>>) -> bool {
-    let avc = || rendition.codecs.starts_with("avc1") || rendition.codecs.starts_with("avc3");
-    match seal.map(Seal::protection) {
-        Some(Protection::Cbcs) => rendition.kind == RenditionKind::Audio || avc(),
-        Some(Protection::Aes128 | Protection::None) | None => true,
+/// Why a rung of a sealed video is not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// By patterns pictures of H.264 alone are sealed: which bytes of a picture stay clear is another question for each codec.
+    Codec,
+}
+
+impl LeftOut {
+    /// What is said to one who asks for it by name.
+    pub(super) fn problem(self) -> ApiError {
+        match self {
+            Self::Codec => {
+                let detail =
+                    "by cbcs, pictures of H.264 alone are sealed; this video's other codecs are left out";
+                ApiError::new(404, "not-sealed", "Not sealed", detail)
+            }
+        }
     }
+}
+
+/// Why a rung is left out; `None` for one that is not. By patterns any sound is sealed, and of pictures H.264.
+pub(super) fn left_out(rendition: &Rendition, seal: Option<&Seal<'_>>) -> Option<LeftOut> {
+    let picture = rendition.kind == RenditionKind::Video;
+    let h264 = || VideoCodec::of_codecs(&rendition.codecs).is_some_and(|codec| codec.is_h264());
+    let by_patterns = seal.is_some_and(|seal| seal.protection() == Protection::Cbcs);
+    (by_patterns && picture && !h264()).then_some(LeftOut::Codec)
+}
+
+/// True for what is not left out.
+pub(super) fn can_seal(rendition: &Rendition, seal: Option<&Seal<'_>>) -> bool {
+    left_out(rendition, seal).is_none()
 }
 
 /// The name of a segment as it is served.
@@ -132,6 +158,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use sluice_seal::Secrets;
+    use sluice_wire::ladder::VideoRange;
     use sluice_wire::{MediaPath, VideoId};
 
     fn video() -> VideoId {
@@ -190,6 +217,9 @@ mod tests {
         let mut hevc = rung.clone();
         hevc.codecs = "hvc1.1.6.L93.B0".into();
         assert!(media(&hevc, &rows, Some(&seal)).is_none() && media(&hevc, &rows, None).is_some());
+        assert_eq!(left_out(&hevc, Some(&seal)), Some(LeftOut::Codec));
+        let whole = Seal::new(&secrets, video(), Protection::Aes128, 2);
+        assert_eq!((left_out(&hevc, Some(&whole)), left_out(&rung, Some(&seal))), (None, None));
         assert!(playlist::keyframes(&hevc, &rows, Some(&seal)).is_none());
         // 2.002 s of 29.97 pictures a second are 60: 682 bytes more in each fragment's head.
         let text = playlist::keyframes(&rung, &rows, Some(&seal)).unwrap();
@@ -210,7 +240,7 @@ mod tests {
         let secrets = secrets();
         let seal = Seal::new(&secrets, video(), Protection::Cbcs, 2);
         let (rendition, segments) = (rendition("v480", (852, 480), true), segments(3, 1_000));
-        let track = Track { rendition, heard: None, segments };
+        let track = Track { rendition, heard: None, range: VideoRange::Sdr, segments };
         let ids = key_ids(&track.segments, &seal);
         let text = dash::manifest(std::slice::from_ref(&track), &[], Some(&seal));
         assert_eq!(ids.len(), 2);

@@ -3,6 +3,7 @@
 use crate::sealer::Seal;
 use sluice_storage::{Rendition, RenditionKind, SegmentRow, TextTrack};
 use sluice_wire::MediaAsset;
+use sluice_wire::ladder::{VideoCodec, VideoRange};
 use sluice_wire::steering::BASE_PATHWAY;
 
 use super::audio::{self, Group};
@@ -23,6 +24,8 @@ pub(super) struct Measured {
     pub(super) rates: Rates,
     /// What is heard, where it is sound.
     pub(super) heard: Option<Heard>,
+    /// The range of its brightness, where it is a picture.
+    pub(super) range: VideoRange,
     /// Of its keyframes alone; `None` when it has none, or none that can be had alone.
     pub(super) keyframes: Option<Rates>,
 }
@@ -42,7 +45,17 @@ impl Measured {
         let keys = segments.iter().flat_map(|row| locks::keyframes(&rendition, row, seal));
         let pieces = rates::keyframes(keys);
         let keyframes = (!pieces.is_empty()).then(|| of(&pieces, keyframe_target(&rendition, segments)));
-        Some(Self { rates, heard, keyframes, rendition })
+        Some(Self { rates, heard, range: VideoRange::Sdr, keyframes, rendition })
+    }
+
+    /// With another range than what every screen shows.
+    pub(super) fn with_range(self, range: VideoRange) -> Self {
+        Self { range, ..self }
+    }
+
+    /// What players do not switch out of by themselves: what every device plays goes first.
+    fn family(&self) -> (VideoCodec, VideoRange) {
+        (VideoCodec::of_codecs(&self.rendition.codecs).unwrap_or_default(), self.range)
     }
 
     pub(super) fn is(&self, kind: RenditionKind) -> bool {
@@ -58,7 +71,10 @@ impl Measured {
 pub(super) fn master(all: &[Measured], texts: &[TextTrack], steering: Option<&str>) -> String {
     let groups = audio::groups(all);
     let mut video: Vec<&Measured> = all.iter().filter(|m| m.is(RenditionKind::Video)).collect();
-    video.sort_by_key(|m| (m.rendition.height, m.rendition.width, m.rates.peak));
+    video.sort_by_key(|m| {
+        let (codec, range) = m.family();
+        (m.rendition.height, m.rendition.width, range, codec, m.rates.peak)
+    });
     let mut list = Playlist::new(VERSION);
     list.tag("INDEPENDENT-SEGMENTS");
     if let Some(url) = steering {
@@ -76,9 +92,13 @@ pub(super) fn master(all: &[Measured], texts: &[TextTrack], steering: Option<&st
     groups.iter().for_each(|group| audio::media(&mut list, group, true));
     subtitles::renditions(&mut list, texts);
     let beside = Beside { texts: subtitles::shown(texts).next().is_some(), steered: steering.is_some() };
-    // From 1 upwards: the higher the rung, the higher its score.
+    // From 1 upwards: the higher the rung, the higher its score, and of one height the wider range, then the thriftier codec.
     let mut scored: Vec<(&Measured, usize)> = video.into_iter().zip(1..).collect();
-    let start = scored.iter().rposition(|(m, _)| m.rates.peak <= START_BANDWIDTH).unwrap_or(0);
+    scored.sort_by_key(|(m, _)| m.family());
+    let first = scored.first().map(|(m, _)| m.family());
+    let may_start =
+        |(m, _): &(&Measured, usize)| Some(m.family()) == first && m.rates.peak <= START_BANDWIDTH;
+    let start = scored.iter().rposition(may_start).unwrap_or(0);
     let order = scored.get_mut(..=start).unwrap_or_default();
     order.rotate_right(order.len().min(1));
     // What every device can hear goes first, and all of it once more with what some can.
@@ -150,10 +170,10 @@ pub(super) fn bandwidth(peak: u64, average: u64) -> Attributes {
     Attributes::default().plain("BANDWIDTH", peak.max(1)).plain("AVERAGE-BANDWIDTH", average.max(1))
 }
 
-/// Size and range of a picture; all that is encoded is BT.709 of 8 bits.
+/// Size and range of a picture.
 fn picture(list: Attributes, rung: &Measured) -> Attributes {
     let (width, height) = (rung.rendition.width, rung.rendition.height);
-    list.plain("RESOLUTION", format_args!("{width}x{height}")).plain("VIDEO-RANGE", "SDR")
+    list.plain("RESOLUTION", format_args!("{width}x{height}")).plain("VIDEO-RANGE", rung.range.hls())
 }
 
 pub(super) fn pathway(list: Attributes, steered: bool) -> Attributes {
@@ -235,6 +255,47 @@ mod tests {
         assert!(score("v240/index.m3u8") < score("v480/index.m3u8"), "{text}");
         assert!(score("v480/index.m3u8") < score("v1080/index.m3u8"), "{text}");
         assert!(score("a128/index.m3u8") < score("v240/index.m3u8"), "{text}");
+    }
+
+    #[test]
+    fn further_codecs_follow_in_families_of_their_own() {
+        let with = |name: &str, size, bytes, codecs: &str, range| {
+            let mut rung = measured(name, size, bytes).with_range(range);
+            rung.rendition.codecs = codecs.to_owned();
+            rung
+        };
+        let (sdr, pq) = (VideoRange::Sdr, VideoRange::Pq);
+        let mut all = ladder();
+        all.extend([
+            with("av1x1080", (1920, 1080), 1_500_000, "av01.0.08M.10.0.110.09.16.09.0", pq),
+            with("hevc1080", (1920, 1080), 2_000_000, "hvc1.2.4.L120.90", pq),
+            with("av1x240", (426, 240), 100_100, "av01.0.00M.08", sdr),
+            with("hevc240", (426, 240), 130_000, "hvc1.1.6.L60.90", sdr),
+        ]);
+        let text = master(&all, &[], None);
+        let list = parsed(&text);
+        let said: Vec<_> = (list.variants.iter().filter(|v| !v.is_i_frame && v.resolution.is_some()))
+            .map(|v| {
+                let other = |name: &str| v.other_attributes.as_ref().unwrap()[name].to_string();
+                (v.uri.split_once('/').unwrap().0, other("SCORE"), other("VIDEO-RANGE"))
+            })
+            .collect();
+        let wanted = [
+            ("v480", "5", "SDR"),
+            ("v240", "2", "SDR"),
+            ("v1080", "6", "SDR"),
+            ("hevc240", "3", "SDR"),
+            ("hevc1080", "7", "PQ"),
+            ("av1x240", "4", "SDR"),
+            ("av1x1080", "8", "PQ"),
+        ];
+        assert_eq!(
+            said,
+            wanted.map(|(name, score, range)| (name, score.to_owned(), range.to_owned())),
+            "{text}"
+        );
+        assert!(text.contains("CODECS=\"av01.0.08M.10.0.110.09.16.09.0,mp4a.40.2\""), "{text}");
+        assert_eq!(text.matches("VIDEO-RANGE=PQ").count(), 4, "keyframes too: {text}");
     }
 
     #[test]

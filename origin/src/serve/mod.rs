@@ -61,11 +61,11 @@ pub(crate) async fn media(
         MediaAsset::Manifest => Served::Text(text::manifest(&state, &path, shown, seal).await?),
         MediaAsset::Playlist(rung) => {
             let render = |rung: &_, rows: &_| playlist::media(rung, rows, seal.as_ref());
-            Served::Text(text::rung(&state, &path, (shown, rung), render).await?)
+            Served::Text(text::rung(&state, &path, (shown, rung), seal.as_ref(), render).await?)
         }
         MediaAsset::Keyframes(rung) => {
             let render = |rung: &_, rows: &_| playlist::keyframes(rung, rows, seal.as_ref());
-            Served::Text(text::rung(&state, &path, (shown, rung), render).await?)
+            Served::Text(text::rung(&state, &path, (shown, rung), seal.as_ref(), render).await?)
         }
         MediaAsset::Init(rung, digest) => {
             let edition = editions::header(&state, &path, shown, (rung, *digest)).await?;

@@ -1,5 +1,6 @@
 //! Sealed media: read from the store, sealed, sent. The same bytes each time, so that edges keep them for ever.
 
+use super::locks::left_out;
 use super::{Served, missing};
 use crate::again;
 use crate::origin::State;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use sluice_platform::ApiError;
 use sluice_seal::cbcs::{self, Track, Unsealable};
 use sluice_seal::{ContentKey, whole};
-use sluice_storage::{SegmentRow, StorageError};
+use sluice_storage::{Rendition, SegmentRow, StorageError};
 use sluice_wire::{Digest, KeyId, MediaPath, ObjectKey, Protection, RungName, VideoId};
 
 /// Bytes of a segment that are taken into memory: four seconds at more than 100 Mbit/s.
@@ -26,6 +27,7 @@ pub(super) async fn init(
 ) -> Result<Served, ApiError> {
     let seal = seal.filter(|seal| seal.protection() == Protection::Cbcs).ok_or_else(|| missing(path))?;
     let key = seal.key(rung, id).ok_or_else(|| missing(path))?;
+    rendition(state, path, (edition, rung), &seal).await?;
     let clear = stored(state, path, &ObjectKey::Init(edition, rung.clone(), digest), MAX_INIT).await?;
     let bytes = cbcs::header(&clear, key.id, seal.iv(rung)).map_err(|why| unsealable(path, why))?;
     Ok(Served::Bytes { bytes: bytes.into(), etag: format!("{digest}-{id}") })
@@ -42,7 +44,7 @@ pub(super) async fn segment(
     let seal = seal.filter(|seal| seal.period(row.seq) == id.period()).ok_or_else(|| missing(path))?;
     let key = seal.key(&row.rung, id).ok_or_else(|| missing(path))?;
     let track = match seal.protection() {
-        Protection::Cbcs => Some(track(state, path, row.video, &row.rung).await?),
+        Protection::Cbcs => Some(track(state, path, (row.video, &row.rung), &seal).await?),
         Protection::Aes128 | Protection::None => None,
     };
     let turn = state.sealer.turn().await?;
@@ -72,18 +74,33 @@ fn sealed(
 async fn track(
     state: &State,
     path: &MediaPath,
-    edition: VideoId,
-    rung: &RungName,
+    rung: (VideoId, &RungName),
+    seal: &Seal<'_>,
 ) -> Result<Track, ApiError> {
-    let rendition = state.storage.videos().rendition(edition, rung).await?.ok_or_else(|| missing(path))?;
+    let (edition, name) = rung;
+    let rendition = rendition(state, path, rung, seal).await?;
     if let Some(track) = state.sealer.track(rendition.init) {
         return Ok(track);
     }
-    let key = ObjectKey::Init(edition, rung.clone(), rendition.init);
+    let key = ObjectKey::Init(edition, name.clone(), rendition.init);
     let init = stored(state, path, &key, MAX_INIT).await?;
     let track = Track::read(&init).map_err(|why| unsealable(path, why))?;
     state.sealer.remember(rendition.init, track);
     Ok(track)
+}
+
+/// A rung, if it is one that can be sealed.
+async fn rendition(
+    state: &State,
+    path: &MediaPath,
+    (edition, rung): (VideoId, &RungName),
+    seal: &Seal<'_>,
+) -> Result<Rendition, ApiError> {
+    let rendition = state.storage.videos().rendition(edition, rung).await?.ok_or_else(|| missing(path))?;
+    match left_out(&rendition, Some(seal)) {
+        None => Ok(rendition),
+        Some(why) => Err(why.problem()),
+    }
 }
 
 async fn stored(state: &State, path: &MediaPath, key: &ObjectKey, limit: u64) -> Result<Bytes, ApiError> {

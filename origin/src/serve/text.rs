@@ -1,13 +1,13 @@
 //! What is rendered from rows, read for each answer that no edge keeps.
 
 use super::dash::{self, Track};
-use super::locks::can_seal;
+use super::locks::{can_seal, left_out};
 use super::master::{self, Measured};
 use super::sound::{Heard, heard};
 use super::{missing, playlist};
 use crate::origin::State;
 use crate::sealer::Seal;
-use crate::view::{is_playable, ladder, source};
+use crate::view::{is_playable, ladder, ranges, source};
 use sluice_platform::ApiError;
 use sluice_storage::{Media, Rendition, SegmentRow, Video};
 use sluice_wire::{MediaPath, Protection, RungName, VideoId};
@@ -21,11 +21,13 @@ pub(super) async fn master(
     seal: Option<Seal<'_>>,
 ) -> Result<String, ApiError> {
     let (video, media) = playable(state, path, shown).await?;
-    let (sounds, mut all) = (sounds(&video), vec![]);
+    let (sounds, ranges, mut all) = (sounds(&video), ranges(&video), vec![]);
     for rendition in media.renditions.into_iter().filter(|r| can_seal(r, seal.as_ref())) {
         let rows = state.storage.videos().segments(shown, &rendition.rung).await?;
         let heard = sounds.get(&rendition.rung).cloned();
-        all.extend(Measured::new(rendition, heard, &rows, seal.as_ref()));
+        let range = ranges.get(&rendition.rung).copied().unwrap_or_default();
+        let measured = Measured::new(rendition, heard, &rows, seal.as_ref());
+        all.extend(measured.map(|measured| measured.with_range(range)));
     }
     let steering = state
         .config
@@ -48,14 +50,15 @@ pub(super) async fn manifest(
         return Err(missing(path));
     }
     let (video, media) = playable(state, path, shown).await?;
-    let (sounds, mut tracks) = (sounds(&video), vec![]);
+    let (sounds, ranges, mut tracks) = (sounds(&video), ranges(&video), vec![]);
     for rendition in media.renditions.into_iter().filter(|r| can_seal(r, seal.as_ref())) {
         let segments = state.storage.videos().segments(shown, &rendition.rung).await?;
         if segments.is_empty() || !playlist::is_whole(&rendition, &segments) {
             return Err(missing(path));
         }
         let heard = sounds.get(&rendition.rung).cloned();
-        tracks.push(Track { rendition, heard, segments });
+        let range = ranges.get(&rendition.rung).copied().unwrap_or_default();
+        tracks.push(Track { rendition, heard, range, segments });
     }
     let texts = state.storage.videos().texts(path.video).await?;
     Ok(dash::manifest(&tracks, &texts, seal.as_ref()))
@@ -66,10 +69,14 @@ pub(super) async fn rung(
     state: &State,
     path: &MediaPath,
     (shown, rung): (VideoId, &RungName),
+    seal: Option<&Seal<'_>>,
     render: impl FnOnce(&Rendition, &[SegmentRow]) -> Option<String>,
 ) -> Result<String, ApiError> {
     let videos = state.storage.videos();
     let rendition = videos.rendition(shown, rung).await?.ok_or_else(|| missing(path))?;
+    if let Some(why) = left_out(&rendition, seal) {
+        return Err(why.problem());
+    }
     let segments = videos.segments(shown, rung).await?;
     render(&rendition, &segments).ok_or_else(|| missing(path))
 }

@@ -31,11 +31,12 @@ pub(super) fn check(rung: &Rung, findings: &mut Findings) {
 }
 
 fn keyframes(rung: &Rung, findings: &mut Findings) {
+    let codecs = header(&rung.init.body).codecs;
     for (body, listed) in rung.segments.iter().zip(&rung.list.segments) {
         let range = listed.byte_range.as_ref();
         let whole = range.is_some_and(|range| range.length == body.body.len() as u64);
         let starts = body.body.get(4..8) == Some(b"moof");
-        let found = fragments(&body.body);
+        let found = fragments(&body.body, &codecs);
         let right = whole && starts && found.len() == 1 && found[0].idr;
         findings.must("6.10", right, || format!("{}: {range:?} is {found:?}", body.url));
     }
@@ -45,7 +46,7 @@ fn segments(rung: &Rung, findings: &mut Findings) {
     let header = header(&rung.init.body);
     let (mut next, mut promised, mut found) = (None, 0.0, 0.0);
     for (body, listed) in rung.segments.iter().zip(&rung.list.segments) {
-        let all: Vec<Fragment> = fragments(&body.body);
+        let all: Vec<Fragment> = fragments(&body.body, &header.codecs);
         let picture = header.size.is_some();
         findings
             .must("7.4", !all.is_empty() && (!picture || all[0].idr), || format!("{}: {all:?}", body.url));

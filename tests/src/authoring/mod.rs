@@ -2,7 +2,7 @@
 //!
 //! Rules by their numbers there:
 //!
-//! - 1.3a, 2.3: H.264 up to High 5.2, AAC-LC (`codecs`, from the sample entries)
+//! - 1.3a, 1.5, 2.3: H.264 up to High 5.2, H.265 and AV1 up to 5.1, AAC-LC (`codecs`, from the sample entries)
 //! - 1.26, 1.27, 9.13, 9.14: average and peak of each variant with its sound within 10% of what is measured
 //! - 6.1, 6.8, 6.9, 6.10, 9.3, 9.4: an I-frame playlist for each picture rung, its ranges a `moof` and an IDR, its bandwidths
 //! - 7.1, 7.3, 7.4, 7.7: decoding times go on, segments start with an IDR, none exceeds the target duration

@@ -38,6 +38,8 @@ pub struct Header {
     pub size: Option<(u64, u64)>,
     /// Channels of sound; 0 of a picture.
     pub channels: u64,
+    /// Primaries, transfer and matrix of a picture (ISO/IEC 23091-2); 0 of sound.
+    pub colours: [u64; 3],
 }
 
 /// Reads a header; a panic where it is none.
@@ -55,13 +57,10 @@ pub fn header(init: &[u8]) -> Header {
             // Visual sample entries have 78 bytes before their boxes.
             let config = find(&entry[78..], &[b"avcC"]).unwrap();
             let codecs = format!("avc1.{:02X}{:02X}{:02X}", config[1], config[2], config[3]);
-            Header {
-                codecs,
-                timescale,
-                size: Some((number(entry, 24, 2), number(entry, 26, 2))),
-                channels: 0,
-            }
+            picture(entry, timescale, codecs)
         }
+        b"hvc1" => picture(entry, timescale, hevc_codecs(find(&entry[78..], &[b"hvcC"]).unwrap())),
+        b"av01" => picture(entry, timescale, av1_codecs(entry)),
         b"mp4a" => {
             let esds = find(&entry[28..], &[b"esds"]).unwrap();
             let (object, audio) = descriptors(esds);
@@ -70,9 +69,43 @@ pub fn header(init: &[u8]) -> Header {
                 timescale,
                 size: None,
                 channels: number(entry, 16, 2),
+                colours: [0; 3],
             }
         }
         other => panic!("a sample entry of {:?}", String::from_utf8_lossy(other)),
+    }
+}
+
+fn picture(entry: &[u8], timescale: u64, codecs: String) -> Header {
+    let size = Some((number(entry, 24, 2), number(entry, 26, 2)));
+    let colr = find(&entry[78..], &[b"colr"]).expect("colours");
+    assert!(colr.starts_with(b"nclx"));
+    Header { codecs, timescale, size, channels: 0, colours: [4, 6, 8].map(|at| number(colr, at, 2)) }
+}
+
+/// ISO/IEC 14496-15, annex E.3.
+fn hevc_codecs(config: &[u8]) -> String {
+    let compatible = (number(config, 2, 4) as u32).reverse_bits();
+    let (profile, tier) = (config[1] & 0x1f, if config[1] & 0x20 == 0 { "L" } else { "H" });
+    let constraints: Vec<String> = config[6..12].iter().map(|byte| format!(".{byte:X}")).collect();
+    let constraints = constraints.concat();
+    let constraints = constraints.trim_end_matches(".0");
+    assert!(config[22] == 3 && config[23] == 0x80 | 32, "all parameter sets, those of the video first");
+    format!("hvc1.{profile}.{compatible:X}.{tier}{}{constraints}", config[12])
+}
+
+/// Section 5 of the AV1 binding: the short form of what is BT.709 in eight bits, else the long one.
+fn av1_codecs(entry: &[u8]) -> String {
+    let config = find(&entry[78..], &[b"av1C"]).unwrap();
+    assert!(config[0] == 0x81 && config[4] >> 3 & 0xf == 1, "a sequence header");
+    let (profile, level) = (config[1] >> 5, config[1] & 0x1f);
+    let tier = if config[2] & 0x80 == 0 { "M" } else { "H" };
+    let depth = if config[2] & 0x40 == 0 { 8 } else { 10 };
+    let short = format!("av01.{profile}.{level:02}{tier}.{depth:02}");
+    let [primaries, transfer, matrix] = picture(entry, 1, String::new()).colours;
+    match [primaries, transfer, matrix] {
+        [1, 1, 1] => short,
+        _ => format!("{short}.0.110.{primaries:02}.{transfer:02}.{matrix:02}.0"),
     }
 }
 
@@ -114,13 +147,18 @@ pub struct Fragment {
     pub start: u64,
     /// Sum of its samples' durations.
     pub duration: u64,
-    /// True when its first coded picture is an IDR of H.264.
+    /// True when it begins with a picture from which on all can be decoded: an IDR of H.264 or H.265, a keyframe of AV1.
     pub idr: bool,
 }
 
-/// The fragments of a segment, or of a range of one.
+/// The fragments of a segment, or of a range of one, of a track of this codecs string.
 #[must_use]
-pub fn fragments(bytes: &[u8]) -> Vec<Fragment> {
+pub fn fragments(bytes: &[u8], codecs: &str) -> Vec<Fragment> {
+    let begins = match codecs.split('.').next() {
+        Some("hvc1") => hevc_idr,
+        Some("av01") => av1_key,
+        _ => idr,
+    };
     let all = boxes(bytes);
     let pairs = all.windows(2).filter(|pair| &pair[0].0 == b"moof" && &pair[1].0 == b"mdat");
     pairs
@@ -128,7 +166,7 @@ pub fn fragments(bytes: &[u8]) -> Vec<Fragment> {
             let traf = find(pair[0].1, &[b"traf"]).expect("a track fragment");
             let tfdt = find(traf, &[b"tfdt"]).unwrap();
             let start = number(tfdt, 4, if tfdt[0] == 1 { 8 } else { 4 });
-            Fragment { start, duration: duration(traf), idr: idr(pair[1].1) }
+            Fragment { start, duration: duration(traf), idr: begins(pair[1].1) }
         })
         .collect()
 }
@@ -145,6 +183,29 @@ fn duration(traf: &[u8]) -> u64 {
     let head = 8 + 4 * (flags & 0x5).count_ones() as usize;
     let sample = 4 * (flags & 0xf00).count_ones() as usize;
     (0..count).map(|n| number(trun, head + n * sample, 4)).sum()
+}
+
+/// The same of H.265: IDR_W_RADL or IDR_N_LP.
+fn hevc_idr(mut data: &[u8]) -> bool {
+    while data.len() > 4 {
+        match data[4] >> 1 & 0x3f {
+            19 | 20 => return true,
+            0..=31 => return false,
+            _ => data = data.get(4 + number(data, 0, 4) as usize..).unwrap_or_default(),
+        }
+    }
+    false
+}
+
+/// Whether the sequence header comes first, then a frame that is shown and a key: `show_existing_frame`, `frame_type`,
+/// `show_frame` begin its header.
+fn av1_key(data: &[u8]) -> bool {
+    let [head, length, ..] = data else { return false };
+    let frame = data.get(2 + usize::from(*length)..).unwrap_or_default();
+    // A frame may be longer than one byte of length says.
+    let before = frame.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count();
+    let header = frame.get(2 + before).copied().unwrap_or(0xff);
+    head >> 3 & 0xf == 1 && matches!(frame.first().map(|b| b >> 3 & 0xf), Some(3 | 6)) && header >> 4 == 1
 }
 
 /// Whether the first coded slice is an IDR's. NAL units have lengths of four bytes.

@@ -17,7 +17,12 @@ pub(super) fn check(all: &Presentation, findings: &mut Findings) {
         bandwidths(all, variant, findings);
         codecs(all, variant, findings);
         if variant.resolution.is_some() {
-            let keyframes = list.variants.iter().any(|v| v.is_i_frame && v.resolution == variant.resolution);
+            // In the same codec and range, so that a player has them whatever it can play.
+            let kind = |v: &VariantStream| {
+                let codec = v.codecs.as_deref().and_then(|c| c.split('.').next()).map(str::to_owned);
+                (v.resolution, codec, other(v, "VIDEO-RANGE"))
+            };
+            let keyframes = list.variants.iter().any(|v| v.is_i_frame && kind(v) == kind(variant));
             findings.must("6.1", keyframes, || format!("{}: no I-frame playlist", variant.uri));
         }
     }
@@ -39,12 +44,11 @@ fn other(variant: &VariantStream, name: &str) -> Option<String> {
 fn attributes(variant: &VariantStream, findings: &mut Findings) {
     let uri = || variant.uri.clone();
     let codecs = variant.codecs.clone().unwrap_or_default();
-    let picture = codecs.contains("avc1") || codecs.contains("hvc1");
+    let picture = ["avc1", "hvc1", "av01"].iter().any(|codec| codecs.contains(codec));
     findings.must("9.1", !codecs.is_empty(), uri);
     findings.must("9.2", !picture || variant.resolution.is_some(), uri);
     findings.must("9.14", variant.average_bandwidth.is_some(), uri);
     findings.must("9.15", !picture || variant.frame_rate.is_some_and(|rate| rate <= 60.0), uri);
-    findings.must("9.16", !picture || other(variant, "VIDEO-RANGE").as_deref() == Some("SDR"), uri);
     // RFC 8216bis section 4.4.6.2: NONE on every variant, where there are no captions.
     findings.must("4.4", variant.closed_captions == Some(ClosedCaptionGroupId::None), uri);
 }
@@ -83,6 +87,20 @@ fn bandwidths(all: &Presentation, variant: &VariantStream, findings: &mut Findin
     });
 }
 
+/// H.265 in the main tier of Main or Main 10 up to 5.1 (rules 1.5, 1.6), or AV1's main profile up to 5.1.
+fn further(codec: &str) -> bool {
+    let parts: Vec<&str> = codec.split('.').collect();
+    match parts[..] {
+        ["hvc1", "1" | "2", _, level, ..] => {
+            level.strip_prefix('L').is_some_and(|l| l.parse().is_ok_and(|l: u32| l <= 153))
+        }
+        ["av01", "0", level, "08" | "10", ..] => {
+            level.strip_suffix('M').is_some_and(|l| l.parse().is_ok_and(|l: u32| l <= 13))
+        }
+        _ => false,
+    }
+}
+
 fn codecs(all: &Presentation, variant: &VariantStream, findings: &mut Findings) {
     let group = all.master.alternatives.iter().filter(|m| variant.audio.as_ref() == Some(&m.group_id));
     let uris = group.filter_map(|m| m.uri.as_deref()).chain([variant.uri.as_str()]);
@@ -97,9 +115,18 @@ fn codecs(all: &Presentation, variant: &VariantStream, findings: &mut Findings) 
     findings.must("9.1", same, || format!("{}: says {said:?}, is {found:?}", variant.uri));
     for codec in found {
         let level = codec.strip_prefix("avc1.").and_then(|hex| u32::from_str_radix(hex.get(4..)?, 16).ok());
-        let fine = codec == "mp4a.40.2" || level.is_some_and(|level| level <= HIGHEST_LEVEL);
-        findings.must("1.3a", fine, || format!("{}: {codec}", variant.uri));
+        let h264 = codec == "mp4a.40.2" || level.is_some_and(|level| level <= HIGHEST_LEVEL);
+        findings.must("1.3a", h264 || further(codec), || format!("{}: {codec}", variant.uri));
     }
+    let range = headers.iter().find(|h| h.size.is_some()).map(|header| match header.colours {
+        [9, 16, 9] => "PQ",
+        [9, 18, 9] => "HLG",
+        _ => "SDR",
+    });
+    let listed = other(variant, "VIDEO-RANGE");
+    findings.must("9.16", listed.as_deref() == range, || {
+        format!("{}: says {listed:?}, is {range:?}", variant.uri)
+    });
     let size = headers.iter().find_map(|h| h.size);
     let listed = variant.resolution.map(|r| (r.width, r.height));
     findings.must("9.2", size == listed, || format!("{}: says {listed:?}, is {size:?}", variant.uri));

@@ -18,6 +18,7 @@ use head::Track;
 use sha2::{Digest as _, Sha256};
 use sluice_platform::ApiError;
 use sluice_storage::{Objects, Rendition, RenditionKind, SegmentRow, StorageError};
+use sluice_wire::ladder::VideoCodec;
 use sluice_wire::{Digest, MediaPath, ObjectKey, RungName, VideoId};
 use std::ops::Range;
 
@@ -147,7 +148,9 @@ pub(super) async fn download(
 pub(super) async fn preview(state: &State, path: &MediaPath, shown: VideoId) -> Result<Served, ApiError> {
     let videos = state.storage.videos();
     let media = videos.media(shown).await?;
-    let pictures = media.renditions.into_iter().filter(|r| r.kind == RenditionKind::Video);
+    // What every device plays.
+    let h264 = |r: &Rendition| VideoCodec::of_codecs(&r.codecs).is_some_and(|codec| codec.is_h264());
+    let pictures = media.renditions.into_iter().filter(h264);
     let distance = |r: &Rendition| r.width.min(r.height).abs_diff(PREVIEW_SIDE);
     let rendition = pictures.min_by_key(distance).ok_or_else(|| missing(path))?;
     let mut segments = videos.segments(shown, &rendition.rung).await?;
