@@ -17,8 +17,9 @@ const browser = await chromium.launch({
 async function watch(id) {
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 860 } })).newPage();
   page.setDefaultTimeout(30_000);
-  const [errors, media, keys] = [[], [], []];
+  const [errors, media, keys, log] = [[], [], [], []];
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('console', (message) => log.push(message.text()));
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('response', (answer) => {
     const at = new URL(answer.url());
@@ -35,7 +36,9 @@ async function watch(id) {
       const { currentTime, duration, ended } = document.querySelector('#player');
       return currentTime > from + more || ended || currentTime > duration - 0.3;
     }, [by.from, by.more]);
-    await player.evaluate((video) => { video.muted = true; return video.play(); });
+    // Not awaited: its promise has no deadline, what follows has.
+    const play = () => player.evaluate((video) => { video.muted = true; video.play().catch((error) => console.warn(String(error))); });
+    await play();
     await goesOn({ from: 0, more: 3 });
     report.frames = await player.evaluate((video) => video.getVideoPlaybackQuality().totalVideoFrames);
     report.height = await player.evaluate((video) => video.videoHeight);
@@ -45,7 +48,7 @@ async function watch(id) {
     await player.evaluate((video) => { video.pause(); video.currentTime = 1; });
     await select.selectOption('sound');
     await page.waitForFunction(() => document.querySelector('[data-testid="current-rung"]').textContent === 'Audio');
-    await player.evaluate((video) => video.play());
+    await play();
     await goesOn({ from: 1, more: 2 });
     report.alone = await player.evaluate((video) => [video.videoHeight, video.currentTime > 1]);
     await page.screenshot({ path: `${pictures}/sound-only.png` });
@@ -55,6 +58,11 @@ async function watch(id) {
     report.back = [lowest, await page.getByTestId('current-rung').innerText(), await select.inputValue()];
   } catch (error) {
     report.failure = String(error);
+    report.player = await page.evaluate(() => {
+      const { currentTime, readyState, paused, ended, duration, error } = document.querySelector('#player') ?? {};
+      return { currentTime, readyState, paused, ended, duration, error: error?.message ?? null };
+    }).catch(String);
+    report.log = log.slice(-20);
     await page.screenshot({ path: `${pictures}/page-failure.png` }).catch(() => {});
   }
   await page.close();

@@ -1,11 +1,16 @@
 // How playlists name content keys, and how ClearKey does. Pure.
 
-const KEY = /^#EXT-X-KEY:METHOD=SAMPLE-AES,URI="(\.\.\/keys\/([0-9a-f]{32})\.key)"$/gm;
+const KEY = /^#EXT-X-KEY:METHOD=SAMPLE-AES,URI="\.\.\/keys\/([0-9a-f]{32})\.key"\n/gm;
 
-/** A playlist that names its keys by ClearKey's format, with their ids. */
-export const retagged = (playlist: string): string =>
-  playlist.replace(KEY, '#EXT-X-KEY:METHOD=SAMPLE-AES,KEYFORMAT="org.w3.clearkey",KEYFORMATVERSIONS="1",KEYID=0x$2,URI="$1"');
+/** A playlist without its keys, and their ids, each once. */
+export function opened(playlist: string): { text: string; ids: string[] } {
+  const ids = [...playlist.matchAll(KEY)].map((found) => found[1] ?? '');
+  return { text: playlist.replace(KEY, ''), ids: [...new Set(ids)] };
+}
 
-/** A key's id as licence requests have it: base64url without padding. */
-export const keyId = (bytes: Uint8Array): string =>
-  btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+/** Ids as licence requests have them: base64url without padding. */
+export const kids = (ids: string[]): string[] =>
+  ids.map((id) => {
+    const bytes = (id.match(/../g) ?? []).map((hex) => Number.parseInt(hex, 16));
+    return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  });

@@ -36,7 +36,7 @@ export function attach(player: HTMLVideoElement, video: Video, ticket: () => Tic
       const now = ticket();
       if (now) xhr.open('GET', admitted(to, location.href, now), true);
     },
-    ...(video.protection === 'cbcs' ? clearKey(video.id, ticket) : {}),
+    ...(video.protection === 'cbcs' ? clearKey(player, video.id, ticket) : {}),
     cmcd: { sessionId: crypto.randomUUID?.() ?? String(Math.random()).slice(2), useHeaders: false },
   });
   hls.on(Hls.Events.FRAG_LOADED, (_, data) => {

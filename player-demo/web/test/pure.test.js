@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { lastHop, parseCacheStatus } from '../src/cache-status.ts';
 import { trailingIndex } from '../src/boxes.ts';
 import { bytes, clock, eta, rate } from '../src/format.ts';
-import { keyId, retagged } from '../src/keys.ts';
+import { kids, opened } from '../src/keys.ts';
 import { watched } from '../src/route.ts';
 import { rungs, variant } from '../src/rungs.ts';
 import { tileAt, tiles, written } from '../src/storyboard.ts';
@@ -53,14 +53,14 @@ test('of a sealed video that everybody may see, keys alone are asked for with a 
   assert.equal(of('/v/0abcd/keys/1f.key'), '/v/0abcd/keys/1f.key');
 });
 
-test('keys by their addresses become keys by ClearKey', () => {
-  const id = '00ff'.repeat(8);
-  const text = `#EXTM3U\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="../keys/${id}.key"\n#EXT-X-MAP:URI="init.mp4"\n`;
-  const wanted = `#EXT-X-KEY:METHOD=SAMPLE-AES,KEYFORMAT="org.w3.clearkey",KEYFORMATVERSIONS="1",KEYID=0x${id},URI="../keys/${id}.key"\n`;
-  assert.equal(retagged(text), `#EXTM3U\n${wanted}#EXT-X-MAP:URI="init.mp4"\n`);
-  const whole = text.replace('SAMPLE-AES', 'AES-128');
-  assert.equal(retagged(whole), whole);
-  assert.equal(keyId(Uint8Array.of(251, 255, 0)), '-_8A');
+test('a playlist is parted from its keys', () => {
+  const [one, two] = ['00ff'.repeat(8), 'fb'.repeat(16)];
+  const key = (id) => `#EXT-X-KEY:METHOD=SAMPLE-AES,URI="../keys/${id}.key"\n`;
+  const text = `#EXTM3U\n${key(one)}#EXT-X-MAP:URI="a.mp4"\n${key(two)}#EXT-X-MAP:URI="b.mp4"\n${key(one)}c.m4s\n`;
+  assert.deepEqual(opened(text), { text: '#EXTM3U\n#EXT-X-MAP:URI="a.mp4"\n#EXT-X-MAP:URI="b.mp4"\nc.m4s\n', ids: [one, two] });
+  const whole = text.replaceAll('SAMPLE-AES', 'AES-128');
+  assert.deepEqual(opened(whole), { text: whole, ids: [] });
+  assert.deepEqual(kids([two]), ['-_v7-_v7-_v7-_v7-_v7-w']);
 });
 
 test('a rung that is a variant with each group of sound is listed once', () => {
