@@ -9,6 +9,7 @@ import { attach, type Segment } from './player';
 import { label, quality } from './quality';
 import { rise } from './rise';
 import { spark } from './spark';
+import { unstick } from './stuck';
 import { chooser, panel as textPanel } from './subtitles';
 import { admitted, guarded, type Ticket } from './token';
 import { trick } from './trick';
@@ -192,6 +193,7 @@ function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: (
     anew();
   });
   rise(video, anew);
+  unstick(hls, player, anew);
   hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
     const now = hls.levels[level];
     if (now) say(facts.current, label(now));
