@@ -99,7 +99,7 @@ pub struct NewVideo {
     pub bytes: Option<u64>,
     /// The source's SHA-256 in lower-case hex, if known.
     pub sha256: Option<String>,
-    /// The video that it is to be an [edition](super::editions) of.
+    /// The video that it is to be an edition of.
     pub edition_of: Option<VideoId>,
 }
 
