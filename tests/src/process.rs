@@ -56,6 +56,11 @@ impl Process {
         }
     }
 
+    /// Says a flag otherwise, from its next start on.
+    pub fn set(&mut self, flag: &str, value: &str) {
+        self.flags.insert(flag.to_owned(), value.to_owned());
+    }
+
     /// The point (`sluice_service::crash`) at which it is to end once it is started; `None` for no such point.
     pub fn crash_at(&mut self, point: Option<&str>) {
         self.environment.clear();

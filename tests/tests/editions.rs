@@ -63,6 +63,28 @@ async fn a_video_is_made_anew_while_it_is_played() {
     assert_eq!(shown.status(), StatusCode::CONFLICT, "what is shown is not deleted alone");
 }
 
+#[tokio::test]
+async fn a_changed_policy_makes_a_video_anew_and_players_go_on() {
+    let mut stack = Stack::start().await;
+    let (edge, id) = (stack.edge(), ready(&stack, 6, "320x240").await);
+    let playlists = client::rungs(&edge, &id).await;
+    let before = client::played(&stack.origin.url(), &id).await;
+    stack.transcoder.kill9();
+    stack.transcoder.set("codecs", "h264,av1");
+    stack.transcoder.start().await;
+    let made = eventually_accepted(|| client().post(format!("{edge}/v1/videos/{id}/editions")).send()).await;
+    client::wait_ready(&edge, made["id"].as_str().unwrap()).await;
+    let video = settled(&edge, &id).await;
+    let names: Vec<&str> =
+        video["rungs"].as_array().unwrap().iter().map(|rung| rung["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["a64", "av1x240", "v240"]);
+    let after = client::played(&edge, &id).await;
+    assert!(before.iter().all(|object| after.contains(object)), "what the policy leaves alone is the same");
+    for rung in playlists {
+        assert!(!rung.whole().await.is_empty(), "{}", rung.name);
+    }
+}
+
 /// An upload is looked through after it is complete: until then its video cannot be made anew.
 async fn eventually_accepted<F: Future<Output = reqwest::Result<reqwest::Response>>>(
     ask: impl Fn() -> F,
