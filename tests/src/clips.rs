@@ -56,6 +56,21 @@ pub fn bright(seconds: u32, size: &str, transfer: &str) -> Vec<u8> {
     std::fs::read(file).unwrap()
 }
 
+/// A made clip of what a filter of the ffmpeg command line draws, without sound.
+#[must_use]
+pub fn of(picture: &str) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("clip.mp4");
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", picture])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-g", "50", "-pix_fmt", "yuv420p"])
+        .arg(&file)
+        .output()
+        .expect("ffmpeg is installed by `make setup`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(file).unwrap()
+}
+
 /// A made clip: a moving test picture and a tone.
 ///
 /// `seconds` long, `size` such as `640x360`, at `rate` frames a second.

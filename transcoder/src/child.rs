@@ -10,8 +10,8 @@ use crate::supply::Supply;
 use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use sluice_wire::codec::{self, CodecFailure, CodecMessage, EncodeRequest, Order};
-use sluice_wire::ladder::{Source, VideoCodec};
+use sluice_wire::codec::{self, CodecFailure, CodecMessage, EncodeRequest, JudgeRequest, Order};
+use sluice_wire::ladder::{Point, Source, VideoCodec};
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
@@ -25,6 +25,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Time for a look at a source.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
+/// Time for samples of a title: some minutes for the largest on an old processor.
+const JUDGE_LIMIT: Duration = Duration::from_secs(300);
 /// Time for what is made beside the film: reading all of a large source from a slow disk.
 const ASIDE_LIMIT: Duration = Duration::from_secs(1_800);
 /// Silence after which the codec counts as hung: several segments of the slowest rung on a busy machine.
@@ -118,6 +120,29 @@ impl Codec {
         };
         match said {
             Some((CodecMessage::Probed { source }, _)) => Ok(source),
+            Some((CodecMessage::Failed { reason, detail }, _)) => Err(failure(reason, detail)),
+            _ => Err(run.crashed().await),
+        }
+    }
+
+    /// Measures what rungs of a source need and give.
+    pub(crate) async fn judge(
+        &self,
+        supply: &mut Supply,
+        request: &JudgeRequest,
+    ) -> Result<Vec<Point>, JobError> {
+        let bounds = Bounds { nice: Pace::Patient.nice(), ..Bounds::encode(&request.source, JUDGE_LIMIT) };
+        let command = self.0.command("judge", &File::open(supply.path())?, bounds)?;
+        // It says nothing while it measures.
+        let (mut run, mut orders) = Run::start(self.spawn(command)?, false, JUDGE_LIMIT)?;
+        order(&mut orders, &Order::Judge(Box::new(request.clone()))).await?;
+        let wanted = run.wanted();
+        let said = tokio::select! {
+            Err(error) = supply.feed(&mut orders, wanted) => return Err(error),
+            said = run.next() => said?,
+        };
+        match said {
+            Some((CodecMessage::Judged { points }, _)) => Ok(points),
             Some((CodecMessage::Failed { reason, detail }, _)) => Err(failure(reason, detail)),
             _ => Err(run.crashed().await),
         }

@@ -1,5 +1,6 @@
 //! The worker's configuration.
 
+use crate::judging::Rungs;
 use crate::sandbox::Mode;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ListenConfig, ProcessConfig, ServerConfig};
@@ -35,6 +36,9 @@ pub struct Config {
     pub sandbox: Mode,
     /// The codec's user and group where the worker is root: a number that nothing else on the machine uses.
     pub sandbox_user: u32,
+    /// `fixed`: the ladder goes by the source's size and frame rate. `per-title`: of that the rungs that are of use to the title,
+    /// by samples of it, once all of its source is there.
+    pub ladder: Rungs,
     /// Milliseconds that a job stays ours without a heartbeat.
     pub lease_ms: u64,
     /// Milliseconds between two looks for a job.
@@ -56,6 +60,7 @@ impl Default for Config {
             codec: None,
             sandbox: Mode::Required,
             sandbox_user: SANDBOX_USER,
+            ladder: Rungs::Fixed,
             lease_ms: 10_000,
             poll_ms: 250,
         }

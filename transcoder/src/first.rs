@@ -7,6 +7,7 @@
 use crate::child::Pace;
 use crate::error::JobError;
 use crate::job::{FIRST, Output, Shop, next_of, wants_poster};
+use crate::judging::{Judging, Rungs};
 use crate::publish::{Passed, Plan, Publisher};
 use crate::start::Start;
 use crate::supply::{Need, Supply};
@@ -32,7 +33,7 @@ pub(crate) async fn run(
     let mut supply = Supply::open(&shop.storage, &shop.stock, video, Need::All, FIRST).await?;
     let mut plan = planned(shop, lease, video, publisher, &mut supply).await?;
     let rungs: Vec<RungName> = plan.ladder.first().cloned().collect();
-    let way = Way::new(lease, &plan);
+    let way = Way::new(lease, &plan, shop.rungs);
     let alone = !way.others;
     // A track may be ahead of the other.
     let numbers = way.first * CHUNK_SEGMENTS..u32::MAX;
@@ -76,6 +77,9 @@ pub(crate) async fn run(
     };
     let ended = output.make(supply, &request, Pace::Urgent).await?;
     shop.metrics.media_ms.inc_by(ended.duration_ms);
+    if let Some(judged) = output.way.and_then(|way| way.judged) {
+        plan = judged;
+    }
     plan.damage = ended.damage;
     if publisher.first_done(&plan, ended.duration_ms).await? {
         shop.stock.forget(video);
@@ -101,7 +105,7 @@ async fn planned(
         Some(plan) => plan,
         None => {
             let source = shop.codec.probe(supply).await?;
-            Plan { ladder: ladder::plan_with(&source, &shop.codecs), source, damage: None }
+            Plan { ladder: ladder::plan_with(&source, &shop.codecs), source, damage: None, fixed: None }
         }
     };
     if plan.ladder.is_empty() {
@@ -121,7 +125,9 @@ async fn planned(
 async fn is_shown(shop: &Shop, video: VideoId, sha256: &str, plan: &Plan) -> Result<bool, JobError> {
     let Some(row) = shop.storage.videos().get(video).await? else { return Ok(false) };
     let shown = row.plan.and_then(|plan| serde_json::from_value::<Plan>(plan).ok());
-    let same = |shown: Plan| shown.ladder == plan.ladder && shown.source == plan.source;
+    let same = |shown: Plan| {
+        shown.fixed.as_ref().unwrap_or(&shown.ladder) == &plan.ladder && shown.source == plan.source
+    };
     Ok(row.state == VideoState::Ready && row.sha256.as_deref() == Some(sha256) && shown.is_some_and(same))
 }
 
@@ -134,6 +140,10 @@ pub(crate) struct Way {
     /// True when a chunk has other rungs.
     others: bool,
     tracks: Vec<Lane>,
+    /// What is found out of the title before the first chunk is passed.
+    judging: Option<Judging>,
+    /// The plan after that.
+    judged: Option<Plan>,
 }
 
 /// A track's part of the way.
@@ -145,7 +155,7 @@ struct Lane {
 }
 
 impl Way {
-    fn new(lease: &Lease, plan: &Plan) -> Self {
+    fn new(lease: &Lease, plan: &Plan, rungs: Rungs) -> Self {
         let next = lease.payload["next"].as_u64().and_then(|next| u32::try_from(next).ok()).unwrap_or(0);
         // Where all tracks had ended already, the last chunk is looked at again: the source's true end is in it.
         let first = next - u32::from(next > 0 && lease.payload["over"] == true);
@@ -153,16 +163,23 @@ impl Way {
             [(Track::Picture, !plan.ladder.video.is_empty()), (Track::Sound, !plan.ladder.audio.is_empty())];
         let tracks = tracks.into_iter().filter(|t| t.1).map(|(track, _)| Lane { track, next, ended: false });
         let others = plan.ladder.others().next().is_some();
-        Self { first, next, others, tracks: tracks.collect() }
+        let judging = Judging::of(plan, rungs, next);
+        Self { first, next, others, tracks: tracks.collect(), judging, judged: None }
     }
 
     /// Commits what was passed, and looks whose turn it is then.
     ///
     /// # Errors
     /// [`JobError::Turn`] when another video's next chunk is due before this one's; what committing gives.
-    pub(crate) async fn go_on(&mut self, shop: &Shop, publisher: &Publisher) -> Result<(), JobError> {
+    pub(crate) async fn go_on(
+        &mut self,
+        shop: &Shop,
+        video: VideoId,
+        publisher: &Publisher,
+    ) -> Result<(), JobError> {
         let mut due_ms = None;
         while let Some(chunk) = self.passed() {
+            self.settle(shop, video, publisher).await?;
             let passed = Passed { chunk, over: self.is_over(), others: self.others };
             due_ms = Some(publisher.passed(passed).await?);
         }
@@ -170,6 +187,23 @@ impl Way {
             Some(due_ms) if shop.storage.jobs().is_waiting(&[FIRST], due_ms).await? => Err(JobError::Turn),
             _ => Ok(()),
         }
+    }
+
+    /// A rung has its first segment.
+    pub(crate) fn playable(&mut self, shop: &Shop, video: VideoId, rung: &RungName) {
+        if let Some(judging) = &mut self.judging {
+            judging.playable(shop, video, rung);
+        }
+    }
+
+    /// Before the first job for other rungs is made, it is settled which they are.
+    async fn settle(&mut self, shop: &Shop, video: VideoId, publisher: &Publisher) -> Result<(), JobError> {
+        let Some(judging) = self.judging.take() else { return Ok(()) };
+        let plan = judging.ended(shop, video).await;
+        publisher.judged(&plan).await?;
+        self.others = plan.ladder.others().next().is_some();
+        self.judged = Some(plan);
+        Ok(())
     }
 
     /// A track has done a chunk; `last` says that it has ended.
@@ -203,7 +237,8 @@ mod tests {
 
     fn way(tracks: &[Track]) -> Way {
         let lane = |track: &Track| Lane { track: *track, next: 0, ended: false };
-        Way { first: 0, next: 0, others: true, tracks: tracks.iter().map(lane).collect() }
+        let tracks = tracks.iter().map(lane).collect();
+        Way { first: 0, next: 0, others: true, tracks, judging: None, judged: None }
     }
 
     fn passed(way: &mut Way, chunk: u32, track: Track, last: bool) -> Vec<u32> {

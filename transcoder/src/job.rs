@@ -6,6 +6,7 @@
 use crate::child::{self, Codec, Pace, Run};
 use crate::error::JobError;
 use crate::first::Way;
+use crate::judging::Rungs;
 use crate::metrics::Metrics;
 use crate::publish::{Head, Publisher};
 use crate::start::Start;
@@ -42,6 +43,7 @@ pub(crate) struct Shop {
     pub(crate) metrics: Metrics,
     /// What the pictures of a video that is planned here are encoded with.
     pub(crate) codecs: Arc<[VideoCodec]>,
+    pub(crate) rungs: Rungs,
 }
 
 /// True of jobs without which a video does not play.
@@ -185,7 +187,7 @@ impl Output<'_> {
                 CodecMessage::Chunk { chunk, track, last } => {
                     if let Some(way) = &mut self.way {
                         way.reached(chunk, track, last);
-                        way.go_on(self.shop, self.publisher).await?;
+                        way.go_on(self.shop, self.video, self.publisher).await?;
                     }
                 }
                 CodecMessage::Group { end } => {
@@ -223,6 +225,11 @@ impl Output<'_> {
             && let Some(start) = &mut self.start
         {
             start.published(&self.shop.metrics);
+        }
+        if seq == 0
+            && let Some(way) = &mut self.way
+        {
+            way.playable(self.shop, self.video, &rung_name);
         }
         self.shop.metrics.segments.inc();
         self.shop.metrics.bytes.inc_by(bytes);

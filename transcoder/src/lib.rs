@@ -7,6 +7,7 @@
 //!
 //! - `worker` leases jobs and keeps their leases alive; `job` does one: `first` a video's first pass, which makes it
 //!   playable, `others` the other rungs of one of its chunks
+//! - `judging` finds out which rungs are of use to a title
 //! - `child` is the codec process: the only one that opens the source, killed when dropped; [`sandbox`] is what it
 //!   may touch
 //! - `supply` fetches the source, also while it is uploaded, and tells the codec which bytes are there; `stock` keeps the
@@ -24,6 +25,7 @@ mod error;
 mod extras;
 mod first;
 mod job;
+mod judging;
 mod metrics;
 mod others;
 mod publish;
@@ -36,6 +38,7 @@ mod worker;
 
 pub use config::Config;
 pub use error::SandboxError;
+pub use judging::Rungs;
 pub use worker::Transcoder;
 
 use std::ffi::OsString;

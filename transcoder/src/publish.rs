@@ -20,6 +20,9 @@ pub(crate) struct Plan {
     /// What was wrong with the source, once the first pass has seen all of it.
     #[serde(default)]
     pub(crate) damage: Option<String>,
+    /// What the ladder was before the title was judged; `None` while it was not.
+    #[serde(default)]
+    pub(crate) fixed: Option<Ladder>,
 }
 
 /// A chunk that the first pass has passed.
@@ -79,6 +82,21 @@ impl Publisher {
                 self.videos.set_plan(tx, self.video, text).await?;
                 self.videos.set_facts(tx, self.video, facts).await?;
                 self.videos.set_state(tx, self.video, VideoState::Processing, None).await?;
+                self.changed(tx).await
+            })
+        });
+        Ok(written.await?)
+    }
+
+    /// The ladder is this title's from now on.
+    pub(crate) async fn judged(&self, plan: &Plan) -> Result<(), JobError> {
+        let text = serde_json::to_value(plan).map_err(|e| JobError::Again(e.to_string()))?;
+        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
+            let text = &text;
+            Box::pin(async move {
+                self.jobs.check(tx, &self.lease).await?;
+                self.here(tx).await?;
+                self.videos.set_plan(tx, self.video, text).await?;
                 self.changed(tx).await
             })
         });

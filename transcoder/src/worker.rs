@@ -54,7 +54,7 @@ impl Process for Transcoder {
         metrics.walls_stand(codec.sandbox());
         let stock = Arc::new(Stock::new(&storage, &config.scratch_dir));
         let codecs = config.codecs.clone().into();
-        let shop = Shop { storage, codec, stock, metrics, codecs };
+        let shop = Shop { storage, codec, stock, metrics, codecs, rungs: config.ladder };
         Ok(Self { config, shop, drain: context.drain, ready })
     }
 

@@ -1,11 +1,11 @@
 //! What the transcoder and its codec child say to each other.
 //!
-//! The child is started as `sluice-codec probe`, `encode`, `text` or `storyboard`. It has the source as descriptor
+//! The child is started as `sluice-codec probe`, `encode`, `judge`, `text` or `storyboard`. It has the source as descriptor
 //! [`SOURCE_FD`], a file of which not all bytes need to be there yet. On its standard input it reads [`Order`]s, each the
 //! length of its JSON (32 bits, big-endian) and the JSON: for each but `probe` first what to make, then what becomes known
 //! of the source. It answers on standard output with frames: the length of the head (32 bits, big-endian), the length of
 //! the payload (likewise), the head ([`CodecMessage`] as JSON), the payload. The last frame is [`CodecMessage::Done`],
-//! [`CodecMessage::Probed`] or [`CodecMessage::Failed`]; an output that ends without one is a crash.
+//! [`CodecMessage::Probed`], [`CodecMessage::Judged`] or [`CodecMessage::Failed`]; an output that ends without one is a crash.
 //!
 //! Media is encoded in *chunks* of [`CHUNK_SEGMENTS`](crate::limits::CHUNK_SEGMENTS) segments. A chunk is decoded from
 //! the last keyframe at or before its start by a decoder of its own, and each segment is encoded by an encoder of its own,
@@ -15,7 +15,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use crate::ladder::{Ladder, Ratio, Source};
+use crate::ladder::{Ladder, Point, Ratio, Source};
 use crate::limits::{MAX_CODEC_FRAME, MAX_CODEC_HEAD};
 use crate::media::{Digest, RungName};
 use crate::text::TextName;
@@ -29,6 +29,8 @@ pub const SOURCE_FD: i32 = 3;
 pub enum Order {
     /// What to make. The first order of `encode`.
     Encode(Box<EncodeRequest>),
+    /// Whose rungs to measure. The first order of `judge`.
+    Judge(Box<JudgeRequest>),
     /// Whose text to read: that of a source whose first moment is here. The first order of `text`.
     Text {
         /// In microseconds of the container's clock.
@@ -77,6 +79,16 @@ pub struct EncodeRequest {
     pub onward: bool,
     /// True when a poster is wanted.
     pub poster: bool,
+}
+
+/// What the child is asked to measure: what each rung of a ladder needs and gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeRequest {
+    /// The source as probed before.
+    pub source: Source,
+    /// All rungs that could be made of it.
+    pub ladder: Ladder,
 }
 
 /// Sheets to make: each keyframe is a tile, in rows from left to right.
@@ -133,6 +145,11 @@ pub enum CodecMessage {
     Probed {
         /// The source.
         source: Source,
+    },
+    /// What `judge` measured. No payload.
+    Judged {
+        /// Of each rung at each factor; empty where too little can be known.
+        points: Vec<Point>,
     },
     /// Somebody waits for these bytes of the source. No payload.
     Want {

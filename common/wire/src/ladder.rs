@@ -4,6 +4,7 @@
 //! even, and cut on one grid: the segment is a whole number of frames of every rung, so that keyframes align.
 
 mod codecs;
+mod judge;
 mod sound;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use crate::limits::{GOP_MS, MAX_FRAME_RATE, SEGMENT_MS};
 use crate::media::RungName;
 
 pub use codecs::{VideoCodec, VideoRange};
+pub use judge::{FACTORS, Point, judged};
 pub use sound::{AudioRung, MAX_TITLE, SURROUND, SoundRole, SourceAudio};
 
 /// A ratio of two whole numbers, such as 30000/1001 frames a second.
@@ -276,7 +278,7 @@ fn cap(area: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 

@@ -5,7 +5,7 @@
 //!        -> encode (a thread a rung, an encoder a segment) -> package (CMAF) -> frames on standard output
 //! ```
 //!
-//! - `probe` looks at a source, and `loudness` listens to it; `encode` makes chunks of the rungs; `text` reads its text;
+//! - `probe` looks at a source, and `loudness` listens to it; `encode` makes chunks of the rungs; `judge` measures which are of use; `text` reads its text;
 //!   `storyboard` makes sheets of small pictures; all speak the words of [`sluice_wire::codec`]
 //! - `allowed` is what is opened at all; `source` reads a file that may still be coming; `packets` lays one track's packets on the time line (`clock`), chunk
 //!   by chunk
@@ -50,6 +50,8 @@ pub enum Task {
     Probe,
     /// Make what the first order asks for.
     Encode,
+    /// Measure what rungs of it need.
+    Judge,
     /// Read what text there is in it.
     Text,
     /// Make sheets of its keyframes.
@@ -77,7 +79,7 @@ pub fn run(
     let supply = Supply::new(source, Arc::clone(&emit));
     let request = match task {
         Task::Probe => Ok(None),
-        Task::Encode | Task::Text | Task::Storyboard => read_request(&mut orders).map(Some),
+        Task::Encode | Task::Judge | Task::Text | Task::Storyboard => read_request(&mut orders).map(Some),
     };
     let follower = Arc::clone(&supply);
     // It ends with the process: orders may come until then.
@@ -85,6 +87,9 @@ pub fn run(
     let done = match request {
         Ok(None) => probe::probe(&supply).map(|source| CodecMessage::Probed { source }),
         Ok(Some(Order::Encode(request))) => encode::encode(&supply, &request, &emit),
+        Ok(Some(Order::Judge(request))) => {
+            picture::judge(&supply, &request).map(|points| CodecMessage::Judged { points })
+        }
         Ok(Some(Order::Text { zero_us })) => text::text(&supply, zero_us, &emit),
         Ok(Some(Order::Sheets(work))) => storyboard::storyboard(&supply, &work, &emit),
         Ok(Some(other)) => Err(CodecError::Internal(format!("the first order is no request: {other:?}"))),

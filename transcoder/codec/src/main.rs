@@ -1,5 +1,5 @@
-//! `sluice-codec probe`, `encode`, `text` and `storyboard`, with the source as descriptor 3; see the library. `sluice-codec
-//! encoders` opens nothing, and writes the names of the codecs that it can encode pictures with.
+//! `sluice-codec probe`, `encode`, `judge`, `text` and `storyboard`, with the source as descriptor 3; see the library.
+//! `sluice-codec encoders` opens nothing, and writes the names of the codecs that it can encode pictures with.
 #![expect(
     unsafe_code,
     reason = "at the start, a descriptor becomes a file and the allocator is told how to work"
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let task = match (words.first().and_then(|w| w.to_str()), words.len()) {
         (Some("probe"), 1) => Task::Probe,
         (Some("encode"), 1) => Task::Encode,
+        (Some("judge"), 1) => Task::Judge,
         (Some("text"), 1) => Task::Text,
         (Some("storyboard"), 1) => Task::Storyboard,
         (Some("encoders"), 1) => {
@@ -31,10 +32,9 @@ fn main() -> ExitCode {
             return stdout().write_all(names.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
         _ => {
-            drop(
-                std::io::stderr()
-                    .write_all(b"usage: sluice-codec encoders, or probe|encode|text|storyboard 3<SOURCE\n"),
-            );
+            drop(std::io::stderr().write_all(
+                b"usage: sluice-codec encoders, or probe|encode|judge|text|storyboard 3<SOURCE\n",
+            ));
             return ExitCode::from(64);
         }
     };

@@ -104,7 +104,8 @@ impl Drop for Encoder {
     }
 }
 
-fn open(rung: &VideoRung) -> Result<encoder::Video, Error> {
+/// An encoder of a rung's pictures, as FFmpeg has it.
+pub(super) fn open(rung: &VideoRung) -> Result<encoder::Video, Error> {
     let codec = encoder::find_by_name(name(rung.codec)).ok_or(Error::EncoderNotFound)?;
     let mut encoder = codec::Context::new_with_codec(codec).encoder().video()?;
     let (num, den) = (rung.frame_rate.num.cast_signed(), rung.frame_rate.den.cast_signed());

@@ -67,7 +67,7 @@ impl Supply {
                 Order::Here { from, to } => known.add(from, to),
                 Order::Growing => known.complete = Some(false),
                 Order::Complete => known.complete = Some(true),
-                Order::Encode(_) | Order::Text { .. } | Order::Sheets(_) => {}
+                Order::Encode(_) | Order::Judge(_) | Order::Text { .. } | Order::Sheets(_) => {}
             }
             drop(known);
             self.changed.notify_all();
