@@ -150,12 +150,17 @@ pub(crate) async fn bytes(state: &State, key: &ObjectKey, limit: u64) -> Result<
     }
 }
 
-/// Refuses what needs all of a rung while some of it is not there, and has that made.
+/// Refuses what needs these segments of a rung while one of them is not there, and has that made.
 ///
 /// # Errors
 /// 503 then; the engines'.
-pub(crate) async fn whole(state: &State, video: VideoId, rung: &RungName) -> Result<(), ApiError> {
-    let missing = state.storage.videos().gone(video, rung, 0..u32::MAX).await?;
+pub(crate) async fn whole(
+    state: &State,
+    video: VideoId,
+    rung: &RungName,
+    numbers: Range<u32>,
+) -> Result<(), ApiError> {
+    let missing = state.storage.videos().gone(video, rung, numbers).await?;
     let chunks: std::collections::BTreeSet<u32> = missing.iter().map(|seq| seq / CHUNK_SEGMENTS).collect();
     if chunks.is_empty() {
         return Ok(());

@@ -124,7 +124,7 @@ pub(super) async fn download(
         if segments.is_empty() || !playlist::is_whole(rendition, &segments) {
             return Err(missing(path));
         }
-        again::whole(state, shown, &rendition.rung).await?;
+        again::whole(state, shown, &rendition.rung, 0..u32::MAX).await?;
         rungs.push(Rung { rendition: rendition.clone(), segments });
     }
     let digest = digest(&rungs);
@@ -157,9 +157,9 @@ pub(super) async fn preview(state: &State, path: &MediaPath, shown: VideoId) -> 
     if !rendition.ended || segments.is_empty() {
         return Err(missing(path));
     }
-    again::whole(state, shown, &rendition.rung).await?;
     // A quarter in: past titles, before the end is told.
     let chosen = segments.swap_remove(segments.len() / 4);
+    again::whole(state, shown, &rendition.rung, chosen.seq..chosen.seq + 1).await?;
     let rungs = [Rung { rendition, segments: vec![chosen] }];
     let head = head(&state.storage.objects, &rungs).await?;
     let etag = digest(&rungs).to_string();
