@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep};
 
 /// How long a clip may take from upload to ready on two busy cores.
 const READY_LIMIT: Duration = Duration::from_secs(240);
+/// How long a cache may take to have something that is asked for again and again.
+const KEPT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A client with deadlines and without redirects.
 #[must_use]
@@ -66,6 +68,21 @@ pub async fn get(url: &str) -> Response {
     let answer = client().get(url).send().await.unwrap();
     assert!(answer.status().is_success(), "{url}: {} {:?}", answer.status(), answer.text().await);
     answer
+}
+
+/// Fetches until the node that was asked answers from its own cache; that answer. What is made beside a film comes after
+/// it is ready, and moves the video's version once more.
+pub async fn kept(url: &str) -> Response {
+    let begun = Instant::now();
+    loop {
+        let answer = get(url).await;
+        let status = header(&answer, "cache-status");
+        if status.rsplit(',').next().is_some_and(|own| own.contains("; hit")) {
+            return answer;
+        }
+        assert!(begun.elapsed() < KEPT_LIMIT, "{url} is not kept: {status}");
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Fetches the bytes of something that must be there.

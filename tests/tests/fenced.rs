@@ -74,7 +74,10 @@ fn stored(stack: &Stack, id: &str) -> BTreeSet<String> {
         let files = std::fs::read_dir(rung.path()).unwrap().flatten();
         let rung = rung.file_name().into_string().unwrap();
         files
-            .map(move |file| format!("{rung}/{}", file.file_name().into_string().unwrap()))
+            .map(|file| file.file_name().into_string().unwrap())
+            // What a killed writer had not finished has no name of an object; it goes with its folder.
+            .filter(|name| !name.contains('#'))
+            .map(move |name| format!("{rung}/{name}"))
             .collect::<Vec<_>>()
     });
     names.collect()

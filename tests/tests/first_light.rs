@@ -34,7 +34,7 @@ async fn first_miss_then_hit(stack: &Stack, id: &str) {
     // The other near edge has not seen this video yet.
     let url = format!("{}/v/{id}/master.m3u8", stack.near[1].url());
     let first = client::get(&url).await;
-    let second = client::get(&url).await;
+    let second = client::kept(&url).await;
     assert!(header(&first, "cache-status").contains("fwd="), "{}", header(&first, "cache-status"));
     let hit = header(&second, "cache-status");
     let own = hit.rsplit(',').next().unwrap();

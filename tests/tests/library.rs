@@ -94,6 +94,9 @@ async fn a_private_video_is_for_those_with_a_token_whatever_is_cached() {
     let made = put(&edge, "clip.mp4", clips::made(6, "320x180", 25)).await;
     let id = made["id"].as_str().unwrap().to_owned();
     wait_ready(&edge, &id).await;
+    // What is made beside the film moves the video's version once more.
+    let made = ["kind=\"extras\"", "outcome=\"done\""];
+    story.stack.transcoder.until("sluice_transcode_jobs_total", &made, |done| done >= 1.0).await;
     let rung = rungs(&edge, &id).await.swap_remove(0);
     let folder = rung.init.rsplit_once('/').unwrap().0.to_owned();
     let assets = [
