@@ -73,8 +73,9 @@ pub(super) fn words(clip: &Clip) -> anyhow::Result<Vec<String>> {
     }
     let all = "-c:v libx264 -preset veryfast -profile:v high -sc_threshold 0 -forced-idr 1 -flags:v +cgop";
     words.extend(all.split(' ').map(str::to_owned));
-    if let (Some(seen), Some(rung)) = (clip.source.audio.first(), ladder.audio.first()) {
-        words.extend(sound(seen.stream, rung));
+    for (index, rung) in ladder.audio.iter().enumerate() {
+        let seen = clip.source.audio.get(rung.track as usize).context("a rung of no track")?;
+        words.extend(sound(seen.stream, index, rung));
     }
     words.extend(hls(ladder));
     Ok(words)
@@ -105,10 +106,12 @@ fn rate_control(index: usize, rung: &VideoRung) -> Vec<String> {
         .collect()
 }
 
-fn sound(stream: u32, rung: &AudioRung) -> Vec<String> {
+fn sound(stream: u32, index: usize, rung: &AudioRung) -> Vec<String> {
     let (bitrate, channels, rate) = (rung.bitrate, rung.channels, rung.sample_rate);
-    let words = format!("-map 0:{stream} -c:a aac -b:a {bitrate} -ac {channels} -ar {rate}");
-    words.split(' ').map(str::to_owned).collect()
+    format!("-map 0:{stream} -c:a aac -b:a:{index} {bitrate} -ac:a:{index} {channels} -ar:a:{index} {rate}")
+        .split(' ')
+        .map(str::to_owned)
+        .collect()
 }
 
 fn hls(ladder: &Ladder) -> Vec<String> {
@@ -118,7 +121,8 @@ fn hls(ladder: &Ladder) -> Vec<String> {
     let videos = ladder.video.iter().rev().enumerate();
     let mut map: Vec<String> =
         videos.map(|(index, rung)| format!("v:{index}{group},name:{}", rung.name.as_str())).collect();
-    map.extend(ladder.audio.first().map(|rung| format!("a:0{group},name:{}", rung.name.as_str())));
+    let sounds = ladder.audio.iter().enumerate();
+    map.extend(sounds.map(|(index, rung)| format!("a:{index}{group},name:{}", rung.name.as_str())));
     let options = format!(
         "-f hls -hls_time {seconds:.3} -hls_playlist_type vod -hls_segment_type fmp4 -hls_flags \
          independent_segments -master_pl_name master.m3u8 -hls_segment_filename %v/%d.m4s -hls_fmp4_init_filename \

@@ -1,6 +1,6 @@
 //! The encoders, as they are opened: each with settings under which it gives the same bytes every time.
 //!
-//! - x264 and x265 run with one thread, and begin each segment anew
+//! - x264 has as many threads as a rung's size tells, x265 one; both begin each segment anew
 //! - SVT-AV1 has a thread for each of its stages whatever it is told, but one in each; what it gives does not depend on
 //!   them. It takes no orders for keyframes here (FFmpeg 5.1), so that it begins anew with each
 
@@ -133,14 +133,9 @@ pub(super) fn open(rung: &VideoRung) -> Result<encoder::Video, Error> {
     encoder.open_as_with(codec, options)
 }
 
-/// What decides how a rung is encoded and is in no header of its encoder: x264's and x265's have their settings.
+/// What decides how a rung is encoded and need not be in a header of its encoder.
 pub(super) fn unsaid(rung: &VideoRung) -> Vec<u8> {
-    match rung.codec {
-        VideoCodec::H264 | VideoCodec::Hevc => vec![],
-        VideoCodec::Av1 => {
-            settings(rung).into_iter().flat_map(|(key, value)| [key.into(), value]).collect::<String>().into()
-        }
-    }
+    settings(rung).into_iter().flat_map(|(key, value)| [key.into(), value]).collect::<String>().into()
 }
 
 const fn colours(range: VideoRange) -> (Primaries, TransferCharacteristic, Space) {
@@ -160,7 +155,7 @@ fn settings(rung: &VideoRung) -> Vec<(&'static str, String)> {
             ("keyint_min", rung.gop_frames.to_string()),
             ("sc_threshold", "0".to_owned()),
             ("forced-idr", "1".to_owned()),
-            ("threads", "1".to_owned()),
+            ("threads", threads(rung).to_string()),
         ],
         VideoCodec::Hevc => vec![
             ("preset", "veryfast".to_owned()),
@@ -172,6 +167,17 @@ fn settings(rung: &VideoRung) -> Vec<(&'static str, String)> {
         VideoCodec::Av1 => {
             vec![("preset", "10".to_owned()), ("svtav1-params", "lp=1:scd=0:enable-overlays=0".to_owned())]
         }
+    }
+}
+
+/// Threads of x264: shared out by what a rung costs, so that the highest is not the last to be done. What is made depends
+/// on their number, so that it does not depend on the machine.
+const fn threads(rung: &VideoRung) -> u32 {
+    let pixels = rung.width * rung.height;
+    match pixels {
+        0..=1_500_000 => 1,
+        1_500_001..=4_000_000 => 2,
+        _ => 4,
     }
 }
 
