@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 /// Between two looks for more of a source that is still coming: a fraction of what an origin waits before it stores a
 /// part.
-const LOOK_EVERY: Duration = Duration::from_millis(150);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long more of it is waited for, before the worker does something else.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same while other videos wait.

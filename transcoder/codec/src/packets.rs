@@ -6,6 +6,7 @@
 
 use crate::clock::{Clock, MICROS};
 use crate::error::CodecError;
+use crate::ffi;
 use crate::source::{Next, Source, Supply};
 use ffmpeg_next::{Packet, Rational, Rescale, decoder};
 use std::collections::VecDeque;
@@ -69,7 +70,10 @@ impl Packets {
         (zero, claimed_ms, seek): (i64, u64, bool),
         start: i64,
     ) -> Result<Self, CodecError> {
-        let source = Source::open(supply, seek)?;
+        let mut source = Source::open(supply, seek)?;
+        // What lies between a track's packets may still be on its way.
+        let wanted: Vec<usize> = beside.iter().chain([&stream]).map(|stream| *stream as usize).collect();
+        ffi::read_only(&mut source.input, &wanted);
         let clock = |stream| source.clock(stream, zero, claimed_ms);
         let mut packets = Self {
             stream: stream as usize,
