@@ -14,7 +14,7 @@ use crate::supply::{Need, Supply};
 use sluice_storage::{Lease, VideoState};
 use sluice_wire::codec::{ChunkWork, CodecFailure, EncodeRequest, Track};
 use sluice_wire::ladder::{self, Source};
-use sluice_wire::limits::CHUNK_SEGMENTS;
+use sluice_wire::limits::{CHUNK_SEGMENTS, SEGMENT_MS};
 use sluice_wire::{RungName, VideoId};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -194,6 +194,20 @@ impl Way {
         if let Some(judging) = &mut self.judging {
             judging.playable(shop, video, rung);
         }
+    }
+
+    /// The video plays: what follows is needed when its first segment has been played, and another's first may be due
+    /// before. What the chunk has by then is kept.
+    ///
+    /// # Errors
+    /// [`JobError::Turn`] when it is another's turn; what committing gives.
+    pub(crate) async fn give_way(&self, shop: &Shop, publisher: &Publisher) -> Result<(), JobError> {
+        let due_ms = shop.storage.database.now_ms() + u64::from(SEGMENT_MS);
+        if !shop.storage.jobs().is_waiting(&[FIRST], due_ms).await? {
+            return Ok(());
+        }
+        publisher.put_off(self.next, due_ms).await?;
+        Err(JobError::Turn)
     }
 
     /// Before the first job for other rungs is made, it is settled which they are.

@@ -221,11 +221,7 @@ impl Output<'_> {
         let rung_name = rung.clone();
         let row = SegmentRow { video: self.video, rung, seq, start, duration, bytes, sha256, digest, keys };
         self.publisher.segment(&row, self.permille(&rung_name, start + duration)).await?;
-        if seq == 0
-            && let Some(start) = &mut self.start
-        {
-            start.published(&self.shop.metrics);
-        }
+        let plays = seq == 0 && self.start.as_mut().is_some_and(|s| s.published(&self.shop.metrics));
         if seq == 0
             && let Some(way) = &mut self.way
         {
@@ -238,7 +234,10 @@ impl Output<'_> {
         if due && let Some(head) = self.heads.iter().find(|h| h.rung == rung_name) {
             self.publisher.rendition(head).await?;
         }
-        Ok(())
+        match &self.way {
+            Some(way) if plays => way.give_way(self.shop, self.publisher).await,
+            _ => Ok(()),
+        }
     }
 
     /// How much of everything is done when a rung has come to this point, in thousandths; 1000 only at the end.

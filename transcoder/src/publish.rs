@@ -106,9 +106,22 @@ impl Publisher {
     /// The first pass goes on with this chunk; gives when that is due.
     async fn advance(&self, tx: &Tx<'_>, next: u32, over: bool) -> Result<u64, StorageError> {
         let due_ms = self.lease.created_ms + u64::from(next) * CHUNK_MS;
-        let payload = json!({ "video": self.video, "next": next, "over": over });
-        self.jobs.advance(tx, &self.lease, &payload, due_ms).await?;
+        self.jobs.advance(tx, &self.lease, &self.payload(next, over), due_ms).await?;
         Ok(due_ms)
+    }
+
+    fn payload(&self, next: u32, over: bool) -> serde_json::Value {
+        json!({ "video": self.video, "next": next, "over": over })
+    }
+
+    /// The first pass goes on within this chunk, which is due at a time of its own.
+    pub(crate) async fn put_off(&self, chunk: u32, due_ms: u64) -> Result<(), JobError> {
+        let payload = self.payload(chunk, false);
+        let written = self.storage.database.write::<_, StorageError, _>(|tx| {
+            let payload = &payload;
+            Box::pin(async move { self.jobs.advance(tx, &self.lease, payload, due_ms).await })
+        });
+        Ok(written.await?)
     }
 
     /// The first pass has passed a chunk, whose other rungs are a job from now on; gives when the next chunk is due.

@@ -30,14 +30,16 @@ impl Start {
         self.observe(metrics);
     }
 
-    /// A rung's first segment can be had. With the last of them the video plays.
-    pub(crate) fn published(&mut self, metrics: &Metrics) {
+    /// A rung's first segment can be had. True with the last of them: the video plays now.
+    pub(crate) fn published(&mut self, metrics: &Metrics) -> bool {
         self.awaited = self.awaited.saturating_sub(1);
-        if self.awaited == 0 && self.published.is_none() {
+        let plays = self.awaited == 0 && self.published.is_none();
+        if plays {
             let now = *self.published.insert(Instant::now());
             metrics.first_segment.with_label_values::<&str>(&[]).observe((now - self.begun).as_secs_f64());
             self.observe(metrics);
         }
+        plays
     }
 
     /// Both are known. Groups may be longer than segments: then there is nothing to wait for.

@@ -150,7 +150,6 @@ impl Hand {
                 Err(JobError::Lost)
             }
         };
-        self.shop.metrics.active.dec();
         self.shop.metrics.wall_ms.inc_by(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
         match result {
             Err(JobError::Idle) => self.put_off(lease, LATER).await,
@@ -159,6 +158,7 @@ impl Hand {
         }
         let outcome = result.as_ref().err().map_or("done", JobError::as_str);
         self.shop.metrics.jobs.with_label_values(&[&lease.kind, outcome]).inc();
+        self.shop.metrics.active.dec();
         match result {
             Ok(()) => tracing::info!(job = %lease.job, "done"),
             Err(JobError::Turn) => tracing::debug!(job = %lease.job, "another's turn"),
