@@ -1,5 +1,6 @@
-//! Segments whose bytes are not there: dropped since nobody asked for their rung, or lost. Their rows stay, and with them
-//! playlists and names: a segment is a function of its source, and is made again, byte for byte, when it is asked for.
+//! Segments whose bytes are not there: dropped since nobody asked for their rung, lost, or never made. They have rows, and with
+//! them playlists and names: a segment is a function of its source, and is made, byte for byte the same each time, when it is
+//! asked for. What is known of it only once it was made is kept from then on.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use super::media::{MAX_SEGMENTS, video_id};
 use super::removal::{BATCH, LEASE, Removals};
 use super::{RenditionKind, SegmentRow, Videos};
 use crate::database::entity::{rendition, segment};
-use crate::database::{Tx, flag, signed, unsigned32};
+use crate::database::{Tx, flag, signed, to_json, unsigned32};
 use crate::error::StorageError;
 use crate::lease::{self, Held};
 
@@ -77,19 +78,26 @@ impl Videos {
         Ok(lost.exec(tx.conn()).await?.rows_affected > 0)
     }
 
-    /// A segment's bytes are there again: these, under the name and the hash that its row has. False when the row is of
-    /// others.
+    /// A segment's bytes are there: these, under the name and the hash that its row has. Of one that was never made the row
+    /// takes its size, hash and keyframes. False when the row is of others.
     ///
     /// # Errors
     /// The engine's.
     pub async fn regain(&self, tx: &Tx<'_>, row: &SegmentRow) -> Result<bool, StorageError> {
         let regained = segment::Entity::update_many()
             .col_expr(segment::Column::Gone, Expr::value(false))
+            .col_expr(segment::Column::Bytes, Expr::value(signed(row.bytes)))
+            .col_expr(segment::Column::Sha256, Expr::value(row.sha256.as_str()))
+            .col_expr(segment::Column::Keyframes, Expr::value(to_json(&row.keys)?))
             .filter(segment::Column::Video.eq(row.video.as_i64()))
             .filter(segment::Column::Rung.eq(row.rung.as_str()))
             .filter(segment::Column::Seq.eq(signed(row.seq)))
             .filter(segment::Column::Digest.eq(row.digest.to_string()))
-            .filter(segment::Column::Sha256.eq(row.sha256.as_str()));
+            .filter(
+                Condition::any()
+                    .add(segment::Column::Sha256.eq(row.sha256.as_str()))
+                    .add(segment::Column::Bytes.eq(0)),
+            );
         Ok(regained.exec(tx.conn()).await?.rows_affected > 0)
     }
 
@@ -237,7 +245,12 @@ async fn asked_at(tx: &Tx<'_>, video: VideoId, rung: &RungName, ms: i64) -> Resu
     Ok(())
 }
 
-async fn set_cold(tx: &Tx<'_>, video: VideoId, rung: &RungName, cold: bool) -> Result<(), StorageError> {
+pub(super) async fn set_cold(
+    tx: &Tx<'_>,
+    video: VideoId,
+    rung: &RungName,
+    cold: bool,
+) -> Result<(), StorageError> {
     rendition::Entity::update_many()
         .col_expr(rendition::Column::Cold, Expr::value(cold))
         .filter(of(video, rung))

@@ -1,18 +1,19 @@
 //! Sizes of what is stored, seen from within a transaction: bitrates are measured of them.
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_wire::{RungName, VideoId};
 
 use super::Videos;
 use super::media::{MAX_SEGMENTS, Rendition};
 use crate::database::entity::{rendition, segment};
-use crate::database::{Tx, unsigned};
+use crate::database::{Tx, signed, unsigned};
 use crate::error::StorageError;
 
-/// A stored segment's size in bytes and its duration in ticks.
+/// A segment's size in bytes and its duration in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentSize {
-    /// Bytes.
+    /// Bytes; 0 while it was never made.
     pub bytes: u64,
     /// Ticks.
     pub duration: u64,
@@ -60,7 +61,28 @@ impl Videos {
         rows.into_iter().map(size).collect()
     }
 
-    /// The numbers of a rung's segments that are stored, from one on and before another, in order.
+    /// Sets a rung's peak and average, in bit/s.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn set_rates(
+        &self,
+        tx: &Tx<'_>,
+        video: VideoId,
+        rung: &RungName,
+        (bandwidth, average): (u64, u64),
+    ) -> Result<(), StorageError> {
+        rendition::Entity::update_many()
+            .col_expr(rendition::Column::Bandwidth, Expr::value(signed(bandwidth)))
+            .col_expr(rendition::Column::AverageBandwidth, Expr::value(signed(average)))
+            .filter(rendition::Column::Video.eq(video.as_i64()))
+            .filter(rendition::Column::Rung.eq(rung.as_str()))
+            .exec(tx.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// The numbers of a rung's segments that are stored or named, from one on and before another, in order.
     ///
     /// # Errors
     /// The engine's.

@@ -10,7 +10,7 @@ use sea_orm::{
 use sluice_wire::codec::Key;
 use sluice_wire::{Digest, RungName, VideoId};
 
-use super::Videos;
+use super::{Videos, cold};
 use crate::database::entity::{rendition, segment};
 use crate::database::{Tx, flag, from_json, signed, to_json, unsigned, unsigned32};
 use crate::error::StorageError;
@@ -82,11 +82,11 @@ pub struct Media {
     pub renditions: Vec<Rendition>,
     /// How many segments each rung has.
     pub segments: BTreeMap<RungName, u64>,
-    /// Rungs whose bytes were dropped since nobody asked for them, and are not all there again.
+    /// Rungs whose bytes are not all there: dropped since nobody asked for them, or never made.
     pub cold: BTreeSet<RungName>,
 }
 
-/// One stored segment.
+/// One segment that is stored, was, or was named for the day when it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentRow {
     /// The video.
@@ -99,14 +99,22 @@ pub struct SegmentRow {
     pub start: u64,
     /// How long it lasts, in ticks.
     pub duration: u64,
-    /// Its size.
+    /// Its size; 0 while it was never made.
     pub bytes: u64,
-    /// Its SHA-256 in lower-case hex.
+    /// Its SHA-256 in lower-case hex; empty while it was never made.
     pub sha256: String,
-    /// Its name: the digest of what it was made from.
+    /// Its name: the digest of what it is made from.
     pub digest: Digest,
-    /// Its keyframes; empty for sound.
+    /// Its keyframes; empty for sound, and while it was never made.
     pub keys: Vec<Key>,
+}
+
+impl SegmentRow {
+    /// True once it was made: its size, its hash and its keyframes are known from then on, whether its bytes are kept or not.
+    #[must_use]
+    pub const fn is_made(&self) -> bool {
+        self.bytes > 0
+    }
 }
 
 impl Media {
@@ -123,7 +131,7 @@ impl Media {
 }
 
 impl Videos {
-    /// Adds or replaces a rendition.
+    /// Adds or replaces a rendition. Whether segments of it are missing stays as it is known.
     ///
     /// # Errors
     /// The engine's.
@@ -146,7 +154,8 @@ impl Videos {
             asked_ms: Set(signed(tx.now_ms())),
             cold: Set(false),
         };
-        let replace = replace_all::<rendition::Entity>();
+        let replace =
+            replace_all_but::<rendition::Entity>(|column| matches!(column, rendition::Column::Cold));
         rendition::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
         Ok(())
     }
@@ -171,6 +180,30 @@ impl Videos {
         let replace = replace_all::<segment::Entity>();
         segment::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
         Ok(())
+    }
+
+    /// Adds a segment that is named and not made: its bytes are not there until somebody asks for them. One that is known
+    /// already stays as it is. Its rendition goes before it.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn name_segment(&self, tx: &Tx<'_>, new: &SegmentRow) -> Result<(), StorageError> {
+        let row = segment::ActiveModel {
+            video: Set(new.video.as_i64()),
+            rung: Set(new.rung.to_string()),
+            seq: Set(signed(new.seq)),
+            start: Set(signed(new.start)),
+            duration: Set(signed(new.duration)),
+            bytes: Set(0),
+            sha256: Set(String::new()),
+            digest: Set(new.digest.to_string()),
+            keyframes: Set("[]".into()),
+            gone: Set(true),
+        };
+        let key = [segment::Column::Video, segment::Column::Rung, segment::Column::Seq];
+        let keep = OnConflict::columns(key).do_nothing().to_owned();
+        let added = segment::Entity::insert(row).on_conflict(keep).exec_without_returning(tx.conn()).await?;
+        if added > 0 { cold::set_cold(tx, new.video, &new.rung, true).await } else { Ok(()) }
     }
 
     /// Forgets a video's renditions and segments, to transcode it anew.
@@ -280,8 +313,16 @@ pub(super) fn replace_all<E: EntityTrait>() -> OnConflict
 where
     E::PrimaryKey: PrimaryKeyToColumn<Column = E::Column>,
 {
+    replace_all_but::<E>(|_| false)
+}
+
+/// As [`replace_all`], but for columns that stay as they are.
+fn replace_all_but<E: EntityTrait>(stays: impl Fn(&E::Column) -> bool) -> OnConflict
+where
+    E::PrimaryKey: PrimaryKeyToColumn<Column = E::Column>,
+{
     let key: Vec<E::Column> = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
-    let others = E::Column::iter().filter(|c| E::PrimaryKey::from_column(*c).is_none());
+    let others = E::Column::iter().filter(|c| E::PrimaryKey::from_column(*c).is_none() && !stays(c));
     OnConflict::columns(key).update_columns(others).to_owned()
 }
 

@@ -1,9 +1,10 @@
-//! Rungs that nobody asks for: dropped but for the lowest, and whole again once they are made again.
+//! Rungs that nobody asks for: dropped but for the lowest, and whole again once they are made again; and those that are named
+//! and made when they are first asked for.
 
 use std::time::Duration;
 
 use sluice_storage::{Keeping, ManualClock, Rendition, SegmentRow, Storage, StorageError};
-use sluice_wire::{ObjectKey, RungName, VideoId};
+use sluice_wire::{Digest, ObjectKey, RungName, VideoId};
 
 use crate::ground::{Ground, NOON};
 use crate::library::{DAY, is_there, store, video};
@@ -91,4 +92,62 @@ pub(crate) async fn what_is_made_again_is_the_same_and_can_be_dropped_again(grou
     clock.advance(Duration::from_millis(DAY));
     assert_eq!(removals.round(KEEPING).await.unwrap(), 1);
     assert_eq!(videos.gone(id, &high[0].rung, 0..9).await.unwrap(), [0, 1]);
+}
+
+pub(crate) async fn what_is_named_takes_nothing_until_it_is_made(ground: Ground) {
+    let storage = ground.open().await;
+    let (id, videos) = (video(&storage, "film").await, &storage.videos());
+    rung(&storage, id, 240).await;
+    let name = RungName::new("v720").unwrap();
+    let made = [0, 1].map(|seq| SegmentRow { rung: name.clone(), ..segment(id, seq, 1_000) });
+    let named =
+        |row: &SegmentRow| SegmentRow { bytes: 0, sha256: String::new(), keys: vec![], ..row.clone() };
+    let rendition = &Rendition { rung: name.clone(), height: 720, ..rendition(id, true) };
+    let put = async |row: &SegmentRow| {
+        let put = storage.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                videos.put_rendition(tx, rendition).await?;
+                videos.name_segment(tx, row).await?;
+                videos.put_rendition(tx, rendition).await
+            })
+        });
+        put.await.unwrap();
+    };
+    for row in &made {
+        put(row).await;
+    }
+    assert_eq!(videos.segments(id, &name).await.unwrap(), made.each_ref().map(named), "sizes are not known");
+    let media = videos.media(id).await.unwrap();
+    assert_eq!((media.segments[&name], media.cold.contains(&name)), (2, true), "{media:?}");
+    assert_eq!(videos.gone(id, &name, 0..9).await.unwrap(), [0, 1]);
+    let used = async || videos.usage().await.unwrap().rungs.pop().unwrap();
+    assert_eq!((used().await.rung, used().await.bytes), (name.clone(), 800), "its header alone");
+
+    let regain = async |row: &SegmentRow| {
+        let regained = storage.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                let regained = videos.regain(tx, row).await?;
+                videos.warmed(tx, id, &row.rung).await?;
+                videos.set_rates(tx, id, &row.rung, (9_000, 7_000)).await?;
+                Ok(regained)
+            })
+        });
+        regained.await.unwrap()
+    };
+    let other = SegmentRow { digest: Digest([9; 16]), ..made[0].clone() };
+    assert!(!regain(&other).await, "of another name");
+    assert!(regain(&made[0]).await);
+    let other = SegmentRow { sha256: "ef".repeat(32), ..made[0].clone() };
+    assert!(!regain(&other).await, "once it was made it is what it was");
+    assert!(videos.media(id).await.unwrap().cold.contains(&name), "a part of it is missing");
+    assert!(regain(&made[1]).await);
+    let media = videos.media(id).await.unwrap();
+    assert!(media.cold.is_empty(), "{media:?}");
+    assert_eq!(videos.segments(id, &name).await.unwrap(), made);
+    assert_eq!(used().await.bytes, 2_800);
+    let rates = videos.rendition(id, &name).await.unwrap().unwrap();
+    assert_eq!((rates.bandwidth, rates.average_bandwidth), (9_000, 7_000));
+    put(&made[0]).await;
+    assert_eq!(videos.segments(id, &name).await.unwrap(), made, "naming it once more changes nothing");
+    assert!(videos.media(id).await.unwrap().cold.is_empty());
 }

@@ -106,7 +106,8 @@ stories! {
         a_page_costs_three_statements;
     cold:
         a_rung_that_nobody_asks_for_is_dropped,
-        what_is_made_again_is_the_same_and_can_be_dropped_again;
+        what_is_made_again_is_the_same_and_can_be_dropped_again,
+        what_is_named_takes_nothing_until_it_is_made;
     editions:
         an_edition_takes_its_videos_place,
         one_that_fails_changes_nothing;
