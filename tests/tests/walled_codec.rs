@@ -50,7 +50,7 @@ fn within(sandbox: &Sandbox, task: &str, file: &Path, bounds: Bounds) -> Child {
 /// A request for every rung, from the beginning to the end.
 fn all_of(source: Source, ladder: Ladder) -> EncodeRequest {
     let chunks = vec![ChunkWork { chunk: 0, rungs: ladder.names().map(|name| (name.clone(), 0)).collect() }];
-    EncodeRequest { source, ladder, chunks, onward: true, poster: true }
+    EncodeRequest { source, ladder, chunks, named: vec![], onward: true, poster: true }
 }
 
 fn probed(answer: &[u8]) -> Result<Source, String> {

@@ -39,6 +39,9 @@ pub struct Config {
     /// `fixed`: the ladder goes by the source's size and frame rate. `per-title`: of that the rungs that are of use to the title,
     /// by samples of it, once all of its source is there.
     pub ladder: Rungs,
+    /// Pictures whose short side has at least so many pixels are listed with the others and made when they are first asked for:
+    /// 1080 of a library whose highest rungs few people watch. None of them without it; the lowest rung never is.
+    pub defer: Option<u32>,
     /// Milliseconds that a job stays ours without a heartbeat.
     pub lease_ms: u64,
     /// Milliseconds between two looks for a job.
@@ -61,6 +64,7 @@ impl Default for Config {
             sandbox: Mode::Required,
             sandbox_user: SANDBOX_USER,
             ladder: Rungs::Fixed,
+            defer: None,
             lease_ms: 10_000,
             poll_ms: 250,
         }
@@ -89,6 +93,9 @@ impl ProcessConfig for Config {
         if VideoCodec::ALL.iter().any(|codec| self.codecs.iter().filter(|other| *other == codec).count() > 1)
         {
             faults.add("codecs", "each codec once");
+        }
+        if self.defer == Some(0) {
+            faults.add("defer", "pixels of the short side, at least 1; without it every rung is made");
         }
         if self.sandbox_user == 0 || self.sandbox_user == u32::MAX {
             faults.add("sandbox_user", "an unprivileged user's number, not root's");

@@ -49,6 +49,7 @@ pub(crate) async fn run(
         source: Source { indexed, ..plan.source.clone() },
         ladder: plan.ladder.clone(),
         chunks: vec![ChunkWork { chunk: way.first, rungs: wanted }],
+        named: vec![],
         onward: true,
         poster,
     };
@@ -72,6 +73,7 @@ pub(crate) async fn run(
         share,
         duration_ms,
         sound_counts,
+        named: vec![],
         way: Some(way),
         start,
     };
@@ -105,7 +107,8 @@ async fn planned(
         Some(plan) => plan,
         None => {
             let source = shop.codec.probe(supply).await?;
-            Plan { ladder: ladder::plan_with(&source, &shop.codecs), source, damage: None, fixed: None }
+            let ladder = ladder::plan_with(&source, &shop.codecs).put_off(&source, shop.defer);
+            Plan { ladder, source, damage: None, fixed: None }
         }
     };
     if plan.ladder.is_empty() {

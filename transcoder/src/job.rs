@@ -44,6 +44,8 @@ pub(crate) struct Shop {
     /// What the pictures of a video that is planned here are encoded with.
     pub(crate) codecs: Arc<[VideoCodec]>,
     pub(crate) rungs: Rungs,
+    /// The short side from which on pictures of such a video are made when they are first asked for.
+    pub(crate) defer: Option<u32>,
 }
 
 /// True of jobs without which a video does not play.
@@ -133,6 +135,13 @@ struct Made {
     keys: Vec<Key>,
 }
 
+impl Made {
+    fn row(self, video: VideoId, bytes: u64, sha256: String) -> SegmentRow {
+        let Self { rung, seq, digest, start, duration, keys } = self;
+        SegmentRow { video, rung, seq, start, duration, bytes, sha256, digest, keys }
+    }
+}
+
 /// Where what a codec makes is stored and committed.
 pub(crate) struct Output<'s> {
     pub(crate) shop: &'s Shop,
@@ -144,6 +153,8 @@ pub(crate) struct Output<'s> {
     pub(crate) duration_ms: u64,
     /// True for a source without pictures. Sound is far ahead of them, and says nothing about how far they are.
     pub(crate) sound_counts: bool,
+    /// Rungs that are named and not made.
+    pub(crate) named: Vec<RungName>,
     /// A first pass's way through the chunks.
     pub(crate) way: Option<Way>,
     /// A first pass's beginning.
@@ -179,6 +190,9 @@ impl Output<'_> {
                 CodecMessage::Segment { rung, seq, digest, start, duration, keys } => {
                     self.segment(Made { rung, seq, digest, start, duration, keys }, payload).await?;
                 }
+                CodecMessage::Named { rung, seq, digest, start, duration } => {
+                    self.name(Made { rung, seq, digest, start, duration, keys: vec![] }).await?;
+                }
                 CodecMessage::Poster { .. } => {
                     let bytes = payload.len() as u64;
                     self.shop.storage.objects.put(&ObjectKey::Poster(self.video), payload).await?;
@@ -213,14 +227,10 @@ impl Output<'_> {
     /// Stores a segment, then commits its row. One that an earlier attempt stored and did not commit is as good, and is
     /// what the row describes then.
     async fn segment(&mut self, made: Made, payload: Bytes) -> Result<(), JobError> {
-        let Made { rung, seq, digest, start, duration, keys } = made;
-        let key = ObjectKey::Segment(self.video, rung.clone(), seq, digest);
+        let key = ObjectKey::Segment(self.video, made.rung.clone(), made.seq, made.digest);
         let stored = keep(&self.shop.storage.objects, &key, payload).await?;
-        let bytes = stored.len() as u64;
-        let sha256 = hex::encode(Sha256::digest(&stored));
-        let rung_name = rung.clone();
-        let row = SegmentRow { video: self.video, rung, seq, start, duration, bytes, sha256, digest, keys };
-        self.publisher.segment(&row, self.permille(&rung_name, start + duration)).await?;
+        let (bytes, seq, rung_name) = (stored.len() as u64, made.seq, made.rung.clone());
+        self.commit(made.row(self.video, bytes, hex::encode(Sha256::digest(&stored)))).await?;
         let plays = seq == 0 && self.start.as_mut().is_some_and(|s| s.published(&self.shop.metrics));
         if seq == 0
             && let Some(way) = &mut self.way
@@ -229,14 +239,34 @@ impl Output<'_> {
         }
         self.shop.metrics.segments.inc();
         self.shop.metrics.bytes.inc_by(bytes);
-        // Figures are estimates until the end: soon after the beginning, then now and then.
-        let due = seq < 2 || seq.is_multiple_of(FIGURES_EVERY);
-        if due && let Some(head) = self.heads.iter().find(|h| h.rung == rung_name) {
-            self.publisher.rendition(head).await?;
-        }
+        self.measured(&rung_name, seq).await?;
         match &self.way {
             Some(way) if plays => way.give_way(self.shop, self.publisher).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Commits the row of a segment that is made when somebody asks for it.
+    async fn name(&mut self, made: Made) -> Result<(), JobError> {
+        if !self.named.contains(&made.rung) {
+            return Err(JobError::Again("the codec named a segment that it was to make".into()));
+        }
+        let (seq, rung) = (made.seq, made.rung.clone());
+        self.commit(made.row(self.video, 0, String::new())).await?;
+        self.shop.metrics.named.inc();
+        self.measured(&rung, seq).await
+    }
+
+    async fn commit(&self, row: SegmentRow) -> Result<(), JobError> {
+        self.publisher.segment(&row, self.permille(&row.rung, row.start + row.duration)).await
+    }
+
+    /// Figures are estimates until the end: soon after the beginning, then now and then.
+    async fn measured(&self, rung: &RungName, seq: u32) -> Result<(), JobError> {
+        let due = seq < 2 || seq.is_multiple_of(FIGURES_EVERY);
+        match self.heads.iter().find(|head| due && head.rung == *rung) {
+            Some(head) => self.publisher.rendition(head).await,
+            None => Ok(()),
         }
     }
 

@@ -12,9 +12,9 @@
 //!   may touch
 //! - `supply` fetches the source, also while it is uploaded, and tells the codec which bytes are there; `stock` keeps the
 //!   local copies
-//! - `again` makes segments whose bytes were dropped or lost
+//! - `again` makes segments whose bytes were dropped or lost, and those that were named and not made
 //! - `extras` are made of a video once its film is: text that came with it, a storyboard
-//! - `publish` commits what was made, always with the lease's fencing token
+//! - `publish` commits what was made, always with the lease's fencing token; `figures` are the bit rates that it says
 //!
 //! What it leaves to others: codecs (`sluice-codec`), rendering playlists (the origin).
 
@@ -23,6 +23,7 @@ mod child;
 mod config;
 mod error;
 mod extras;
+mod figures;
 mod first;
 mod job;
 mod judging;

@@ -13,6 +13,10 @@ pub(crate) struct Metrics {
     pub(crate) active: IntGauge,
     /// Segments stored and committed.
     pub(crate) segments: IntCounter,
+    /// Segments that were named, to be made when they are first asked for.
+    pub(crate) named: IntCounter,
+    /// Those of them that were made.
+    pub(crate) asked: IntCounter,
     /// Segments whose bytes were not there and were made again.
     pub(crate) again: IntCounter,
     /// Bytes of segments.
@@ -39,6 +43,14 @@ impl Metrics {
             ),
             active: registry.gauge("sluice_transcode_jobs_active", "Jobs under way"),
             segments: registry.counter("sluice_segments_stored_total", "Segments stored and committed"),
+            named: registry.counter(
+                "sluice_segments_deferred_total",
+                "Segments that were named, to be made when they are first asked for",
+            ),
+            asked: registry.counter(
+                "sluice_segments_made_when_asked_total",
+                "Segments that were named only, and were made since somebody asked",
+            ),
             again: registry.counter(
                 "sluice_segments_made_again_total",
                 "Segments whose bytes were dropped or lost, and were made again",

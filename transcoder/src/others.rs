@@ -1,4 +1,5 @@
-//! A chunk's other rungs: all above the lowest, of one decoding, by whoever is free.
+//! A chunk's other rungs: all above the lowest, of one decoding, by whoever is free. Those that are made when they are first asked
+//! for are named with them.
 
 use crate::child::Pace;
 use crate::error::JobError;
@@ -38,14 +39,21 @@ pub(crate) async fn run(
     let mut heads = vec![];
     if !rungs.is_empty() {
         let supply = Supply::open(&shop.storage, &shop.stock, video, Need::Asked, OTHERS).await?;
-        // The first pass's is a small one.
-        let poster = chunk == 0;
+        let named: Vec<_> = rungs
+            .iter()
+            .map(|(rung, _)| rung)
+            .filter(|rung| plan.ladder.is_deferred(rung))
+            .cloned()
+            .collect();
+        // The first pass's is a small one. Of pictures that are not made there is none.
+        let poster = chunk == 0 && named.len() < rungs.len();
         // What is still coming can only be read onward.
         let indexed = plan.source.indexed && supply.is_complete();
         let request = EncodeRequest {
             source: Source { indexed, ..plan.source.clone() },
             ladder: plan.ladder.clone(),
             chunks: vec![ChunkWork { chunk, rungs }],
+            named: named.clone(),
             onward: false,
             poster,
         };
@@ -58,6 +66,7 @@ pub(crate) async fn run(
             share: SHARE,
             duration_ms,
             sound_counts,
+            named,
             way: None,
             start: None,
         };

@@ -1,12 +1,12 @@
 //! Committing what was made: always in one transaction with the lease's fencing token and the event.
 
 use crate::error::JobError;
-use crate::extras;
 use crate::job::OTHERS;
+use crate::{extras, figures};
 use serde_json::json;
 use sluice_storage::{
-    Jobs, Lease, NewJob, Rendition, RenditionKind, SegmentRow, SegmentSize, SourceFacts, Storage,
-    StorageError, Tx, Video, VideoState, Videos,
+    Jobs, Lease, NewJob, Rendition, RenditionKind, SegmentRow, SourceFacts, Storage, StorageError, Tx, Video,
+    VideoState, Videos,
 };
 use sluice_wire::ladder::{Ladder, Ratio, Source};
 use sluice_wire::limits::{CHUNK_SEGMENTS, SEGMENT_MS};
@@ -180,20 +180,28 @@ impl Publisher {
         }
     }
 
-    /// Keeps a rendition with its peak and average (RFC 8216 section 4.3.4.2) as they are measured now.
+    /// Keeps a rendition with its peak and average as they are known now.
     async fn measure(&self, tx: &Tx<'_>, row: Rendition, ended: bool) -> Result<(), StorageError> {
         let sizes = self.videos.sizes_in(tx, self.video, &row.rung).await?;
-        let (bandwidth, average_bandwidth) = rates(&sizes, row.timescale);
+        let mut planned = None;
+        if !figures::are_known(&sizes) {
+            planned = figures::planned(self.here(tx).await?.plan, &row.rung);
+        }
+        let (bandwidth, average_bandwidth) = figures::rates(&sizes, row.timescale, planned.as_ref());
         self.videos.put_rendition(tx, &Rendition { bandwidth, average_bandwidth, ended, ..row }).await
     }
 
-    /// A segment is stored: its row, the progress, the event.
+    /// A segment is stored, or named for the day when it is asked for: its row, the progress, the event.
     pub(crate) async fn segment(&self, row: &SegmentRow, permille: i32) -> Result<(), JobError> {
         let written = self.storage.database.write::<_, StorageError, _>(|tx| {
             Box::pin(async move {
                 self.jobs.check(tx, &self.lease).await?;
                 let before = self.here(tx).await?.progress_permille;
-                self.videos.put_segment(tx, row).await?;
+                if row.is_made() {
+                    self.videos.put_segment(tx, row).await?;
+                } else {
+                    self.videos.name_segment(tx, row).await?;
+                }
                 self.videos.set_progress(tx, self.video, before.max(permille)).await?;
                 self.changed(tx).await
             })
@@ -328,13 +336,4 @@ fn facts(plan: &Plan, duration_ms: u64) -> SourceFacts {
         width: size.map(|v| v.width),
         height: size.map(|v| v.height),
     }
-}
-
-/// The peak and the average of segments in bits a second. The last may be a few frames: its rate says nothing.
-fn rates(sizes: &[SegmentSize], timescale: u32) -> (u64, u64) {
-    let rate = |bytes: u64, ticks: u64| bytes * 8 * u64::from(timescale) / ticks.max(1);
-    let whole = sizes.iter().map(|s| s.duration).max().unwrap_or(0) / 2;
-    let peak = sizes.iter().filter(|s| s.duration >= whole).map(|s| rate(s.bytes, s.duration)).max();
-    let (bytes, ticks) = sizes.iter().fold((0, 0), |sum, s| (sum.0 + s.bytes, sum.1 + s.duration));
-    (peak.unwrap_or(0), if ticks == 0 { 0 } else { rate(bytes, ticks) })
 }

@@ -54,7 +54,8 @@ impl Process for Transcoder {
         metrics.walls_stand(codec.sandbox());
         let stock = Arc::new(Stock::new(&storage, &config.scratch_dir));
         let codecs = config.codecs.clone().into();
-        let shop = Shop { storage, codec, stock, metrics, codecs, rungs: config.ladder };
+        let (rungs, defer) = (config.ladder, config.defer);
+        let shop = Shop { storage, codec, stock, metrics, codecs, rungs, defer };
         Ok(Self { config, shop, drain: context.drain, ready })
     }
 

@@ -60,7 +60,7 @@ pub(super) async fn encode(program: &Path, clip: &Clip, room: &Room) -> anyhow::
     let (source, probing) = measured_probe(program, &clip.file, room).await?;
     let ladder = clip.ladder.clone();
     let chunks = vec![ChunkWork { chunk: 0, rungs: ladder.names().map(|name| (name.clone(), 0)).collect() }];
-    let request = EncodeRequest { source, ladder, chunks, onward: true, poster: false };
+    let request = EncodeRequest { source, ladder, chunks, named: vec![], onward: true, poster: false };
     let command = on_source(room.measured(Path::new("sh"))?, program, "encode", &clip.file);
     let (process, mut input, mut output) = Process::converse("encode", command, room.0.path())?;
     input.write_all(&encode_order(&Order::Encode(Box::new(request)))?).await?;

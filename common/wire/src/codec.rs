@@ -75,6 +75,8 @@ pub struct EncodeRequest {
     pub ladder: Ladder,
     /// The chunks to make, ascending, without a gap.
     pub chunks: Vec<ChunkWork>,
+    /// Video rungs of the chunks whose segments are to be named, and not made.
+    pub named: Vec<RungName>,
     /// True to go on after the last of them, with its rungs, until the source ends.
     pub onward: bool,
     /// True when a poster is wanted.
@@ -192,6 +194,19 @@ pub enum CodecMessage {
         duration: u64,
         /// Its keyframes; empty for sound.
         keys: Vec<Key>,
+    },
+    /// A segment of a rung that is to be named and not made: what is said of one that is, but for its keyframes. No payload.
+    Named {
+        /// The rung.
+        rung: RungName,
+        /// Counted from 0.
+        seq: u32,
+        /// The digest that it will have when it is made.
+        digest: Digest,
+        /// Presentation time of the first sample, in ticks.
+        start: u64,
+        /// How long it lasts when presented, in ticks.
+        duration: u64,
     },
     /// All segments of a chunk's track have been sent. No payload.
     Chunk {

@@ -4,6 +4,7 @@
 //! even, and cut on one grid: the segment is a whole number of frames of every rung, so that keyframes align.
 
 mod codecs;
+mod defer;
 mod judge;
 mod sound;
 
@@ -96,6 +97,9 @@ pub struct Ladder {
     /// Audio rungs: of each of the source's tracks one that every device plays, then those of 5.1; empty for a silent
     /// source.
     pub audio: Vec<AudioRung>,
+    /// Of the video rungs those that are named with the others, and made when they are first asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deferred: Vec<RungName>,
 }
 
 impl Ladder {
@@ -211,7 +215,7 @@ pub fn plan_with(source: &Source, codecs: &[VideoCodec]) -> Ladder {
     });
     let range = source.video.as_ref().map_or(VideoRange::Sdr, |video| video.range);
     let beside = codecs::beside(&video, range, codecs);
-    Ladder { audio: sound::audio_rungs(&source.audio, segment), video, beside }
+    Ladder { audio: sound::audio_rungs(&source.audio, segment), video, beside, deferred: vec![] }
 }
 
 /// The common rate nearest to an average. Absurd averages (a nominal 1000 frames a second) count as 30.

@@ -94,8 +94,9 @@ mod tests {
                 video: None,
                 audio: vec![],
             },
-            ladder: Ladder { video: vec![], beside: vec![], audio: vec![audio] },
+            ladder: Ladder { video: vec![], beside: vec![], audio: vec![audio], deferred: vec![] },
             chunks: vec![ChunkWork { chunk: 1, rungs: vec![(name("a64"), 10), (name("v240"), 5)] }],
+            named: vec![],
             onward: true,
             poster: false,
         };

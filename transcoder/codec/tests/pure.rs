@@ -126,7 +126,8 @@ fn while_it_comes(file: &Path, source: &Source, ladder: &Ladder, piece: u64) -> 
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut order = |order: Order| stdin.write_all(&encode_order(&order).unwrap()).unwrap();
     let (source, chunks) = (Source { indexed: false, ..source.clone() }, vec![chunk(ladder, 0)]);
-    let request = EncodeRequest { source, ladder: ladder.clone(), chunks, onward: true, poster: false };
+    let request =
+        EncodeRequest { source, ladder: ladder.clone(), chunks, named: vec![], onward: true, poster: false };
     order(Order::Encode(Box::new(request)));
     order(Order::Growing);
     let length = std::fs::metadata(file).unwrap().len();

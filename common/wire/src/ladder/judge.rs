@@ -62,7 +62,10 @@ pub fn judged(ladder: &Ladder, points: &[Point]) -> Ladder {
     let size = |rung: &VideoRung| (rung.width, rung.height);
     let of_use = |rung: &&VideoRung| video.iter().any(|kept| size(kept) == size(rung));
     let beside = ladder.beside.iter().filter(of_use).cloned().collect();
-    Ladder { video, beside, audio: ladder.audio.clone() }
+    let mut judged = Ladder { video, beside, audio: ladder.audio.clone(), deferred: vec![] };
+    judged.deferred =
+        ladder.deferred.iter().filter(|name| judged.names().any(|n| n == *name)).cloned().collect();
+    judged
 }
 
 type Chosen<'a> = (&'a VideoRung, &'a Point);
@@ -185,6 +188,15 @@ mod tests {
         let clean =
             [[(200, 1_400), (150, 1_350)], [(700, 2_600), (450, 2_550)], [(1_500, 2_700), (900, 2_600)]];
         assert_eq!(judge(&hd, &clean), [("v240".into(), 23), ("v480".into(), 27)]);
+    }
+
+    #[test]
+    fn what_stays_is_made_when_it_was_to_be_made() {
+        let mut hd = ladder(1280, 720, 25);
+        hd.deferred = hd.video[1..].iter().map(|rung| rung.name.clone()).collect();
+        let still = [[(69, 1_225), (59, 1_204)], [(109, 1_455), (89, 1_428)], [(155, 3_055), (121, 2_817)]];
+        let judged = judged(&hd, &points(&hd, &still));
+        assert_eq!(judged.deferred, [hd.video[2].name.clone()], "the one between is left out");
     }
 
     #[test]

@@ -4,9 +4,12 @@ mod cells;
 mod cuts;
 pub(crate) mod encoder;
 mod family;
+mod feed;
 pub(crate) mod graph;
+mod header;
 mod judge;
 mod likeness;
+mod named;
 pub(crate) mod poster;
 mod rung;
 mod steady;
@@ -21,28 +24,25 @@ use crate::work::{Ended, Work};
 use cells::cells;
 use cuts::Cuts;
 use family::{Family, families, output, pictures};
+use feed::{Feed, Handle, ended_by, start_rungs};
 use ffmpeg_next::{decoder, frame};
 use graph::{Scale, Shape, Weave, stride};
 pub(crate) use judge::judge;
+use named::Named;
 use poster::Poster;
 use rung::{ChunkEnd, Step};
 use sluice_wire::codec::{CodecMessage, EncodeRequest, Track};
-use sluice_wire::ladder::{Ladder, Ratio, SourceVideo, VideoRange, VideoRung};
+use sluice_wire::ladder::{Ratio, SourceVideo, VideoRange, VideoRung};
 use sluice_wire::limits::{CHUNK_SEGMENTS, MAX_DURATION_S};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::Scope;
 use steady::Steady;
 
-/// Pictures waiting for a rung's encoder: a third of a second, so that one slow rung does not idle the others.
-const WAITING: usize = 10;
 /// Media between two progress frames, in microseconds.
 const PROGRESS: i64 = 500_000;
 /// The longest that a last picture stays, in microseconds: a wrong duration must not freeze it.
 const LONGEST_STAY: i64 = 10_000_000;
-
-type Handle<'s> = ScopedJoinHandle<'s, Result<(), CodecError>>;
 
 /// Makes the picture's part of a request. `None` when it has none.
 pub(crate) fn run<'s>(
@@ -57,6 +57,7 @@ pub(crate) fn run<'s>(
     if rungs.is_empty() {
         return Ok(None);
     }
+    let rungs = rungs.into_iter().partition(|rung| request.named.contains(&rung.name));
     let mut pictures = Pictures::new(scope, supply, request, (seen, rungs, &work), emit)?;
     let ended = pictures.chunks(&work);
     // A rung that failed closed its channel: its own error says more than that of whoever noticed.
@@ -87,8 +88,10 @@ struct Pictures<'s> {
     full: Ratio,
     segment_ticks: u64,
     rungs: Vec<VideoRung>,
-    /// One for each rung.
+    /// One for each rung that is made.
     feeds: Vec<Feed>,
+    /// Those that are named and not made.
+    named: Vec<Named>,
     threads: Vec<Handle<'s>>,
     /// When the last decoded picture was, and how long it stays.
     last: Option<i64>,
@@ -99,22 +102,12 @@ struct Pictures<'s> {
     damaged: u64,
 }
 
-/// A rung's thread, seen from the sender.
-struct Feed {
-    steps: SyncSender<Step>,
-    stride: u64,
-    /// Where its pictures come out.
-    output: usize,
-    /// The first segment that is wanted of the chunk under way; `u32::MAX` when none is.
-    wanted: u32,
-}
-
 impl<'s> Pictures<'s> {
     fn new(
         scope: &'s Scope<'s, '_>,
         supply: &Arc<Supply>,
         request: &'s EncodeRequest,
-        (seen, rungs, work): (&'s SourceVideo, Vec<VideoRung>, &Work),
+        (seen, (named, rungs), work): (&'s SourceVideo, (Vec<VideoRung>, Vec<VideoRung>), &Work),
         emit: &'s Emit,
     ) -> Result<Self, CodecError> {
         let source = &request.source;
@@ -128,6 +121,10 @@ impl<'s> Pictures<'s> {
         let families = families(&request.ladder, &rungs);
         let places: Vec<usize> = rungs.iter().map(|rung| output(&families, rung).unwrap_or(0)).collect();
         let (feeds, threads) = start_rungs(scope, &request.ladder, (&rungs, &places), (full, seen), emit)?;
+        let named = named
+            .iter()
+            .map(|rung| Named::new((&pictures(&request.ladder, rung.range), rung), seen, full, emit));
+        let named = named.collect::<Result<_, _>>()?;
         let poster_output = for_poster(&families);
         let poster =
             (request.poster && work.first() == 0).then(|| Poster::new(source.duration_ms, full.as_f64()));
@@ -150,6 +147,7 @@ impl<'s> Pictures<'s> {
             segment_ticks,
             rungs,
             feeds,
+            named,
             threads,
             last: None,
             stays: stays.clamp(1, LONGEST_STAY),
@@ -164,6 +162,7 @@ impl<'s> Pictures<'s> {
             for (feed, rung) in self.feeds.iter_mut().zip(&self.rungs) {
                 feed.wanted = work.wanted(chunk, &rung.name);
             }
+            self.named.iter_mut().for_each(|named| named.begin(work.wanted(chunk, &named.rung().name)));
             if self.chunk(chunk)? {
                 break;
             }
@@ -316,8 +315,21 @@ impl<'s> Pictures<'s> {
         self.last.map_or(0, |last| last + self.stays)
     }
 
-    /// Scales the picture of a tick and hands it to the rungs; cuts the segment when it was the last of one.
+    /// Takes the picture of a tick to the rungs; cuts the segment when it was the last of one.
     fn show(&mut self, tick: u64, picture: &frame::Video) -> Result<(), CodecError> {
+        let segment = u32::try_from(tick / self.segment_ticks).unwrap_or(u32::MAX);
+        if !self.feeds.is_empty() {
+            self.scaled(tick, segment, picture)?;
+        }
+        self.named.iter_mut().for_each(|named| named.show(tick, segment));
+        if (tick + 1).is_multiple_of(self.segment_ticks) {
+            self.end_segment(segment)?;
+        }
+        Ok(())
+    }
+
+    /// Scales the picture of a tick and hands it to the rungs that are made.
+    fn scaled(&mut self, tick: u64, segment: u32, picture: &frame::Video) -> Result<(), CodecError> {
         let key = self.cuts.look(tick, cells(picture));
         let shape = Shape::of(picture);
         if !self.scale.as_ref().is_some_and(|scale| scale.fits(shape)) {
@@ -325,7 +337,6 @@ impl<'s> Pictures<'s> {
         }
         let Some(scale) = &mut self.scale else { return Ok(()) };
         scale.push(tick, ffi::share(picture))?;
-        let segment = u32::try_from(tick / self.segment_ticks).unwrap_or(u32::MAX);
         for output in 0..scale.outputs() {
             while let Some((at, picture)) = scale.pull(output) {
                 if self.poster_output == Some(output)
@@ -341,19 +352,17 @@ impl<'s> Pictures<'s> {
                 }
             }
         }
-        if (tick + 1).is_multiple_of(self.segment_ticks) {
-            self.end_segment(segment)?;
-        }
         Ok(())
     }
 
-    fn end_segment(&self, seq: u32) -> Result<(), CodecError> {
+    fn end_segment(&mut self, seq: u32) -> Result<(), CodecError> {
         let source = self.chain.source();
+        self.named.iter_mut().try_for_each(|named| named.cut(seq, source, self.emit))?;
         self.feeds.iter().filter(|f| seq >= f.wanted).try_for_each(|f| f.send(Step::Cut { seq, source }))
     }
 
     /// Ends a chunk: its last segment may be a short one.
-    fn cut(&self, chunk: u32, end: u64, last: bool) -> Result<(), CodecError> {
+    fn cut(&mut self, chunk: u32, end: u64, last: bool) -> Result<(), CodecError> {
         let next = self.steady.next();
         if next < end && !next.is_multiple_of(self.segment_ticks) {
             self.end_segment(u32::try_from(next / self.segment_ticks).unwrap_or(u32::MAX))?;
@@ -387,19 +396,6 @@ impl<'s> Pictures<'s> {
     }
 }
 
-impl Feed {
-    fn send(&self, step: Step) -> Result<(), CodecError> {
-        let gone = |_| CodecError::Internal("a rung ended before its pictures".into());
-        self.steps.send(step).map_err(gone)
-    }
-}
-
-/// Says that a chunk is done, if this was the last to do its part of it.
-fn ended_by(ended: Arc<ChunkEnd>, emit: &Emit) -> Result<(), CodecError> {
-    let Some(ChunkEnd { chunk, track, last }) = Arc::into_inner(ended) else { return Ok(()) };
-    Ok(emit.message(&CodecMessage::Chunk { chunk, track, last })?)
-}
-
 /// Ticks of the full rate in a segment: the same for each rung.
 fn segment_ticks(rungs: &[VideoRung], full: Ratio) -> u64 {
     rungs.first().map_or(1, |rung| u64::from(rung.segment_frames) * stride(rung, full))
@@ -417,22 +413,4 @@ fn for_poster(families: &[Family]) -> Option<usize> {
     let made = &families.iter().find(|family| family.range == VideoRange::Sdr)?.made;
     let chosen = made.iter().rfind(|rung| rung.width <= poster::MAX_WIDTH).or_else(|| made.first())?;
     output(families, chosen)
-}
-
-/// Starts a thread for each rung, whose pictures come out at these places.
-fn start_rungs<'s>(
-    scope: &'s Scope<'s, '_>,
-    ladder: &Ladder,
-    (rungs, places): (&[VideoRung], &[usize]),
-    (full, seen): (Ratio, &'s SourceVideo),
-    emit: &'s Emit,
-) -> Result<(Vec<Feed>, Vec<Handle<'s>>), CodecError> {
-    let (mut feeds, mut threads) = (vec![], vec![]);
-    for (rung, &output) in rungs.iter().zip(places) {
-        let (steps, received) = sync_channel(WAITING);
-        let encode = rung::Rung::new((&pictures(ladder, rung.range), rung), seen, emit)?;
-        threads.push(scope.spawn(move || encode.run(&received)));
-        feeds.push(Feed { steps, stride: stride(rung, full), output, wanted: u32::MAX });
-    }
-    Ok((feeds, threads))
 }

@@ -3,13 +3,13 @@
 //! An encoder begins each segment anew, or each keyframe: a segment is then the same each time it is made, whatever was made
 //! before it. Rungs are what runs in parallel.
 
-use super::encoder::{Encoder, begins_with_each_key, unsaid};
-use super::ended_by;
-use super::graph::above;
+use super::encoder::{Encoder, begins_with_each_key};
+use super::feed::ended_by;
+use super::header::Begun;
 use crate::chain::Settings;
 use crate::emit::Emit;
 use crate::error::CodecError;
-use crate::package::{ParameterSets, Sample, VideoTrack, init_video, sample_data, segment};
+use crate::package::{Sample, sample_data, segment};
 use ffmpeg_next::{Packet, frame, picture};
 use sluice_wire::codec::{CodecMessage, Track};
 use sluice_wire::ladder::{SourceVideo, VideoRung};
@@ -48,23 +48,15 @@ pub(super) struct Rung<'e> {
 }
 
 impl<'e> Rung<'e> {
-    /// Opens an encoder to learn its header, and sends that.
+    /// Sends its header, with the encoder that the first segment goes to.
     pub(super) fn new(
-        (pictures, rung): (&[VideoRung], &VideoRung),
+        pictures_and_rung: (&[VideoRung], &VideoRung),
         source: &SourceVideo,
         emit: &'e Emit,
     ) -> Result<Self, CodecError> {
-        let encoder = Encoder::open(rung)?;
-        let parameters = encoder.header();
-        let sets = ParameterSets::read(rung.codec, &parameters)
-            .ok_or_else(|| CodecError::Internal("the encoder gave no parameter sets".into()))?;
-        let depth = sets.reordered().unwrap_or_else(|| encoder.depth());
-        let through: Vec<&VideoRung> = above(pictures, rung).collect();
-        let settings = Settings::new(&(rung, through, source), &[parameters, unsaid(rung)].concat());
-        let (rung, encoder) = (rung.clone(), Some(encoder));
-        let made = Self { rung, emit, settings, encoder, depth, first: None, samples: vec![] };
-        made.head(sets)?;
-        Ok(made)
+        let Begun { encoder, depth, settings } = Begun::new(pictures_and_rung, source, emit)?;
+        let (rung, encoder) = (pictures_and_rung.1.clone(), Some(encoder));
+        Ok(Self { rung, emit, settings, encoder, depth, first: None, samples: vec![] })
     }
 
     /// Takes steps until the sender is gone.
@@ -123,29 +115,6 @@ impl<'e> Rung<'e> {
             offset: u32::try_from(later * u64::from(self.rung.frame_rate.den)).map_err(|_| odd())?,
             key: packet.is_key(),
         });
-        Ok(())
-    }
-
-    /// Sends the header. An edit list takes back what decoding is ahead of presentation.
-    fn head(&self, sets: ParameterSets) -> Result<(), CodecError> {
-        let rung = &self.rung;
-        let track = VideoTrack {
-            timescale: rung.frame_rate.num,
-            width: rung.width,
-            height: rung.height,
-            delay: self.depth * rung.frame_rate.den,
-            range: rung.range,
-            sets,
-        };
-        let head = CodecMessage::Init {
-            rung: rung.name.clone(),
-            codecs: track.sets.codecs(),
-            timescale: rung.frame_rate.num,
-            width: rung.width,
-            height: rung.height,
-            frame_rate: rung.frame_rate,
-        };
-        self.emit.payload(&head, &init_video(&track))?;
         Ok(())
     }
 

@@ -126,8 +126,19 @@ pub(crate) fn encode_chunks(
     chunks: Vec<ChunkWork>,
     onward: bool,
 ) -> Made {
+    name_and_encode(file, source, ladder, (chunks, vec![]), onward)
+}
+
+/// As [`encode_chunks`], with these rungs named and not made.
+pub(crate) fn name_and_encode(
+    file: &Path,
+    source: &Source,
+    ladder: &Ladder,
+    (chunks, named): (Vec<ChunkWork>, Vec<RungName>),
+    onward: bool,
+) -> Made {
     let (source, ladder, poster) = (source.clone(), ladder.clone(), chunks[0].chunk == 0);
-    let request = EncodeRequest { source, ladder, chunks, onward, poster };
+    let request = EncodeRequest { source, ladder, chunks, named, onward, poster };
     made(child("encode", file, &[Order::Encode(Box::new(request))]))
 }
 
@@ -146,6 +157,11 @@ pub(crate) fn made(mut frames: Frames) -> Made {
                 rung.segments.push((seq, start, duration, payload.to_vec()));
                 rung.names.push(digest);
                 rung.keys.push(keys);
+            }
+            CodecMessage::Named { rung, seq, digest, start, duration } => {
+                let rung = made.rungs.get_mut(&rung).expect("a header goes before names");
+                rung.segments.push((seq, start, duration, payload.to_vec()));
+                rung.names.push(digest);
             }
             CodecMessage::Poster { .. } => made.poster = Some(payload.to_vec()),
             CodecMessage::Chunk { chunk, track, last } => made.ends.push((chunk, track, last)),
