@@ -1,11 +1,12 @@
-//! Segments whose bytes are not there: asked for, they are made again, and whoever asked waits for a while.
+//! Segments whose bytes are not there, dropped or lost or never made: asked for, they are made, and whoever asked waits for a
+//! while.
 
 use crate::origin::State;
 use bytes::Bytes;
 use lru::LruCache;
 use serde_json::json;
 use sluice_platform::ApiError;
-use sluice_storage::{NewJob, Object, Storage, StorageError};
+use sluice_storage::{NewJob, Object, SegmentRow, Storage, StorageError};
 use sluice_wire::limits::{CHUNK_SEGMENTS, SEGMENT_MS};
 use sluice_wire::{ObjectKey, RungName, VideoId};
 use std::num::NonZeroUsize;
@@ -74,7 +75,7 @@ impl Again {
         let deadline = Instant::now() + PATIENCE;
         while !videos.gone(video, rung, seq..seq + 1).await?.is_empty() {
             if Instant::now() >= deadline {
-                let detail = "these bytes are being made again from their source; try again";
+                let detail = "these bytes are being made from their source; try again";
                 return Err(ApiError::new(503, "being-made", "Being made", detail));
             }
             sleep(LOOK).await;
@@ -118,6 +119,20 @@ fn is_new<K: std::hash::Hash + Eq>(memory: &Remembered<K>, key: K, for_: Duratio
     }
     memory.put(key, now);
     true
+}
+
+/// A segment's row once its size and hash are known: one that was never made is made.
+///
+/// # Errors
+/// 503 when that takes long; the engines'.
+pub(crate) async fn known(state: &State, row: SegmentRow) -> Result<SegmentRow, ApiError> {
+    if row.is_made() {
+        return Ok(row);
+    }
+    state.again.bring_back(row.video, &row.rung, row.seq).await?;
+    let made = state.storage.videos().segment(row.video, &row.rung, row.seq).await?;
+    made.filter(|made| made.is_made() && made.digest == row.digest)
+        .ok_or_else(|| StorageError::NotFound(format!("segment {} of {}", row.seq, row.rung)).into())
 }
 
 /// A part of a stored object, made again if it is a segment that is not there.
@@ -170,6 +185,6 @@ pub(crate) async fn whole(
             state.again.enqueue(video, rung, chunk).await?;
         }
     }
-    let detail = "a part of this rung is being made again from its source; try again later";
+    let detail = "a part of this rung is being made from its source; try again later";
     Err(ApiError::new(503, "being-made", "Being made", detail))
 }

@@ -51,7 +51,7 @@ struct RungView {
     range: &'static str,
     segments: u64,
     done: bool,
-    /// Segments of it are not stored, and are made again when they are asked for.
+    /// Segments of it are not stored, and are made when they are asked for.
     cold: bool,
 }
 

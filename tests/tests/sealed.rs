@@ -29,6 +29,11 @@ struct Story {
 
 impl Story {
     async fn start() -> Self {
+        Self::with(vec![]).await
+    }
+
+    /// With these flags of the transcoder.
+    async fn with(transcoders: Vec<(&'static str, String)>) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let at = |name: &str| keys.path().join(name);
         let pem = SigningKey::generate().unwrap();
@@ -42,7 +47,7 @@ impl Story {
             ("protection.period_segments", "2".into()),
         ];
         let edges = vec![("access.keys_file", at("keys.json").display().to_string())];
-        let stack = Stack::with(Options { origin, edges, ..Options::default() }).await;
+        let stack = Stack::with(Options { origin, edges, transcoders, ..Options::default() }).await;
         Self { stack, signer, keys }
     }
 
@@ -316,6 +321,48 @@ async fn patterns_are_opened_with_a_licence() {
     assert_eq!(probed["streams"].as_array().unwrap().len(), names.len(), "others read the description");
     let found = check(&presentation(&story.url(&id, "master.m3u8")).await);
     assert_eq!(found, vec![]);
+}
+
+#[tokio::test]
+async fn a_rung_that_was_never_made_is_made_and_sealed_for_who_asks() {
+    let story = Story::with(vec![("defer", "360".into())]).await;
+    let (whole, patterns) = (story.video("whole.mp4").await, story.video("patterns.mp4").await);
+    story.protect(&whole, "aes-128").await;
+    story.protect(&patterns, "cbcs").await;
+    let mut sealed = vec![];
+    for id in [&whole, &patterns] {
+        let token = story.token(id).await;
+        for listed in listed(&story, id, "v360").await {
+            let url = |name: &str| story.url(id, &format!("v360/{name}"));
+            let parts = [client::bytes(&url(&listed.map)).await, client::bytes(&url(&listed.segment)).await];
+            sealed.push((parts, key(&story, id, &listed, &token).await));
+        }
+    }
+    assert_eq!(story.stack.transcoder.metric("sluice_segments_made_when_asked_total", &[]).await, 6.0);
+    // Of one source: what is clear of the one is clear of the other.
+    story.protect(&whole, "none").await;
+    let rung = client::rungs(&story.stack.edge(), &whole).await;
+    let rung = rung.into_iter().find(|rung| rung.name == "v360").unwrap();
+    let init = client::bytes(&rung.init).await;
+    for (number, url) in rung.segments.iter().enumerate() {
+        let clear = client::bytes(url).await;
+        let ([_, by_all], key) = &sealed[number];
+        let (file, hex) = (kept(&story, "sealed", &[by_all]), key.iter().map(|b| format!("{b:02x}")));
+        let (hex, iv) = (hex.collect::<String>(), format!("{number:032x}"));
+        let words = ["enc", "-d", "-aes-128-cbc", "-K", &hex, "-iv", &iv, "-in", file.to_str().unwrap()];
+        assert!(ran("openssl", &words) == clear, "{number}: byte for byte");
+        let ([map, by_patterns], key) = &sealed[number + rung.segments.len()];
+        for (one, before) in fragments(by_patterns).into_iter().zip(fragments(&clear)) {
+            let opened = decoded(&kept(&story, "sealed.mp4", &[map, one]), Some(key));
+            let before = decoded(&kept(&story, "clear.mp4", &[&init, before]), None);
+            assert_eq!(opened, before, "{number}: picture for picture");
+        }
+    }
+    let ranges = story.url(&patterns, "v360/iframes.m3u8");
+    sources::eventually("its keyframes are known", async || {
+        client::client().get(&ranges).send().await.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    })
+    .await;
 }
 
 /// Each keyframe is a range of what is sealed: opened alone, it is the picture that it was.

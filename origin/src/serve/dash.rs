@@ -16,7 +16,7 @@ use sluice_wire::limits::SEGMENT_MS;
 use sluice_wire::{MediaAsset, MediaPath, TextKind};
 
 use super::locks::{self, init_name, segment_name};
-use super::rates::{self, Rates};
+use super::rates::Rates;
 use super::sound::Heard;
 use super::subtitles;
 use super::writer::seconds;
@@ -191,7 +191,7 @@ fn protection(xml: &mut Xml, track: &Track, seal: &Seal<'_>) -> io::Result<()> {
 fn representation(xml: &mut Xml, track: &Track, seal: Option<&Seal<'_>>) -> io::Result<()> {
     let rendition = &track.rendition;
     let target = u64::from(SEGMENT_MS / 1_000);
-    let rates = Rates::of(&rates::whole(&track.segments), rendition.timescale, target);
+    let rates = Rates::of_rung(rendition, &track.segments, target);
     let mut element = xml.create_element("Representation").with_attributes([
         ("id", rendition.rung.as_str()),
         ("codecs", &rendition.codecs),

@@ -17,7 +17,7 @@ use super::{chapters, subtitles};
 /// The first variant is where players begin: the highest that a modest link carries.
 const START_BANDWIDTH: u64 = 2_500_000;
 
-/// A rung and what its stored segments were measured to need.
+/// A rung and what its segments were measured to need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Measured {
     pub(super) rendition: Rendition,
@@ -28,10 +28,12 @@ pub(super) struct Measured {
     pub(super) range: VideoRange,
     /// Of its keyframes alone; `None` when it has none, or none that can be had alone.
     pub(super) keyframes: Option<Rates>,
+    /// False while a segment of it was never made: players may go up to it, and do not begin with it.
+    made: bool,
 }
 
 impl Measured {
-    /// Measures a rung as it is served; `None` while its first segment is not stored.
+    /// Measures a rung as it is served; `None` while its first segment is neither stored nor named.
     pub(super) fn new(
         rendition: Rendition,
         heard: Option<Heard>,
@@ -40,12 +42,15 @@ impl Measured {
     ) -> Option<Self> {
         let segments = rates::run(rows);
         segments.first()?;
-        let of = |pieces: &[_], target| Rates::of(pieces, rendition.timescale, target);
-        let rates = of(&rates::whole(segments), segment_target(&rendition, segments));
-        let keys = segments.iter().flat_map(|row| locks::keyframes(&rendition, row, seal));
+        let (rates, made) = (
+            Rates::of_rung(&rendition, segments, segment_target(&rendition, segments)),
+            rates::are_made(segments),
+        );
+        let keys = segments.iter().filter(|_| made).flat_map(|row| locks::keyframes(&rendition, row, seal));
         let pieces = rates::keyframes(keys);
-        let keyframes = (!pieces.is_empty()).then(|| of(&pieces, keyframe_target(&rendition, segments)));
-        Some(Self { rates, heard, range: VideoRange::Sdr, keyframes, rendition })
+        let target = keyframe_target(&rendition, segments);
+        let keyframes = (!pieces.is_empty()).then(|| Rates::of(&pieces, rendition.timescale, target));
+        Some(Self { rates, heard, range: VideoRange::Sdr, keyframes, made, rendition })
     }
 
     /// With another range than what every screen shows.
@@ -97,7 +102,7 @@ pub(super) fn master(all: &[Measured], texts: &[TextTrack], steering: Option<&st
     scored.sort_by_key(|(m, _)| m.family());
     let first = scored.first().map(|(m, _)| m.family());
     let may_start =
-        |(m, _): &(&Measured, usize)| Some(m.family()) == first && m.rates.peak <= START_BANDWIDTH;
+        |(m, _): &(&Measured, usize)| Some(m.family()) == first && m.made && m.rates.peak <= START_BANDWIDTH;
     let start = scored.iter().rposition(may_start).unwrap_or(0);
     let order = scored.get_mut(..=start).unwrap_or_default();
     order.rotate_right(order.len().min(1));
@@ -255,6 +260,26 @@ mod tests {
         assert!(score("v240/index.m3u8") < score("v480/index.m3u8"), "{text}");
         assert!(score("v480/index.m3u8") < score("v1080/index.m3u8"), "{text}");
         assert!(score("a128/index.m3u8") < score("v240/index.m3u8"), "{text}");
+    }
+
+    #[test]
+    fn a_rung_that_was_never_made_is_listed_by_its_plan_and_nobody_begins_with_it() {
+        let (rung, mut rows) = (rendition("v480", (852, 480), true), segments(3, 750_750));
+        (rows[2].bytes, rows[2].keys) = (0, vec![]);
+        let rung = Rendition { bandwidth: 2_000_000, average_bandwidth: 1_500_000, ..rung };
+        let mut all = ladder();
+        all[3] = Measured::new(rung, None, &rows, None).unwrap();
+        let text = master(&all, &[], None);
+        let list = parsed(&text);
+        assert_eq!(list.variants[0].uri, "v240/index.m3u8", "{text}");
+        assert!(text.contains("BANDWIDTH=2130000,AVERAGE-BANDWIDTH=1630000,SCORE=3,"), "{text}");
+        let ranges: Vec<&str> =
+            list.variants.iter().filter(|v| v.is_i_frame).map(|v| v.uri.as_str()).collect();
+        assert_eq!(
+            ranges,
+            ["v240/iframes.m3u8", "v1080/iframes.m3u8"],
+            "its keyframes are not known: {text}"
+        );
     }
 
     #[test]

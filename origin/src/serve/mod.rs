@@ -76,6 +76,7 @@ pub(crate) async fn media(
         MediaAsset::Segment(rung, seq, digest) => {
             let row = editions::segment(&state, &path, shown, (rung, *seq, *digest)).await?;
             state.again.asked(row.video, rung).await?;
+            let row = again::known(&state, row).await?;
             let key = ObjectKey::Segment(row.video, rung.clone(), *seq, *digest);
             Served::Object { key, size: row.bytes, etag: row.sha256 }
         }

@@ -5,7 +5,7 @@ use sluice_storage::{Rendition, SegmentRow};
 use sluice_wire::limits::{GOP_MS, SEGMENT_MS};
 
 use super::locks::{self, can_seal, segment_name};
-use super::rates::run;
+use super::rates::{are_made, run};
 use super::writer::Playlist;
 
 /// What `EXT-X-MAP` in a playlist of segments asks for (RFC 8216bis section 8); the others need less.
@@ -30,8 +30,8 @@ fn target(planned_ms: u32, timescale: u32, durations: impl Iterator<Item = u64>)
     longest.max(u64::from(planned_ms.div_ceil(1_000)))
 }
 
-/// A rung's media playlist: an EVENT that grows while it is being made, VOD after. `None` while its first segment is not
-/// stored; segments after a gap are left out until the gap is closed.
+/// A rung's media playlist: an EVENT that grows while it is being made, VOD after. `None` while its first segment is neither
+/// stored nor named; segments after a gap are left out until the gap is closed.
 pub(super) fn media(rendition: &Rendition, rows: &[SegmentRow], seal: Option<&Seal<'_>>) -> Option<String> {
     if !can_seal(rendition, seal) {
         return None;
@@ -56,7 +56,7 @@ pub(super) fn media(rendition: &Rendition, rows: &[SegmentRow], seal: Option<&Se
 }
 
 /// A video rung's playlist of its keyframes alone: each is a range of its segment, from its fragment's head to the end of
-/// the keyframe. `None` while no keyframe is stored, and for what is sealed whole.
+/// the keyframe. `None` while no keyframe is stored or a segment was never made, and for what is sealed whole.
 pub(super) fn keyframes(
     rendition: &Rendition,
     rows: &[SegmentRow],
@@ -65,7 +65,7 @@ pub(super) fn keyframes(
     if !can_seal(rendition, seal) {
         return None;
     }
-    let segments = run(rows);
+    let segments = Some(run(rows)).filter(|segments| are_made(segments))?;
     locks::keyframes(rendition, segments.first()?, seal).first()?;
     let ended = is_whole(rendition, rows);
     let mut list = head(keyframe_target(rendition, segments), ended);
@@ -207,6 +207,11 @@ pub(super) mod tests {
              #EXTINF:2.002000,\n#EXT-X-BYTERANGE:100@24\n0-00000000000000000000000000000000.m4s\n\
              #EXTINF:2.002000,\n#EXT-X-BYTERANGE:100@500\n0-00000000000000000000000000000000.m4s\n#EXT-X-ENDLIST\n"
         );
+        let mut named = segments(2, 1_000);
+        (named[1].bytes, named[1].keys) = (0, vec![]);
+        let rung = rendition("v480", (852, 480), true);
+        assert!(keyframes(&rung, &named, None).is_none(), "one was never made");
+        assert_eq!(media(&rung, &named, None), media(&rung, &segments(2, 1_000), None));
         let mut sound = segments(2, 1_000);
         sound.iter_mut().for_each(|row| row.keys.clear());
         assert!(keyframes(&rendition("a128", (0, 0), true), &sound, None).is_none());

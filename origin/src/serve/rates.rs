@@ -1,6 +1,6 @@
-//! What a rung's stored segments say: how far they reach without a gap, and the bit rates measured of them.
+//! What a rung's segments say: how far they reach without a gap, and the bit rates measured of them.
 
-use sluice_storage::SegmentRow;
+use sluice_storage::{Rendition, SegmentRow};
 use sluice_wire::codec::Key;
 
 /// The segments from the first on without a gap: rows may be committed in any order.
@@ -18,8 +18,13 @@ pub(super) struct Piece {
     pub(super) ticks: u64,
 }
 
+/// True when each segment was made at some time: of others neither size nor keyframes are known.
+pub(super) fn are_made(segments: &[SegmentRow]) -> bool {
+    segments.iter().all(SegmentRow::is_made)
+}
+
 /// A rung's segments as pieces.
-pub(super) fn whole(segments: &[SegmentRow]) -> Vec<Piece> {
+fn whole(segments: &[SegmentRow]) -> Vec<Piece> {
     segments.iter().map(|row| Piece { bytes: row.bytes, ticks: row.duration }).collect()
 }
 
@@ -39,6 +44,16 @@ pub(super) struct Rates {
 }
 
 impl Rates {
+    /// Of a rung that is served so: measured of its segments; while one of them was never made, what its row says, which is the
+    /// most that it may need.
+    pub(super) fn of_rung(rendition: &Rendition, segments: &[SegmentRow], target: u64) -> Self {
+        if are_made(segments) {
+            Self::of(&whole(segments), rendition.timescale, target)
+        } else {
+            Self { peak: rendition.bandwidth, average: rendition.average_bandwidth }
+        }
+    }
+
     /// Measures. `target` is the target duration in seconds.
     pub(super) fn of(pieces: &[Piece], timescale: u32, target: u64) -> Self {
         let rate = |bytes: u64, ticks: u64| {
@@ -68,6 +83,7 @@ const MOST_PIECES: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use super::super::playlist::tests::rendition;
     use super::*;
     use proptest::prelude::*;
     use sluice_wire::{Digest, RungName, VideoId};
@@ -98,6 +114,16 @@ mod tests {
         let short = [piece(500, 300)];
         assert_eq!(Rates::of(&short, 1_000, 4), Rates { peak: 13_334, average: 13_334 });
         assert_eq!(Rates::of(&[], 1_000, 4), Rates::default());
+    }
+
+    #[test]
+    fn what_was_never_made_is_what_its_row_says() {
+        let rung =
+            Rendition { bandwidth: 9_000, average_bandwidth: 7_000, ..rendition("v480", (852, 480), true) };
+        let mut rows = vec![row(0), row(1)];
+        assert_ne!(Rates::of_rung(&rung, &rows, 4), Rates { peak: 9_000, average: 7_000 });
+        rows[1].bytes = 0;
+        assert_eq!(Rates::of_rung(&rung, &rows, 4), Rates { peak: 9_000, average: 7_000 });
     }
 
     #[test]

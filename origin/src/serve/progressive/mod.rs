@@ -8,7 +8,7 @@ mod fragment;
 mod head;
 mod table;
 
-use super::{Served, missing, playlist};
+use super::{Served, missing, playlist, rates};
 use crate::again;
 use crate::origin::State;
 use bytes::Bytes;
@@ -120,11 +120,15 @@ pub(super) async fn download(
     let sound = media.renditions.iter().find(|r| is_sound(r) && !is_sound(wanted));
     let mut rungs = vec![];
     for rendition in [Some(wanted), sound].into_iter().flatten() {
-        let segments = videos.segments(shown, &rendition.rung).await?;
+        let mut segments = videos.segments(shown, &rendition.rung).await?;
         if segments.is_empty() || !playlist::is_whole(rendition, &segments) {
             return Err(missing(path));
         }
         again::whole(state, shown, &rendition.rung, 0..u32::MAX).await?;
+        if !rates::are_made(&segments) {
+            // The last of them was made just now.
+            segments = videos.segments(shown, &rendition.rung).await?;
+        }
         rungs.push(Rung { rendition: rendition.clone(), segments });
     }
     let digest = digest(&rungs);
@@ -150,15 +154,9 @@ pub(super) async fn preview(state: &State, path: &MediaPath, shown: VideoId) -> 
     let media = videos.media(shown).await?;
     // What every device plays.
     let h264 = |r: &Rendition| VideoCodec::of_codecs(&r.codecs).is_some_and(|codec| codec.is_h264());
-    let pictures = media.renditions.into_iter().filter(h264);
-    let distance = |r: &Rendition| r.width.min(r.height).abs_diff(PREVIEW_SIDE);
-    let rendition = pictures.min_by_key(distance).ok_or_else(|| missing(path))?;
-    let mut segments = videos.segments(shown, &rendition.rung).await?;
-    if !rendition.ended || segments.is_empty() {
-        return Err(missing(path));
-    }
-    // A quarter in: past titles, before the end is told.
-    let chosen = segments.swap_remove(segments.len() / 4);
+    let mut pictures: Vec<Rendition> = media.renditions.into_iter().filter(h264).collect();
+    pictures.sort_by_key(|r| r.width.min(r.height).abs_diff(PREVIEW_SIDE));
+    let (rendition, chosen) = previewed(state, pictures).await?.ok_or_else(|| missing(path))?;
     again::whole(state, shown, &rendition.rung, chosen.seq..chosen.seq + 1).await?;
     let rungs = [Rung { rendition, segments: vec![chosen] }];
     let head = head(&state.storage.objects, &rungs).await?;
@@ -168,6 +166,26 @@ pub(super) async fn preview(state: &State, path: &MediaPath, shown: VideoId) -> 
         pieces: std::iter::once(Piece::Bytes(head.into())).chain(pieces).collect(),
         etag,
     }))
+}
+
+/// The first of these rungs that is at its end and has the segment that is shown of it. For a preview nothing is made that nobody
+/// has watched.
+async fn previewed(
+    state: &State,
+    pictures: Vec<Rendition>,
+) -> Result<Option<(Rendition, SegmentRow)>, StorageError> {
+    for rendition in pictures.into_iter().filter(|rendition| rendition.ended) {
+        let mut segments = state.storage.videos().segments(rendition.video, &rendition.rung).await?;
+        if segments.is_empty() {
+            continue;
+        }
+        // A quarter in: past titles, before the end is told.
+        let chosen = segments.swap_remove(segments.len() / 4);
+        if chosen.is_made() {
+            return Ok(Some((rendition, chosen)));
+        }
+    }
+    Ok(None)
 }
 
 /// What a file is made from: the same for the same bytes.
