@@ -9,6 +9,7 @@ mod editions;
 mod figures;
 mod library;
 mod media;
+mod rarest;
 mod removal;
 mod row;
 mod storyboard;
