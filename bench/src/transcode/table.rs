@@ -83,8 +83,8 @@ fn ratio(ours: &Way, peer: &Way) -> Vec<String> {
 
 /// How to read it.
 const HOW: &str = "Both make the same rungs by the same scaling, preset, quality, caps, keyframes and segment length, \
-and write their segments to files; ours runs each encoder with as many threads as its size tells, not the machine (so that its output is the same each \
-time), and the rungs in parallel, ffmpeg's threads are its own choice. Processor time is user and system time of the process and its \
+and write their segments to files; ours runs each encoder with one thread (so that its output is the same each time) and \
+the rungs in parallel, ffmpeg's threads are its own choice. Processor time is user and system time of the process and its \
 children, peak memory is resident. Ours includes probing the clip. The limit is the processors: wall time below processor \
 time divided by the number of processors is not possible. Below 1 in the last line, Sluice needs less.";
 

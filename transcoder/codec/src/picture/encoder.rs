@@ -1,6 +1,7 @@
 //! The encoders, as they are opened: each with settings under which it gives the same bytes every time.
 //!
-//! - x264 has as many threads as a rung's size tells, x265 one; both begin each segment anew
+//! - x264 and x265 run with one thread, and begin each segment anew. At the cap of the bitrate, a second thread of x264 would
+//!   go by how far the first one is
 //! - SVT-AV1 has a thread for each of its stages whatever it is told, but one in each; what it gives does not depend on
 //!   them. It takes no orders for keyframes here (FFmpeg 5.1), so that it begins anew with each
 
@@ -155,7 +156,7 @@ fn settings(rung: &VideoRung) -> Vec<(&'static str, String)> {
             ("keyint_min", rung.gop_frames.to_string()),
             ("sc_threshold", "0".to_owned()),
             ("forced-idr", "1".to_owned()),
-            ("threads", threads(rung).to_string()),
+            ("threads", "1".to_owned()),
         ],
         VideoCodec::Hevc => vec![
             ("preset", "veryfast".to_owned()),
@@ -170,17 +171,6 @@ fn settings(rung: &VideoRung) -> Vec<(&'static str, String)> {
     }
 }
 
-/// Threads of x264: shared out by what a rung costs, so that the highest is not the last to be done. What is made depends
-/// on their number, so that it does not depend on the machine.
-const fn threads(rung: &VideoRung) -> u32 {
-    let pixels = rung.width * rung.height;
-    match pixels {
-        0..=1_500_000 => 1,
-        1_500_001..=4_000_000 => 2,
-        _ => 4,
-    }
-}
-
 /// x265's own words: no pool of threads, nothing side by side, closed groups of pictures without leading ones that refer to
 /// those before.
 fn hevc_settings(gop_frames: u32) -> String {
@@ -188,4 +178,31 @@ fn hevc_settings(gop_frames: u32) -> String {
         "log-level=error:pools=none:frame-threads=1:wpp=0:pmode=0:pme=0:open-gop=0:scenecut=0:radl=0:\
          keyint={gop_frames}:min-keyint={gop_frames}:high-tier=0:repeat-headers=0:aud=0:hrd=0"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_wire::RungName;
+    use sluice_wire::ladder::Ratio;
+
+    #[test]
+    fn no_rung_is_large_enough_for_a_second_thread() {
+        for (codec, height) in [(VideoCodec::H264, 240), (VideoCodec::H264, 2_160), (VideoCodec::Hevc, 2_160)]
+        {
+            let rung = VideoRung {
+                name: RungName::new("v2160").unwrap(),
+                width: height * 16 / 9,
+                height,
+                frame_rate: Ratio::new(60, 1),
+                gop_frames: 120,
+                segment_frames: 240,
+                max_bitrate: 20_000_000,
+                crf: 23,
+                codec,
+                range: VideoRange::Sdr,
+            };
+            assert!(settings(&rung).contains(&("threads", "1".to_owned())), "{codec:?} {height}");
+        }
+    }
 }
