@@ -3,6 +3,7 @@
 
 use reqwest::{Client, RequestBuilder};
 use sluice_tests::client::{self, header};
+use sluice_tests::sources::eventually;
 use sluice_tests::stack::Stack;
 use std::process::Command;
 
@@ -122,6 +123,31 @@ async fn a_file_whose_index_comes_last_plays_when_its_end_is_sent_first() {
     let early = plays(&edge, id).await;
     send(&http, &head, half, &source[half..index]).await;
     ends(&edge, id, &early).await;
+}
+
+#[tokio::test]
+async fn who_asks_too_early_is_told_as_long_as_it_is_true() {
+    let stack = Stack::start().await;
+    let (http, edge) = (client::client(), stack.edge());
+    let source = clip("awaited.ts", "");
+    let url = create(&http, &edge, &[("upload-length", &source.len().to_string())]).await;
+    let id = url.rsplit('/').next().unwrap();
+    let master = format!("/v/{id}/master.m3u8");
+    // An edge may keep the answer, which names its video: the event that ends its truth ends the copy.
+    for node in [&stack.origin.url(), &edge] {
+        let early = http.get(format!("{node}{master}")).send().await.unwrap();
+        assert_eq!(
+            (early.status().as_u16(), header(&early, "cache-control")),
+            (404, "public, max-age=1".into())
+        );
+        assert!(header(&early, "sluice-version").contains(id), "{early:?}");
+    }
+    send(&http, &url, 0, &source).await;
+    client::wait_ready(&edge, id).await;
+    eventually("it is there", async || {
+        http.get(format!("{edge}{master}")).send().await.unwrap().status() == 200
+    })
+    .await;
 }
 
 #[tokio::test]

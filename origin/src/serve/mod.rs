@@ -50,65 +50,83 @@ pub(crate) async fn media(
         .ok_or_else(|| ApiError::not_found(format!("there is no media at {path:.200}")))?;
     // Before the rows: a version may be older than what is served, never newer.
     let versions = state.storage.log().versions_of(&path.tags()).await?;
-    let Admission { guarded, protection, shown } = admitted(&state, &path, request.headers()).await?;
+    match found(&state, &path, &versions, request.headers()).await {
+        // What is not there yet may be there with the next version: who waits for it need not wait for a copy's age.
+        Err(error) if error.0.status == 404 => {
+            let mut answer = error.into_response();
+            cache::version(answer.headers_mut(), &versions);
+            Ok(answer)
+        }
+        other => other,
+    }
+}
+
+/// What is at a path, if it is there.
+async fn found(
+    state: &State,
+    path: &MediaPath,
+    versions: &[(Tag, Version)],
+    asked: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let Admission { guarded, protection, shown } = admitted(state, path, asked).await?;
     let seal = state.sealer.of(shown, protection)?;
     let served = match &path.asset {
         // What is to be sealed is not to be had clear.
         MediaAsset::Segment(..) | MediaAsset::Download(_) | MediaAsset::Preview if seal.is_some() => {
-            return Err(missing(&path));
+            return Err(missing(path));
         }
-        MediaAsset::Master => Served::Text(text::master(&state, &path, shown, seal).await?),
-        MediaAsset::Manifest => Served::Text(text::manifest(&state, &path, shown, seal).await?),
+        MediaAsset::Master => Served::Text(text::master(state, path, shown, seal).await?),
+        MediaAsset::Manifest => Served::Text(text::manifest(state, path, shown, seal).await?),
         MediaAsset::Playlist(rung) => {
             let render = |rung: &_, rows: &_| playlist::media(rung, rows, seal.as_ref());
-            Served::Text(text::rung(&state, &path, (shown, rung), seal.as_ref(), render).await?)
+            Served::Text(text::rung(state, path, (shown, rung), seal.as_ref(), render).await?)
         }
         MediaAsset::Keyframes(rung) => {
             let render = |rung: &_, rows: &_| playlist::keyframes(rung, rows, seal.as_ref());
-            Served::Text(text::rung(&state, &path, (shown, rung), seal.as_ref(), render).await?)
+            Served::Text(text::rung(state, path, (shown, rung), seal.as_ref(), render).await?)
         }
         MediaAsset::Init(rung, digest) => {
-            let edition = editions::header(&state, &path, shown, (rung, *digest)).await?;
+            let edition = editions::header(state, path, shown, (rung, *digest)).await?;
             let key = ObjectKey::Init(edition, rung.clone(), *digest);
-            stored(&state, &path, key, Some(digest.to_string())).await?
+            stored(state, path, key, Some(digest.to_string())).await?
         }
-        MediaAsset::Poster => stored(&state, &path, ObjectKey::Poster(shown), None).await?,
+        MediaAsset::Poster => stored(state, path, ObjectKey::Poster(shown), None).await?,
         MediaAsset::Segment(rung, seq, digest) => {
-            let row = editions::segment(&state, &path, shown, (rung, *seq, *digest)).await?;
+            let row = editions::segment(state, path, shown, (rung, *seq, *digest)).await?;
             state.again.asked(row.video, rung).await?;
-            let row = again::known(&state, row).await?;
+            let row = again::known(state, row).await?;
             let key = ObjectKey::Segment(row.video, rung.clone(), *seq, *digest);
             Served::Object { key, size: row.bytes, etag: row.sha256 }
         }
         MediaAsset::SealedInit(rung, digest, id) => {
-            let edition = editions::header(&state, &path, shown, (rung, *digest)).await?;
+            let edition = editions::header(state, path, shown, (rung, *digest)).await?;
             let seal = state.sealer.of(edition, protection)?;
-            sealed::init(&state, &path, (edition, rung, *digest), *id, seal).await?
+            sealed::init(state, path, (edition, rung, *digest), *id, seal).await?
         }
         MediaAsset::SealedSegment(rung, seq, digest, id) => {
-            let row = editions::segment(&state, &path, shown, (rung, *seq, *digest)).await?;
+            let row = editions::segment(state, path, shown, (rung, *seq, *digest)).await?;
             state.again.asked(row.video, rung).await?;
             let seal = state.sealer.of(row.video, protection)?;
-            sealed::segment(&state, &path, row, *id, seal).await?
+            sealed::segment(state, path, row, *id, seal).await?
         }
-        MediaAsset::Key(id) => return keys::one(&state, &path, *id, (shown, protection)).await,
+        MediaAsset::Key(id) => return keys::one(state, path, *id, (shown, protection)).await,
         MediaAsset::Licence => {
             let detail = "a licence is asked for by POST";
             return Err(ApiError::new(405, "method-not-allowed", "Method not allowed", detail));
         }
-        MediaAsset::Download(rung) => progressive::download(&state, &path, shown, rung).await?,
-        MediaAsset::Preview => progressive::preview(&state, &path, shown).await?,
-        MediaAsset::Chapters => Served::Text(chapters::list(&state, &path).await?),
-        MediaAsset::Storyboard => Served::Text(storyboard::list(&state, &path).await?),
-        MediaAsset::Sheet(seq, digest) => storyboard::sheet(&state, &path, *seq, *digest).await?,
-        MediaAsset::TextPlaylist(name) => Served::Text(subtitles::list(&state, &path, name).await?),
-        MediaAsset::Text(name, digest) => subtitles::whole(&state, &path, name, *digest).await?,
+        MediaAsset::Download(rung) => progressive::download(state, path, shown, rung).await?,
+        MediaAsset::Preview => progressive::preview(state, path, shown).await?,
+        MediaAsset::Chapters => Served::Text(chapters::list(state, path).await?),
+        MediaAsset::Storyboard => Served::Text(storyboard::list(state, path).await?),
+        MediaAsset::Sheet(seq, digest) => storyboard::sheet(state, path, *seq, *digest).await?,
+        MediaAsset::TextPlaylist(name) => Served::Text(subtitles::list(state, path, name).await?),
+        MediaAsset::Text(name, digest) => subtitles::whole(state, path, name, *digest).await?,
         MediaAsset::TextSegment(name, seq, digest) => {
-            subtitles::segment(&state, &path, name, *seq, *digest).await?
+            subtitles::segment(state, path, name, *seq, *digest).await?
         }
     };
     state.metrics.media.with_label_values(&[label(&path.asset)]).inc();
-    answer(&state, &path, guarded, &versions, request.headers(), served).await
+    answer(state, path, guarded, versions, asked, served).await
 }
 
 /// How a video's media may be had.
