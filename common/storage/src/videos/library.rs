@@ -1,9 +1,8 @@
-//! The library: one page of videos, with all that a list shows of them, in three statements of one snapshot; a question of
-//! more than one term costs a fourth.
+//! The library: one page of videos, with all that a list shows of them, in three statements of one snapshot.
 //!
 //! Pages go on after an id, never after a count, so that page 4,000 costs what the first does. Words and tags are terms
-//! ([`terms`](super::terms)); a page of hits is a walk down the [rarest](super::rarest) term's part of an index, which asks
-//! for the others as it goes.
+//! ([`terms`](super::terms)); a page of hits is a walk down the first term's part of an index, which asks for the others as
+//! it goes.
 
 use std::collections::HashMap;
 
@@ -14,7 +13,7 @@ use sea_orm::{
 };
 use sluice_wire::{Tag, Version, VideoId};
 
-use super::{Media, Video, VideoState, Videos, Visibility, media::video_id, rarest, row, terms};
+use super::{Media, Video, VideoState, Videos, Visibility, media::video_id, row, terms};
 use crate::database::entity::{rendition, segment, tag_version, video, video_term};
 use crate::database::unsigned;
 use crate::error::StorageError;
@@ -87,9 +86,7 @@ impl Videos {
             return Ok(Page::default());
         }
         let view = self.database.snapshot().await?;
-        let mut terms = terms::asked(&asked.words);
-        terms.extend(asked.tags.iter().take(MAX_TAGS).map(|tag| terms::of_tag(tag)));
-        let rows = select(asked, rarest::first(&view, terms).await?).all(&view).await?;
+        let rows = select(asked).all(&view).await?;
         let page = filled(&view, rows).await?;
         view.commit().await?;
         Ok(page)
@@ -114,8 +111,7 @@ fn nothing_can_match(asked: &Listing) -> bool {
     !asked.words.trim().is_empty() && terms::asked(&asked.words).is_empty()
 }
 
-/// What is asked for, found by terms of which the first is walked down.
-fn select(asked: &Listing, terms: Vec<String>) -> sea_orm::Select<video::Entity> {
+fn select(asked: &Listing) -> sea_orm::Select<video::Entity> {
     let mut found = video::Entity::find().limit(asked.limit.clamp(1, MAX_PAGE));
     found = found.filter(video::Column::EditionOf.is_null());
     found = match asked.which {
@@ -127,6 +123,8 @@ fn select(asked: &Listing, terms: Vec<String>) -> sea_orm::Select<video::Entity>
         }
         Which::Deleted => found.filter(video::Column::DeletedMs.is_not_null()),
     };
+    let mut terms = terms::asked(&asked.words);
+    terms.extend(asked.tags.iter().take(MAX_TAGS).map(|tag| terms::of_tag(tag)));
     let mut terms = terms.into_iter();
     // Few are in a state that passes: these are looked through, and not all that a term finds.
     let first = if passes(asked.which) { None } else { terms.next() };

@@ -9,7 +9,6 @@ mod editions;
 mod figures;
 mod library;
 mod media;
-mod rarest;
 mod removal;
 mod row;
 mod storyboard;

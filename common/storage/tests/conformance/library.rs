@@ -217,15 +217,12 @@ pub(crate) async fn a_page_costs_three_statements(ground: Ground) {
         id = video(&storage, &format!("Berlin {n}")).await;
         media(&storage, id, n).await;
     }
-    for (asked, statements) in [
-        (words(""), 3),
-        (Listing { which: Which::In(VideoState::Ready), ..words("b") }, 3),
-        // Which of two words is the rarer is asked first.
-        (words("berlin one"), 4),
-    ] {
+    for asked in
+        [words(""), words("berlin one"), Listing { which: Which::In(VideoState::Ready), ..words("b") }]
+    {
         let (page, sent) = count_statements(videos.page(&asked)).await;
         assert!(!page.unwrap().videos.is_empty());
-        assert_eq!(sent, statements);
+        assert_eq!(sent, 3);
     }
     assert_eq!(count_statements(videos.show(id)).await.1, 3);
     assert_eq!(count_statements(videos.standing(id)).await.1, 1);
