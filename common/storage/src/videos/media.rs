@@ -115,6 +115,22 @@ impl SegmentRow {
     pub const fn is_made(&self) -> bool {
         self.bytes > 0
     }
+
+    /// As it is kept; `gone` while its bytes are not there.
+    fn model(&self, gone: bool) -> Result<segment::ActiveModel, StorageError> {
+        Ok(segment::ActiveModel {
+            video: Set(self.video.as_i64()),
+            rung: Set(self.rung.to_string()),
+            seq: Set(signed(self.seq)),
+            start: Set(signed(self.start)),
+            duration: Set(signed(self.duration)),
+            bytes: Set(signed(self.bytes)),
+            sha256: Set(self.sha256.clone()),
+            digest: Set(self.digest.to_string()),
+            keyframes: Set(to_json(&self.keys)?),
+            gone: Set(gone),
+        })
+    }
 }
 
 impl Media {
@@ -165,18 +181,7 @@ impl Videos {
     /// # Errors
     /// The engine's.
     pub async fn put_segment(&self, tx: &Tx<'_>, new: &SegmentRow) -> Result<(), StorageError> {
-        let row = segment::ActiveModel {
-            video: Set(new.video.as_i64()),
-            rung: Set(new.rung.to_string()),
-            seq: Set(signed(new.seq)),
-            start: Set(signed(new.start)),
-            duration: Set(signed(new.duration)),
-            bytes: Set(signed(new.bytes)),
-            sha256: Set(new.sha256.clone()),
-            digest: Set(new.digest.to_string()),
-            keyframes: Set(to_json(&new.keys)?),
-            gone: Set(false),
-        };
+        let row = new.model(false)?;
         let replace = replace_all::<segment::Entity>();
         segment::Entity::insert(row).on_conflict(replace).exec_without_returning(tx.conn()).await?;
         Ok(())
@@ -188,18 +193,8 @@ impl Videos {
     /// # Errors
     /// The engine's.
     pub async fn name_segment(&self, tx: &Tx<'_>, new: &SegmentRow) -> Result<(), StorageError> {
-        let row = segment::ActiveModel {
-            video: Set(new.video.as_i64()),
-            rung: Set(new.rung.to_string()),
-            seq: Set(signed(new.seq)),
-            start: Set(signed(new.start)),
-            duration: Set(signed(new.duration)),
-            bytes: Set(0),
-            sha256: Set(String::new()),
-            digest: Set(new.digest.to_string()),
-            keyframes: Set("[]".into()),
-            gone: Set(true),
-        };
+        let named = SegmentRow { bytes: 0, sha256: String::new(), keys: vec![], ..new.clone() };
+        let row = named.model(true)?;
         let key = [segment::Column::Video, segment::Column::Rung, segment::Column::Seq];
         let keep = OnConflict::columns(key).do_nothing().to_owned();
         let added = segment::Entity::insert(row).on_conflict(keep).exec_without_returning(tx.conn()).await?;
