@@ -1,5 +1,6 @@
 //! The control plane's configuration.
 
+use crate::operators::{self, OperatorConfig};
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
@@ -13,6 +14,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where rows are.
     pub storage: StorageConfig,
+    /// Who may drain, purge and configure. Without any, whoever is on this machine may.
+    pub operators: Vec<OperatorConfig>,
     /// Origins that edges fill from, by preference.
     pub origins: Vec<String>,
     /// Milliseconds after which a silent node counts as gone.
@@ -28,6 +31,7 @@ impl Default for Config {
         Self {
             server: ServerConfig { drain_grace_ms: 2_000, ..ServerConfig::default() },
             storage: StorageConfig::default(),
+            operators: vec![],
             origins: vec![],
             lease_ms: 3_000,
             steering_ttl_s: 10,
@@ -43,6 +47,7 @@ impl ProcessConfig for Config {
 
     fn validate(&self, faults: &mut Faults) {
         self.storage.faults().iter().for_each(|fault| faults.add("storage", fault));
+        operators::faults(&self.operators, faults);
         for url in self.origins.iter().chain(&self.public_url) {
             if !(url.starts_with("http://") || url.starts_with("https://")) {
                 faults.add("origins", format!("{url} is no http:// or https:// address"));

@@ -4,12 +4,13 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problem::Failure;
-use crate::{operate, page, purge, routes, steer};
+use crate::{configuration, operate, page, purge, routes, steer};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
 use sluice_storage::Storage;
+use sluice_wire::fleet::MAX_CONFIG_BYTES;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -65,6 +66,7 @@ impl Process for ControlPlane {
 const OPENAPI: &str = include_str!("../openapi.json");
 
 fn router(state: State) -> Router {
+    let config_limit = DefaultBodyLimit::max(MAX_CONFIG_BYTES);
     Router::new()
         .route("/", get(page::fleet))
         .route("/v1/nodes", get(routes::nodes))
@@ -72,6 +74,11 @@ fn router(state: State) -> Router {
         .route("/v1/nodes/{id}/drain", post(operate::drain).delete(operate::undrain))
         .route("/v1/routes", get(routes::table))
         .route("/v1/purge", post(purge::purge))
+        .route("/v1/config", get(configuration::show).put(configuration::put).layer(config_limit))
+        .route("/v1/config/rollback", post(configuration::roll_back))
+        .route("/v1/config/versions", get(configuration::versions))
+        .route("/v1/config/versions/{version}", get(configuration::version))
+        .route("/v1/audit", get(configuration::audit))
         .route("/steer/v/{id}", get(steer::manifest))
         .route("/r/{id}", get(steer::redirect))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))

@@ -2,9 +2,10 @@
 
 use crate::membership;
 use crate::metrics::Metrics;
+use futures::StreamExt;
 use sluice_service::HealthFlag;
 use sluice_storage::{NodeRecord, Storage, StorageError};
-use sluice_wire::{NodeId, NodeState, RouteTable};
+use sluice_wire::{FleetConfig, NodeId, NodeState, RouteTable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(crate) struct Fleet {
     lease: Duration,
     table: watch::Sender<Arc<RouteTable>>,
     records: watch::Sender<Arc<Vec<NodeRecord>>>,
+    /// The configuration in force, as last read.
+    config: watch::Sender<Arc<FleetConfig>>,
     /// How far in the log each node of the table is, by its newest report to this control plane.
     applied: watch::Sender<BTreeMap<NodeId, u64>>,
     nudge: Arc<Notify>,
@@ -45,6 +48,7 @@ impl Fleet {
             lease,
             table: watch::Sender::new(Arc::new(kept)),
             records: watch::Sender::default(),
+            config: watch::Sender::default(),
             applied: watch::Sender::default(),
             nudge: Arc::new(Notify::new()),
             metrics,
@@ -55,9 +59,12 @@ impl Fleet {
 
     /// Keeps the table true until the drain begins.
     pub(crate) async fn run(self, health: HealthFlag, stop: CancellationToken) {
+        let mut changes = self.storage.fleet().changes();
+        let mut changes_end = false;
         loop {
             tokio::select! {
                 _ = timeout(LOOK_EVERY, self.nudge.notified()) => {}
+                said = changes.next(), if !changes_end => changes_end = said.is_none(),
                 () = stop.cancelled() => return,
             }
             match self.renew().await {
@@ -75,9 +82,10 @@ impl Fleet {
     pub(crate) async fn renew(&self) -> Result<(), StorageError> {
         let fleet = self.storage.fleet();
         let records = fleet.nodes().await?;
+        let config = self.configure().await?;
         let now = self.storage.clock.now_ms();
         let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
-        let wanted = membership::table(&records, &self.origins, lease_ms, now);
+        let wanted = membership::table(&records, &config, &self.origins, lease_ms, now);
         self.count(&wanted);
         self.records.send_replace(Arc::new(records));
         for _ in 0..PUBLISH_TRIES {
@@ -95,6 +103,23 @@ impl Fleet {
         }
         // Another control plane published in between, each time; the next look agrees with it or with us.
         Ok(())
+    }
+
+    /// The configuration in force, read if it is another than the last.
+    async fn configure(&self) -> Result<Arc<FleetConfig>, StorageError> {
+        let newest = self.storage.settings().newest().await?;
+        if newest != self.config().version
+            && let Some(read) = self.storage.settings().version(newest).await?
+        {
+            self.metrics.config_version.set(newest.cast_signed());
+            self.config.send_replace(Arc::new(read.config));
+        }
+        Ok(self.config())
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<FleetConfig> {
+        Arc::clone(&self.config.borrow())
     }
 
     fn adopt(&self, table: RouteTable) {

@@ -6,16 +6,20 @@
 //! ```
 //!
 //! - `membership`: what the records mean now, a pure function; `fleet`: the table in force, renewed and published
-//! - `routes` and `steer`: the HTTP interface of edges and players; `operate`: drain, purge; `page`: the fleet for people
+//! - `routes` and `steer`: the HTTP interface of edges and players; `operate` and `purge`: what
+//!   operators do; `page`: the fleet for people
+//! - `configuration`: the fleet's, versioned and audited; `operators`: who may
 //!
 //! What it leaves to others: media bytes, and anything edges need in order to keep serving.
 
 mod config;
+mod configuration;
 mod control;
 mod fleet;
 mod membership;
 mod metrics;
 mod operate;
+mod operators;
 mod page;
 mod problem;
 mod purge;
@@ -24,6 +28,7 @@ mod steer;
 
 pub use config::Config;
 pub use control::ControlPlane;
+pub use operators::{OperatorConfig, Role};
 
 use std::ffi::OsString;
 use std::process::ExitCode;

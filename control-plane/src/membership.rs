@@ -1,7 +1,7 @@
 //! Membership: what the records of nodes mean now. Pure.
 
 use sluice_storage::NodeRecord;
-use sluice_wire::{NodeState, RouteNode, RouteTable};
+use sluice_wire::{FleetConfig, NodeState, RouteNode, RouteTable};
 
 /// How long a node that is gone stays in the table, so that people see that it was there: ten leases.
 const REMEMBERED_LEASES: u64 = 10;
@@ -19,8 +19,18 @@ pub(crate) fn state(record: &NodeRecord, now_ms: u64) -> NodeState {
     }
 }
 
-/// The table that the records make, without a version.
-pub(crate) fn table(records: &[NodeRecord], origins: &[String], lease_ms: u64, now_ms: u64) -> RouteTable {
+/// The table that the records and what operators say of them make, without a version.
+pub(crate) fn table(
+    records: &[NodeRecord],
+    config: &FleetConfig,
+    origins: &[String],
+    lease_ms: u64,
+    now_ms: u64,
+) -> RouteTable {
+    let weight = |record: &NodeRecord| {
+        let told = config.nodes.get(&record.report.node).and_then(|node| node.weight);
+        told.unwrap_or(record.report.weight)
+    };
     let forgotten = |record: &NodeRecord| record.lease_until_ms + REMEMBERED_LEASES * lease_ms <= now_ms;
     let mut nodes: Vec<RouteNode> = records
         .iter()
@@ -30,7 +40,7 @@ pub(crate) fn table(records: &[NodeRecord], origins: &[String], lease_ms: u64, n
             tier: record.report.tier,
             site: record.report.site.clone(),
             state: state(record, now_ms),
-            weight: record.report.weight,
+            weight: weight(record),
             peer_url: record.report.peer_url.clone(),
             public_url: record.report.public_url.clone(),
         })
@@ -48,6 +58,7 @@ pub(crate) fn same(a: &RouteTable, b: &RouteTable) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sluice_wire::fleet::NodeConfig;
     use sluice_wire::node::NodeCounters;
     use sluice_wire::{NodeId, NodeReport, Tier};
 
@@ -74,7 +85,20 @@ mod tests {
         assert_eq!(state(&record("a", true, false, 100), 100), NodeState::Gone);
         assert_eq!(state(&record("a", true, true, 100), 99), NodeState::Draining);
         assert_eq!(state(&record("a", false, false, 100), 99), NodeState::Joining);
-        assert!(table(&[record("a", true, false, 100)], &[], 10, 200).nodes.is_empty(), "forgotten at last");
+        assert!(
+            table(&[record("a", true, false, 100)], &FleetConfig::default(), &[], 10, 200).nodes.is_empty(),
+            "forgotten at last"
+        );
+    }
+
+    #[test]
+    fn an_operator_s_weight_counts_instead_of_the_reported_one() {
+        let said = NodeConfig { weight: Some(0.25), ..NodeConfig::default() };
+        let config =
+            FleetConfig { nodes: [(NodeId::new("a").unwrap(), said)].into(), ..FleetConfig::default() };
+        let records = [record("a", true, false, 100), record("b", true, false, 100)];
+        let weights: Vec<f64> = table(&records, &config, &[], 10, 0).nodes.iter().map(|n| n.weight).collect();
+        assert_eq!(weights, [0.25, 1.0]);
     }
 
     proptest! {
@@ -83,13 +107,14 @@ mod tests {
             nodes in prop::collection::btree_map("[a-z]{1,8}", (any::<bool>(), any::<bool>(), 0u64..2000), 0..20), now in 0u64..2000,
         ) {
             let records: Vec<_> = nodes.iter().map(|(n, (r, d, l))| record(n, *r, *d, *l)).collect();
-            let made = table(&records, &["http://o".into()], 100, now);
+            let config = FleetConfig::default();
+            let made = table(&records, &config, &["http://o".into()], 100, now);
             prop_assert_eq!(made.check(), Ok(()));
             for node in made.ready(Tier::Near) {
                 let (ready, draining, lease) = nodes[node.node.as_str()];
                 prop_assert!(ready && !draining && lease > now);
             }
-            prop_assert!(same(&made, &table(&records, &["http://o".into()], 100, now)));
+            prop_assert!(same(&made, &table(&records, &config, &["http://o".into()], 100, now)));
         }
     }
 }

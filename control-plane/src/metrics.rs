@@ -1,6 +1,6 @@
 //! The control plane's metrics.
 
-use prometheus::{HistogramVec, IntCounter, IntGauge, IntGaugeVec};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use sluice_service::Metrics as Registry;
 
 /// What the control plane counts.
@@ -12,6 +12,10 @@ pub(crate) struct Metrics {
     pub(crate) table_version: IntGauge,
     /// Reports taken.
     pub(crate) reports: IntCounter,
+    /// What was refused, by what it was.
+    pub(crate) refused: IntCounterVec,
+    /// The version of the configuration in force.
+    pub(crate) config_version: IntGauge,
     /// Edges waiting for a newer table.
     pub(crate) waiting: IntGauge,
     /// Steering manifests answered.
@@ -28,6 +32,13 @@ impl Metrics {
             nodes: r.gauges("sluice_control_nodes", "Nodes by state", &["state"]),
             table_version: r.gauge("sluice_control_table_version", "The route table's version"),
             reports: r.counter("sluice_control_reports_total", "Reports taken"),
+            refused: r.counters(
+                "sluice_control_refused_total",
+                "What was refused, by what it was",
+                &["what"],
+            ),
+            config_version: r
+                .gauge("sluice_control_config_version", "The version of the fleet's configuration"),
             waiting: r.gauge("sluice_control_waiting", "Edges waiting for a newer table"),
             steered: r.counter("sluice_control_steering_total", "Steering manifests answered"),
             redirected: r.counter("sluice_control_redirects_total", "Redirects answered"),

@@ -1,6 +1,7 @@
 //! Purges: committed, and followed until every edge has applied them.
 
 use crate::control::State;
+use crate::operators::{Caller, Role};
 use crate::problem::Failure;
 use axum::extract::Query;
 use axum::extract::rejection::JsonRejection;
@@ -8,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use http::StatusCode;
 use serde_json::{Value, json};
-use sluice_storage::StorageError;
+use sluice_storage::{Act, StorageError, Who};
+use sluice_wire::purge::Purge;
 use sluice_wire::purge::PurgeRequest;
 use sluice_wire::{EventKind, NodeId, Tag, Version};
 use std::pin::pin;
@@ -35,30 +37,18 @@ pub(crate) struct Wait {
 /// committed; 200 when every ready edge has applied it within the time given.
 pub(crate) async fn purge(
     axum::extract::State(state): Shared,
+    caller: Caller,
     Query(Wait { wait }): Query<Wait>,
     body: Result<axum::Json<PurgeRequest>, JsonRejection>,
 ) -> Result<Response, Failure> {
+    let who = caller.may(Role::Operator)?;
     let axum::Json(request) =
         body.map_err(|e| Failure::new(e.status().as_u16(), "bad-purge", "Bad purge", e.body_text()))?;
     let purges = request.check().map_err(|error| Failure::bad_request(error.to_string()))?;
     let before = state.storage.log().head().await?;
-    let versions = state
-        .storage
-        .database
-        .write::<Vec<(Tag, Version)>, StorageError, _>(|tx| {
-            let purges = &purges;
-            Box::pin(async move {
-                let mut versions = vec![];
-                for purge in purges {
-                    let version = tx.emit(&purge.tag, EventKind::Purged, json!(purge.data)).await?;
-                    versions.push((purge.tag.clone(), version));
-                }
-                Ok(versions)
-            })
-        })
-        .await?;
+    let versions = commit(&state, who, &request, &purges).await?;
     let committed = Instant::now();
-    tracing::info!(tags = versions.len(), soft = request.soft, "purge");
+    tracing::info!(tags = versions.len(), soft = request.soft, who = who.name, "purge");
     let purged: Vec<Value> =
         versions.iter().map(|(tag, version)| json!({ "tag": tag, "version": version })).collect();
     let mut answer = json!({ "purged": purged });
@@ -83,6 +73,34 @@ pub(crate) async fn purge(
         }
     }
     Ok((status, axum::Json(answer)).into_response())
+}
+
+/// Emits the events, and writes down who asked for them.
+async fn commit(
+    state: &State,
+    who: &Who,
+    request: &PurgeRequest,
+    purges: &[Purge],
+) -> Result<Vec<(Tag, Version)>, StorageError> {
+    let audit = &state.storage.audit();
+    let act = &Act {
+        action: "purge",
+        subject: format!("{} tags", purges.len()),
+        before: None,
+        after: serde_json::to_value(request).ok(),
+    };
+    let write = state.storage.database.write(|tx| {
+        Box::pin(async move {
+            let mut versions = vec![];
+            for purge in purges {
+                let version = tx.emit(&purge.tag, EventKind::Purged, json!(purge.data)).await?;
+                versions.push((purge.tag.clone(), version));
+            }
+            audit.record(tx, who, act).await?;
+            Ok(versions)
+        })
+    });
+    write.await
 }
 
 /// A purge that every edge has applied.

@@ -234,3 +234,12 @@ pub fn lone_edge(dir: &Path, name: &str, origin: &str, flags: &[(&str, &str)]) -
     all.extend(flags.iter().map(|(key, value)| (*key, (*value).to_owned())));
     Process::new(name, "sluice-edge", dir, &all)
 }
+
+/// A control plane alone; not started. `flags` come last and win.
+#[must_use]
+pub fn control_plane(dir: &Path, name: &str, engines: &Engines, flags: &[(&'static str, String)]) -> Process {
+    let mut all = vec![("listen.http", "127.0.0.1:0".to_owned()), ("listen.admin", "127.0.0.1:0".to_owned())];
+    all.extend(engines.flags());
+    all.extend(flags.iter().cloned());
+    Process::new(name, "sluice-control-plane", dir, &all)
+}

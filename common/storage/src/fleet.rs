@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::json;
 use sluice_wire::{NodeId, NodeReport, RouteTable};
 
+use crate::audit::{self, Act, Who};
+use crate::bus::{Bus, Subscription, topics};
 use crate::clock::millis;
 use crate::database::entity::{node, route_table};
-use crate::database::{Database, from_json, signed, to_json, unsigned};
+use crate::database::{Database, Tx, from_json, signed, to_json, unsigned};
 use crate::error::StorageError;
 
 /// The most nodes of a fleet that are read.
@@ -36,11 +39,18 @@ pub struct NodeRecord {
 #[derive(Debug, Clone)]
 pub struct Fleet {
     database: Database,
+    bus: Bus,
 }
 
 impl Fleet {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, bus: Bus) -> Self {
+        Self { database, bus }
+    }
+
+    /// A message whenever another process, or this one, may have changed the table, the configuration or a drain.
+    #[must_use]
+    pub fn changes(&self) -> Subscription {
+        self.bus.subscribe(topics::FLEET)
     }
 
     /// Takes a node's report and renews its lease. What operators set stays.
@@ -91,23 +101,12 @@ impl Fleet {
         rows.into_iter().map(NodeRecord::try_from).collect()
     }
 
-    /// Marks a node as draining or not. False when there is no such node.
+    /// Marks a node as draining or not, and writes down who did. False when there is no such node.
     ///
     /// # Errors
     /// The engine's.
-    pub async fn set_draining(&self, node: &NodeId, draining: bool) -> Result<bool, StorageError> {
-        self.database
-            .write(|tx| {
-                Box::pin(async move {
-                    let set = node::Entity::update_many()
-                        .col_expr(node::Column::Draining, Expr::value(draining))
-                        .filter(node::Column::Node.eq(node.as_str()))
-                        .exec(tx.conn())
-                        .await?;
-                    Ok(set.rows_affected == 1)
-                })
-            })
-            .await
+    pub async fn set_draining(&self, node: &NodeId, draining: bool, who: &Who) -> Result<bool, StorageError> {
+        self.database.write(|tx| Box::pin(set_draining(tx, node, draining, who))).await
     }
 
     /// Forgets a node. False when there is no such node.
@@ -173,11 +172,32 @@ impl Fleet {
                         .filter(route_table::Column::Version.eq(version - 1))
                         .exec(tx.conn())
                         .await?;
+                    tx.wake_after_commit(topics::FLEET);
                     Ok(set.rows_affected == 1)
                 })
             })
             .await
     }
+}
+
+async fn set_draining(tx: &Tx<'_>, node: &NodeId, draining: bool, who: &Who) -> Result<bool, StorageError> {
+    let Some(row) = node::Entity::find_by_id(node.to_string()).one(tx.conn()).await? else {
+        return Ok(false);
+    };
+    node::Entity::update_many()
+        .col_expr(node::Column::Draining, Expr::value(draining))
+        .filter(node::Column::Node.eq(node.as_str()))
+        .exec(tx.conn())
+        .await?;
+    let act = Act {
+        action: if draining { "drain" } else { "undrain" },
+        subject: node.to_string(),
+        before: Some(json!({ "draining": row.draining })),
+        after: Some(json!({ "draining": draining })),
+    };
+    audit::record(tx, who, &act).await?;
+    tx.wake_after_commit(topics::FLEET);
+    Ok(true)
 }
 
 impl TryFrom<node::Model> for NodeRecord {

@@ -25,6 +25,7 @@
 //!
 //! What it leaves to others: keys and tags (`sluice-wire`), HTTP, what a job means. The ORM's types stay inside.
 
+mod audit;
 mod bus;
 mod clock;
 mod config;
@@ -38,6 +39,7 @@ mod lease;
 mod log;
 mod objects;
 mod relay;
+mod settings;
 mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -45,6 +47,7 @@ mod uploads;
 mod videos;
 mod wakes;
 
+pub use audit::{Act, Audit, AuditEntry, Who};
 pub use bus::{Bus, Message, Subscription, topics};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::StorageConfig;
@@ -57,6 +60,7 @@ pub use jobs::{Failed, Job, JobState, Jobs, Lease, NewJob, Retry};
 pub use log::Log;
 pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put, SignedPut};
 pub use relay::Relay;
+pub use settings::{ConfigVersion, Settings};
 pub use storage::Storage;
 pub use uploads::{
     Fetch, MAX_JOINED, NewUpload, OwnerUsage, Part, Piece, Promise, Source, Upload, UploadKind, UploadState,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Audit;
 use crate::bus::Bus;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::StorageConfig;
@@ -14,6 +15,7 @@ use crate::jobs::Jobs;
 use crate::log::Log;
 use crate::objects::Objects;
 use crate::relay::Relay;
+use crate::settings::Settings;
 use crate::uploads::Uploads;
 use crate::videos::{Removals, Videos};
 
@@ -99,6 +101,18 @@ impl Storage {
     /// The fleet's nodes and route table.
     #[must_use]
     pub fn fleet(&self) -> Fleet {
-        Fleet::new(self.database.clone())
+        Fleet::new(self.database.clone(), self.bus.clone())
+    }
+
+    /// The fleet's configuration in all its versions.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings::new(self.database.clone())
+    }
+
+    /// What operators have done.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.database.clone())
     }
 }

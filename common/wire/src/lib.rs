@@ -12,6 +12,7 @@
 //! - [`boxes`]: where an MP4 file keeps its index
 //! - [`conditions`]: ranges and validators of a request
 //! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
+//! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
 //! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
 //! - [`token`]: what tokens and signed URLs say, apart from who signed them
@@ -24,6 +25,7 @@ pub mod boxes;
 pub mod codec;
 pub mod conditions;
 pub mod event;
+pub mod fleet;
 pub mod headers;
 pub mod id;
 pub mod image;
@@ -43,6 +45,7 @@ pub mod text;
 pub mod token;
 
 pub use event::{Event, EventKind};
+pub use fleet::FleetConfig;
 pub use id::{JobId, NodeId, UploadId, VideoId};
 pub use image::ImageVariant;
 pub use language::Language;

@@ -11,17 +11,27 @@ use std::time::Duration;
 pub(crate) struct Api {
     http: Client,
     base: String,
+    token: Option<String>,
 }
 
 impl Api {
     pub(crate) fn new(base: &str) -> anyhow::Result<Self> {
         let http = Client::builder().connect_timeout(Duration::from_secs(5)).build()?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token: None })
+    }
+
+    /// The same, bearing an operator's token.
+    pub(crate) fn bearing(self, token: Option<String>) -> Self {
+        Self { token, ..self }
     }
 
     /// A request for a path.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// A request for a URL that the server gave.

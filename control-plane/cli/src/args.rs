@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// An edge.
     #[arg(long, env = "SLUICE_EDGE", default_value = "http://127.0.0.1:8080", global = true)]
     pub(crate) edge: String,
+    /// The operator's token for the control plane.
+    #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, global = true)]
+    pub(crate) token: Option<String>,
     /// Prints answers as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -34,6 +37,22 @@ pub(crate) enum Command {
     Undrain { node: String },
     /// Has copies forgotten in every tier, or validated before they are served.
     Purge(Purge),
+    /// The fleet's configuration: sites, nodes, outside CDNs.
+    #[command(subcommand)]
+    Config(Config),
+    /// What operators did, the newest first.
+    Audit {
+        /// Entries shown at most.
+        #[arg(long, default_value_t = 50)]
+        limit: u64,
+    },
+    /// Makes an operator's token, and the line that lets its bearer in.
+    Operator {
+        name: String,
+        /// `viewer`, `operator` or `admin`.
+        #[arg(long, default_value = "operator", value_parser = ["viewer", "operator", "admin"])]
+        role: String,
+    },
     /// Which nodes own a URL, recomputed from the published table.
     Owner { url: String },
     /// Uploads a file; prints the video's id. The same command goes on where one that was cut left off.
@@ -79,6 +98,31 @@ pub(crate) enum Command {
     Completions { shell: Shell },
     /// Prints the man page.
     Man,
+}
+
+/// What is done with the fleet's configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Prints the configuration in force, or an older version of it.
+    Show { version: Option<u64> },
+    /// Puts the configuration of a file in force, if the one that the file was made from still is.
+    Set {
+        file: PathBuf,
+        /// Why, for whoever reads the log.
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Whichever version is in force.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Who changed it when, the newest first.
+    Log {
+        /// Versions shown at most.
+        #[arg(long, default_value_t = 50)]
+        limit: u64,
+    },
+    /// Puts an older version in force again.
+    Rollback { version: u64 },
 }
 
 /// What is uploaded, and how.

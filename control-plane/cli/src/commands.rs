@@ -2,7 +2,7 @@
 
 use crate::api::{Api, say, show, text};
 use crate::args::{Command, Options, Purge};
-use crate::{manual, mint, upload, videos, watch};
+use crate::{fleet, manual, mint, upload, videos, watch};
 use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let (control, edge) = (Api::new(&options.control)?, Api::new(&options.edge)?);
+    let (control, edge) = (Api::new(&options.control)?.bearing(options.token), Api::new(&options.edge)?);
     let raw = options.json;
     match options.command {
         Command::Nodes => show(raw, &control.get("/v1/nodes").await?, nodes),
@@ -21,6 +21,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Drain { node } => drain(&control, raw, Method::POST, &node).await?,
         Command::Undrain { node } => drain(&control, raw, Method::DELETE, &node).await?,
         Command::Purge(purge) => purge_it(&control, raw, purge).await?,
+        Command::Config(wanted) => fleet::config(&control, raw, wanted).await?,
+        Command::Audit { limit } => fleet::audit(&control, raw, limit).await?,
+        Command::Operator { name, role } => fleet::operator(raw, &name, &role)?,
         Command::Owner { url } => owner(&control, raw, &url).await?,
         Command::Upload(wanted) => upload::run(&edge, raw, &wanted).await?,
         Command::List(asked) => videos::list(&edge, raw, &asked).await?,

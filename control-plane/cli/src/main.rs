@@ -8,6 +8,7 @@
 mod api;
 mod args;
 mod commands;
+mod fleet;
 mod manual;
 mod mint;
 mod upload;

@@ -12,8 +12,14 @@ use std::path::Path;
 const PREFIX: &str = "SLUICE_";
 
 /// Variables with our prefix that belong to tests, benches, the command line and takeovers rather than to a configuration.
-const NOT_OURS: [&str; 5] =
-    ["SLUICE_MEDIA_DIR", "SLUICE_TRACES_DIR", "SLUICE_CONTROL", "SLUICE_EDGE", crate::takeover::VARIABLE];
+const NOT_OURS: [&str; 6] = [
+    "SLUICE_MEDIA_DIR",
+    "SLUICE_TRACES_DIR",
+    "SLUICE_CONTROL",
+    "SLUICE_EDGE",
+    "SLUICE_TOKEN",
+    crate::takeover::VARIABLE,
+];
 
 /// One value of one layer.
 pub(super) struct Setting {

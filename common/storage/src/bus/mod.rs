@@ -24,6 +24,8 @@ pub mod topics {
     pub const LOG: &str = "sluice.log";
     /// A job was enqueued or revived.
     pub const JOBS: &str = "sluice.jobs";
+    /// The fleet's configuration, its route table or what an operator set for a node was changed.
+    pub const FLEET: &str = "sluice.fleet";
 }
 
 /// Messages a subscriber may be behind before the oldest are dropped for it: a second of a busy chat room.

@@ -18,7 +18,7 @@ use crate::bus::{Bus, topics};
 use crate::database::Engine;
 
 /// What is said between processes.
-const TOPICS: [&str; 3] = [topics::OUTBOX, topics::LOG, topics::JOBS];
+const TOPICS: [&str; 4] = [topics::OUTBOX, topics::LOG, topics::JOBS, topics::FLEET];
 
 /// How long saying it may hold up whoever has committed. A follower that polls is as fast.
 const PATIENCE: Duration = Duration::from_millis(100);

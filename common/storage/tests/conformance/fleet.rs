@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use sluice_storage::ManualClock;
-use sluice_wire::{NodeId, NodeReport, RouteTable, Tier};
+use futures::StreamExt;
+use sluice_storage::{ManualClock, StorageError, Who};
+use sluice_wire::fleet::NodeConfig;
+use sluice_wire::{FleetConfig, NodeId, NodeReport, RouteTable, Tier};
 use tokio::task::JoinSet;
 
 use crate::ground::{Ground, NOON, soon};
@@ -15,8 +17,8 @@ pub(crate) async fn reports_renew_and_keep_what_operators_set(ground: Ground) {
     let lease = Duration::from_secs(3);
     let first = fleet.report(&report("near-a", 1.0), lease).await.unwrap();
     assert_eq!((first.draining, first.lease_until_ms, first.first_ms), (false, NOON + 3000, NOON));
-    assert!(fleet.set_draining(&node("near-a"), true).await.unwrap());
-    assert!(!fleet.set_draining(&node("nobody"), true).await.unwrap());
+    assert!(fleet.set_draining(&node("near-a"), true, &ann()).await.unwrap());
+    assert!(!fleet.set_draining(&node("nobody"), true, &ann()).await.unwrap());
     clock.advance(Duration::from_secs(2));
     fleet.report(&report("near-b", 1.0), lease).await.unwrap();
     let again = fleet.report(&report("near-a", 2.5), lease).await.unwrap();
@@ -48,6 +50,63 @@ pub(crate) async fn of_two_control_planes_one_publishes(ground: Ground) {
     }
     let skipping = RouteTable { version: 9, ..RouteTable::default() };
     assert!(!planes[0].fleet().publish(&skipping).await.unwrap());
+}
+
+pub(crate) async fn a_configuration_is_changed_once_and_every_version_kept(ground: Ground) {
+    let planes = [ground.open().await, ground.open().await];
+    assert_eq!(planes[0].settings().newest().await.unwrap(), 0);
+    let heavy = |weight| {
+        let config = NodeConfig { weight: Some(weight), ..NodeConfig::default() };
+        FleetConfig { nodes: [(node("near-a"), config)].into(), ..FleetConfig::default() }
+    };
+    let mut putting = JoinSet::new();
+    for (n, plane) in planes.iter().enumerate() {
+        let (settings, config) = (plane.settings(), heavy(1.0 + n as f64));
+        putting.spawn(async move { settings.put(&ann(), Some(0), &config, "first").await });
+    }
+    let results = soon("both planes", putting.join_all()).await;
+    let won: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
+    assert_eq!(won.len(), 1, "{results:?}");
+    assert!(results.iter().any(|result| matches!(result, Err(StorageError::Conflict(_)))));
+    let settings = planes[1].settings();
+    assert_eq!(settings.version(1).await.unwrap().unwrap().config, *won[0]);
+    settings.put(&ann(), Some(1), &heavy(9.0), "more").await.unwrap();
+    assert!(matches!(settings.roll_back(&ann(), 7).await, Err(StorageError::NotFound(_))));
+    let back = planes[0].settings().roll_back(&ann(), 1).await.unwrap();
+    assert_eq!(back, FleetConfig { version: 3, ..won[0].clone() });
+    assert_eq!(settings.newest().await.unwrap(), 3);
+    let notes: Vec<_> = settings.versions(None, 2).await.unwrap().into_iter().map(|v| v.note).collect();
+    assert_eq!(notes, ["rollback to 1", "more"]);
+    assert_eq!(settings.versions(Some(2), 9).await.unwrap().len(), 1);
+    let entries = planes[0].audit().list(None, 9).await.unwrap();
+    let after: Vec<_> = entries.iter().map(|e| e.after.clone().unwrap()["version"].clone()).collect();
+    assert_eq!(after, [3, 2, 1], "the newest first");
+    assert_eq!(
+        entries[1].before.as_ref().unwrap()["nodes.near-a.weight"],
+        won[0].nodes[&node("near-a")].weight.unwrap()
+    );
+    assert_eq!(planes[0].audit().list(Some(entries[1].id), 9).await.unwrap(), entries[2..]);
+}
+
+pub(crate) async fn what_operators_do_is_written_down_or_not_done(ground: Ground) {
+    let storage = ground.open().await;
+    storage.fleet().report(&report("near-a", 1.0), Duration::from_secs(3)).await.unwrap();
+    let mut changes = storage.fleet().changes();
+    storage.fleet().set_draining(&node("near-a"), true, &ann()).await.unwrap();
+    soon("a wake-up", changes.next()).await.unwrap();
+    let entry = storage.audit().list(None, 9).await.unwrap().remove(0);
+    assert_eq!(
+        (entry.who.as_str(), entry.role.as_str(), entry.action.as_str()),
+        ("ann", "operator", "drain")
+    );
+    assert_eq!(entry.before.unwrap()["draining"], false);
+    assert_eq!(entry.after.unwrap()["draining"], true);
+    storage.fleet().set_draining(&node("nobody"), true, &ann()).await.unwrap();
+    assert_eq!(storage.audit().list(None, 9).await.unwrap().len(), 1, "nothing was done");
+}
+
+fn ann() -> Who {
+    Who { name: "ann".into(), role: "operator" }
 }
 
 fn node(name: &str) -> NodeId {

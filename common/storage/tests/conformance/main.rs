@@ -115,7 +115,9 @@ stories! {
         one_reads_at_a_time_and_the_next_goes_on;
     fleet:
         reports_renew_and_keep_what_operators_set,
-        of_two_control_planes_one_publishes;
+        of_two_control_planes_one_publishes,
+        a_configuration_is_changed_once_and_every_version_kept,
+        what_operators_do_is_written_down_or_not_done;
     migrations:
         many_processes_open_a_new_database_at_once,
         the_schema_goes_down_and_up_again;

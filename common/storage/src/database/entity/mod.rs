@@ -1,6 +1,8 @@
 //! The tables, one module each. Ids and counts are signed 64-bit, times are Unix milliseconds, states are names, JSON is
 //! text: the same on every engine.
 
+pub(crate) mod audit_entry;
+pub(crate) mod config_version;
 pub(crate) mod cursor;
 pub(crate) mod discarded;
 pub(crate) mod fetch;

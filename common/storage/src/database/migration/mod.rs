@@ -15,6 +15,7 @@ mod m0012_protection;
 mod m0013_cold;
 mod m0014_editions;
 mod m0015_anew;
+mod m0016_config;
 
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_cold::Migration),
             Box::new(m0014_editions::Migration),
             Box::new(m0015_anew::Migration),
+            Box::new(m0016_config::Migration),
         ]
     }
 }
