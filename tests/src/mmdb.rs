@@ -1,17 +1,61 @@
-//! A small database of countries in MaxMind's format (MaxMind DB 2.0, IPv4, records of 24 bits).
+//! Small databases in MaxMind's format (MaxMind DB 2.0, IPv4, records of 24 bits): of countries, of cities, of networks.
 
-/// Writes a database: networks (address, bits) and the country of each. Networks do not overlap.
+/// A network's address and how many bits of it count. Networks of one database do not overlap.
+type Network = ([u8; 4], u8);
+
+/// A database of countries.
 #[must_use]
 pub fn countries(networks: &[([u8; 4], u8, &str)]) -> Vec<u8> {
+    let of = |(address, bits, country): &([u8; 4], u8, &str)| ((*address, *bits), with_country(1, country));
+    database("Stories-Country", networks.iter().map(of).collect())
+}
+
+/// A database of cities: each a country, a latitude and a longitude.
+#[must_use]
+pub fn cities(networks: &[(Network, &str, f64, f64)]) -> Vec<u8> {
+    let of = |(network, country, latitude, longitude): &(Network, &str, f64, f64)| {
+        let mut data = with_country(2, country);
+        text(&mut data, "location");
+        map(&mut data, 2);
+        for (name, number) in [("latitude", latitude), ("longitude", longitude)] {
+            text(&mut data, name);
+            data.push(3 << 5 | 8);
+            data.extend_from_slice(&number.to_be_bytes());
+        }
+        (*network, data)
+    };
+    database("Stories-City", networks.iter().map(of).collect())
+}
+
+/// A database of networks: each its number.
+#[must_use]
+pub fn networks(networks: &[(Network, u32)]) -> Vec<u8> {
+    let of = |(network, number): &(Network, u32)| {
+        let mut data = vec![];
+        map(&mut data, 1);
+        text(&mut data, "autonomous_system_number");
+        long(&mut data, *number);
+        (*network, data)
+    };
+    database("Stories-ASN", networks.iter().map(of).collect())
+}
+
+fn with_country(pairs: u8, country: &str) -> Vec<u8> {
+    let mut data = vec![];
+    map(&mut data, pairs);
+    text(&mut data, "country");
+    map(&mut data, 1);
+    text(&mut data, "iso_code");
+    text(&mut data, country);
+    data
+}
+
+fn database(kind: &str, records: Vec<(Network, Vec<u8>)>) -> Vec<u8> {
     let mut data = vec![];
     let mut tree = Tree { nodes: vec![[Record::Nothing; 2]] };
-    for (address, bits, country) in networks {
-        tree.insert(u32::from_be_bytes(*address), *bits, data.len());
-        map(&mut data, 1);
-        text(&mut data, "country");
-        map(&mut data, 1);
-        text(&mut data, "iso_code");
-        text(&mut data, country);
+    for ((address, bits), record) in records {
+        tree.insert(u32::from_be_bytes(address), bits, data.len());
+        data.extend_from_slice(&record);
     }
     let count = tree.nodes.len();
     let mut file = vec![];
@@ -26,10 +70,9 @@ pub fn countries(networks: &[([u8; 4], u8, &str)]) -> Vec<u8> {
     file.extend_from_slice(&[0; SEPARATOR]);
     file.extend_from_slice(&data);
     file.extend_from_slice(b"\xab\xcd\xefMaxMind.com");
-    metadata(&mut file, u32::try_from(count).unwrap());
+    metadata(&mut file, kind, u32::try_from(count).unwrap());
     file
 }
-
 /// Zero bytes between tree and data.
 const SEPARATOR: usize = 16;
 
@@ -75,17 +118,22 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// An unsigned number of 32 bits.
+fn long(out: &mut Vec<u8>, number: u32) {
+    out.push(6 << 5 | 4);
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
 /// An unsigned number of 16 bits.
 fn short(out: &mut Vec<u8>, number: u16) {
     out.push(5 << 5 | 2);
     out.extend_from_slice(&number.to_be_bytes());
 }
 
-fn metadata(out: &mut Vec<u8>, nodes: u32) {
+fn metadata(out: &mut Vec<u8>, kind: &str, nodes: u32) {
     map(out, 9);
     text(out, "node_count");
-    out.push(6 << 5 | 4);
-    out.extend_from_slice(&nodes.to_be_bytes());
+    long(out, nodes);
     for (name, number) in [
         ("record_size", 24),
         ("ip_version", 4),
@@ -96,7 +144,7 @@ fn metadata(out: &mut Vec<u8>, nodes: u32) {
         short(out, number);
     }
     text(out, "database_type");
-    text(out, "Stories-Country");
+    text(out, kind);
     text(out, "languages");
     out.extend_from_slice(&[0, 4]);
     text(out, "description");

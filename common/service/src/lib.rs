@@ -10,6 +10,7 @@
 //! - [`listen`]: HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`tower::Service`]
 //! - `tls`: certificates and who is trusted, [`peer_tls`] for questions to others; `acme`: certificates that are ordered
 //! - `uncopied`: large bodies, in memory ([`Arena`]) and in files ([`InFile`]), that go to clients without being copied
+//! - [`Places`]: where an address is, by a database in MaxMind's format
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
 //! - [`crash`]: points at which stories let a process end, in debug builds
 //! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer
@@ -26,6 +27,7 @@ pub mod drain;
 pub mod health;
 pub mod listen;
 pub mod metrics;
+mod places;
 pub mod problem;
 pub mod process;
 mod reload;
@@ -49,6 +51,7 @@ pub use listen::{
     Addresses, EarlyData, Interim, Listeners, Peer, Plain, Protocol, Shortcut, WebSocket, is_host,
 };
 pub use metrics::Metrics;
+pub use places::Places;
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};
 pub use reload::Apply;

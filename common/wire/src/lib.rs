@@ -15,6 +15,7 @@
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
 //! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
+//! - [`geo`]: countries, positions
 //! - [`token`]: what tokens and signed URLs say, apart from who signed them
 //! - [`steering`]: HLS content steering manifests; [`problem`]: RFC 9457 problem details
 //! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
@@ -26,6 +27,7 @@ pub mod codec;
 pub mod conditions;
 pub mod event;
 pub mod fleet;
+pub mod geo;
 pub mod headers;
 pub mod id;
 pub mod image;
@@ -46,6 +48,7 @@ pub mod token;
 
 pub use event::{Event, EventKind};
 pub use fleet::FleetConfig;
+pub use geo::{Country, Position};
 pub use id::{JobId, NodeId, UploadId, VideoId};
 pub use image::ImageVariant;
 pub use language::Language;

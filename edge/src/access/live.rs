@@ -2,10 +2,10 @@
 //! in force.
 
 use super::Access;
-use super::geo::{self, Places};
 use super::keys::Keys;
 use super::rules::Rules;
 use crate::edge::Shared;
+use sluice_service::Places;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,10 +26,6 @@ pub(super) fn rules(path: &Path) -> Result<Rules, String> {
 
 pub(super) fn keys(path: &Path) -> Result<Keys, String> {
     Keys::parse(&bytes(path, MAX_FILE)?)
-}
-
-pub(super) fn places(path: &Path) -> Result<Places, String> {
-    Places::parse(bytes(path, geo::MAX_FILE)?)
 }
 
 /// A file, if it is not larger than it may be.
@@ -95,7 +91,7 @@ async fn files(edge: &Arc<Shared>) {
             keys(path).map(|new| access.set_keys(Some(new), None))
         }),
         Watched::new("places", config.geo_file.as_ref(), |access, path| {
-            places(path).map(|new| access.places.store(Some(Arc::new(new))))
+            Places::read(path).map(|new| access.places.store(Some(Arc::new(new))))
         }),
     ]
     .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! - `config` and `rules`: which path needs what; `credentials`: what a request brings, taken out of it
 //! - `keys` and `check`: whether it was signed by a known key, and allows this; `answers`: refusals and what is added
-//! - `rate`: how often; `geo`: from where
+//! - `rate`: how often
 //! - `live`: rules and keys are read again when they change
 //!
 //! Everything is checked here, offline: no other service is asked, and an edge holds public keys alone.
@@ -14,7 +14,6 @@ mod credentials;
 #[cfg(test)]
 mod forgeries;
 pub(crate) mod fuzzing;
-mod geo;
 mod keys;
 mod live;
 mod rate;
@@ -29,15 +28,14 @@ use crate::metrics::{Metrics, Outcome};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use check::Expected;
 use credentials::{Credential, Kind};
-use geo::Places;
 use http::header::{HOST, HeaderValue};
 use keys::Keys;
 use rate::{By, Left, Rate, Rates};
 use rules::{Need, Rule, Rules};
-use sluice_service::{HttpRequest, HttpResponse, Peer};
-use sluice_wire::MediaPath;
+use sluice_service::{HttpRequest, HttpResponse, Peer, Places};
 use sluice_wire::headers::{ACCESS_CHECKS, SLUICE_ACCESS};
 use sluice_wire::token::{CLOCK_SLACK_S, Grant, Question, Refusal, path};
+use sluice_wire::{Country, MediaPath};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -107,7 +105,7 @@ impl Access {
         }
         let mut places = None;
         if let Some(file) = &config.geo_file {
-            let read = live::places(file).map_err(|why| named("access.geo_file", file, why))?;
+            let read = Places::read(file).map_err(|why| named("access.geo_file", file, why))?;
             places = Some(Arc::new(read));
         }
         Ok(Self {
@@ -199,12 +197,13 @@ impl Access {
         let (mut dress, mut subject) = (Dress::default(), None);
         if let Some(rule) = rule {
             let country = self.places.load().as_ref().and_then(|places| places.country(asker.address));
-            if !rule.countries.allow(country.as_deref()) {
+            if !rule.countries.allow(country) {
                 return Err(Refusal::Country.into());
             }
             if need != Need::Open {
                 let credential = credential.ok_or(Refusal::Missing)?;
-                let asked = question(request, target, &compared, asker, country.as_deref());
+                let asked =
+                    question(request, target, &compared, asker, country.as_ref().map(Country::as_str));
                 let (grant, cookie) = self.let_in(&credential, rule, &asked)?;
                 (dress.private, dress.cookie, subject) = (true, cookie, grant.subject.clone());
                 dress.proof = proof(&credential, &grant);
@@ -233,7 +232,7 @@ impl Access {
     ) -> Result<Verdict, Refused> {
         let country = self.places.load().as_ref().and_then(|places| places.country(asker.address));
         if let Some(rule) = rule {
-            if !rule.countries.allow(country.as_deref()) {
+            if !rule.countries.allow(country) {
                 return Err(Refusal::Country.into());
             }
             rate = rate.or(self.rate(rule, By::Subject, None, asker)?);
@@ -242,7 +241,7 @@ impl Access {
         let taken = credentials::take(&self.config.load(), Need::Either, request.headers_mut(), target);
         let shown = taken.and_then(|credential| {
             let credential = credential.ok_or(Refusal::Missing)?;
-            let asked = question(request, target, compared, asker, country.as_deref());
+            let asked = question(request, target, compared, asker, country.as_ref().map(Country::as_str));
             let (grant, cookie) = self.let_in(&credential, &Rule::of_video(compared), &asked)?;
             Ok((proof(&credential, &grant), cookie, credential.query))
         });

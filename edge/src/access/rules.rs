@@ -1,8 +1,8 @@
 //! Rules: which path needs what. The longest prefix wins.
 
-use super::geo::is_country;
 use super::rate::Rate;
 use serde::Deserialize;
+use sluice_wire::Country;
 use sluice_wire::token::path;
 use std::collections::HashMap;
 
@@ -60,14 +60,14 @@ pub(crate) struct Rule {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Countries {
     /// These alone; an unknown place is none of them.
-    only: Vec<String>,
+    only: Vec<Country>,
     /// Never these; an unknown place is none of them.
-    never: Vec<String>,
+    never: Vec<Country>,
 }
 
 impl Countries {
-    pub(crate) fn allow(&self, country: Option<&str>) -> bool {
-        let among = |list: &[String]| list.iter().any(|one| Some(one.as_str()) == country);
+    pub(crate) fn allow(&self, country: Option<Country>) -> bool {
+        let among = |list: &[Country]| country.is_some_and(|country| list.contains(&country));
         (self.only.is_empty() || among(&self.only)) && !among(&self.never)
     }
 
@@ -112,9 +112,6 @@ impl Rule {
         }
         if !self.methods.iter().all(|m| !m.is_empty() && m.bytes().all(|c| c.is_ascii_uppercase())) {
             return of("methods: name methods in capital letters");
-        }
-        if !self.countries.only.iter().chain(&self.countries.never).all(|code| is_country(code)) {
-            return of("countries: write two capital letters");
         }
         if self.rate.is_some_and(|rate| rate.requests == 0 || rate.seconds == 0) {
             return of("rate: requests and seconds are at least 1");
@@ -232,7 +229,8 @@ mod tests {
         assert!(one("prefix = \"/\"\nneed = \"open\"\nned = 1").contains("ned"));
         assert!(one("prefix = \"/\"\nneed = \"open\"\nmethods = [\"get\"]").contains("methods"));
         assert!(
-            one("prefix = \"/\"\nneed = \"open\"\ncountries = { only = [\"de\"] }").contains("countries")
+            one("prefix = \"/\"\nneed = \"open\"\ncountries = { only = [\"de\"] }")
+                .contains("two capital letters")
         );
         assert!(
             one("prefix = \"/\"\nneed = \"open\"\nrate = { requests = 0, seconds = 1 }").contains("rate")
@@ -245,14 +243,18 @@ mod tests {
     #[test]
     fn countries_are_these_alone_or_never() {
         let of = |only: &[&str], never: &[&str]| {
-            let list = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
+            let list = |codes: &[&str]| codes.iter().filter_map(|code| Country::parse(code)).collect();
             Countries { only: list(only), never: list(never) }
         };
         assert!(
-            of(&[], &[]).allow(None) && of(&[], &["FR"]).allow(None) && of(&[], &["FR"]).allow(Some("DE"))
+            of(&[], &[]).allow(None)
+                && of(&[], &["FR"]).allow(None)
+                && of(&[], &["FR"]).allow(Country::parse("DE"))
         );
-        assert!(!of(&["DE"], &[]).allow(None) && !of(&[], &["FR"]).allow(Some("FR")));
-        assert!(of(&["DE"], &[]).allow(Some("DE")) && !of(&["DE"], &["DE"]).allow(Some("DE")));
+        assert!(!of(&["DE"], &[]).allow(None) && !of(&[], &["FR"]).allow(Country::parse("FR")));
+        assert!(
+            of(&["DE"], &[]).allow(Country::parse("DE")) && !of(&["DE"], &["DE"]).allow(Country::parse("DE"))
+        );
     }
 
     proptest! {
