@@ -4,6 +4,7 @@ use crate::operators::{self, OperatorConfig};
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
+use std::path::PathBuf;
 
 /// The control plane's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,8 +21,10 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Milliseconds after which a silent node counts as gone.
     pub lease_ms: u64,
-    /// Seconds after which a player asks for steering again.
-    pub steering_ttl_s: u32,
+    /// A database of cities in MaxMind's format (GeoLite2-City): where clients are.
+    pub places_file: Option<PathBuf>,
+    /// A database of networks in MaxMind's format (GeoLite2-ASN): whose addresses they are.
+    pub networks_file: Option<PathBuf>,
     /// Where players reach this; the request's own host when absent.
     pub public_url: Option<String>,
 }
@@ -34,7 +37,8 @@ impl Default for Config {
             operators: vec![],
             origins: vec![],
             lease_ms: 3_000,
-            steering_ttl_s: 10,
+            places_file: None,
+            networks_file: None,
             public_url: None,
         }
     }
@@ -55,9 +59,6 @@ impl ProcessConfig for Config {
         }
         if self.lease_ms < 200 {
             faults.add("lease_ms", "at least 200, or a busy edge comes and goes");
-        }
-        if !(1..=3_600).contains(&self.steering_ttl_s) {
-            faults.add("steering_ttl_s", "from 1 to 3600");
         }
     }
 }

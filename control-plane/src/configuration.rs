@@ -170,7 +170,7 @@ fn from(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
 /// Answers once this control plane steers by it.
 async fn in_force(state: &State, config: &FleetConfig) -> Result<Response, Failure> {
     tracing::info!(version = config.version, "configuration");
-    state.fleet.renew().await?;
+    state.renew().await?;
     Ok(document(config))
 }
 

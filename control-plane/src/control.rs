@@ -4,12 +4,13 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problem::Failure;
-use crate::{configuration, operate, page, purge, routes, steer};
+use crate::steering::{Steering, ask, explain};
+use crate::{configuration, operate, page, purge, routes};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
-use sluice_storage::Storage;
+use sluice_storage::{Storage, StorageError};
 use sluice_wire::fleet::MAX_CONFIG_BYTES;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +24,21 @@ const MAX_BODY: usize = 64 << 10;
 pub(crate) struct State {
     pub(crate) storage: Storage,
     pub(crate) fleet: Fleet,
+    pub(crate) steering: Steering,
     pub(crate) metrics: Metrics,
     pub(crate) config: Arc<Config>,
     pub(crate) drain: Drain,
     /// One for each purge that may be followed at a time.
     pub(crate) followed: Arc<Semaphore>,
+}
+
+impl State {
+    /// Reads what is in force, and steers by it.
+    pub(crate) async fn renew(&self) -> Result<(), StorageError> {
+        self.fleet.renew().await?;
+        self.steering.renew(&self.fleet, self.storage.clock.now_ms());
+        Ok(())
+    }
 }
 
 /// The control plane.
@@ -46,13 +57,17 @@ impl Process for ControlPlane {
         let metrics = Metrics::new(&context.metrics);
         let lease = Duration::from_millis(config.lease_ms);
         let fleet = Fleet::open(storage.clone(), config.origins.clone(), lease, metrics.clone()).await?;
+        let steering = Steering::open(&config)?;
+        steering.renew(&fleet, storage.clock.now_ms());
         let health = context.health.component("database");
         health.set_ready(true, "open");
         let drain = context.drain;
         drain.tasks().spawn(fleet.clone().run(health, drain.token()));
+        let clock = Arc::clone(&storage.clock);
+        drain.tasks().spawn(steering.clone().run(fleet.clone(), clock, drain.token()));
         drain.tasks().spawn(storage.relay().run(drain.token()));
         let followed = Arc::new(Semaphore::new(purge::MAX_FOLLOWED));
-        let state = State { storage, fleet, metrics, config: Arc::new(config), drain, followed };
+        let state = State { storage, fleet, steering, metrics, config: Arc::new(config), drain, followed };
         Ok(Self { state, listeners: context.listeners })
     }
 
@@ -79,8 +94,13 @@ fn router(state: State) -> Router {
         .route("/v1/config/versions", get(configuration::versions))
         .route("/v1/config/versions/{version}", get(configuration::version))
         .route("/v1/audit", get(configuration::audit))
-        .route("/steer/v/{id}", get(steer::manifest))
-        .route("/r/{id}", get(steer::redirect))
+        .route("/steer/v/{id}", get(ask::manifest))
+        .route("/steer/v/{id}/why", get(ask::why))
+        .route("/v1/steering/explain", get(explain::explain))
+        .route("/v1/steering/decisions", get(explain::decisions))
+        .route("/v1/steering/view", get(explain::whole))
+        .route("/v1/steering/dry-run", post(explain::dry_run))
+        .route("/r/{id}", get(ask::redirect))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
         .fallback(|| async { Failure::not_found("there is nothing here; /openapi.json says what there is") })
         .method_not_allowed_fallback(|| async {

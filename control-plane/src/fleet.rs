@@ -166,6 +166,11 @@ impl Fleet {
         Arc::clone(&self.table.borrow())
     }
 
+    /// The table, as it changes.
+    pub(crate) fn watched(&self) -> watch::Receiver<Arc<RouteTable>> {
+        self.table.subscribe()
+    }
+
     /// The table once it is newer than `version`; `None` when it is not in time. Cancel safe.
     pub(crate) async fn newer(&self, version: u64, patience: Duration) -> Option<Arc<RouteTable>> {
         let mut watched = self.table.subscribe();

@@ -24,7 +24,7 @@ mod page;
 mod problem;
 mod purge;
 mod routes;
-mod steer;
+mod steering;
 
 pub use config::Config;
 pub use control::ControlPlane;

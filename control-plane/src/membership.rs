@@ -55,27 +55,32 @@ pub(crate) fn same(a: &RouteTable, b: &RouteTable) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use sluice_wire::fleet::NodeConfig;
     use sluice_wire::node::NodeCounters;
     use sluice_wire::{NodeId, NodeReport, Tier};
 
-    fn record(name: &str, ready: bool, draining: bool, lease_until_ms: u64) -> NodeRecord {
-        let report = NodeReport {
+    /// The report of a near edge.
+    pub(crate) fn report(name: &str) -> NodeReport {
+        NodeReport {
             node: NodeId::new(name).unwrap(),
             tier: Tier::Near,
             site: "local".into(),
             weight: 1.0,
             peer_url: "http://a:1".into(),
             public_url: "http://a:1".into(),
-            ready,
+            ready: true,
             counters: NodeCounters::default(),
             log_seq: 0,
             table_version: 0,
             started_ms: 0,
-        };
+        }
+    }
+
+    fn record(name: &str, ready: bool, draining: bool, lease_until_ms: u64) -> NodeRecord {
+        let report = NodeReport { ready, ..report(name) };
         NodeRecord { report, draining, lease_until_ms, first_ms: 0, updated_ms: 0 }
     }
 

@@ -18,8 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) config_version: IntGauge,
     /// Edges waiting for a newer table.
     pub(crate) waiting: IntGauge,
-    /// Steering manifests answered.
-    pub(crate) steered: IntCounter,
+    /// Sessions steered, by reason.
+    pub(crate) steered: IntCounterVec,
     /// Redirects answered.
     pub(crate) redirected: IntCounter,
     /// From a purge's commit to the report of the last ready edge that it is applied.
@@ -40,7 +40,7 @@ impl Metrics {
             config_version: r
                 .gauge("sluice_control_config_version", "The version of the fleet's configuration"),
             waiting: r.gauge("sluice_control_waiting", "Edges waiting for a newer table"),
-            steered: r.counter("sluice_control_steering_total", "Steering manifests answered"),
+            steered: r.counters("sluice_control_steering_total", "Sessions steered, by reason", &["reason"]),
             redirected: r.counter("sluice_control_redirects_total", "Redirects answered"),
             purge_delay: r.seconds(
                 "sluice_control_purge_seconds",

@@ -36,7 +36,7 @@ async fn set(state: &State, caller: &Caller, id: &str, draining: bool) -> Result
         return Err(missing());
     }
     tracing::info!(%node, draining, who = who.name, "operator");
-    state.fleet.renew().await?;
+    state.renew().await?;
     Ok(axum::Json(
         json!({ "node": node, "draining": draining, "table_version": state.fleet.table().version }),
     )

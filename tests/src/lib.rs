@@ -19,7 +19,8 @@
 //! - [`authoring`]: what Apple asks of an HLS stream, checked
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
-//! - [`mmdb`]: a database of countries; [`ffprobe`]: what an independent reader says of what we serve
+//! - [`nodes`]: nodes that only report
+//! - [`mmdb`]: databases of countries, cities and networks; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
 
 pub mod authoring;
@@ -36,6 +37,7 @@ pub mod link;
 pub mod log;
 pub mod mmdb;
 pub mod mutate;
+pub mod nodes;
 pub mod origin;
 pub mod process;
 pub mod proxy;

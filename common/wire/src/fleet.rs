@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::id::NodeId;
 use crate::limits::MAX_NODES;
+use crate::steering::{Contract, Policy};
 
 /// Bytes of a configuration: a fleet of [`MAX_NODES`] with everything said of each fits.
 pub const MAX_CONFIG_BYTES: usize = 256 << 10;
@@ -21,8 +22,6 @@ pub const MAX_SITE: usize = 64;
 const MAX_WEIGHT: f64 = 1_000.0;
 /// The largest capacity, in Mbit/s: ten ports of 400 Gbit/s.
 const MAX_CAPACITY: f64 = 4_000_000.0;
-/// The highest price of a gigabyte, in whatever money the operator counts.
-const MAX_PRICE: f64 = 1_000.0;
 
 /// What operators say of the fleet. What is not said is as nodes report it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,7 +36,7 @@ pub struct FleetConfig {
     /// CDNs outside the fleet that players may be sent to, by the name of the pathway.
     pub pathways: BTreeMap<NodeId, PathwayConfig>,
     /// How players are steered.
-    pub steering: Steering,
+    pub steering: Policy,
 }
 
 /// A site.
@@ -50,6 +49,8 @@ pub struct SiteConfig {
     pub latitude: Option<f64>,
     /// Degrees east, from -180 to 180.
     pub longitude: Option<f64>,
+    /// What its gigabytes cost.
+    pub contract: Contract,
 }
 
 /// A node.
@@ -60,8 +61,6 @@ pub struct NodeConfig {
     pub weight: Option<f64>,
     /// What it can send, in Mbit/s.
     pub capacity_mbps: Option<f64>,
-    /// What a gigabyte that it sends costs.
-    pub price_per_gb: Option<f64>,
 }
 
 /// A CDN outside the fleet.
@@ -70,18 +69,13 @@ pub struct NodeConfig {
 pub struct PathwayConfig {
     /// Where players reach it: scheme, host and port, without a path.
     pub host: String,
-    /// What a gigabyte that it sends costs.
+    /// What its gigabytes cost.
     #[serde(default)]
-    pub price_per_gb: f64,
-    /// Its share relative to the fleet's nodes; 0 keeps it for when nothing else is left.
+    pub contract: Contract,
+    /// The share of all sessions that it is to have, from 0 to 1. Absent: as its cost makes it.
     #[serde(default)]
-    pub weight: f64,
+    pub share: Option<f64>,
 }
-
-/// How players are steered.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Steering {}
 
 /// What is wrong with one key, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,12 +107,11 @@ impl FleetConfig {
             let key = |field| format!("nodes.{name}.{field}");
             faults.range(&key("weight"), node.weight, 0.0, MAX_WEIGHT);
             faults.range(&key("capacity_mbps"), node.capacity_mbps, 1.0, MAX_CAPACITY);
-            faults.range(&key("price_per_gb"), node.price_per_gb, 0.0, MAX_PRICE);
         }
         for (name, pathway) in &self.pathways {
             let key = |field| format!("pathways.{name}.{field}");
-            faults.range(&key("weight"), Some(pathway.weight), 0.0, MAX_WEIGHT);
-            faults.range(&key("price_per_gb"), Some(pathway.price_per_gb), 0.0, MAX_PRICE);
+            faults.range(&key("share"), pathway.share, 0.0, 1.0);
+            pathway.contract.check(&key("contract"), &mut faults);
             if !is_base(&pathway.host) {
                 faults.add(&key("host"), "scheme, host and port without a path: https://cdn.example.com");
             }
@@ -126,6 +119,10 @@ impl FleetConfig {
                 faults.add(&format!("pathways.{name}"), "a node has this name; choose another");
             }
         }
+        if self.pathways.values().filter_map(|pathway| pathway.share).sum::<f64>() > 1.0 {
+            faults.add("pathways", "shares are 1 together at most");
+        }
+        self.steering.check("steering", &mut faults);
         faults.0
     }
 
@@ -160,26 +157,28 @@ impl SiteConfig {
         }
         faults.range(&key("latitude"), self.latitude, -90.0, 90.0);
         faults.range(&key("longitude"), self.longitude, -180.0, 180.0);
+        self.contract.check(&key("contract"), faults);
         if self.latitude.is_some() != self.longitude.is_some() {
             faults.add(&key("latitude"), "give latitude and longitude, or neither");
         }
     }
 }
 
-struct Faults(Vec<ConfigFault>);
+/// What is wrong so far.
+pub(crate) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
-    fn add(&mut self, key: &str, fix: &str) {
+    pub(crate) fn add(&mut self, key: &str, fix: &str) {
         self.0.push(ConfigFault { key: key.to_owned(), fix: fix.to_owned() });
     }
 
-    fn count(&mut self, key: &str, count: usize, most: usize) {
+    pub(crate) fn count(&mut self, key: &str, count: usize, most: usize) {
         if count > most {
             self.add(key, &format!("at most {most}, not {count}"));
         }
     }
 
-    fn range(&mut self, key: &str, value: Option<f64>, least: f64, most: f64) {
+    pub(crate) fn range(&mut self, key: &str, value: Option<f64>, least: f64, most: f64) {
         if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
             self.add(key, &format!("from {least} to {most}, not {value}"));
         }
@@ -219,8 +218,8 @@ mod tests {
     fn a_good_configuration_has_no_faults_and_reads_back() {
         let good = config(json!({
             "sites": { "fra": { "region": "eu", "latitude": 50.1, "longitude": 8.7 } },
-            "nodes": { "near-a": { "weight": 0.5, "capacity_mbps": 10_000, "price_per_gb": 0.01 } },
-            "pathways": { "outside": { "host": "https://cdn.example.com", "price_per_gb": 0.02 } },
+            "nodes": { "near-a": { "weight": 0.5, "capacity_mbps": 10_000 } },
+            "pathways": { "outside": { "host": "https://cdn.example.com", "contract": { "price_per_gb": 0.02 } } },
         }));
         assert_eq!(good.faults(), []);
         assert_eq!(config(serde_json::to_value(&good).unwrap()), good);

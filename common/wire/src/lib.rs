@@ -15,9 +15,9 @@
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
 //! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
-//! - [`geo`]: countries, positions
 //! - [`token`]: what tokens and signed URLs say, apart from who signed them
-//! - [`steering`]: HLS content steering manifests; [`problem`]: RFC 9457 problem details
+//! - [`steering`]: who is served from where, and how players are told; [`geo`]: countries, positions
+//! - [`problem`]: RFC 9457 problem details
 //! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
 //!
 //! What it leaves to others: input and output, time, storage, rendering playlists (the origin).

@@ -51,10 +51,14 @@ pub fn score(seed: Seed, key: PlacementKey, node: &NodeId, weight: f64) -> f64 {
     if weight <= 0.0 {
         return 0.0;
     }
-    let hash = xxh3_64_with_seed(node.as_str().as_bytes(), mix(key.0 ^ seed.value()));
-    // 53 bits make a double in (0, 1): never 0, so the logarithm is finite, and never 1, so it is not 0.
-    let unit = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    -weight / unit.ln()
+    -weight / unit(node.as_str().as_bytes(), key.0 ^ seed.value()).ln()
+}
+
+/// A number in (0, 1), evenly spread and the same each time, of bytes and a seed.
+#[must_use]
+pub fn unit(bytes: &[u8], seed: u64) -> f64 {
+    // 53 bits make a double: never 0, so its logarithm is finite, and never 1, so that is not 0.
+    ((xxh3_64_with_seed(bytes, mix(seed)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }
 
 /// Nodes by preference for a key: the owner first. Nodes of weight 0 or less are left out; equal scores fall back to the

@@ -1,0 +1,205 @@
+//! Steering as players and operators see it: who is sent where, why, and whom a change would move.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use serde_json::{Value, json};
+use sluice_tests::process::Process;
+use sluice_tests::stack::{Engines, control_plane};
+use sluice_tests::{mmdb, nodes};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// A video's name; nothing of it has to exist.
+const VIDEO: &str = "05b05hcr0ydvv";
+/// A viewer near Frankfurt and one near New York, of another network each.
+const GERMAN: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 7);
+const AMERICAN: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 7);
+
+/// A control plane with two near edges in each of two cities, and a database of where addresses are.
+struct Plane {
+    process: Process,
+    _dir: TempDir,
+}
+
+impl Plane {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (places, networks) = (dir.path().join("places.mmdb"), dir.path().join("networks.mmdb"));
+        let (german, american) = (([127, 0, 1, 0], 24), ([127, 0, 2, 0], 24));
+        std::fs::write(&places, mmdb::cities(&[(german, "DE", 50.1, 8.7), (american, "US", 40.7, -74.0)]))
+            .unwrap();
+        std::fs::write(&networks, mmdb::networks(&[(german, 64_496), (american, 64_497)])).unwrap();
+        let flags = [
+            ("places_file", places.display().to_string()),
+            ("networks_file", networks.display().to_string()),
+            ("lease_ms", "600000".into()),
+            ("origins", "http://127.0.0.1:9".into()),
+        ];
+        let mut process = control_plane(dir.path(), "control", &Engines::embedded(dir.path()), &flags);
+        process.start().await;
+        for (name, site) in [("fra-a", "fra"), ("fra-b", "fra"), ("nyc-a", "nyc"), ("nyc-b", "nyc")] {
+            nodes::reports(&process.url(), &nodes::report(name, site)).await;
+        }
+        let plane = Self { process, _dir: dir };
+        plane.configure(&sites(json!({}))).await;
+        plane.all_are_there().await;
+        plane
+    }
+
+    async fn configure(&self, config: &Value) {
+        let put = reqwest::Client::new().put(format!("{}/v1/config", self.process.url()));
+        let answer = put.header("if-match", "*").json(config).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+
+    /// What a client at an address is told.
+    async fn asks(&self, client: Ipv4Addr, path: &str) -> Value {
+        let from = reqwest::Client::builder().local_address(Some(client.into()));
+        let from = from.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let url =
+            if path.starts_with("http") { path.into() } else { format!("{}{path}", self.process.url()) };
+        from.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn steer(&self, client: Ipv4Addr) -> Value {
+        self.asks(client, &format!("/steer/v/{VIDEO}")).await
+    }
+
+    async fn operator(&self, path: &str) -> Value {
+        reqwest::get(format!("{}{path}", self.process.url())).await.unwrap().json().await.unwrap()
+    }
+
+    async fn all_are_there(&self) {
+        let begun = Instant::now();
+        loop {
+            let view = self.operator("/v1/steering/view").await;
+            if edges(&view) == 4 {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{view}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Where the two sites are, and what else is configured.
+fn sites(more: Value) -> Value {
+    let mut config = json!({ "sites": {
+        "fra": { "latitude": 50.0, "longitude": 8.6 },
+        "nyc": { "latitude": 40.8, "longitude": -73.9 },
+    }});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+}
+
+fn edges(view: &Value) -> usize {
+    view["places"].as_array().unwrap().iter().map(|place| place["edges"].as_array().unwrap().len()).sum()
+}
+
+fn first(manifest: &Value) -> &str {
+    manifest["PATHWAY-PRIORITY"][0].as_str().unwrap()
+}
+
+/// Where a session that does as it is told asks next.
+fn next(manifest: &Value) -> String {
+    format!("{}&_HLS_pathway={}", manifest["RELOAD-URI"].as_str().unwrap(), first(manifest))
+}
+
+#[tokio::test]
+async fn a_session_goes_to_the_nearest_site_and_leaves_it_for_a_reason_that_it_can_ask() {
+    let plane = Plane::start().await;
+    let german = plane.steer(GERMAN).await;
+    let american = plane.steer(AMERICAN).await;
+    assert!(
+        first(&german).starts_with("fra-") && first(&american).starts_with("nyc-"),
+        "{german} {american}"
+    );
+    assert!((270..=300).contains(&german["TTL"].as_u64().unwrap()), "peace: {german}");
+    let order: Vec<&str> =
+        german["PATHWAY-PRIORITY"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+    assert!(order[1].starts_with("fra-") && order[2].starts_with("nyc-") && order[4] == "here", "{order:?}");
+
+    let stays = plane.asks(GERMAN, &next(&german)).await;
+    assert_eq!(first(&stays), first(&german));
+    let why = plane.asks(GERMAN, &next(&german).replace("?", "/why?")).await;
+    assert_eq!(why["decision"]["reason"]["why"], "stays", "{why}");
+    assert_eq!(why["session"]["country"], "DE");
+    assert_eq!(why["ranked"][1]["place"], "nyc");
+    assert!(why["ranked"][1]["terms"]["distance"].as_f64().unwrap() > 6.0, "6,000 km: {why}");
+
+    // Its edge is drained: it goes to the other of its site.
+    let gone = first(&german).to_owned();
+    let drain = format!("{}/v1/nodes/{gone}/drain", plane.process.url());
+    assert!(reqwest::Client::new().post(drain).send().await.unwrap().status().is_success());
+    let why = plane.asks(GERMAN, &next(&german).replace("?", "/why?")).await;
+    assert_eq!(why["decision"]["reason"]["why"], "closed");
+    let moved = plane.asks(GERMAN, &next(&german)).await;
+    assert!(first(&moved).starts_with("fra-") && first(&moved) != gone, "{moved}");
+    assert!(moved["RELOAD-URI"].as_str().unwrap().contains("&moved="), "{moved}");
+    let reasons = |reason: &'static str| {
+        let process = &plane.process;
+        async move { process.metric("sluice_control_steering_total", &[reason]).await }
+    };
+    assert_eq!((reasons("new").await, reasons("stays").await, reasons("closed").await), (2.0, 1.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_dry_run_says_whom_a_change_would_move_and_why_and_then_it_does() {
+    let plane = Plane::start().await;
+    for client in [GERMAN, GERMAN, GERMAN, AMERICAN] {
+        plane.steer(client).await;
+    }
+    let rule = json!({ "countries": ["DE"], "places": ["fra"], "never": true });
+    let config = sites(json!({ "steering": { "rules": [rule] } }));
+    let dry_run = reqwest::Client::new().post(format!("{}/v1/steering/dry-run", plane.process.url()));
+    let told: Value = dry_run.json(&config).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&told["sessions"], &told["moved"]), (&json!(4), &json!(3)), "{told}");
+    assert_eq!(told["moves"], json!([{ "from": "fra", "to": "nyc", "sessions": 3 }]));
+    assert_eq!(
+        told["samples"][0]["would"]["excluded"][0],
+        json!({ "place": "fra", "why": { "why": "forbidden", "rule": 0 } })
+    );
+    assert!(first(&plane.steer(GERMAN).await).starts_with("fra-"), "nothing has changed");
+
+    plane.configure(&config).await;
+    assert!(first(&plane.steer(GERMAN).await).starts_with("nyc-"));
+}
+
+#[tokio::test]
+async fn an_outside_cdn_has_its_share_of_the_mix_and_every_answer_can_be_made_again() {
+    let plane = Plane::start().await;
+    let outside = json!({ "cdn-x": { "host": "https://cdn.example.com", "share": 0.3 } });
+    plane.configure(&sites(json!({ "pathways": outside }))).await;
+    let mut shares: BTreeMap<bool, usize> = BTreeMap::new();
+    let mut told = BTreeMap::new();
+    for session in 0..1_000u64 {
+        // Names of sessions are evenly spread.
+        let name = format!("{:016x}", session.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let manifest = plane.asks(AMERICAN, &format!("/steer/v/{VIDEO}?s={name}")).await;
+        *shares.entry(first(&manifest) == "cdn-x").or_default() += 1;
+        told.insert(name, first(&manifest).to_owned());
+    }
+    assert!((260..=340).contains(&shares[&true]), "30 % of 1,000: {shares:?}");
+    assert_eq!(
+        plane.operator("/v1/steering/decisions?limit=1").await["decisions"].as_array().unwrap().len(),
+        1
+    );
+
+    // The view changes; what was answered before can still be made again, each time the same.
+    let old = plane.operator("/v1/steering/decisions?limit=1000").await;
+    plane.configure(&sites(json!({}))).await;
+    for one in old["decisions"].as_array().unwrap().iter().step_by(50) {
+        let (at, view, session) = (&one["at_ms"], &one["view"], one["session"]["id"].as_str().unwrap());
+        let again = plane
+            .operator(&format!(
+                "/v1/steering/explain?video={VIDEO}&client={AMERICAN}&s={session}&now={at}&view={view}"
+            ))
+            .await;
+        assert_eq!(again["decision"], one["decision"], "{one}");
+        assert_eq!(told[session], one["decision"]["choices"][0]["pathway"].as_str().unwrap());
+    }
+    let gone = plane.operator(&format!("/v1/steering/explain?video={VIDEO}&view=1")).await;
+    assert_eq!(gone["status"], 404);
+}
