@@ -21,8 +21,9 @@ use arc_swap::{ArcSwap, Guard};
 use sluice_service::{
     Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
 };
-use sluice_wire::{PlacementKey, RouteTable};
+use sluice_wire::{NodeState, PlacementKey, RouteTable};
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) public_url: String,
     pub(crate) started_ms: u64,
     table: RwLock<Arc<RouteTable>>,
+    /// True while the table says that this node is drained: clients are sent on to others.
+    leaving: AtomicBool,
     /// The table before the one in force.
     former: RwLock<Arc<RouteTable>>,
     disk: Disk,
@@ -120,9 +123,15 @@ impl Shared {
         tracing::info!(version = table.version, nodes = table.nodes.len(), "route table");
         self.routes.set_ready(true, "from the control plane");
         self.tenants.adopt(&table);
+        self.leaving.store(is_drained(&table, &self.config), Ordering::Relaxed);
         let mut current = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let former = std::mem::replace(&mut *current, Arc::new(table));
         *self.former.write().unwrap_or_else(PoisonError::into_inner) = former;
+    }
+
+    /// True while clients are to go elsewhere.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// True when another node of this tier was a target's owner until the last change of the table.
@@ -209,6 +218,7 @@ impl Process for Edge {
             peer_url,
             public_url,
             started_ms,
+            leaving: AtomicBool::new(kept.as_ref().is_some_and(|table| is_drained(table, &config))),
             table: RwLock::new(Arc::new(kept.unwrap_or_default())),
             former: RwLock::default(),
             disk,
@@ -248,6 +258,12 @@ impl Process for Edge {
         self.listeners.serve_per_core(service, shortcut, arena).await;
         Ok(())
     }
+}
+
+/// True when a table says that this near edge is drained.
+fn is_drained(table: &RouteTable, config: &Config) -> bool {
+    config.tier == sluice_wire::Tier::Near
+        && table.node(&config.node).is_some_and(|node| node.state == NodeState::Draining)
 }
 
 /// Room for large bodies. Without, they are kept like small ones, and copied when they are sent.

@@ -5,6 +5,7 @@
 //!                           |-> recall   -> deliver | collapse | alone
 //!                           |-> collapse -> deliver | redirect | refuse
 //!                           |-> sliced -> deliver | redirect | refuse
+//!                           |-> leave    -> redirect | lookup
 //!                           |-> alone    -> deliver | redirect | refuse
 //!                           |-> pass
 //!                           `-> tunnel
@@ -94,6 +95,7 @@ enum Phase {
     Recall(Ask, Wanted),
     Collapse(Ask, Wanted),
     Alone(Ask),
+    Leave(Ask),
     Sliced(Ask, Arc<Sliced>),
     Deliver(Ask, Arc<Object>, Served),
     Pass(Ask),
@@ -121,6 +123,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Collapse(ask, wanted) => collapse(&edge, ask, wanted).await,
             Phase::Sliced(ask, sliced) => sliced::answer(&edge, ask, sliced).await,
             Phase::Alone(ask) => alone(&edge, ask).await,
+            Phase::Leave(ask) => leave(&edge, ask),
             Phase::Deliver(ask, object, served) => answer_from(&edge, ask, object, served).await,
             Phase::Pass(ask) => pass::pass(&edge, ask).await,
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
@@ -202,6 +205,7 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
         (None, _) if websocket => Phase::Tunnel(ask),
         (None, _) if !shareable => Phase::Pass(ask),
         (None, Some(seen)) => Phase::CatchUp(ask, seen),
+        (None, None) if edge.is_leaving() => Phase::Leave(ask),
         (None, None) => Phase::Lookup(ask),
     }
 }
@@ -381,17 +385,28 @@ async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: 
     Phase::Done(answer, outcome)
 }
 
+/// A drained edge sends media on, though it has it: whoever plays is elsewhere with the next segment. What nobody else can
+/// serve it serves.
+fn leave(edge: &Shared, ask: Ask) -> Phase {
+    redirected(edge, &ask, "detail=drained").unwrap_or(Phase::Lookup(ask))
+}
+
+/// To the next edge in a media object's own order, if there is one.
+fn redirected(edge: &Shared, ask: &Ask, status: &str) -> Option<Phase> {
+    let location = redirect::target(&edge.table(), &ask.target, &edge.config.node)?;
+    // The next edge asks for a credential too, wherever this one found it.
+    let carried = ask.request.extensions().get::<Carried>();
+    let location = carried.map_or_else(|| location.clone(), |Carried(query)| format!("{location}&{query}"));
+    let mut answer = redirect::answer(&location)?;
+    deliver::label(answer.headers_mut(), &edge.config.node, status);
+    Some(Phase::Done(answer, Outcome::Redirect))
+}
+
 /// What cannot be served here: the next edge may have it; else media is cut, and anything else gets a plain word.
 fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
     let media = matches!(*ask.request.method(), Method::GET | Method::HEAD) && edge.config.tier == Tier::Near;
-    let location = media.then(|| redirect::target(&edge.table(), &ask.target, &edge.config.node)).flatten();
-    // The next edge asks for a credential too, wherever this one found it.
-    let carried = ask.request.extensions().get::<Carried>();
-    let location =
-        location.map(|at| carried.map_or_else(|| at.clone(), |Carried(query)| format!("{at}&{query}")));
-    if let Some(mut answer) = location.and_then(|location| redirect::answer(&location)) {
-        deliver::label(answer.headers_mut(), &edge.config.node, "fwd=miss; detail=redirected");
-        return Phase::Done(answer, Outcome::Redirect);
+    if let Some(sent) = media.then(|| redirected(edge, ask, "fwd=miss; detail=redirected")).flatten() {
+        return sent;
     }
     if media && MediaPath::parse(&ask.target.path).is_some() {
         let mut answer = redirect::cut();

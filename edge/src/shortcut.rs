@@ -40,7 +40,7 @@ impl Hits {
     /// What is kept for a request, if it may be served as it is.
     fn find(&self, plain: &Plain<'_>) -> Option<Hit> {
         let Plain { secure, host, target, codings } = *plain;
-        if !gate::is_plain(target) || !gate::is_host(host) {
+        if self.edge.is_leaving() || !gate::is_plain(target) || !gate::is_host(host) {
             return None;
         }
         if !self.edge.access.is_open(target) {

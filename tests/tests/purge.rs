@@ -58,9 +58,17 @@ async fn purges_deletes_and_drains_reach_every_tier() {
     assert!(drained.status().is_success(), "{}", drained.status());
     eventually("redirected away", &format!("{control}/r/{id}"), |r| header(r, "location").starts_with(&b))
         .await;
-    client::get(&format!("{a}{poster}")).await;
     let fleet = client::get(&format!("{control}/")).await.text().await.unwrap();
     assert!(fleet.contains("near-a") && fleet.to_lowercase().contains("draining"));
+    // Whoever still asks it for media is sent on, though it has it; all else it serves, till it is in again.
+    let sent = eventually("sent on", &format!("{a}{poster}"), |r| r.status() == 307).await;
+    assert!(header(&sent, "location").starts_with(&format!("{b}{poster}")), "{}", header(&sent, "location"));
+    assert!(last(&sent).ends_with("detail=drained"), "{}", last(&sent));
+    assert_eq!(client::get(&header(&sent, "location")).await.status(), 200);
+    assert_eq!(client::get(&format!("{a}/v1/videos/{id}")).await.status(), 200);
+    let back = client::client().delete(format!("{control}/v1/nodes/near-a/drain")).send().await.unwrap();
+    assert!(back.status().is_success(), "{}", back.status());
+    eventually("in again", &format!("{a}{poster}"), |r| r.status() == 200).await;
 
     let deleted = client::client().delete(format!("{a}/v1/videos/{id}")).send().await.unwrap();
     assert!(deleted.status().is_success(), "{}", deleted.status());
