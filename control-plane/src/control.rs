@@ -5,7 +5,7 @@ use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problem::Failure;
 use crate::steering::{Steering, ask, explain};
-use crate::{configuration, operate, page, purge, routes};
+use crate::{configuration, operate, page, purge, quality, routes};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -100,6 +100,7 @@ fn router(state: State) -> Router {
         .route("/v1/steering/decisions", get(explain::decisions))
         .route("/v1/steering/view", get(explain::whole))
         .route("/v1/steering/dry-run", post(explain::dry_run))
+        .route("/v1/quality", get(quality::ask::quality))
         .route("/r/{id}", get(ask::redirect))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
         .fallback(|| async { Failure::not_found("there is nothing here; /openapi.json says what there is") })

@@ -23,6 +23,7 @@ mod operators;
 mod page;
 mod problem;
 mod purge;
+mod quality;
 mod routes;
 mod steering;
 

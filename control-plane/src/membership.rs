@@ -60,6 +60,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
     use sluice_wire::fleet::NodeConfig;
     use sluice_wire::node::NodeCounters;
+    use sluice_wire::quality::Quality;
     use sluice_wire::{NodeId, NodeReport, Tier};
 
     /// The report of a near edge.
@@ -73,6 +74,7 @@ pub(crate) mod tests {
             public_url: "http://a:1".into(),
             ready: true,
             counters: NodeCounters::default(),
+            quality: Quality::default(),
             log_seq: 0,
             table_version: 0,
             started_ms: 0,

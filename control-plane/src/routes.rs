@@ -30,6 +30,9 @@ pub(crate) async fn report(
     let axum::Json(report) =
         body.map_err(|e| Failure::new(e.status().as_u16(), "bad-report", "Bad report", e.body_text()))?;
     check(&id, &report)?;
+    if !state.steering.players().take(&report, state.storage.clock.now_ms()) {
+        state.metrics.refused.with_label_values(&["quality"]).inc();
+    }
     state.steering.rates().take(&report, state.storage.clock.now_ms());
     state.fleet.has_applied(&report.node, report.log_seq);
     let record = state.storage.fleet().report(&report, state.fleet.lease()).await?;

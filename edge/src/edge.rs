@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::budget::Budget;
 use crate::cache::{Fills, Store};
+use crate::cmcd::Players;
 use crate::config::{Config, LEAST_SLICE};
 use crate::disk::Tier;
 use crate::feed::Liveness;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) liveness: Liveness,
     pub(crate) parents: Parents,
     pub(crate) tenants: Tenants,
+    /// Who plays here.
+    pub(crate) players: Players,
     /// Has a report sent at once.
     pub(crate) report_now: Notify,
     /// Where coded forms are made.
@@ -214,6 +217,7 @@ impl Process for Edge {
             parents: Parents::new(tls, names),
             http,
             tenants,
+            players: Players::new(metrics.clone()),
             report_now: Notify::new(),
             peer_url,
             public_url,

@@ -26,6 +26,7 @@
 mod access;
 mod budget;
 mod cache;
+mod cmcd;
 mod config;
 mod deliver;
 mod disk;

@@ -1,6 +1,7 @@
 //! A request's life: one enum of phases, a function for each.
 //!
 //! ```text
+//! accept -> beacon
 //! accept -> authorise -> normalise -> (catch up) -> lookup -> deliver
 //!                           |-> recall   -> deliver | collapse | alone
 //!                           |-> collapse -> deliver | redirect | refuse
@@ -32,7 +33,7 @@ use crate::metrics::{Miss, Outcome};
 use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
-use crate::{redirect, streams, watchdog};
+use crate::{cmcd, redirect, streams, watchdog};
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST};
 use sluice_service::{HttpRequest, HttpResponse, Peer, WebSocket, problem_response};
@@ -87,6 +88,7 @@ struct Wanted {
 /// Where a request is in its life.
 enum Phase {
     Accept(HttpRequest),
+    Beacon(HttpRequest),
     Authorise(HttpRequest, Target),
     Normalise(HttpRequest, Target),
     CatchUp(Ask, u64),
@@ -114,6 +116,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
     loop {
         phase = match phase {
             Phase::Accept(request) => accept(&edge, request),
+            Phase::Beacon(request) => beacon(&edge, request).await,
             Phase::Authorise(request, target) => authorise(&edge, request, target, &mut dress),
             Phase::Normalise(request, target) => normalise(&edge, request, target),
             Phase::CatchUp(ask, seen) => catch_up(&edge, ask, seen).await,
@@ -154,9 +157,17 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
         );
     }
     match gate::target(&request, &edge.live().methods) {
+        Ok(target) if target.path == cmcd::PATH && edge.config.tier == Tier::Near => Phase::Beacon(request),
         Ok(target) => Phase::Authorise(request, target),
         Err(problem) => refuse(problem),
     }
+}
+
+/// What a player says for its own sake.
+async fn beacon(edge: &Shared, request: HttpRequest) -> Phase {
+    let answer = cmcd::answer(&edge.players, request).await;
+    let outcome = if answer.status().is_success() { Outcome::Bypass } else { Outcome::Refused };
+    Phase::Done(answer, outcome)
 }
 
 /// Whether this client may have it. Its answer is dressed accordingly.
@@ -181,6 +192,9 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
         let field = request.headers().get(name).filter(|_| edge.config.tier == Tier::Shield);
         field.and_then(|v| v.to_str().ok())
     };
+    if edge.config.tier == Tier::Near {
+        edge.players.observe(&request, &target);
+    }
     let floors = told(SLUICE_FLOOR).map(parse_versions).unwrap_or_default();
     let seen = told(SLUICE_SEEN).and_then(|seen| seen.parse::<u64>().ok());
     let tenant = told(SLUICE_TENANT).and_then(Tenant::told).unwrap_or_else(|| {

@@ -13,6 +13,12 @@ pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
     /// Requests under way.
     pub(crate) active: IntGauge,
+    /// What players said of themselves, by how it came and what became of it.
+    pub(crate) cmcd: IntCounterVec,
+    /// Sessions that played in the last seconds.
+    pub(crate) sessions: IntGauge,
+    /// Those of them that starved.
+    pub(crate) starved: IntGauge,
     /// Misses by class.
     pub(crate) misses: IntCounterVec,
     /// Fetches from parents by result.
@@ -182,6 +188,9 @@ impl Metrics {
         Self {
             requests: r.counters("sluice_edge_requests_total", "Requests by outcome", &["outcome"]),
             active: r.gauge("sluice_edge_requests_active", "Requests under way"),
+            cmcd: r.counters("sluice_edge_cmcd_total", "What players said of themselves, by how it came and what became of it", &["mode", "result"]),
+            sessions: r.gauge("sluice_edge_sessions", "Sessions that played in the last seconds"),
+            starved: r.gauge("sluice_edge_sessions_starved", "Sessions that ran out of what to play in the last seconds"),
             misses: r.counters(
                 "sluice_edge_misses_total",
                 "Misses by class: each has exactly one",

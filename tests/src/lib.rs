@@ -19,12 +19,13 @@
 //! - [`authoring`]: what Apple asks of an HLS stream, checked
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
-//! - [`nodes`]: nodes that only report
+//! - [`cities`]: a control plane that knows two cities; [`nodes`]: nodes that only report
 //! - [`mmdb`]: databases of countries, cities and networks; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
 
 pub mod authoring;
 pub mod bombs;
+pub mod cities;
 pub mod client;
 pub mod clips;
 pub mod dns;

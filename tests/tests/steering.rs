@@ -2,114 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use serde_json::{Value, json};
-use sluice_tests::process::Process;
-use sluice_tests::stack::{Engines, control_plane};
-use sluice_tests::{mmdb, nodes};
+use sluice_tests::cities::{AMERICAN, Cities, GERMAN, VIDEO, first, next, sites};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
-
-/// A video's name; nothing of it has to exist.
-const VIDEO: &str = "05b05hcr0ydvv";
-/// A viewer near Frankfurt and one near New York, of another network each.
-const GERMAN: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 7);
-const AMERICAN: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 7);
-
-/// A control plane with two near edges in each of two cities, and a database of where addresses are.
-struct Plane {
-    process: Process,
-    _dir: TempDir,
-}
-
-impl Plane {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (places, networks) = (dir.path().join("places.mmdb"), dir.path().join("networks.mmdb"));
-        let (german, american) = (([127, 0, 1, 0], 24), ([127, 0, 2, 0], 24));
-        std::fs::write(&places, mmdb::cities(&[(german, "DE", 50.1, 8.7), (american, "US", 40.7, -74.0)]))
-            .unwrap();
-        std::fs::write(&networks, mmdb::networks(&[(german, 64_496), (american, 64_497)])).unwrap();
-        let flags = [
-            ("places_file", places.display().to_string()),
-            ("networks_file", networks.display().to_string()),
-            ("lease_ms", "600000".into()),
-            ("origins", "http://127.0.0.1:9".into()),
-        ];
-        let mut process = control_plane(dir.path(), "control", &Engines::embedded(dir.path()), &flags);
-        process.start().await;
-        for (name, site) in [("fra-a", "fra"), ("fra-b", "fra"), ("nyc-a", "nyc"), ("nyc-b", "nyc")] {
-            nodes::reports(&process.url(), &nodes::report(name, site)).await;
-        }
-        let plane = Self { process, _dir: dir };
-        plane.configure(&sites(json!({}))).await;
-        plane.all_are_there().await;
-        plane
-    }
-
-    async fn configure(&self, config: &Value) {
-        let put = reqwest::Client::new().put(format!("{}/v1/config", self.process.url()));
-        let answer = put.header("if-match", "*").json(config).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-    }
-
-    /// What a client at an address is told.
-    async fn asks(&self, client: Ipv4Addr, path: &str) -> Value {
-        let from = reqwest::Client::builder().local_address(Some(client.into()));
-        let from = from.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let url =
-            if path.starts_with("http") { path.into() } else { format!("{}{path}", self.process.url()) };
-        from.get(url).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn steer(&self, client: Ipv4Addr) -> Value {
-        self.asks(client, &format!("/steer/v/{VIDEO}")).await
-    }
-
-    async fn operator(&self, path: &str) -> Value {
-        reqwest::get(format!("{}{path}", self.process.url())).await.unwrap().json().await.unwrap()
-    }
-
-    async fn all_are_there(&self) {
-        let begun = Instant::now();
-        loop {
-            let view = self.operator("/v1/steering/view").await;
-            if edges(&view) == 4 {
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(20), "{view}");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// Where the two sites are, and what else is configured.
-fn sites(more: Value) -> Value {
-    let mut config = json!({ "sites": {
-        "fra": { "latitude": 50.0, "longitude": 8.6 },
-        "nyc": { "latitude": 40.8, "longitude": -73.9 },
-    }});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    config
-}
-
-fn edges(view: &Value) -> usize {
-    view["places"].as_array().unwrap().iter().map(|place| place["edges"].as_array().unwrap().len()).sum()
-}
-
-fn first(manifest: &Value) -> &str {
-    manifest["PATHWAY-PRIORITY"][0].as_str().unwrap()
-}
-
-/// Where a session that does as it is told asks next.
-fn next(manifest: &Value) -> String {
-    format!("{}&_HLS_pathway={}", manifest["RELOAD-URI"].as_str().unwrap(), first(manifest))
-}
 
 #[tokio::test]
 async fn a_session_goes_to_the_nearest_site_and_leaves_it_for_a_reason_that_it_can_ask() {
-    let plane = Plane::start().await;
+    let plane = Cities::start().await;
     let german = plane.steer(GERMAN).await;
     let american = plane.steer(AMERICAN).await;
     assert!(
@@ -147,7 +45,7 @@ async fn a_session_goes_to_the_nearest_site_and_leaves_it_for_a_reason_that_it_c
 
 #[tokio::test]
 async fn a_dry_run_says_whom_a_change_would_move_and_why_and_then_it_does() {
-    let plane = Plane::start().await;
+    let plane = Cities::start().await;
     for client in [GERMAN, GERMAN, GERMAN, AMERICAN] {
         plane.steer(client).await;
     }
@@ -169,7 +67,7 @@ async fn a_dry_run_says_whom_a_change_would_move_and_why_and_then_it_does() {
 
 #[tokio::test]
 async fn an_outside_cdn_has_its_share_of_the_mix_and_every_answer_can_be_made_again() {
-    let plane = Plane::start().await;
+    let plane = Cities::start().await;
     let outside = json!({ "cdn-x": { "host": "https://cdn.example.com", "share": 0.3 } });
     plane.configure(&sites(json!({ "pathways": outside }))).await;
     let mut shares: BTreeMap<bool, usize> = BTreeMap::new();

@@ -17,12 +17,14 @@
 //! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
 //! - [`token`]: what tokens and signed URLs say, apart from who signed them
 //! - [`steering`]: who is served from where, and how players are told; [`geo`]: countries, positions
+//! - [`cmcd`]: what players say of themselves, [`quality`]: what an edge makes of it
 //! - [`problem`]: RFC 9457 problem details
 //! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
 //!
 //! What it leaves to others: input and output, time, storage, rendering playlists (the origin).
 
 pub mod boxes;
+pub mod cmcd;
 pub mod codec;
 pub mod conditions;
 pub mod event;
@@ -39,6 +41,7 @@ pub mod node;
 pub mod placement;
 pub mod problem;
 pub mod purge;
+pub mod quality;
 pub mod routes;
 pub mod seal;
 pub mod steering;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::NodeId;
+use crate::quality::Quality;
 
 /// Where an edge stands between viewer and origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,6 +72,9 @@ pub struct NodeReport {
     pub ready: bool,
     /// Counts since its start.
     pub counters: NodeCounters,
+    /// What players did there in the last seconds.
+    #[serde(default)]
+    pub quality: Quality,
     /// The newest event it has applied.
     pub log_seq: u64,
     /// The version of the route table it follows.

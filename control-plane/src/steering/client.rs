@@ -31,12 +31,17 @@ impl Atlas {
         })
     }
 
+    /// The number of an address's network.
+    pub(crate) fn network(&self, address: IpAddr) -> Option<u32> {
+        self.networks.as_ref()?.network(address)
+    }
+
     /// Adds what an address tells.
     pub(crate) fn locate(&self, session: Session, address: IpAddr) -> Session {
         Session {
             position: self.places.as_ref().and_then(|places| places.position(address)),
             country: self.places.as_ref().and_then(|places| places.country(address)),
-            network: self.networks.as_ref().and_then(|networks| networks.network(address)),
+            network: self.network(address),
             ..session
         }
     }

@@ -117,7 +117,9 @@ pub(crate) async fn dry_run(
     }
     let now = state.storage.clock.now_ms();
     let table = state.fleet.table();
-    let known = view::Known { table: &table, config: &config, rates: state.steering.rates() };
+    let scores = state.steering.players().scores(now, |address| state.steering.atlas().network(address));
+    let known =
+        view::Known { table: &table, config: &config, rates: state.steering.rates(), scores: &scores };
     let (was, would) = (state.steering.now(), Steer::new(view::view(&known, now)));
     Ok(fresh(compared(&state.steering.asked(usize::MAX), &was, &would, now)))
 }

@@ -12,6 +12,7 @@ mod view;
 
 use crate::config::Config;
 use crate::fleet::Fleet;
+use crate::quality::Players;
 use client::Atlas;
 pub(crate) use rates::Rates;
 use sluice_service::ProcessError;
@@ -51,6 +52,7 @@ struct Inner {
     asked: Mutex<VecDeque<Asked>>,
     atlas: Atlas,
     rates: Rates,
+    players: Players,
 }
 
 impl Steering {
@@ -58,7 +60,14 @@ impl Steering {
         let steer = watch::Sender::new(Arc::new(Steer::new(View::default())));
         let atlas = Atlas::open(config)?;
         let (past, asked) = (Mutex::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { steer, past, asked, atlas, rates: Rates::default() })))
+        Ok(Self(Arc::new(Inner {
+            steer,
+            past,
+            asked,
+            atlas,
+            rates: Rates::default(),
+            players: Players::default(),
+        })))
     }
 
     /// Keeps the view true until the drain begins.
@@ -77,7 +86,9 @@ impl Steering {
     /// Makes the view anew, and takes it into force if it is another.
     pub(crate) fn renew(&self, fleet: &Fleet, now_ms: u64) {
         let (table, config) = (fleet.table(), fleet.config());
-        let view = view::view(&view::Known { table: &table, config: &config, rates: &self.0.rates }, now_ms);
+        let scores = self.0.players.scores(now_ms, |address| self.0.atlas.network(address));
+        let known = view::Known { table: &table, config: &config, rates: &self.0.rates, scores: &scores };
+        let view = view::view(&known, now_ms);
         if view.version == self.now().view().version {
             return;
         }
@@ -109,6 +120,12 @@ impl Steering {
         &self.0.rates
     }
 
+    /// What players report.
+    pub(crate) fn players(&self) -> &Players {
+        &self.0.players
+    }
+
+    /// What addresses tell.
     pub(crate) fn atlas(&self) -> &Atlas {
         &self.0.atlas
     }

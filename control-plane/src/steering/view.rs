@@ -1,6 +1,7 @@
 //! The view that the table, the configuration and the measurements make. Pure.
 
 use super::rates::Rates;
+use crate::quality::Scores;
 use sluice_wire::steering::{Edge, Place, View};
 use sluice_wire::{FleetConfig, NodeState, Position, RouteNode, RouteTable, Tier};
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ pub(super) struct Known<'a> {
     pub(super) table: &'a RouteTable,
     pub(super) config: &'a FleetConfig,
     pub(super) rates: &'a Rates,
+    pub(super) scores: &'a Scores,
 }
 
 /// The view at a time. Its version is the digest of what it says, so that control planes that know the same name it alike.
@@ -24,7 +26,7 @@ pub(super) fn view(known: &Known<'_>, now_ms: u64) -> View {
     for node in known.table.nodes.iter().filter(|node| node.tier == Tier::Near) {
         sites.entry(&node.site).or_default().push(edge(known, node));
     }
-    let own = sites.into_iter().map(|(name, edges)| site(known.config, name, edges));
+    let own = sites.into_iter().map(|(name, edges)| site(known, name, edges));
     let places = own.chain(outside(known.config)).collect();
     let policy = known.config.steering.clone();
     let mut view = View { version: 0, table: known.table.version, made_ms: 0, policy, places };
@@ -34,16 +36,16 @@ pub(super) fn view(known: &Known<'_>, now_ms: u64) -> View {
     view
 }
 
-fn site(config: &FleetConfig, name: &str, edges: Vec<Edge>) -> Place {
-    let said = config.sites.get(name).cloned().unwrap_or_default();
+fn site(known: &Known<'_>, name: &str, edges: Vec<Edge>) -> Place {
+    let said = known.config.sites.get(name).cloned().unwrap_or_default();
     let position = said.latitude.zip(said.longitude);
     Place {
         name: name.into(),
         position: position.map(|(latitude, longitude)| Position { latitude, longitude }),
         price: said.contract.price_per_gb,
         share: None,
-        networks: BTreeMap::new(),
-        quality: 1.0,
+        networks: known.scores.networks.get(name).cloned().unwrap_or_default(),
+        quality: known.scores.places.get(name).copied().unwrap_or(1.0),
         edges,
     }
 }
@@ -56,7 +58,7 @@ fn edge(known: &Known<'_>, node: &RouteNode) -> Edge {
         url: node.public_url.clone(),
         weight: node.weight,
         open: node.state == NodeState::Ready,
-        health: 1.0,
+        health: known.scores.nodes.get(&node.node).copied().unwrap_or(1.0),
         load: (load * LOAD_STEPS).round() / LOAD_STEPS,
     }
 }

@@ -30,7 +30,8 @@ use check::Expected;
 use credentials::{Credential, Kind};
 use http::header::{HOST, HeaderValue};
 use keys::Keys;
-use rate::{By, Left, Rate, Rates};
+use rate::Left;
+pub(crate) use rate::{By, Rate, Rates, client};
 use rules::{Need, Rule, Rules};
 use sluice_service::{HttpRequest, HttpResponse, Peer, Places};
 use sluice_wire::headers::{ACCESS_CHECKS, SLUICE_ACCESS};
@@ -283,7 +284,7 @@ impl Access {
         asker: &Asker,
     ) -> Result<Option<(Rate, Left)>, Refused> {
         let Some(rate) = rule.rate.filter(|rate| rate.by == by) else { return Ok(None) };
-        let who = subject.map_or_else(|| rate::client(asker.address), |subject| format!("subject {subject}"));
+        let who = subject.map_or_else(|| client(asker.address), |subject| format!("subject {subject}"));
         match self.rates.take(rate, &rule.name(), &who) {
             Ok(left) => Ok(Some((rate, left))),
             Err(wait) => Err(Refused { why: Refusal::Rate, wait: Some((rate, wait)) }),

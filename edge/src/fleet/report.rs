@@ -42,6 +42,7 @@ fn describe(edge: &Shared) -> NodeReport {
         public_url: edge.public_url.clone(),
         ready: !edge.origins().is_empty(),
         counters: edge.metrics.report(),
+        quality: edge.players.report(),
         log_seq: edge.floors.mark().seq,
         table_version: edge.table().version,
         started_ms: edge.started_ms,

@@ -10,6 +10,7 @@ mod fields;
 mod frames;
 pub mod mutate;
 mod names;
+mod players;
 mod routes;
 mod sealing;
 mod texts;
@@ -19,6 +20,7 @@ pub use boxes::boxes;
 pub use fields::fields;
 pub use frames::frames;
 pub use names::names;
+pub use players::{records, steering};
 pub use routes::routes;
 pub use sealing::sealing;
 pub use sluice_edge::fuzzing::{

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use sluice_storage::{ManualClock, StorageError, Who};
 use sluice_wire::fleet::NodeConfig;
+use sluice_wire::quality::Quality;
 use sluice_wire::{FleetConfig, NodeId, NodeReport, RouteTable, Tier};
 use tokio::task::JoinSet;
 
@@ -115,6 +116,7 @@ fn node(name: &str) -> NodeId {
 
 fn report(name: &str, weight: f64) -> NodeReport {
     NodeReport {
+        quality: Quality::default(),
         node: node(name),
         tier: Tier::Near,
         site: "here".into(),

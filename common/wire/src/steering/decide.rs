@@ -164,11 +164,11 @@ impl Steer {
     }
 
     fn edges(&self, session: &Session, place: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let policy = &self.view().policy;
+        let bar = self.bar();
         let edges = &self.view().places[place].edges;
-        let serving: Vec<&Edge> = edges.iter().filter(|edge| edge.serves(policy)).collect();
+        let serving: Vec<&Edge> = edges.iter().filter(|edge| edge.serves(bar)).collect();
         let mut order = placement::order(Seed::Near, session.key, serving);
-        order.sort_by_key(|edge| !edge.has_room(policy));
+        order.sort_by_key(|edge| !edge.has_room(bar));
         let at: Vec<_> = order.into_iter().filter_map(|edge| self.find(edge.pathway.as_str())).collect();
         at.into_iter()
     }
@@ -188,7 +188,7 @@ impl Steer {
         if !here.open || here.weight <= 0.0 {
             return Reason::Closed;
         }
-        if here.health < policy.floor {
+        if here.health < self.bar().floor {
             return Reason::Unwell;
         }
         let cost = match look(self, session, place) {

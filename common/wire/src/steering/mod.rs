@@ -29,4 +29,4 @@ pub use manifest::{BASE_PATHWAY, SteeringManifest, host};
 pub use policy::Policy;
 pub use rank::{Excluded, Ranked, Terms};
 pub use session::Session;
-pub use view::{Edge, Place, Steer, View};
+pub use view::{Bar, Edge, Place, Steer, View};

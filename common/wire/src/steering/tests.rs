@@ -176,6 +176,14 @@ fn a_network_that_is_served_badly_goes_where_it_is_served_well() {
 }
 
 #[test]
+fn where_nobody_is_well_those_who_are_not_serve() {
+    let mut view = fleet();
+    view.places.iter_mut().flat_map(|p| &mut p.edges).for_each(|edge| edge.health = 0.2);
+    let decision = Steer::new(view).decide(&viewer(1), NOW);
+    assert_eq!((first(&decision), decision.ttl_s), ("fra", 1));
+}
+
+#[test]
 fn with_nothing_to_choose_from_the_base_pathway_is_left() {
     let decision = Steer::new(View::default()).decide(&viewer(1), NOW);
     assert_eq!((decision.reason, decision.choices.len(), decision.ttl_s), (Reason::Nothing, 0, 1));
@@ -223,7 +231,7 @@ proptest! {
         let again = Steer::new(serde_json::from_str(&text).unwrap());
         prop_assert_eq!(&again.explain(&session, NOW).decision, &decision);
         let open: Vec<_> = view.places.iter().flat_map(|p| &p.edges)
-            .filter(|e| e.serves(&view.policy)).map(|e| e.pathway.as_str()).collect();
+            .filter(|e| e.serves(steer.bar())).map(|e| e.pathway.as_str()).collect();
         prop_assert!(decision.choices.iter().all(|c| open.contains(&c.pathway.as_str())), "{:?}", decision);
         let mut names: Vec<_> = decision.choices.iter().map(|c| &c.pathway).collect();
         names.sort();

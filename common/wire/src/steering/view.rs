@@ -73,19 +73,37 @@ impl Placed for Edge {
 impl Edge {
     /// True when it can serve those who are there.
     #[must_use]
-    pub fn serves(&self, policy: &Policy) -> bool {
-        self.open && self.weight > 0.0 && self.health >= policy.floor
+    pub fn serves(&self, bar: Bar) -> bool {
+        self.open && self.weight > 0.0 && self.health >= bar.floor
     }
 
     /// True when it takes more.
     #[must_use]
-    pub fn has_room(&self, policy: &Policy) -> bool {
-        self.serves(policy) && self.load < policy.full_at
+    pub fn has_room(&self, bar: Bar) -> bool {
+        self.serves(bar) && self.load < bar.full_at
     }
 
     /// What it can still take, in shares of its weight.
-    pub(super) fn headroom(&self, policy: &Policy) -> f64 {
-        if self.has_room(policy) { self.weight * (policy.full_at - self.load) } else { 0.0 }
+    pub(super) fn headroom(&self, bar: Bar) -> f64 {
+        if self.has_room(bar) { self.weight * (bar.full_at - self.load) } else { 0.0 }
+    }
+}
+
+/// What an edge must be to serve, and to take more.
+#[derive(Debug, Clone, Copy)]
+pub struct Bar {
+    /// Its health, at least.
+    pub floor: f64,
+    /// Its load, below.
+    pub full_at: f64,
+}
+
+impl Bar {
+    /// The policy's. Where no edge at all is so well, one that is not is better than none.
+    fn of(view: &View) -> Self {
+        let bar = Self { floor: view.policy.floor, full_at: view.policy.full_at };
+        let any = view.places.iter().flat_map(|place| &place.edges).any(|edge| edge.serves(bar));
+        if any { bar } else { Self { floor: 0.0, ..bar } }
     }
 }
 
@@ -93,6 +111,7 @@ impl Edge {
 #[derive(Debug, Clone)]
 pub struct Steer {
     view: View,
+    bar: Bar,
     points: Vec<Option<Point>>,
     sums: Vec<Sum>,
     at: HashMap<String, (usize, usize)>,
@@ -114,19 +133,26 @@ impl Steer {
     #[must_use]
     pub fn new(view: View) -> Self {
         let points = view.places.iter().map(|p| p.position.map(|p| p.point())).collect();
-        let sums = view.places.iter().map(|place| Sum::of(place, &view.policy)).collect();
+        let bar = Bar::of(&view);
+        let sums = view.places.iter().map(|place| Sum::of(place, bar)).collect();
         let at = (view.places.iter().enumerate())
             .flat_map(|(p, place)| {
                 place.edges.iter().enumerate().map(move |(e, edge)| (edge.pathway.to_string(), (p, e)))
             })
             .collect();
-        Self { view, points, sums, at }
+        Self { view, bar, points, sums, at }
     }
 
     /// The view.
     #[must_use]
     pub const fn view(&self) -> &View {
         &self.view
+    }
+
+    /// What an edge must be.
+    #[must_use]
+    pub const fn bar(&self) -> Bar {
+        self.bar
     }
 
     /// The place and the edge of a pathway.
@@ -144,12 +170,12 @@ impl Steer {
 }
 
 impl Sum {
-    fn of(place: &Place, policy: &Policy) -> Self {
+    fn of(place: &Place, bar: Bar) -> Self {
         let mut sum = Self { serving: 0, headroom: 0.0, load: 0.0 };
         let mut weight = 0.0;
-        for edge in place.edges.iter().filter(|edge| edge.serves(policy)) {
+        for edge in place.edges.iter().filter(|edge| edge.serves(bar)) {
             sum.serving += 1;
-            sum.headroom += edge.headroom(policy);
+            sum.headroom += edge.headroom(bar);
             sum.load += edge.load * edge.weight;
             weight += edge.weight;
         }
