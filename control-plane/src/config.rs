@@ -1,5 +1,6 @@
 //! The control plane's configuration.
 
+use crate::dns::DnsConfig;
 use crate::operators::{self, OperatorConfig};
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
@@ -25,6 +26,8 @@ pub struct Config {
     pub places_file: Option<PathBuf>,
     /// A database of networks in MaxMind's format (GeoLite2-ASN): whose addresses they are.
     pub networks_file: Option<PathBuf>,
+    /// Names that lead to edges.
+    pub dns: DnsConfig,
     /// Where players reach this; the request's own host when absent.
     pub public_url: Option<String>,
 }
@@ -39,6 +42,7 @@ impl Default for Config {
             lease_ms: 3_000,
             places_file: None,
             networks_file: None,
+            dns: DnsConfig::default(),
             public_url: None,
         }
     }
@@ -57,6 +61,7 @@ impl ProcessConfig for Config {
                 faults.add("origins", format!("{url} is no http:// or https:// address"));
             }
         }
+        self.dns.validate(faults);
         if self.lease_ms < 200 {
             faults.add("lease_ms", "at least 200, or a busy edge comes and goes");
         }

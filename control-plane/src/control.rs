@@ -1,6 +1,7 @@
 //! The process: what it opens, its routes, its background work.
 
 use crate::config::Config;
+use crate::dns::Dns;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problem::Failure;
@@ -46,6 +47,7 @@ impl State {
 pub struct ControlPlane {
     state: State,
     listeners: Listeners,
+    dns: Option<Dns>,
 }
 
 impl Process for ControlPlane {
@@ -68,10 +70,15 @@ impl Process for ControlPlane {
         drain.tasks().spawn(storage.relay().run(drain.token()));
         let followed = Arc::new(Semaphore::new(purge::MAX_FOLLOWED));
         let state = State { storage, fleet, steering, metrics, config: Arc::new(config), drain, followed };
-        Ok(Self { state, listeners: context.listeners })
+        let dns = Dns::bind(&state.config.dns).await?;
+        Ok(Self { state, listeners: context.listeners, dns })
     }
 
     async fn run(self) -> Result<(), ProcessError> {
+        if let Some(dns) = self.dns {
+            let (state, stop) = (self.state.clone(), self.state.drain.token());
+            self.state.drain.tasks().spawn(dns.run(state, stop));
+        }
         self.listeners.serve(router(self.state)).await;
         Ok(())
     }

@@ -15,6 +15,7 @@
 mod config;
 mod configuration;
 mod control;
+mod dns;
 mod fleet;
 mod membership;
 mod metrics;
@@ -29,6 +30,7 @@ mod steering;
 
 pub use config::Config;
 pub use control::ControlPlane;
+pub use dns::DnsConfig;
 pub use operators::{OperatorConfig, Role};
 
 use std::ffi::OsString;

@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub(crate) waiting: IntGauge,
     /// Sessions steered, by reason.
     pub(crate) steered: IntCounterVec,
+    /// Questions about names, by what was answered.
+    pub(crate) dns: IntCounterVec,
     /// Redirects answered.
     pub(crate) redirected: IntCounter,
     /// From a purge's commit to the report of the last ready edge that it is applied.
@@ -41,6 +43,11 @@ impl Metrics {
                 .gauge("sluice_control_config_version", "The version of the fleet's configuration"),
             waiting: r.gauge("sluice_control_waiting", "Edges waiting for a newer table"),
             steered: r.counters("sluice_control_steering_total", "Sessions steered, by reason", &["reason"]),
+            dns: r.counters(
+                "sluice_control_dns_total",
+                "Questions about names, by what was answered",
+                &["answer"],
+            ),
             redirected: r.counter("sluice_control_redirects_total", "Redirects answered"),
             purge_delay: r.seconds(
                 "sluice_control_purge_seconds",

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::id::NodeId;
 use crate::limits::MAX_NODES;
@@ -20,6 +21,8 @@ const MAX_PATHWAYS: usize = 32;
 pub const MAX_SITE: usize = 64;
 /// The largest weight: a thousand times an ordinary node.
 const MAX_WEIGHT: f64 = 1_000.0;
+/// Addresses of a node: two of each kind, and some to spare.
+const MAX_ADDRESSES: usize = 8;
 /// The largest capacity, in Mbit/s: ten ports of 400 Gbit/s.
 const MAX_CAPACITY: f64 = 4_000_000.0;
 
@@ -54,13 +57,15 @@ pub struct SiteConfig {
 }
 
 /// A node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeConfig {
     /// Its share of keys relative to its peers, instead of what it reports. 0 gives it none.
     pub weight: Option<f64>,
     /// What it can send, in Mbit/s.
     pub capacity_mbps: Option<f64>,
+    /// Its addresses, as names lead to it; those of its URL where none is said.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A CDN outside the fleet.
@@ -107,6 +112,7 @@ impl FleetConfig {
             let key = |field| format!("nodes.{name}.{field}");
             faults.range(&key("weight"), node.weight, 0.0, MAX_WEIGHT);
             faults.range(&key("capacity_mbps"), node.capacity_mbps, 1.0, MAX_CAPACITY);
+            faults.count(&key("addresses"), node.addresses.len(), MAX_ADDRESSES);
         }
         for (name, pathway) in &self.pathways {
             let key = |field| format!("pathways.{name}.{field}");

@@ -13,7 +13,7 @@ mod view;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::quality::Players;
-use client::Atlas;
+pub(crate) use client::Atlas;
 pub(crate) use rates::Rates;
 use sluice_service::ProcessError;
 use sluice_storage::SharedClock;
