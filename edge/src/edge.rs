@@ -10,6 +10,7 @@ use crate::feed::Liveness;
 use crate::fleet::Disk;
 use crate::floors::{Aim, Floors};
 use crate::gate::Target;
+use crate::life::Ahead;
 use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::parent::Parents;
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) tenants: Tenants,
     /// Who plays here.
     pub(crate) players: Players,
+    /// What is fetched before it is asked for.
+    pub(crate) ahead: Ahead,
     /// Has a report sent at once.
     pub(crate) report_now: Notify,
     /// Where coded forms are made.
@@ -218,6 +221,7 @@ impl Process for Edge {
             http,
             tenants,
             players: Players::new(metrics.clone()),
+            ahead: Ahead::new(metrics.clone()),
             report_now: Notify::new(),
             peer_url,
             public_url,

@@ -12,6 +12,7 @@
 //!                           `-> tunnel
 //! ```
 
+mod ahead;
 mod fetch;
 mod image;
 mod lookup;
@@ -21,6 +22,8 @@ mod race;
 mod slice;
 mod sliced;
 mod tunnel;
+
+pub(crate) use ahead::Ahead;
 
 use crate::access::{Carried, Dress, Owner, Verdict};
 use crate::cache::slicing::Sliced;
@@ -187,14 +190,12 @@ fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress:
 }
 
 /// One key for all spellings; what a lower tier says of tenant and floors is heeded, what a client says is not.
-fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
+fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase {
     let told = |name: &str| {
         let field = request.headers().get(name).filter(|_| edge.config.tier == Tier::Shield);
         field.and_then(|v| v.to_str().ok())
     };
-    if edge.config.tier == Tier::Near {
-        edge.players.observe(&request, &target);
-    }
+    let heard = (edge.config.tier == Tier::Near).then(|| edge.players.observe(&request, &target)).flatten();
     let floors = told(SLUICE_FLOOR).map(parse_versions).unwrap_or_default();
     let seen = told(SLUICE_SEEN).and_then(|seen| seen.parse::<u64>().ok());
     let tenant = told(SLUICE_TENANT).and_then(Tenant::told).unwrap_or_else(|| {
@@ -214,6 +215,9 @@ fn normalise(edge: &Shared, request: HttpRequest, target: Target) -> Phase {
     // A variant is kept beside its image.
     let key = Key::new(&tenant, &if image.is_some() { target.path.clone() } else { target.as_text() });
     let ask = Ask { request, target, tenant, key, floors, tries: 0, missed: false };
+    if let Some(next) = heard.filter(|_| shareable) {
+        ahead::fetch_ahead(edge, &ask, &next);
+    }
     match (image, seen.filter(|seen| floors::is_behind(edge.floors.mark(), *seen))) {
         (Some(asked), _) => Phase::Image(ask, asked),
         (None, _) if websocket => Phase::Tunnel(ask),

@@ -15,6 +15,8 @@ pub(crate) struct Metrics {
     pub(crate) active: IntGauge,
     /// What players said of themselves, by how it came and what became of it.
     pub(crate) cmcd: IntCounterVec,
+    /// Segments fetched before they were asked for, by what became of it.
+    pub(crate) ahead: IntCounterVec,
     /// Sessions that played in the last seconds.
     pub(crate) sessions: IntGauge,
     /// Those of them that starved.
@@ -189,6 +191,7 @@ impl Metrics {
             requests: r.counters("sluice_edge_requests_total", "Requests by outcome", &["outcome"]),
             active: r.gauge("sluice_edge_requests_active", "Requests under way"),
             cmcd: r.counters("sluice_edge_cmcd_total", "What players said of themselves, by how it came and what became of it", &["mode", "result"]),
+            ahead: r.counters("sluice_edge_ahead_total", "Segments fetched before they were asked for, by what became of it", &["result"]),
             sessions: r.gauge("sluice_edge_sessions", "Sessions that played in the last seconds"),
             starved: r.gauge("sluice_edge_sessions_starved", "Sessions that ran out of what to play in the last seconds"),
             misses: r.counters(

@@ -43,16 +43,22 @@ impl Players {
         Self { sessions: Mutex::default(), rates: Rates::new(), begun: Instant::now(), metrics }
     }
 
-    /// Takes what a request says of its player, if it says anything.
-    pub(crate) fn observe(&self, request: &HttpRequest, target: &Target) {
-        let Some(text) = said(request) else { return };
-        let Some(peer) = request.extensions().get::<Peer>() else { return };
+    /// Takes what a request says of its player, if it says anything: what it will ask for next.
+    pub(crate) fn observe(&self, request: &HttpRequest, target: &Target) -> Option<Vec<String>> {
+        let text = said(request)?;
+        let peer = request.extensions().get::<Peer>()?;
         let video = MediaPath::parse(&target.path).map(|media| media.video);
         let read = Record::parse(&text);
         let told = |record| Told { record, client: peer.addr.ip(), video, from: target.tried.last() };
-        match &read {
-            Ok(record) => self.take("request", &told(record)),
-            Err(error) => self.refuse("request", *error),
+        match read {
+            Ok(record) => {
+                self.take("request", &told(&record));
+                Some(record.next)
+            }
+            Err(error) => {
+                self.refuse("request", error);
+                None
+            }
         }
     }
 
