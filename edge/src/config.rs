@@ -4,6 +4,7 @@ use crate::access::AccessConfig;
 use crate::cache::Policy;
 use crate::disk::DiskConfig;
 use crate::names::DnsConfig;
+use crate::overload::OverloadConfig;
 use crate::streams::StreamsConfig;
 use crate::tenant::{self, TenantConfig};
 use crate::transform::TransformConfig;
@@ -53,6 +54,8 @@ pub struct Config {
     pub streams: StreamsConfig,
     /// Who may have what.
     pub access: AccessConfig,
+    /// What it can send, and so what it gives up when more is asked.
+    pub overload: OverloadConfig,
     /// Methods let in beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. They are passed on, and count as unsafe.
     pub methods: Vec<String>,
     /// Folder for the last route table.
@@ -130,6 +133,7 @@ impl Default for Config {
             transform: TransformConfig::default(),
             streams: StreamsConfig::default(),
             access: AccessConfig::default(),
+            overload: OverloadConfig::default(),
             methods: vec![],
             state_dir: "var/edge".into(),
             report_ms: 1_000,
@@ -139,7 +143,7 @@ impl Default for Config {
 }
 
 /// What may change while an edge serves: everything that is looked up anew for each request.
-const LIVE_KEYS: [&str; 21] = [
+const LIVE_KEYS: [&str; 22] = [
     "access.audience",
     "access.cookie",
     "access.issuer",
@@ -156,6 +160,7 @@ const LIVE_KEYS: [&str; 21] = [
     "cache.stale_when_disconnected_ms",
     "methods",
     "origins",
+    "overload.",
     "report_ms",
     "streams.",
     "tenants",
@@ -194,6 +199,7 @@ impl ProcessConfig for Config {
         }
         self.streams.validate(faults);
         self.access.validate(faults);
+        self.overload.validate(faults);
         if !self.weight.is_finite() || self.weight <= 0.0 {
             faults.add("weight", "must be above 0");
         }

@@ -13,6 +13,7 @@ use crate::gate::Target;
 use crate::life::Ahead;
 use crate::metrics::Metrics;
 use crate::names::Names;
+use crate::overload::{self, Overload};
 use crate::parent::Parents;
 use crate::searches::Searches;
 use crate::shortcut::Hits;
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) players: Players,
     /// What is fetched before it is asked for.
     pub(crate) ahead: Ahead,
+    /// What is given up now.
+    pub(crate) overload: Overload,
     /// Has a report sent at once.
     pub(crate) report_now: Notify,
     /// Where coded forms are made.
@@ -222,6 +225,7 @@ impl Process for Edge {
             tenants,
             players: Players::new(metrics.clone()),
             ahead: Ahead::new(metrics.clone()),
+            overload: Overload::default(),
             report_now: Notify::new(),
             peer_url,
             public_url,
@@ -256,6 +260,9 @@ impl Process for Edge {
         if !shared.config.control.is_empty() {
             tasks.spawn(fleet::follow(Arc::clone(&shared)));
             tasks.spawn(fleet::report(Arc::clone(&shared)));
+        }
+        if shared.config.tier == sluice_wire::Tier::Near {
+            tasks.spawn(overload::watch(Arc::clone(&shared)));
         }
         let shortcuts = Arc::clone(&shared);
         let service = service_fn(move |request: HttpRequest| {

@@ -42,6 +42,7 @@ mod lent;
 mod life;
 mod metrics;
 mod names;
+mod overload;
 mod parent;
 mod purge;
 mod ranges;

@@ -19,6 +19,7 @@ mod lookup;
 mod pass;
 mod pump;
 mod race;
+mod shed;
 mod slice;
 mod sliced;
 mod tunnel;
@@ -224,7 +225,7 @@ fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase 
         (None, _) if !shareable => Phase::Pass(ask),
         (None, Some(seen)) => Phase::CatchUp(ask, seen),
         (None, None) if edge.is_leaving() => Phase::Leave(ask),
-        (None, None) => Phase::Lookup(ask),
+        (None, None) => shed::given_up(edge, &ask).unwrap_or(Phase::Lookup(ask)),
     }
 }
 
@@ -386,6 +387,9 @@ async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
 }
 
 async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: Served) -> Phase {
+    if let Some(answer) = shed::capped(edge, &ask, &object) {
+        return Phase::Done(answer, Outcome::Hit);
+    }
     let Ask { request, key, .. } = ask;
     let (asked, _) = request.into_parts();
     let form = transform::select(edge, (&asked.method, &asked.headers), &key, &object).await;

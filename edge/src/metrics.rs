@@ -15,6 +15,10 @@ pub(crate) struct Metrics {
     pub(crate) active: IntGauge,
     /// What players said of themselves, by how it came and what became of it.
     pub(crate) cmcd: IntCounterVec,
+    /// How much is given up: 0 nothing, 1 what nobody waits for, 2 the highest rung, 3 those who begin.
+    pub(crate) stage: IntGauge,
+    /// Answers that overload changed: `capped`, `refused`.
+    pub(crate) shed: IntCounterVec,
     /// Segments fetched before they were asked for, by what became of it.
     pub(crate) ahead: IntCounterVec,
     /// Sessions that played in the last seconds.
@@ -191,6 +195,8 @@ impl Metrics {
             requests: r.counters("sluice_edge_requests_total", "Requests by outcome", &["outcome"]),
             active: r.gauge("sluice_edge_requests_active", "Requests under way"),
             cmcd: r.counters("sluice_edge_cmcd_total", "What players said of themselves, by how it came and what became of it", &["mode", "result"]),
+            stage: r.gauge("sluice_edge_overload_stage", "0 calm, 1 spare, 2 brown, 3 full"),
+            shed: r.counters("sluice_edge_shed_total", "Answers that overload changed", &["what"]),
             ahead: r.counters("sluice_edge_ahead_total", "Segments fetched before they were asked for, by what became of it", &["result"]),
             sessions: r.gauge("sluice_edge_sessions", "Sessions that played in the last seconds"),
             starved: r.gauge("sluice_edge_sessions_starved", "Sessions that ran out of what to play in the last seconds"),

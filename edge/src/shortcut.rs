@@ -13,6 +13,7 @@ use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
 use prometheus::IntCounter;
 use sluice_service::{Body, HttpResponse, Plain, Shortcut};
 use sluice_wire::headers::{CACHE_STATUS, REQUEST_ID, SLUICE_NODE};
+use sluice_wire::overload::Stage;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ impl Hits {
     /// What is kept for a request, if it may be served as it is.
     fn find(&self, plain: &Plain<'_>) -> Option<Hit> {
         let Plain { secure, host, target, codings } = *plain;
-        if self.edge.is_leaving() || !gate::is_plain(target) || !gate::is_host(host) {
+        let busy = self.edge.overload.stage() >= Stage::Brown && target.starts_with("/v/");
+        if busy || self.edge.is_leaving() || !gate::is_plain(target) || !gate::is_host(host) {
             return None;
         }
         if !self.edge.access.is_open(target) {

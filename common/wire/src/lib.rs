@@ -19,6 +19,7 @@
 //! - [`steering`]: who is served from where, and how players are told; [`geo`]: countries, positions
 //! - [`cmcd`]: what players say of themselves, [`quality`]: what an edge makes of it
 //! - [`problem`]: RFC 9457 problem details
+//! - [`overload`]: what is given up when there is too much
 //! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
 //!
 //! What it leaves to others: input and output, time, storage, rendering playlists (the origin).
@@ -38,6 +39,7 @@ pub mod language;
 pub mod limits;
 pub mod media;
 pub mod node;
+pub mod overload;
 pub mod placement;
 pub mod problem;
 pub mod purge;

@@ -14,6 +14,7 @@ use http::Method;
 use http::header::HOST;
 use lru::LruCache;
 use sluice_service::{Body, HttpRequest};
+use sluice_wire::overload::Stage;
 use sluice_wire::{MediaAsset, MediaPath};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -86,6 +87,9 @@ impl Ahead {
 /// Fetches ahead what a request's player says it will ask for next.
 pub(super) fn fetch_ahead(edge: &Arc<Shared>, ask: &Ask, next: &[String]) {
     edge.ahead.used(&ask.target.path);
+    if edge.overload.stage() >= Stage::Spare {
+        return;
+    }
     let Some(own) = MediaPath::parse(&ask.target.path) else { return };
     for path in next.iter().take(HEEDED).filter_map(|next| resolved(&ask.target.path, next)) {
         let of_this = MediaPath::parse(&path).is_some_and(|media| {
