@@ -20,6 +20,9 @@ pub struct Config {
     pub operators: Vec<OperatorConfig>,
     /// Origins that edges fill from, by preference.
     pub origins: Vec<String>,
+    /// The private key (PEM, Ed25519) that signs the route table. Without, the control planes of one database share one that
+    /// the first of them made.
+    pub table_key_file: Option<PathBuf>,
     /// Milliseconds after which a silent node counts as gone.
     pub lease_ms: u64,
     /// A database of cities in MaxMind's format (GeoLite2-City): where clients are.
@@ -39,6 +42,7 @@ impl Default for Config {
             storage: StorageConfig::default(),
             operators: vec![],
             origins: vec![],
+            table_key_file: None,
             lease_ms: 3_000,
             places_file: None,
             networks_file: None,

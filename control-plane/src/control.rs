@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
 use sluice_storage::{Storage, StorageError};
 use sluice_wire::fleet::MAX_CONFIG_BYTES;
+use sluice_wire::token::mint::SigningKey;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -58,7 +59,8 @@ impl Process for ControlPlane {
         let storage = Storage::open(&config.storage).await?;
         let metrics = Metrics::new(&context.metrics);
         let lease = Duration::from_millis(config.lease_ms);
-        let fleet = Fleet::open(storage.clone(), config.origins.clone(), lease, metrics.clone()).await?;
+        let key = signing_key(&config, &storage).await?;
+        let fleet = Fleet::open(storage.clone(), config.origins.clone(), lease, key, metrics.clone()).await?;
         let steering = Steering::open(&config)?;
         steering.renew(&fleet, storage.clock.now_ms());
         let health = context.health.component("database");
@@ -84,6 +86,17 @@ impl Process for ControlPlane {
     }
 }
 
+/// The key that signs the table: a file's, or the one that control planes share by their database.
+async fn signing_key(config: &Config, storage: &Storage) -> Result<SigningKey, ProcessError> {
+    let pem = match &config.table_key_file {
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|e| format!("table_key_file {}: {e}", file.display()))?
+        }
+        None => storage.fleet().signing_key(&SigningKey::generate()?).await?,
+    };
+    Ok(SigningKey::from_pem(pem.as_bytes(), "table")?)
+}
+
 /// The description of the HTTP interface.
 const OPENAPI: &str = include_str!("../openapi.json");
 
@@ -95,6 +108,7 @@ fn router(state: State) -> Router {
         .route("/v1/nodes/{id}/report", post(routes::report))
         .route("/v1/nodes/{id}/drain", post(operate::drain).delete(operate::undrain))
         .route("/v1/routes", get(routes::table))
+        .route("/v1/routes/key", get(routes::key))
         .route("/v1/purge", post(purge::purge))
         .route("/v1/config", get(configuration::show).put(configuration::put).layer(config_limit))
         .route("/v1/config/rollback", post(configuration::roll_back))

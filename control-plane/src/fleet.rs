@@ -1,10 +1,12 @@
 //! The table in force: renewed from the database, published when it changes, waited for by edges.
 
+use crate::issue::{Issues, Sent};
 use crate::membership;
 use crate::metrics::Metrics;
 use futures::StreamExt;
 use sluice_service::HealthFlag;
 use sluice_storage::{NodeRecord, Storage, StorageError};
+use sluice_wire::token::mint::SigningKey;
 use sluice_wire::{FleetConfig, NodeId, NodeState, RouteTable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub(crate) struct Fleet {
     origins: Vec<String>,
     lease: Duration,
     table: watch::Sender<Arc<RouteTable>>,
+    issues: Issues,
     records: watch::Sender<Arc<Vec<NodeRecord>>>,
     /// The configuration in force, as last read.
     config: watch::Sender<Arc<FleetConfig>>,
@@ -39,14 +42,20 @@ impl Fleet {
         storage: Storage,
         origins: Vec<String>,
         lease: Duration,
+        key: SigningKey,
         metrics: Metrics,
     ) -> Result<Self, StorageError> {
         let kept = storage.fleet().table().await?.unwrap_or_default();
+        let issues = Issues::new(key);
+        if kept.version > 0 {
+            issues.add(&kept);
+        }
         let fleet = Self {
             storage,
             origins,
             lease,
             table: watch::Sender::new(Arc::new(kept)),
+            issues,
             records: watch::Sender::default(),
             config: watch::Sender::default(),
             applied: watch::Sender::default(),
@@ -127,6 +136,7 @@ impl Fleet {
         self.table.send_if_modified(|known| {
             let news = known.version < table.version || (known.version == table.version && **known != table);
             if news {
+                self.issues.add(&table);
                 *known = Arc::new(table);
             }
             news
@@ -176,6 +186,16 @@ impl Fleet {
         let mut watched = self.table.subscribe();
         let found = timeout(patience, watched.wait_for(|table| table.version > version)).await;
         found.ok()?.ok().map(|table| Arc::clone(&table))
+    }
+
+    /// The newest table as it is sent, for someone who has version `from` and can apply changes, or not.
+    pub(crate) fn sent(&self, from: Option<u64>) -> Option<Sent> {
+        self.issues.newest(from)
+    }
+
+    /// The public key that signs the tables.
+    pub(crate) fn key(&self) -> String {
+        self.issues.key()
     }
 
     /// The records as last read.

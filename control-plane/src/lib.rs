@@ -6,6 +6,7 @@
 //! ```
 //!
 //! - `membership`: what the records mean now, a pure function; `fleet`: the table in force, renewed and published
+//! - `issue`: tables signed, and what changed between them
 //! - `routes` and `steer`: the HTTP interface of edges and players; `operate` and `purge`: what
 //!   operators do; `page`: the fleet for people
 //! - `configuration`: the fleet's, versioned and audited; `operators`: who may
@@ -17,6 +18,7 @@ mod configuration;
 mod control;
 mod dns;
 mod fleet;
+mod issue;
 mod membership;
 mod metrics;
 mod operate;

@@ -1,14 +1,17 @@
 //! What edges ask: to be in the fleet, and for the route table.
 
 use crate::control::State;
+use crate::issue::Sent;
 use crate::membership;
 use crate::problem::Failure;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use prometheus::IntGauge;
 use serde_json::json;
+use sluice_wire::published::{CHANGES, FORMAT};
 use sluice_wire::{NodeReport, NodeState, ReportAnswer, RouteNode, RouteTable};
 use std::time::Duration;
 
@@ -84,6 +87,11 @@ pub(crate) async fn nodes(axum::extract::State(state): Shared) -> Response {
     axum::Json(json!({ "table_version": state.fleet.table().version, "nodes": nodes })).into_response()
 }
 
+/// `GET /v1/routes/key`: the public key that signs the table, as edges take it.
+pub(crate) async fn key(axum::extract::State(state): Shared) -> Response {
+    axum::Json(json!({ "format": FORMAT, "key": state.fleet.key() })).into_response()
+}
+
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct After {
     #[serde(default)]
@@ -99,10 +107,12 @@ impl Drop for Waiting {
     }
 }
 
-/// `GET /v1/routes?after=VERSION`: the table once it is newer; 304 when it is not in time.
+/// `GET /v1/routes?after=VERSION`: the table once it is newer, signed; what changed since that version, where `Accept` says
+/// that changes are understood and the version is not long ago. 304 when it is not newer in time.
 pub(crate) async fn table(
     axum::extract::State(state): Shared,
     Query(After { after }): Query<After>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     state.metrics.waiting.inc();
     let _place = Waiting(state.metrics.waiting.clone());
@@ -114,8 +124,16 @@ pub(crate) async fn table(
         newer = state.fleet.newer(after, PATIENCE) => newer,
         () = stop.cancelled() => None,
     };
-    Ok(match newer {
-        Some(table) => axum::Json(&*table).into_response(),
-        None => StatusCode::NOT_MODIFIED.into_response(),
-    })
+    if newer.is_none() {
+        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    }
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|field| field.to_str().ok());
+    let from = accepted.into_iter().any(|field| field.contains(CHANGES)).then_some(after);
+    let (form, kind, body) = match state.fleet.sent(from) {
+        Some(Sent::Whole(body)) => ("whole", "application/json", body),
+        Some(Sent::Changes(body)) => ("changes", CHANGES, body),
+        None => return Ok(StatusCode::NOT_MODIFIED.into_response()),
+    };
+    state.metrics.tables.with_label_values(&[form]).inc();
+    Ok(([(CONTENT_TYPE, kind)], body).into_response())
 }

@@ -10,6 +10,7 @@ use crate::tenant::{self, TenantConfig};
 use crate::transform::TransformConfig;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, PeerTlsConfig, ProcessConfig, ServerConfig};
+use sluice_wire::published::public_key;
 use sluice_wire::{NodeId, Tier};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +39,9 @@ pub struct Config {
     pub peer_url: Option<String>,
     /// Control planes, by preference. Without any, the origins below are all it knows.
     pub control: Vec<String>,
+    /// Public keys of control planes (Ed25519, base64url: `x` of a JWK). Route tables of others are refused. Without any, the
+    /// key of the first table is remembered in `state_dir`.
+    pub control_keys: Vec<String>,
     /// How parents, control planes and origins are asked where their URLs begin with `https://`.
     pub peer_tls: PeerTlsConfig,
     /// How names of parents, control planes and origins are resolved.
@@ -125,6 +129,7 @@ impl Default for Config {
             public_url: None,
             peer_url: None,
             control: vec![],
+            control_keys: vec![],
             peer_tls: PeerTlsConfig::default(),
             dns: DnsConfig::default(),
             origins: vec![],
@@ -186,6 +191,9 @@ impl ProcessConfig for Config {
             if !url.starts_with("http://") && !url.starts_with("https://") {
                 faults.add(key, format!("{url} is no http:// or https:// address"));
             }
+        }
+        for key in self.control_keys.iter().filter(|key| public_key(key).is_none()) {
+            faults.add("control_keys", format!("{key:.60} is no public key: 43 characters of base64url"));
         }
         self.transform.validate(faults);
         self.peer_tls.validate(faults);

@@ -7,7 +7,7 @@ use crate::cmcd::Players;
 use crate::config::{Config, LEAST_SLICE};
 use crate::disk::Tier;
 use crate::feed::Liveness;
-use crate::fleet::Disk;
+use crate::fleet::{Disk, Trust};
 use crate::floors::{Aim, Floors};
 use crate::gate::Target;
 use crate::life::Ahead;
@@ -24,6 +24,7 @@ use arc_swap::{ArcSwap, Guard};
 use sluice_service::{
     Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
 };
+use sluice_wire::published::Document;
 use sluice_wire::{NodeState, PlacementKey, RouteTable};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,6 +85,8 @@ pub(crate) struct Shared {
     /// The table before the one in force.
     former: RwLock<Arc<RouteTable>>,
     disk: Disk,
+    /// Whose tables are believed.
+    pub(crate) trust: Trust,
     routes: HealthFlag,
 }
 
@@ -124,9 +127,9 @@ impl Shared {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes a table that has been checked into force, and keeps it on disk.
-    pub(crate) fn adopt(&self, table: RouteTable) {
-        if let Err(error) = self.disk.keep(&table) {
+    /// Takes a table that has been checked into force, and keeps its message on disk.
+    pub(crate) fn adopt(&self, table: RouteTable, message: &[u8]) {
+        if let Err(error) = self.disk.keep(message) {
             tracing::warn!(%error, "the route table cannot be kept on disk");
         }
         tracing::info!(version = table.version, nodes = table.nodes.len(), "route table");
@@ -167,6 +170,8 @@ pub struct Edge {
     shared: Arc<Shared>,
     listeners: Listeners,
     journal: Option<feed::Journal>,
+    /// The table that was on disk.
+    kept: Document,
 }
 
 impl Process for Edge {
@@ -178,7 +183,14 @@ impl Process for Edge {
         let disk = Disk::open(&config.state_dir)
             .map_err(|e| format!("state_dir {}: {e}", config.state_dir.display()))?;
         let routes = context.health.component("routes");
-        let kept = disk.load();
+        let trust = Trust::open(&config.control_keys, &config.state_dir);
+        let kept = disk.load(&trust).unwrap_or_else(|refused| {
+            metrics.tables_refused.with_label_values(&[refused.as_str()]).inc();
+            tracing::warn!(%refused, "the route table on disk is not believed");
+            None
+        });
+        let (document, kept) =
+            kept.map_or_else(Default::default, |(document, table)| (document, Some(table)));
         match (&kept, config.control.is_empty()) {
             (Some(_), _) => routes.set_ready(true, "from the disk"),
             (None, true) => routes.set_ready(true, "by configuration"),
@@ -234,6 +246,7 @@ impl Process for Edge {
             table: RwLock::new(Arc::new(kept.unwrap_or_default())),
             former: RwLock::default(),
             disk,
+            trust,
             routes,
             metrics,
             drain: context.drain,
@@ -242,7 +255,7 @@ impl Process for Edge {
         };
         let shared = Arc::new(shared);
         context.admin.serve(purge::admin(Arc::clone(&shared)));
-        Ok(Self { shared, listeners: context.listeners, journal })
+        Ok(Self { shared, listeners: context.listeners, journal, kept: document })
     }
 
     fn applier(&self) -> Apply<Config> {
@@ -258,7 +271,7 @@ impl Process for Edge {
             tasks.spawn(access::follow(Arc::clone(&shared)));
         }
         if !shared.config.control.is_empty() {
-            tasks.spawn(fleet::follow(Arc::clone(&shared)));
+            tasks.spawn(fleet::follow(Arc::clone(&shared), self.kept));
             tasks.spawn(fleet::report(Arc::clone(&shared)));
         }
         if shared.config.tier == sluice_wire::Tier::Near {

@@ -25,6 +25,10 @@ pub(crate) struct Metrics {
     pub(crate) sessions: IntGauge,
     /// Those of them that starved.
     pub(crate) starved: IntGauge,
+    /// Route tables taken, whole or as changes.
+    pub(crate) tables: IntCounterVec,
+    /// Route tables refused, by reason.
+    pub(crate) tables_refused: IntCounterVec,
     /// Misses by class.
     pub(crate) misses: IntCounterVec,
     /// Fetches from parents by result.
@@ -200,6 +204,12 @@ impl Metrics {
             ahead: r.counters("sluice_edge_ahead_total", "Segments fetched before they were asked for, by what became of it", &["result"]),
             sessions: r.gauge("sluice_edge_sessions", "Sessions that played in the last seconds"),
             starved: r.gauge("sluice_edge_sessions_starved", "Sessions that ran out of what to play in the last seconds"),
+            tables: r.counters("sluice_edge_tables_total", "Route tables taken, whole or as changes", &["form"]),
+            tables_refused: r.counters(
+                "sluice_edge_tables_refused_total",
+                "Route tables refused, by reason; the last good one stays in force",
+                &["reason"],
+            ),
             misses: r.counters(
                 "sluice_edge_misses_total",
                 "Misses by class: each has exactly one",

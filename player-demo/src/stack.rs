@@ -57,10 +57,13 @@ impl Stack {
         // The control plane and the origin name each other, so one of the two addresses must be known beforehand.
         let port = |offset: u16| if options.port == 0 { 0 } else { options.port + offset };
         let origin_at = free_or(port(20))?;
+        let fleet_key = key(&options.dir, "fleet.pem")?;
+        let fleet_public = SigningKey::from_pem(&std::fs::read(&fleet_key)?, "fleet")?.public();
         let control = self.add(options, "control", "control-plane", {
             let mut config = base(port(10), None, port(110));
             config.insert("storage".into(), storage(options));
             config.insert("origins".into(), list([format!("http://{origin_at}")]));
+            config.insert("table_key_file".into(), path(&fleet_key));
             config
         });
         let control = control.await?;
@@ -69,7 +72,7 @@ impl Stack {
             put(&mut config, "listen", "http", origin_at.clone().into());
             config.insert("storage".into(), storage(options));
             put(&mut config, "pages", "dir", path(&options.pages));
-            put(&mut config, "playback", "key_file", path(&key(&options.dir)?));
+            put(&mut config, "playback", "key_file", path(&key(&options.dir, "playback.pem")?));
             config.insert("steering_url".into(), control.clone().into());
             config
         });
@@ -94,6 +97,7 @@ impl Stack {
             config.insert("tier".into(), tier.into());
             config.insert("site".into(), "local".into());
             config.insert("control".into(), list([control.clone()]));
+            config.insert("control_keys".into(), list([fleet_public.clone()]));
             config.insert("origins".into(), list([origin.clone()]));
             config.insert("state_dir".into(), path(&options.dir.join("run").join(name)));
             put(&mut config, "cache", "memory_bytes", CACHE_BYTES.into());
@@ -168,12 +172,12 @@ impl Stack {
     }
 }
 
-/// The key that signs tokens for private videos; made at the first start, and kept.
-fn key(dir: &Path) -> anyhow::Result<PathBuf> {
-    let file = dir.join("playback.pem");
+/// A key of the stack's own, for tokens of private videos or for the route table; made at the first start, and kept.
+fn key(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let file = dir.join(name);
     if !file.exists() {
         let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
-        out.write_all(SigningKey::generate()?.as_bytes()).context("writing the key of private videos")?;
+        out.write_all(SigningKey::generate()?.as_bytes()).with_context(|| format!("writing {name}"))?;
     }
     Ok(file)
 }

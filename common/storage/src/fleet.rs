@@ -10,7 +10,7 @@ use sluice_wire::{NodeId, NodeReport, RouteTable};
 use crate::audit::{self, Act, Who};
 use crate::bus::{Bus, Subscription, topics};
 use crate::clock::millis;
-use crate::database::entity::{node, route_table};
+use crate::database::entity::{fleet_key, node, route_table};
 use crate::database::{Database, Tx, from_json, signed, to_json, unsigned};
 use crate::error::StorageError;
 
@@ -119,6 +119,33 @@ impl Fleet {
                 Box::pin(async move {
                     let gone = node::Entity::delete_by_id(node.to_string()).exec(tx.conn()).await?;
                     Ok(gone.rows_affected == 1)
+                })
+            })
+            .await
+    }
+
+    /// The key that signs the route table, in PEM: the one that is there, or else this one from now on, for every control
+    /// plane over this database.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn signing_key(&self, new: &str) -> Result<String, StorageError> {
+        let kept = fleet_key::Entity::find_by_id(TABLE.to_owned()).one(self.database.reader()).await?;
+        if let Some(kept) = kept {
+            return Ok(kept.pem);
+        }
+        self.database
+            .write(|tx| {
+                Box::pin(async move {
+                    let row =
+                        fleet_key::ActiveModel { name: Set(TABLE.to_owned()), pem: Set(new.to_owned()) };
+                    let keep = OnConflict::column(fleet_key::Column::Name).do_nothing().to_owned();
+                    fleet_key::Entity::insert(row)
+                        .on_conflict(keep)
+                        .exec_without_returning(tx.conn())
+                        .await?;
+                    let kept = fleet_key::Entity::find_by_id(TABLE.to_owned()).one(tx.conn()).await?;
+                    kept.map(|row| row.pem).ok_or_else(|| StorageError::NotFound("the fleet's key".into()))
                 })
             })
             .await

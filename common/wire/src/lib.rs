@@ -11,7 +11,8 @@
 //! - [`seal`]: how media is sealed for delivery, and what names a content key
 //! - [`boxes`]: where an MP4 file keeps its index
 //! - [`conditions`]: ranges and validators of a request
-//! - [`node`]: what edges report; [`routes`]: the table they get back; [`placement`]: who owns a key
+//! - [`node`]: what edges report; [`routes`]: the table they get back; [`published`]: how that travels, signed;
+//!   [`placement`]: who owns a key
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
 //! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
@@ -42,6 +43,7 @@ pub mod node;
 pub mod overload;
 pub mod placement;
 pub mod problem;
+pub mod published;
 pub mod purge;
 pub mod quality;
 pub mod routes;

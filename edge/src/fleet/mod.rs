@@ -3,7 +3,9 @@
 mod disk;
 mod follow;
 mod report;
+mod trust;
 
 pub(crate) use disk::Disk;
 pub(crate) use follow::follow;
 pub(crate) use report::report;
+pub(crate) use trust::Trust;

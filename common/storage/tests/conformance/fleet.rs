@@ -89,6 +89,18 @@ pub(crate) async fn a_configuration_is_changed_once_and_every_version_kept(groun
     assert_eq!(planes[0].audit().list(Some(entries[1].id), 9).await.unwrap(), entries[2..]);
 }
 
+pub(crate) async fn control_planes_share_the_key_that_was_first(ground: Ground) {
+    let planes = [ground.open().await, ground.open().await];
+    let mut asking = JoinSet::new();
+    for (n, plane) in planes.iter().enumerate() {
+        let fleet = plane.fleet();
+        asking.spawn(async move { fleet.signing_key(&format!("key {n}")).await.unwrap() });
+    }
+    let keys = soon("both planes", asking.join_all()).await;
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(planes[0].fleet().signing_key("another").await.unwrap(), keys[0]);
+}
+
 pub(crate) async fn what_operators_do_is_written_down_or_not_done(ground: Ground) {
     let storage = ground.open().await;
     storage.fleet().report(&report("near-a", 1.0), Duration::from_secs(3)).await.unwrap();

@@ -117,6 +117,7 @@ stories! {
         reports_renew_and_keep_what_operators_set,
         of_two_control_planes_one_publishes,
         a_configuration_is_changed_once_and_every_version_kept,
+        control_planes_share_the_key_that_was_first,
         what_operators_do_is_written_down_or_not_done;
     migrations:
         many_processes_open_a_new_database_at_once,

@@ -71,10 +71,22 @@ impl SigningKey {
         &self.id
     }
 
+    /// The public key, base64url: `x` of its JWK.
+    #[must_use]
+    pub fn public(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.pair.public_key())
+    }
+
+    /// Signs bytes; whoever asks says with them what they are.
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(bytes).as_ref().to_vec()
+    }
+
     /// The public key as a JWKS (RFC 7517, RFC 8037), as edges take it.
     #[must_use]
     pub fn jwks(&self) -> Value {
-        let x = BASE64_URL_SAFE_NO_PAD.encode(self.pair.public_key());
+        let x = self.public();
         let key =
             json!({ "kty": "OKP", "crv": "Ed25519", "kid": self.id, "use": "sig", "alg": ALGORITHM, "x": x });
         json!({ "keys": [key] })

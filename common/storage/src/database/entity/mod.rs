@@ -6,6 +6,7 @@ pub(crate) mod config_version;
 pub(crate) mod cursor;
 pub(crate) mod discarded;
 pub(crate) mod fetch;
+pub(crate) mod fleet_key;
 pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod log;

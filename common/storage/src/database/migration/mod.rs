@@ -16,6 +16,7 @@ mod m0013_cold;
 mod m0014_editions;
 mod m0015_anew;
 mod m0016_config;
+mod m0017_fleet_key;
 
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_editions::Migration),
             Box::new(m0015_anew::Migration),
             Box::new(m0016_config::Migration),
+            Box::new(m0017_fleet_key::Migration),
         ]
     }
 }
