@@ -1,6 +1,7 @@
 //! Reporting: what this node says of itself to every control plane.
 
 use crate::edge::Shared;
+use futures::future::join_all;
 use sluice_wire::NodeReport;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +23,16 @@ pub(crate) async fn report(edge: Arc<Shared>) {
         }
         next = Instant::now() + Duration::from_millis(edge.live().report_ms);
         let report = describe(&edge);
-        for control in &edge.config.control {
-            let url = format!("{control}/v1/nodes/{}/report", edge.config.node);
-            let sent = edge.http.post(url).json(&report).timeout(PATIENCE).send().await;
-            if let Err(error) = sent.and_then(reqwest::Response::error_for_status) {
-                tracing::debug!(control, %error, "a report was not taken");
-            }
-        }
+        // At once: one that does not answer must not keep the others from hearing in time.
+        join_all(edge.config.control.iter().map(|control| send(&edge, control, &report))).await;
+    }
+}
+
+async fn send(edge: &Shared, control: &str, report: &NodeReport) {
+    let url = format!("{control}/v1/nodes/{}/report", edge.config.node);
+    let sent = edge.http.post(url).json(report).timeout(PATIENCE).send().await;
+    if let Err(error) = sent.and_then(reqwest::Response::error_for_status) {
+        tracing::debug!(control, %error, "a report was not taken");
     }
 }
 
