@@ -163,7 +163,7 @@ async fn follow(base: String, key: String, barrier: Arc<Barrier>, wanted: f64) -
             http.get(format!("{base}/v1/routes?after={}", document.version())).header("accept", CHANGES);
         if document.version() > 0 && document.table().unwrap().nodes.len() == FOLLOWERS && !by_changes {
             by_changes = true;
-            drop(barrier.wait().await);
+            barrier.wait().await;
         }
         let answer = asked.send().await.unwrap();
         if answer.status() == 304 {
