@@ -2,13 +2,9 @@
 
 use crate::origin::State;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
-use http::{Method, Request, StatusCode};
-use sha2::{Digest, Sha256};
+use axum::response::Response;
+use http::{Method, Request};
 use sluice_platform::ApiError;
-use sluice_wire::conditions;
-use std::path::{Component, Path, PathBuf};
 
 /// Everything that is no resource of the interface: a file of the pages, or the page itself where it has routes.
 pub(crate) async fn page(
@@ -21,51 +17,6 @@ pub(crate) async fn page(
         return Err(missing());
     }
     let dir = state.config.pages.dir.as_ref().ok_or_else(missing)?;
-    let is_route = path == "/" || path.starts_with("/watch/");
-    let file = if is_route { dir.join("index.html") } else { inside(dir, path).ok_or_else(missing)? };
-    let bytes = tokio::fs::read(&file).await.map_err(|_| missing())?;
-    let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&bytes)[..12]));
-    let known = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    let mut answer = if known.is_some_and(|known| conditions::none_match(known, &etag)) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        bytes.into_response()
-    };
-    let kind = mime_guess::from_path(&file).first_or_octet_stream();
-    // Assets are named by their contents; the page that names them is asked for anew.
-    let lifetime = if path.starts_with("/assets/") {
-        "public, max-age=31536000, immutable"
-    } else {
-        "public, max-age=0, must-revalidate"
-    };
-    let headers = answer.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_str(kind.as_ref()).expect("a media type is plain characters"),
-    );
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime));
-    headers.insert(ETAG, HeaderValue::from_str(&etag).expect("hexadecimal digits"));
-    Ok(answer)
-}
-
-/// The file that a path names below the folder, if it names one without tricks.
-fn inside(dir: &Path, path: &str) -> Option<PathBuf> {
-    let relative = Path::new(path.strip_prefix('/')?);
-    let plain = relative.components().all(|c| matches!(c, Component::Normal(_)));
-    (plain && !path.contains(['%', '\\', '\0'])).then(|| dir.join(relative))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_in_the_folder() {
-        let dir = Path::new("/pages");
-        assert_eq!(inside(dir, "/assets/a.js"), Some("/pages/assets/a.js".into()));
-        for trick in ["/../etc/passwd", "/assets/../../x", "//etc/passwd", "/%2e%2e/x", "assets", "/a\\..\\b"]
-        {
-            assert_eq!(inside(dir, trick), None, "{trick}");
-        }
-    }
+    let file = if path == "/" || path.starts_with("/watch/") { "/index.html" } else { path };
+    sluice_service::page(dir, file, request.headers()).await.ok_or_else(missing)
 }

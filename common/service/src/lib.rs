@@ -11,6 +11,7 @@
 //! - `tls`: certificates and who is trusted, [`peer_tls`] for questions to others; `acme`: certificates that are ordered
 //! - `uncopied`: large bodies, in memory ([`Arena`]) and in files ([`InFile`]), that go to clients without being copied
 //! - [`Places`]: where an address is, by a database in MaxMind's format
+//! - [`page()`]: built web pages
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
 //! - [`crash`]: points at which stories let a process end, in debug builds
 //! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer
@@ -27,6 +28,7 @@ pub mod drain;
 pub mod health;
 pub mod listen;
 pub mod metrics;
+mod pages;
 mod places;
 pub mod problem;
 pub mod process;
@@ -51,6 +53,7 @@ pub use listen::{
     Addresses, EarlyData, Interim, Listeners, Peer, Plain, Protocol, Shortcut, WebSocket, is_host,
 };
 pub use metrics::Metrics;
+pub use pages::page;
 pub use places::Places;
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};
