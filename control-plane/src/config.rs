@@ -2,6 +2,7 @@
 
 use crate::dns::DnsConfig;
 use crate::operators::{self, OperatorConfig};
+use crate::page::PAGE;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
@@ -18,6 +19,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Who may drain, purge and configure. Without any, whoever is on this machine may.
     pub operators: Vec<OperatorConfig>,
+    /// The built pages: the operations page is at `/`. Nothing is there without.
+    pub pages_dir: Option<PathBuf>,
     /// Origins that edges fill from, by preference.
     pub origins: Vec<String>,
     /// The private key (PEM, Ed25519) that signs the route table. Without, the control planes of one database share one that
@@ -41,6 +44,7 @@ impl Default for Config {
             server: ServerConfig { drain_grace_ms: 2_000, ..ServerConfig::default() },
             storage: StorageConfig::default(),
             operators: vec![],
+            pages_dir: None,
             origins: vec![],
             table_key_file: None,
             lease_ms: 3_000,
@@ -60,6 +64,12 @@ impl ProcessConfig for Config {
     fn validate(&self, faults: &mut Faults) {
         self.storage.faults().iter().for_each(|fault| faults.add("storage", fault));
         operators::faults(&self.operators, faults);
+        if let Some(dir) = self.pages_dir.as_ref().filter(|dir| !dir.join(PAGE).is_file()) {
+            faults.add(
+                "pages_dir",
+                format!("{} holds no {PAGE}; build the pages with `make web`", dir.display()),
+            );
+        }
         for url in self.origins.iter().chain(&self.public_url) {
             if !(url.starts_with("http://") || url.starts_with("https://")) {
                 faults.add("origins", format!("{url} is no http:// or https:// address"));

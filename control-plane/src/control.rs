@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::dns::Dns;
 use crate::fleet::Fleet;
+use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::problem::Failure;
 use crate::steering::{Steering, ask, explain};
@@ -27,6 +28,7 @@ pub(crate) struct State {
     pub(crate) storage: Storage,
     pub(crate) fleet: Fleet,
     pub(crate) steering: Steering,
+    pub(crate) live: Live,
     pub(crate) metrics: Metrics,
     pub(crate) config: Arc<Config>,
     pub(crate) drain: Drain,
@@ -69,9 +71,13 @@ impl Process for ControlPlane {
         drain.tasks().spawn(fleet.clone().run(health, drain.token()));
         let clock = Arc::clone(&storage.clock);
         drain.tasks().spawn(steering.clone().run(fleet.clone(), clock, drain.token()));
+        let live = Live::new();
+        let (looked, clock) = ((fleet.clone(), steering.clone()), Arc::clone(&storage.clock));
+        drain.tasks().spawn(live.clone().run(looked.0, looked.1, metrics.clone(), clock, drain.token()));
         drain.tasks().spawn(storage.relay().run(drain.token()));
         let followed = Arc::new(Semaphore::new(purge::MAX_FOLLOWED));
-        let state = State { storage, fleet, steering, metrics, config: Arc::new(config), drain, followed };
+        let state =
+            State { storage, fleet, steering, live, metrics, config: Arc::new(config), drain, followed };
         let dns = Dns::bind(&state.config.dns).await?;
         Ok(Self { state, listeners: context.listeners, dns })
     }
@@ -103,7 +109,10 @@ const OPENAPI: &str = include_str!("../openapi.json");
 fn router(state: State) -> Router {
     let config_limit = DefaultBodyLimit::max(MAX_CONFIG_BYTES);
     Router::new()
-        .route("/", get(page::fleet))
+        .route("/", get(page::operations))
+        .route("/assets/{file}", get(page::asset))
+        .route("/v1/me", get(operate::me))
+        .route("/v1/fleet/live", get(live::live))
         .route("/v1/nodes", get(routes::nodes))
         .route("/v1/nodes/{id}/report", post(routes::report))
         .route("/v1/nodes/{id}/drain", post(operate::drain).delete(operate::undrain))
@@ -119,6 +128,7 @@ fn router(state: State) -> Router {
         .route("/steer/v/{id}/why", get(ask::why))
         .route("/v1/steering/explain", get(explain::explain))
         .route("/v1/steering/decisions", get(explain::decisions))
+        .route("/v1/steering/decisions/{session}/{at_ms}", get(explain::decision))
         .route("/v1/steering/view", get(explain::whole))
         .route("/v1/steering/dry-run", post(explain::dry_run))
         .route("/v1/quality", get(quality::ask::quality))

@@ -8,7 +8,8 @@
 //! - `membership`: what the records mean now, a pure function; `fleet`: the table in force, renewed and published
 //! - `issue`: tables signed, and what changed between them
 //! - `routes` and `steer`: the HTTP interface of edges and players; `operate` and `purge`: what
-//!   operators do; `page`: the fleet for people
+//!   operators do; `page`: the operations page, built in player-demo/web
+//! - `live`: the fleet once a second, for that page
 //! - `configuration`: the fleet's, versioned and audited; `operators`: who may
 //!
 //! What it leaves to others: media bytes, and anything edges need in order to keep serving.
@@ -19,6 +20,7 @@ mod control;
 mod dns;
 mod fleet;
 mod issue;
+mod live;
 mod membership;
 mod metrics;
 mod operate;

@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub(crate) config_version: IntGauge,
     /// Edges waiting for a newer table.
     pub(crate) waiting: IntGauge,
+    /// Those who look on at the fleet.
+    pub(crate) listeners: IntGauge,
     /// Sessions steered, by reason.
     pub(crate) steered: IntCounterVec,
     /// Questions about names, by what was answered.
@@ -45,6 +47,7 @@ impl Metrics {
             config_version: r
                 .gauge("sluice_control_config_version", "The version of the fleet's configuration"),
             waiting: r.gauge("sluice_control_waiting", "Edges waiting for a newer table"),
+            listeners: r.gauge("sluice_control_listeners", "Those who look on at the fleet"),
             steered: r.counters("sluice_control_steering_total", "Sessions steered, by reason", &["reason"]),
             dns: r.counters(
                 "sluice_control_dns_total",

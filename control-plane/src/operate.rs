@@ -1,14 +1,22 @@
-//! What operators do to nodes: drain them.
+//! What operators do to nodes: drain them; and who asks.
 
 use crate::control::State;
 use crate::operators::{Caller, Role};
 use crate::problem::Failure;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
 use serde_json::json;
 use sluice_wire::NodeId;
 
 type Shared = axum::extract::State<State>;
+
+/// `GET /v1/me`: who asks, and what they may.
+pub(crate) async fn me(caller: Caller) -> Result<Response, Failure> {
+    let (who, local) = (caller.may(Role::Viewer)?, caller.is_local());
+    let answer = json!({ "name": who.name, "role": who.role, "local": local });
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
+}
 
 /// `POST /v1/nodes/ID/drain`: the node gets nothing new, and finishes what it has.
 pub(crate) async fn drain(

@@ -98,6 +98,11 @@ impl Caller {
         let detail = format!("{} is {}; this takes {}", self.who.name, self.role.as_str(), least.as_str());
         Err(Failure::new(403, "not-allowed", "Not allowed", detail))
     }
+
+    /// True where no operator is configured: this machine, of which no page may change anything.
+    pub(crate) fn is_local(&self) -> bool {
+        self.who.name == LOCAL
+    }
 }
 
 impl FromRequestParts<State> for Caller {

@@ -13,6 +13,7 @@ use sluice_storage::{Act, StorageError, Who};
 use sluice_wire::purge::Purge;
 use sluice_wire::purge::PurgeRequest;
 use sluice_wire::{EventKind, NodeId, Tag, Version};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -68,7 +69,7 @@ pub(crate) async fn purge(
             && let Ok(Ok(Some(applied))) = waited.await
         {
             let after_ms = applied.after.as_secs_f64() * 1_000.0;
-            answer["applied"] = json!({ "seq": applied.seq, "nodes": applied.nodes, "after_ms": after_ms });
+            answer["applied"] = json!({ "seq": applied.seq, "nodes": applied.nodes, "after_ms": after_ms, "took_ms": applied.took });
             status = StatusCode::OK;
         }
     }
@@ -108,6 +109,8 @@ struct Applied {
     seq: u64,
     nodes: Vec<NodeId>,
     after: Duration,
+    /// Milliseconds until each had told so.
+    took: BTreeMap<NodeId, f64>,
 }
 
 /// Waits until every ready edge has applied what was committed after `before`.
@@ -125,17 +128,22 @@ async fn follow(
         versions.retain(|(tag, version)| *tag != event.tag || event.version < *version);
     }
     let mut reported = state.fleet.applied();
+    let mut took = BTreeMap::new();
     loop {
         let table = state.fleet.table();
         let ready = || table.nodes.iter().filter(|node| node.state == sluice_wire::NodeState::Ready);
         let all = {
             let applied = reported.borrow_and_update();
-            ready().all(|node| applied.get(&node.node).is_some_and(|has| *has >= seq))
+            let has = |node: &NodeId| applied.get(node).is_some_and(|has| *has >= seq);
+            for node in ready().filter(|node| has(&node.node)) {
+                took.entry(node.node.clone()).or_insert_with(|| committed.elapsed().as_secs_f64() * 1_000.0);
+            }
+            ready().all(|node| has(&node.node))
         };
         if all {
             let after = committed.elapsed();
             state.metrics.purge_delay.with_label_values::<&str>(&[]).observe(after.as_secs_f64());
-            return Applied { seq, nodes: ready().map(|node| node.node.clone()).collect(), after };
+            return Applied { seq, nodes: ready().map(|node| node.node.clone()).collect(), after, took };
         }
         drop(timeout_at(Instant::now() + LOOK_EVERY, reported.changed()).await);
     }

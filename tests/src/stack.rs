@@ -60,6 +60,8 @@ pub struct Stack {
 pub struct Options {
     /// Engines; embedded ones when absent.
     pub engines: Option<Engines>,
+    /// Further flags of the control plane.
+    pub control: Vec<(&'static str, String)>,
     /// Further flags of the origin.
     pub origin: Vec<(&'static str, String)>,
     /// Further flags of every transcoder.
@@ -86,8 +88,9 @@ impl Stack {
         let engines = options.engines.clone().unwrap_or_else(|| Engines::embedded(dir.path()));
         let origin_port = free_port();
         let origin_url = format!("http://127.0.0.1:{origin_port}");
-        let mut control =
-            server(&dir, "control", "sluice-control-plane", &engines, vec![("origins", origin_url.clone())]);
+        let mut flags = vec![("origins", origin_url.clone())];
+        flags.extend(options.control.clone());
+        let mut control = server(&dir, "control", "sluice-control-plane", &engines, flags);
         control.start().await;
         let mut flags =
             vec![("listen.http", format!("127.0.0.1:{origin_port}")), ("steering_url", control.url())];

@@ -5,8 +5,8 @@ use super::{Asked, ask, view};
 use crate::control::State;
 use crate::operators::{Caller, Role};
 use crate::problem::Failure;
-use axum::extract::Query;
 use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde::Deserialize;
@@ -93,6 +93,20 @@ pub(crate) async fn decisions(
     let line = |asked: &Asked| json!({ "at_ms": asked.at_ms, "view": asked.view, "session": asked.session, "decision": asked.decision });
     let view = state.steering.now().view().version;
     Ok(fresh(json!({ "view": view, "decisions": asked.iter().map(line).collect::<Vec<_>>() })))
+}
+
+/// `GET /v1/steering/decisions/SESSION/UNIX_MS`: an answer that was given, made again, with everything that was weighed.
+pub(crate) async fn decision(
+    axum::extract::State(state): Shared,
+    caller: Caller,
+    Path((session, at_ms)): Path<(String, u64)>,
+) -> Result<Response, Failure> {
+    caller.may(Role::Viewer)?;
+    let forgotten = || Failure::not_found("this answer was never given, or is not known any more");
+    let id = u64::from_str_radix(&session, 16).map_err(|_| forgotten())?;
+    let asked = state.steering.answer(id, at_ms).ok_or_else(forgotten)?;
+    let steer = state.steering.at(asked.view).ok_or_else(forgotten)?;
+    Ok(fresh(told(&steer, &asked.session, asked.at_ms)))
 }
 
 /// `GET /v1/steering/view`: everything that decisions are made of.

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::quality::Players;
 pub(crate) use client::Atlas;
-pub(crate) use rates::Rates;
+pub(crate) use rates::{Flow, Rates};
 use sluice_service::ProcessError;
 use sluice_storage::SharedClock;
 use sluice_wire::steering::{Decision, Session, Steer, View};
@@ -136,6 +136,12 @@ impl Steering {
             all.pop_front();
         }
         all.push_back(asked);
+    }
+
+    /// The answer that a session got at a time, if it is not too long ago.
+    pub(crate) fn answer(&self, session: u64, at_ms: u64) -> Option<Asked> {
+        let all = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().rev().find(|asked| asked.session.id == session && asked.at_ms == at_ms).cloned()
     }
 
     /// The newest answers, the newest first.
