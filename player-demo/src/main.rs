@@ -6,6 +6,7 @@
 
 mod args;
 mod child;
+mod operators;
 mod report;
 mod stack;
 mod upload;

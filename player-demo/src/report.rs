@@ -54,7 +54,10 @@ pub(crate) fn addresses(stack: &Stack) {
 pub(crate) fn try_these(stack: &Stack, video: Option<&str>) {
     let (near, control) = (stack.near(), stack.url("control"));
     let mut text = format!(
-        "\nOpen\n  {near}/              upload, library, player\n  {control}/              the fleet\n"
+        "\nOpen\n  {near}/              upload, library, player\n  {}\n                                      \
+         the fleet, as its administrator; {} has the tokens of all roles\n",
+        stack.operations(),
+        crate::operators::FILE
     );
     if let Some(id) = video {
         text += &format!(

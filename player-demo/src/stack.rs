@@ -2,6 +2,7 @@
 
 use crate::args::Options;
 use crate::child::{Member, Stop};
+use crate::operators::Operators;
 use crate::report;
 use anyhow::{Context, bail};
 use sluice_wire::token::mint::SigningKey;
@@ -25,6 +26,7 @@ const CACHE_BYTES: i64 = 512 << 20;
 /// A running stack, in the order of its start.
 pub(crate) struct Stack {
     members: Vec<Member>,
+    operators: Operators,
 }
 
 impl Stack {
@@ -33,7 +35,8 @@ impl Stack {
         for folder in ["run", "logs", "objects", "scratch"] {
             std::fs::create_dir_all(options.dir.join(folder))?;
         }
-        let mut stack = Self { members: Vec::new() };
+        let operators = Operators::open(&options.dir)?;
+        let mut stack = Self { members: Vec::new(), operators };
         let raised = tokio::select! {
             raised = stack.raise(options) => raised,
             () = stop.asked() => Err(anyhow::anyhow!("stopped while starting")),
@@ -64,6 +67,8 @@ impl Stack {
             config.insert("storage".into(), storage(options));
             config.insert("origins".into(), list([format!("http://{origin_at}")]));
             config.insert("table_key_file".into(), path(&fleet_key));
+            config.insert("pages_dir".into(), path(&options.pages));
+            config.insert("operators".into(), self.operators.configured());
             config
         });
         let control = control.await?;
@@ -131,6 +136,11 @@ impl Stack {
     pub(crate) fn url(&self, name: &str) -> String {
         let at = self.members.iter().find(|m| m.name == name).and_then(|m| m.at.http.clone());
         format!("http://{}", at.unwrap_or_default())
+    }
+
+    /// The operations page, with the administrator's token in its fragment, which no server is sent.
+    pub(crate) fn operations(&self) -> String {
+        format!("{}/#token={}", self.url("control"), self.operators.admin())
     }
 
     /// Base URL of the first near edge.

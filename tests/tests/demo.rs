@@ -16,7 +16,9 @@ use tokio::time::{Instant, sleep};
 fn launch(dir: &Path, video: &Path) -> Child {
     let pages = dir.join("pages");
     std::fs::create_dir_all(&pages).unwrap();
-    std::fs::write(pages.join("index.html"), "<!doctype html><title>Sluice</title>").unwrap();
+    for page in ["index.html", "operations.html"] {
+        std::fs::write(pages.join(page), "<!doctype html><title>Sluice</title>").unwrap();
+    }
     drop(std::fs::remove_file(dir.join("stack.json")));
     Command::new(binary("sluice-demo"))
         .args(["--port", "0", "--dir"])
@@ -74,6 +76,11 @@ async fn the_demo_starts_plays_stops_and_finds_its_videos_again() {
     let near = format!("http://{}", addresses["near-a"]["http"].as_str().unwrap());
     assert!(text.contains(&format!("{near}/watch/")), "{text}");
     assert_eq!(text.matches("/metrics").count(), 6, "a metrics address per process: {text}");
+    let link = text.split_whitespace().find(|word| word.contains("/#token=")).unwrap().to_owned();
+    let (page, token) = link.split_once("/#token=").unwrap();
+    assert!(client::get(page).await.text().await.unwrap().starts_with("<!doctype html>"));
+    let me = client::client().get(format!("{page}/v1/me")).bearer_auth(token).send().await.unwrap();
+    assert_eq!(me.json::<Value>().await.unwrap()["role"], "admin");
     let id = text.split("/watch/").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     client::get(&format!("{near}/v/{id}/master.m3u8")).await;
     for member in addresses.as_object().unwrap().values() {
@@ -91,7 +98,8 @@ async fn the_demo_starts_plays_stops_and_finds_its_videos_again() {
 
     let demo = launch(dir.path(), &video);
     let addresses = stack(dir.path()).await;
-    said(dir.path(), "Ctrl-C").await;
+    let text = said(dir.path(), "Ctrl-C").await;
+    assert!(text.contains(token), "the operators are kept: {text}");
     let near = format!("http://{}", addresses["near-a"]["http"].as_str().unwrap());
     let library: Value = client::get(&format!("{near}/v1/videos")).await.json().await.unwrap();
     assert_eq!(
