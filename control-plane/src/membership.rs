@@ -1,6 +1,7 @@
 //! Membership: what the records of nodes mean now. Pure.
 
 use sluice_storage::NodeRecord;
+use sluice_wire::routes::Seat;
 use sluice_wire::{FleetConfig, NodeState, RouteNode, RouteTable};
 
 /// How long a node that is gone stays in the table, so that people see that it was there: ten leases.
@@ -43,10 +44,11 @@ pub(crate) fn table(
             weight: weight(record),
             peer_url: record.report.peer_url.clone(),
             public_url: record.report.public_url.clone(),
+            seat: Seat { rack: record.report.rack.clone(), ..Seat::default() },
         })
         .collect();
     nodes.sort_by(|a, b| a.node.cmp(&b.node));
-    RouteTable { version: 0, nodes, origins: origins.to_vec() }
+    RouteTable { nodes, origins: origins.to_vec(), ..RouteTable::default() }
 }
 
 /// True when two tables say the same, whatever their versions.
@@ -61,6 +63,7 @@ pub(crate) mod tests {
     use sluice_wire::fleet::NodeConfig;
     use sluice_wire::node::NodeCounters;
     use sluice_wire::quality::Quality;
+    use sluice_wire::sketch::TopKeys;
     use sluice_wire::{NodeId, NodeReport, Tier};
 
     /// The report of a near edge.
@@ -78,6 +81,8 @@ pub(crate) mod tests {
             log_seq: 0,
             table_version: 0,
             started_ms: 0,
+            rack: String::new(),
+            popular: TopKeys::default(),
         }
     }
 

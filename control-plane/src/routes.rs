@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use prometheus::IntGauge;
 use serde_json::json;
 use sluice_wire::published::{CHANGES, FORMAT};
+use sluice_wire::routes::Seat;
 use sluice_wire::{NodeReport, NodeState, ReportAnswer, RouteNode, RouteTable};
 use std::time::Duration;
 
@@ -70,8 +71,9 @@ fn check(id: &str, report: &NodeReport) -> Result<(), Failure> {
         weight: report.weight,
         peer_url: report.peer_url.clone(),
         public_url: report.public_url.clone(),
+        seat: Seat { rack: report.rack.clone(), ..Seat::default() },
     };
-    let alone = RouteTable { version: 1, nodes: vec![node], origins: vec![] };
+    let alone = RouteTable { version: 1, nodes: vec![node], ..RouteTable::default() };
     alone.check().or_else(|error| bad(error.to_string()))
 }
 

@@ -55,6 +55,7 @@ fn open(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluice_wire::routes::Seat;
     use sluice_wire::{NodeState, RouteNode, Tier, VideoId};
 
     #[test]
@@ -67,8 +68,10 @@ mod tests {
             weight: 1.0,
             peer_url: format!("http://{name}"),
             public_url: format!("http://{name}"),
+            seat: Seat::default(),
         };
-        let table = RouteTable { version: 1, nodes: vec![node("a"), node("b"), node("c")], origins: vec![] };
+        let table =
+            RouteTable { version: 1, nodes: vec![node("a"), node("b"), node("c")], ..RouteTable::default() };
         let path = format!(
             "/v/{}/v240/0-00112233445566778899aabbccddeeff.m4s",
             VideoId::from_parts(1_800_000_000_000, 3)

@@ -11,7 +11,8 @@
 //! - [`seal`]: how media is sealed for delivery, and what names a content key
 //! - [`boxes`]: where an MP4 file keeps its index
 //! - [`conditions`]: ranges and validators of a request
-//! - [`node`]: what edges report; [`routes`]: the table they get back; [`published`]: how that travels, signed;
+//! - [`node`]: what edges report; [`sketch`]: what they are asked for most
+//! - [`routes`]: the table they get back; [`published`]: how that travels, signed;
 //!   [`placement`]: who owns a key
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
@@ -48,6 +49,7 @@ pub mod purge;
 pub mod quality;
 pub mod routes;
 pub mod seal;
+pub mod sketch;
 pub mod steering;
 pub mod tag;
 pub mod text;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::NodeId;
 use crate::quality::Quality;
+use crate::sketch::TopKeys;
 
 /// Where an edge stands between viewer and origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,6 +82,12 @@ pub struct NodeReport {
     pub table_version: u64,
     /// When it started, in Unix milliseconds.
     pub started_ms: u64,
+    /// The rack it stands in; one is chosen by its name when this is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rack: String,
+    /// The media groups it was asked for most, lately.
+    #[serde(default)]
+    pub popular: TopKeys,
 }
 
 /// Counts since a node's start, and its gauges now.

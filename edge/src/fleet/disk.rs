@@ -50,7 +50,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (disk, trust) = (Disk::open(dir.path()).unwrap(), Trust::open(&[], dir.path()));
         assert_eq!(disk.load(&trust), Ok(None));
-        let table = RouteTable { version: 3, nodes: vec![], origins: vec!["http://127.0.0.1:1".into()] };
+        let origins = vec!["http://127.0.0.1:1".into()];
+        let table = RouteTable { version: 3, origins, ..RouteTable::default() };
         let document = Document::of(&table);
         disk.keep(&document.message(None)).unwrap();
         assert_eq!(disk.load(&trust), Ok(Some((document.clone(), table.clone()))));

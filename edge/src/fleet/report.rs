@@ -3,6 +3,7 @@
 use crate::edge::Shared;
 use futures::future::join_all;
 use sluice_wire::NodeReport;
+use sluice_wire::sketch::TopKeys;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -50,5 +51,7 @@ fn describe(edge: &Shared) -> NodeReport {
         log_seq: edge.floors.mark().seq,
         table_version: edge.table().version,
         started_ms: edge.started_ms,
+        rack: String::new(),
+        popular: TopKeys::default(),
     }
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::cache::Key;
 use crate::gate;
 use proptest::prelude::*;
+use sluice_wire::routes::Seat;
 use sluice_wire::{NodeId, NodeState, RouteNode, Tier};
 
 fn tenants() -> Tenants {
@@ -29,9 +30,10 @@ fn names_of_the_fleet_are_one_tenant_and_any_other_host_is_its_own() {
         weight: 1.0,
         peer_url: "http://10.0.0.2:9".into(),
         public_url: "http://near-b:8082".into(),
+        seat: Seat::default(),
     };
     tenants.with("near-b:8082", false, |before| assert_ne!(*before, Tenant::own()));
-    tenants.adopt(&RouteTable { version: 1, nodes: vec![node], origins: vec![] });
+    tenants.adopt(&RouteTable { version: 1, nodes: vec![node], ..RouteTable::default() });
     tenants.with("near-b:8082", false, |after| {
         assert_eq!(*after, Tenant::own(), "what is remembered is renewed")
     });

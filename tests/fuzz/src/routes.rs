@@ -24,7 +24,7 @@ pub fn routes(bytes: &[u8]) {
         for tier in [Tier::Near, Tier::Shield] {
             let order = table.order(tier, key);
             assert!(order.iter().all(|node| node.tier == tier && node.state == NodeState::Ready));
-            assert_eq!(order.len(), table.ready(tier).filter(|node| node.weight > 0.0).count());
+            assert_eq!(order.len(), table.ready(tier).filter(|node| node.share() > 0.0).count());
         }
         let order = table.order(Tier::Near, key);
         let Some(first) = order.first() else { continue };

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use sluice_storage::{ManualClock, StorageError, Who};
 use sluice_wire::fleet::NodeConfig;
 use sluice_wire::quality::Quality;
+use sluice_wire::sketch::TopKeys;
 use sluice_wire::{FleetConfig, NodeId, NodeReport, RouteTable, Tier};
 use tokio::task::JoinSet;
 
@@ -39,7 +40,7 @@ pub(crate) async fn of_two_control_planes_one_publishes(ground: Ground) {
         for (n, plane) in planes.iter().enumerate() {
             let (fleet, origins) = (plane.fleet(), vec![format!("http://plane-{n}")]);
             publishing.spawn(async move {
-                let table = RouteTable { version, nodes: Vec::new(), origins };
+                let table = RouteTable { version, origins, ..RouteTable::default() };
                 (fleet.publish(&table).await.unwrap(), table)
             });
         }
@@ -140,5 +141,7 @@ fn report(name: &str, weight: f64) -> NodeReport {
         log_seq: 0,
         table_version: 0,
         started_ms: NOON,
+        rack: String::new(),
+        popular: TopKeys::default(),
     }
 }

@@ -1,10 +1,28 @@
 //! Placement: the whole preference order of a key over weighted nodes.
 //!
+//! - here: keys, scores, and the order over a handful of nodes; [`two_level`]: the order over any number of them
+//! - [`cached`]: orders once they are made; [`fleet`]: a route table's, by tier and site
+//! - [`replicas`]: how many nodes of an order a popular key is given; [`choose`]: which of them is asked
+//!
 //! Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithmic weights of Schindelhauer and Schomaker
 //! 2005): each node scores `-weight / ln(u)` with `u` a uniform hash of (seed, key, node); the order is by falling
 //! score. Adding or removing a node never changes the order of the others, weights are exact, and the same order gives
 //! owner, replicas, failover and the target of a redirect.
 
+pub mod cached;
+pub mod choose;
+pub mod fleet;
+pub mod replicas;
+pub mod two_level;
+
+#[cfg(test)]
+mod fleet_tests;
+
+pub use fleet::Placement;
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::id::NodeId;
@@ -27,9 +45,15 @@ impl Seed {
     }
 }
 
-/// What is placed: the hash of a media group or of any other canonical path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What is placed: the hash of a media group or of any other canonical path. Written as 16 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PlacementKey(u64);
+
+/// Why a text is no placement key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a placement key has 16 digits of 0-9 and a-f")]
+pub struct PlacementKeyError;
 
 impl PlacementKey {
     /// Hashes a canonical text.
@@ -43,22 +67,72 @@ impl PlacementKey {
     pub fn of_path(path: &str) -> Self {
         crate::media::MediaPath::parse(path).map_or_else(|| Self::of(path), |media| media.placement())
     }
+
+    /// A key by its value, which is spread over all 64 bits.
+    #[must_use]
+    pub const fn from_u64(value: u64) -> Self {
+        Self(value)
+    }
+
+    /// Its value.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for PlacementKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for PlacementKey {
+    type Err = PlacementKeyError;
+    fn from_str(text: &str) -> Result<Self, PlacementKeyError> {
+        let plain =
+            text.len() == 16 && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+        u64::from_str_radix(text, 16).ok().filter(|_| plain).map(Self).ok_or(PlacementKeyError)
+    }
+}
+
+impl TryFrom<String> for PlacementKey {
+    type Error = PlacementKeyError;
+    fn try_from(text: String) -> Result<Self, PlacementKeyError> {
+        text.parse()
+    }
+}
+
+impl From<PlacementKey> for String {
+    fn from(key: PlacementKey) -> Self {
+        key.to_string()
+    }
 }
 
 /// A node's score for a key; the higher, the more preferred. 0 for a weight of 0 or less.
 #[must_use]
 pub fn score(seed: Seed, key: PlacementKey, node: &NodeId, weight: f64) -> f64 {
+    score_of(mix(key.0 ^ seed.value()), node.as_str(), weight)
+}
+
+/// As [`score`], under a seed that has been mixed with the key.
+fn score_of(seed: u64, name: &str, weight: f64) -> f64 {
     if weight <= 0.0 {
         return 0.0;
     }
-    -weight / unit(node.as_str().as_bytes(), key.0 ^ seed.value()).ln()
+    -weight / unit_of(name.as_bytes(), seed).ln()
 }
 
 /// A number in (0, 1), evenly spread and the same each time, of bytes and a seed.
 #[must_use]
 pub fn unit(bytes: &[u8], seed: u64) -> f64 {
+    unit_of(bytes, mix(seed))
+}
+
+/// As [`unit`], under a seed whose bits are spread already.
+fn unit_of(bytes: &[u8], seed: u64) -> f64 {
     // 53 bits make a double: never 0, so its logarithm is finite, and never 1, so that is not 0.
-    ((xxh3_64_with_seed(bytes, mix(seed)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    ((xxh3_64_with_seed(bytes, seed) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }
 
 /// Nodes by preference for a key: the owner first. Nodes of weight 0 or less are left out; equal scores fall back to the
@@ -135,6 +209,15 @@ mod tests {
             got.sort();
             want.sort();
             prop_assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn a_key_has_one_spelling() {
+        let key = PlacementKey::of("x");
+        assert_eq!(key.to_string().parse(), Ok(key));
+        for bad in ["", "0", "+123456789abcdef", "0123456789ABCDEF", "0123456789abcdef0"] {
+            assert_eq!(bad.parse::<PlacementKey>(), Err(PlacementKeyError), "{bad}");
         }
     }
 
