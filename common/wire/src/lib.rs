@@ -63,7 +63,7 @@ pub use image::ImageVariant;
 pub use language::Language;
 pub use media::{Digest, MediaAsset, MediaPath, ObjectKey, RungName};
 pub use node::{NodeReport, NodeState, ReportAnswer, Tier};
-pub use placement::PlacementKey;
+pub use placement::{Placement, PlacementKey};
 pub use problem::Problem;
 pub use routes::{RouteNode, RouteTable};
 pub use seal::{KeyId, Protection};
