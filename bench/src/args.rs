@@ -18,6 +18,8 @@ pub(crate) enum Bench {
     Purge,
     /// Lists and searches in a library of 100,000 videos.
     Library,
+    /// Where keys go, and how even a site is loaded.
+    Placement,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
     Replay,
 }
@@ -32,6 +34,7 @@ impl Bench {
             Self::Purge => "purge",
             Self::Library => "library",
             Self::Replay => "replay",
+            Self::Placement => "placement",
         }
     }
 }
@@ -165,6 +168,7 @@ mod tests {
                 Bench::FirstPlay,
                 Bench::Purge,
                 Bench::Library,
+                Bench::Placement,
                 Bench::Replay
             ]
         );

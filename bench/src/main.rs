@@ -6,6 +6,7 @@
 //! - `first-play`: how soon uploads play, queued, still being sent, and on two workers ([`first_play`])
 //! - `purge`: from the commit of a purge to what is new on three edges ([`purge`])
 //! - `library`: lists and searches in a library of 100,000 videos, on SQLite and on PostgreSQL ([`library`])
+//! - `placement`: where keys go, beside ketama, Maglev, jump and AnchorHash; how even a site is loaded ([`placement`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
 //!
 //! Every run says on which machine, from which commit and with which commands it was made ([`machine`], [`report`]), and
@@ -19,6 +20,7 @@ mod library;
 mod machine;
 mod measure;
 mod network;
+mod placement;
 mod process;
 mod purge;
 mod replay;
@@ -56,6 +58,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Bench::Purge => purge::run(options),
             Bench::Library => library::run(options),
             Bench::Replay => replay::run(options),
+            Bench::Placement => placement::run(options),
         };
         report.with_context(|| format!("the benchmark {}", bench.name()))?.publish(&options.results)?;
     }

@@ -6,6 +6,7 @@ use crate::page::PAGE;
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
+use sluice_wire::placement::replicas::HOLD_MS;
 use std::path::PathBuf;
 
 /// The control plane's keys.
@@ -28,6 +29,8 @@ pub struct Config {
     pub table_key_file: Option<PathBuf>,
     /// Milliseconds after which a silent node counts as gone.
     pub lease_ms: u64,
+    /// How media groups are placed on edges.
+    pub placement: PlacementConfig,
     /// A database of cities in MaxMind's format (GeoLite2-City): where clients are.
     pub places_file: Option<PathBuf>,
     /// A database of networks in MaxMind's format (GeoLite2-ASN): whose addresses they are.
@@ -36,6 +39,24 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Where players reach this; the request's own host when absent.
     pub public_url: Option<String>,
+}
+
+/// How media groups are placed on edges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlacementConfig {
+    /// Milliseconds over which the weight of a node that joins rises; 0 for all of it at once.
+    pub ramp_ms: u64,
+    /// Milliseconds for which a popular group keeps replicas that it no longer needs.
+    pub hold_ms: u64,
+    /// Requests at a site in some ten seconds below which a group has one replica, whatever its share: a node bears that.
+    pub least_requests: u64,
+}
+
+impl Default for PlacementConfig {
+    fn default() -> Self {
+        Self { ramp_ms: 40_000, hold_ms: HOLD_MS, least_requests: 200 }
+    }
 }
 
 impl Default for Config {
@@ -48,6 +69,7 @@ impl Default for Config {
             origins: vec![],
             table_key_file: None,
             lease_ms: 3_000,
+            placement: PlacementConfig::default(),
             places_file: None,
             networks_file: None,
             dns: DnsConfig::default(),

@@ -62,7 +62,9 @@ impl Process for ControlPlane {
         let metrics = Metrics::new(&context.metrics);
         let lease = Duration::from_millis(config.lease_ms);
         let key = signing_key(&config, &storage).await?;
-        let fleet = Fleet::open(storage.clone(), config.origins.clone(), lease, key, metrics.clone()).await?;
+        let origins = config.origins.clone();
+        let fleet =
+            Fleet::open(storage.clone(), origins, lease, config.placement, key, metrics.clone()).await?;
         let steering = Steering::open(&config)?;
         steering.renew(&fleet, storage.clock.now_ms());
         let health = context.health.component("database");

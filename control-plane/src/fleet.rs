@@ -1,15 +1,17 @@
 //! The table in force: renewed from the database, published when it changes, waited for by edges.
 
+use crate::config::PlacementConfig;
 use crate::issue::{Issues, Sent};
 use crate::membership;
 use crate::metrics::Metrics;
+use crate::seats::{LastWanted, seated};
 use futures::StreamExt;
 use sluice_service::HealthFlag;
 use sluice_storage::{NodeRecord, Storage, StorageError};
 use sluice_wire::token::mint::SigningKey;
 use sluice_wire::{FleetConfig, NodeId, NodeState, RouteTable};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -26,6 +28,9 @@ pub(crate) struct Fleet {
     storage: Storage,
     origins: Vec<String>,
     lease: Duration,
+    placement: PlacementConfig,
+    /// When popular groups last needed the replicas they have.
+    last_wanted: Arc<Mutex<LastWanted>>,
     table: watch::Sender<Arc<RouteTable>>,
     issues: Issues,
     records: watch::Sender<Arc<Vec<NodeRecord>>>,
@@ -42,6 +47,7 @@ impl Fleet {
         storage: Storage,
         origins: Vec<String>,
         lease: Duration,
+        placement: PlacementConfig,
         key: SigningKey,
         metrics: Metrics,
     ) -> Result<Self, StorageError> {
@@ -54,6 +60,8 @@ impl Fleet {
             storage,
             origins,
             lease,
+            placement,
+            last_wanted: Arc::default(),
             table: watch::Sender::new(Arc::new(kept)),
             issues,
             records: watch::Sender::default(),
@@ -99,11 +107,12 @@ impl Fleet {
         self.records.send_replace(Arc::new(records));
         for _ in 0..PUBLISH_TRIES {
             let kept = fleet.table().await?.unwrap_or_default();
-            if membership::same(&kept, &wanted) {
+            let next = self.seat(wanted.clone(), &kept, now);
+            if membership::same(&kept, &next) {
                 self.adopt(kept);
                 return Ok(());
             }
-            let next = RouteTable { version: kept.version + 1, ..wanted.clone() };
+            let next = RouteTable { version: kept.version + 1, ..next };
             if fleet.publish(&next).await? {
                 tracing::info!(version = next.version, nodes = next.nodes.len(), "route table");
                 self.adopt(next);
@@ -112,6 +121,12 @@ impl Fleet {
         }
         // Another control plane published in between, each time; the next look agrees with it or with us.
         Ok(())
+    }
+
+    /// What a table says of seats and popular groups, following the one that is kept.
+    fn seat(&self, table: RouteTable, kept: &RouteTable, now_ms: u64) -> RouteTable {
+        let mut last = self.last_wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        seated(table, kept, &self.records(), &mut last, &self.placement, now_ms)
     }
 
     /// The configuration in force, read if it is another than the last.

@@ -30,6 +30,7 @@ mod problem;
 mod purge;
 mod quality;
 mod routes;
+mod seats;
 mod steering;
 
 pub use config::Config;

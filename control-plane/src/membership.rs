@@ -53,7 +53,7 @@ pub(crate) fn table(
 
 /// True when two tables say the same, whatever their versions.
 pub(crate) fn same(a: &RouteTable, b: &RouteTable) -> bool {
-    a.nodes == b.nodes && a.origins == b.origins
+    a.nodes == b.nodes && a.origins == b.origins && a.popular == b.popular && a.racks == b.racks
 }
 
 #[cfg(test)]

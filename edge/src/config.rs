@@ -37,6 +37,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where other nodes reach it; its own plain listener when absent.
     pub peer_url: Option<String>,
+    /// The rack it stands in, where a site has so many edges that keys are placed on racks first; chosen by its name when empty.
+    pub rack: String,
+    /// Fills media from the near edges of its site that own it, before the tier above is asked.
+    pub siblings: bool,
     /// Control planes, by preference. Without any, the origins below are all it knows.
     pub control: Vec<String>,
     /// Public keys of control planes (Ed25519, base64url: `x` of a JWK). Route tables of others are refused. Without any, the
@@ -128,6 +132,8 @@ impl Default for Config {
             weight: 1.0,
             public_url: None,
             peer_url: None,
+            rack: String::new(),
+            siblings: true,
             control: vec![],
             control_keys: vec![],
             peer_tls: PeerTlsConfig::default(),
@@ -148,7 +154,7 @@ impl Default for Config {
 }
 
 /// What may change while an edge serves: everything that is looked up anew for each request.
-const LIVE_KEYS: [&str; 22] = [
+const LIVE_KEYS: [&str; 23] = [
     "access.audience",
     "access.cookie",
     "access.issuer",
@@ -167,6 +173,7 @@ const LIVE_KEYS: [&str; 22] = [
     "origins",
     "overload.",
     "report_ms",
+    "siblings",
     "streams.",
     "tenants",
     "transform.",

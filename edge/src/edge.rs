@@ -15,8 +15,10 @@ use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::overload::{self, Overload};
 use crate::parent::Parents;
+use crate::popular::Popular;
 use crate::searches::Searches;
 use crate::shortcut::Hits;
+use crate::siblings::Siblings;
 use crate::tenant::Tenants;
 use crate::transform::{Images, Pool};
 use crate::{access, feed, fleet, life, purge};
@@ -25,10 +27,10 @@ use sluice_service::{
     Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
 };
 use sluice_wire::published::Document;
-use sluice_wire::{NodeState, PlacementKey, RouteTable};
+use sluice_wire::{NodeState, Placement, PlacementKey, RouteTable};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tower::service_fn;
@@ -56,6 +58,10 @@ pub(crate) struct Shared {
     pub(crate) searches: Searches,
     pub(crate) liveness: Liveness,
     pub(crate) parents: Parents,
+    /// What was asked of near edges of the same site.
+    pub(crate) siblings: Siblings,
+    /// What clients ask for most.
+    pub(crate) popular: Popular,
     pub(crate) tenants: Tenants,
     /// Who plays here.
     pub(crate) players: Players,
@@ -79,11 +85,11 @@ pub(crate) struct Shared {
     pub(crate) peer_url: String,
     pub(crate) public_url: String,
     pub(crate) started_ms: u64,
-    table: RwLock<Arc<RouteTable>>,
+    placement: ArcSwap<Placement>,
     /// True while the table says that this node is drained: clients are sent on to others.
     leaving: AtomicBool,
-    /// The table before the one in force.
-    former: RwLock<Arc<RouteTable>>,
+    /// By the table before the one in force.
+    former: ArcSwap<Placement>,
     disk: Disk,
     /// Whose tables are believed.
     pub(crate) trust: Trust,
@@ -124,7 +130,26 @@ impl Shared {
 
     /// The route table in force.
     pub(crate) fn table(&self) -> Arc<RouteTable> {
-        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(self.placement.load().table())
+    }
+
+    /// Where keys go by the route table in force.
+    pub(crate) fn placement(&self) -> Arc<Placement> {
+        self.placement.load_full()
+    }
+
+    /// Who owns a media group at this site, as answers say it. `None` where keys are not placed.
+    pub(crate) fn placed(&self, key: PlacementKey) -> Option<String> {
+        let placement = self.placement.load();
+        let owner = placement.owner(key).filter(|_| self.config.tier == sluice_wire::Tier::Near)?;
+        Some(format!("{}; table={}", owner.node, placement.table().version))
+    }
+
+    /// Counts what a client of this edge asks for.
+    pub(crate) fn count_popular(&self, key: PlacementKey) {
+        if self.config.tier == sluice_wire::Tier::Near && !self.config.control.is_empty() {
+            self.popular.record(key);
+        }
     }
 
     /// Takes a table that has been checked into force, and keeps its message on disk.
@@ -136,9 +161,8 @@ impl Shared {
         self.routes.set_ready(true, "from the control plane");
         self.tenants.adopt(&table);
         self.leaving.store(is_drained(&table, &self.config), Ordering::Relaxed);
-        let mut current = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let former = std::mem::replace(&mut *current, Arc::new(table));
-        *self.former.write().unwrap_or_else(PoisonError::into_inner) = former;
+        let placement = Placement::new(Arc::new(table), &self.config.site);
+        self.former.store(self.placement.swap(Arc::new(placement)));
     }
 
     /// True while clients are to go elsewhere.
@@ -148,13 +172,16 @@ impl Shared {
 
     /// True when another node of this tier was a target's owner until the last change of the table.
     pub(crate) fn has_moved_here(&self, target: &Target) -> bool {
-        let owner = |table: &RouteTable| {
-            let order = table.order(self.config.tier, PlacementKey::of_path(&target.path));
-            order.first().map(|node| node.node.clone())
+        let key = PlacementKey::of_path(&target.path);
+        let owns = |placement: &Placement| {
+            let order = match self.config.tier {
+                sluice_wire::Tier::Near => placement.near(key),
+                sluice_wire::Tier::Shield => placement.shields(key),
+            };
+            let owner = order.first().and_then(|at| placement.node(*at));
+            owner.map(|owner| owner.node == self.config.node)
         };
-        let former = Arc::clone(&self.former.read().unwrap_or_else(PoisonError::into_inner));
-        owner(&former).is_some_and(|owner| owner != self.config.node)
-            && owner(&self.table()).is_some_and(|owner| owner == self.config.node)
+        owns(&self.former.load()) == Some(false) && owns(&self.placement.load()) == Some(true)
     }
 
     /// The origins: the table's, or the configured ones.
@@ -243,8 +270,13 @@ impl Process for Edge {
             public_url,
             started_ms,
             leaving: AtomicBool::new(kept.as_ref().is_some_and(|table| is_drained(table, &config))),
-            table: RwLock::new(Arc::new(kept.unwrap_or_default())),
-            former: RwLock::default(),
+            placement: ArcSwap::from_pointee(Placement::new(
+                Arc::new(kept.unwrap_or_default()),
+                &config.site,
+            )),
+            former: ArcSwap::from_pointee(Placement::new(Arc::default(), &config.site)),
+            siblings: Siblings::default(),
+            popular: Popular::default(),
             disk,
             trust,
             routes,

@@ -166,9 +166,18 @@ pub(crate) fn loops(headers: &HeaderMap, node: &NodeId) -> bool {
         .any(|name| name == loop_name(node))
 }
 
+/// True when an edge has passed the request before. Anybody can say so: it may cost them, and nobody else.
+pub(crate) fn is_from_edge(headers: &HeaderMap) -> bool {
+    let passed = headers.get_all(CDN_LOOP).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    passed.map(str::trim).any(|name| name.starts_with(LOOP_PREFIX))
+}
+
+/// What this fleet's nodes are called by in `CDN-Loop`.
+const LOOP_PREFIX: &str = "sluice-";
+
 /// This node in `CDN-Loop`.
 pub(crate) fn loop_name(node: &NodeId) -> String {
-    format!("sluice-{node}")
+    format!("{LOOP_PREFIX}{node}")
 }
 
 /// True when the sender of these fields takes trailers (RFC 9110 section 10.1.4).

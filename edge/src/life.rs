@@ -38,10 +38,11 @@ use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
 use crate::{cmcd, redirect, streams, watchdog};
+use http::HeaderName;
 use http::Method;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use sluice_service::{HttpRequest, HttpResponse, Peer, WebSocket, problem_response};
-use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_OWNER, SLUICE_SEEN, SLUICE_TENANT};
+use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_OWNER, SLUICE_PLACED, SLUICE_SEEN, SLUICE_TENANT};
 use sluice_wire::tag::{Tag, Version, parse_versions};
 use sluice_wire::{MediaPath, Problem, Tier};
 use std::sync::Arc;
@@ -115,14 +116,17 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
     let active = edge.metrics.active.clone();
     active.inc();
     let _gone = OnDrop(move || active.dec());
-    let mut dress = Dress::default();
+    let (mut dress, mut placed) = (Dress::default(), None);
     let mut phase = Phase::Accept(request);
     loop {
         phase = match phase {
             Phase::Accept(request) => accept(&edge, request),
             Phase::Beacon(request) => beacon(&edge, request).await,
             Phase::Authorise(request, target) => authorise(&edge, request, target, &mut dress),
-            Phase::Normalise(request, target) => normalise(&edge, request, target),
+            Phase::Normalise(request, target) => {
+                placed = place(&edge, &request, &target);
+                normalise(&edge, request, target)
+            }
             Phase::CatchUp(ask, seen) => catch_up(&edge, ask, seen).await,
             Phase::Lookup(ask) => lookup::lookup(&edge, ask),
             Phase::Image(ask, asked) => image::serve(&edge, ask, asked).await,
@@ -136,6 +140,9 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(mut answer, outcome) => {
+                if let Some(placed) = placed {
+                    answer.headers_mut().insert(HeaderName::from_static(SLUICE_PLACED), placed);
+                }
                 let refused = dress.put_on(&mut answer);
                 refused.into_iter().for_each(|why| edge.metrics.access(why.as_str()));
                 edge.metrics.count(if refused.is_some() { Outcome::Refused } else { outcome });
@@ -181,7 +188,9 @@ fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress:
     if let Some(owner) = told.and_then(|owner| owner.to_str().ok()).map(str::to_owned) {
         request.extensions_mut().insert(Owner(owner));
     }
-    match edge.access.authorise(&mut request, &mut target, edge.config.tier == Tier::Shield) {
+    let above = edge.config.tier == Tier::Shield
+        || (gate::is_from_edge(request.headers()) && edge.access.is_peer(&request));
+    match edge.access.authorise(&mut request, &mut target, above) {
         Verdict::Passed(with) => {
             *dress = with;
             Phase::Normalise(request, target)
@@ -190,15 +199,29 @@ fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress:
     }
 }
 
+/// Counts what a client asks for, if it is media, and says who owns it.
+fn place(edge: &Shared, request: &HttpRequest, target: &Target) -> Option<HeaderValue> {
+    if edge.config.tier != Tier::Near || gate::is_from_edge(request.headers()) {
+        return None;
+    }
+    let key = MediaPath::parse(&target.path)?.placement();
+    edge.count_popular(key);
+    HeaderValue::from_str(&edge.placed(key)?).ok()
+}
+
 /// One key for all spellings; what a lower tier says of tenant and floors is heeded, what a client says is not.
 fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase {
     let told = |name: &str| {
         let field = request.headers().get(name).filter(|_| edge.config.tier == Tier::Shield);
         field.and_then(|v| v.to_str().ok())
     };
-    let heard = (edge.config.tier == Tier::Near).then(|| edge.players.observe(&request, &target)).flatten();
     let floors = told(SLUICE_FLOOR).map(parse_versions).unwrap_or_default();
-    let seen = told(SLUICE_SEEN).and_then(|seen| seen.parse::<u64>().ok());
+    // What a sibling has seen is heeded too: it costs a client who says so nothing but its own answer.
+    let from_edge = gate::is_from_edge(request.headers());
+    let is_client = edge.config.tier == Tier::Near && !from_edge;
+    let heard = is_client.then(|| edge.players.observe(&request, &target)).flatten();
+    let seen = request.headers().get(SLUICE_SEEN).filter(|_| from_edge || edge.config.tier == Tier::Shield);
+    let seen = seen.and_then(|seen| seen.to_str().ok()?.parse::<u64>().ok());
     let tenant = told(SLUICE_TENANT).and_then(Tenant::told).unwrap_or_else(|| {
         let host = request.headers().get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
         edge.tenants.of(host, request.extensions().get::<Peer>().is_some_and(|peer| peer.secure))
@@ -224,7 +247,7 @@ fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase 
         (None, _) if websocket => Phase::Tunnel(ask),
         (None, _) if !shareable => Phase::Pass(ask),
         (None, Some(seen)) => Phase::CatchUp(ask, seen),
-        (None, None) if edge.is_leaving() => Phase::Leave(ask),
+        (None, None) if edge.is_leaving() && !from_edge => Phase::Leave(ask),
         (None, None) => shed::given_up(edge, &ask).unwrap_or(Phase::Lookup(ask)),
     }
 }
@@ -234,7 +257,15 @@ fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase 
 async fn catch_up(edge: &Shared, ask: Ask, seen: u64) -> Phase {
     let caught = edge.liveness.is_live() && timeout(CATCH_UP, edge.floors.reach(seen)).await.is_ok();
     edge.metrics.catch_ups.with_label_values(&[if caught { "caught-up" } else { "bypassed" }]).inc();
-    if caught { Phase::Lookup(ask) } else { Phase::Alone(ask) }
+    match edge.config.tier {
+        _ if caught => Phase::Lookup(ask),
+        Tier::Shield => Phase::Alone(ask),
+        // Another near edge asks the tier above instead.
+        Tier::Near => {
+            let behind = Problem::new(503, "behind", "Not so far in the log").detail("ask the tier above");
+            Phase::Done(problem_response(behind), Outcome::Refused)
+        }
+    }
 }
 
 async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
@@ -426,7 +457,10 @@ fn redirected(edge: &Shared, ask: &Ask, status: &str) -> Option<Phase> {
 
 /// What cannot be served here: the next edge may have it; else media is cut, and anything else gets a plain word.
 fn unserved(edge: &Shared, ask: &Ask, why: NoAnswer) -> Phase {
-    let media = matches!(*ask.request.method(), Method::GET | Method::HEAD) && edge.config.tier == Tier::Near;
+    // Another edge is told plainly, and asks elsewhere.
+    let media = matches!(*ask.request.method(), Method::GET | Method::HEAD)
+        && edge.config.tier == Tier::Near
+        && !gate::is_from_edge(ask.request.headers());
     if let Some(sent) = media.then(|| redirected(edge, ask, "fwd=miss; detail=redirected")).flatten() {
         return sent;
     }

@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     pub(crate) misses: IntCounterVec,
     /// Fetches from parents by result.
     pub(crate) fetches: IntCounterVec,
+    /// Near edges of the same site that were asked, by what became of that.
+    pub(crate) siblings: IntCounterVec,
     /// Second fetches beside a slow parent's, by what became of them.
     pub(crate) hedges: IntCounterVec,
     /// Bodies that were cut and gone on with elsewhere, by what became of that.
@@ -216,6 +218,11 @@ impl Metrics {
                 &["class"],
             ),
             fetches: r.counters("sluice_edge_fetches_total", "Fetches from parents by result", &["result"]),
+            siblings: r.counters(
+                "sluice_edge_sibling_asks_total",
+                "Near edges of the same site that were asked, by result",
+                &["result"],
+            ),
             hedges: r.counters(
                 "sluice_edge_hedges_total",
                 "Second fetches beside a slow parent's: won, lost, or denied by their budget",

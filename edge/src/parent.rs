@@ -242,14 +242,26 @@ fn is_clients_fault(error: &hyper_util::client::legacy::Error) -> bool {
 
 /// Parents of a miss, in order: for a near edge the shields in the object's own order, then the origins.
 pub(crate) fn of_miss(edge: &Shared, target: &Target) -> Vec<String> {
-    let table = edge.table();
+    edge.parents.healthy_first(above(edge, target))
+}
+
+/// Parents of a fill, in order: siblings that own what is asked for, then those of any miss.
+pub(crate) fn of_fill(edge: &Shared, target: &Target, siblings: &[String]) -> Vec<String> {
+    let mut parents = siblings.to_vec();
+    parents.extend(above(edge, target));
+    edge.parents.healthy_first(parents)
+}
+
+fn above(edge: &Shared, target: &Target) -> Vec<String> {
     let mut parents = vec![];
     if edge.config.tier == Tier::Near {
-        let order = table.order(Tier::Shield, PlacementKey::of_path(&target.path));
-        parents.extend(order.into_iter().map(|shield| shield.peer_url.clone()));
+        let placement = edge.placement();
+        let order = placement.shields(PlacementKey::of_path(&target.path));
+        let shields = order.iter().filter_map(|at| placement.node(*at));
+        parents.extend(shields.map(|shield| shield.peer_url.clone()));
     }
     parents.extend(edge.origins());
-    edge.parents.healthy_first(parents)
+    parents
 }
 
 /// Parents of a request with an unsafe method. Where changes are pushed, shields hear of them by the log. Elsewhere they

@@ -12,7 +12,7 @@ use http::StatusCode;
 use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
 use prometheus::IntCounter;
 use sluice_service::{Body, HttpResponse, Plain, Shortcut};
-use sluice_wire::headers::{CACHE_STATUS, REQUEST_ID, SLUICE_NODE};
+use sluice_wire::headers::{CACHE_STATUS, REQUEST_ID, SLUICE_NODE, SLUICE_PLACED};
 use sluice_wire::overload::Stage;
 use std::io::Write;
 use std::sync::Arc;
@@ -59,10 +59,14 @@ impl Hits {
             && object.codable
             && transform::is_worth_coding(plain.len() as u64);
         let (coding, body) = if varies { coded(&object, plain, codings)? } else { (None, plain) };
+        let placed = object.placed(target).and_then(|key| {
+            self.edge.count_popular(key);
+            self.edge.placed(key)
+        });
         self.hits.inc();
         self.edge.metrics.bytes_out.inc_by(body.len() as u64);
         let (age, ttl) = (age.as_secs(), ttl.as_secs());
-        Some(Hit { object, age, ttl, coding, varies, body })
+        Some(Hit { object, age, ttl, coding, varies, body, placed })
     }
 
     fn rendered<'h>(&self, hit: &'h Hit) -> &'h Rendered {
@@ -90,6 +94,8 @@ struct Hit {
     coding: Option<Coding>,
     varies: bool,
     body: Bytes,
+    /// Who owns it, if it is media.
+    placed: Option<String>,
 }
 
 impl Shortcut for Hits {
@@ -99,6 +105,9 @@ impl Shortcut for Hits {
         drop(write!(head, "{AGE}: {}\r\n{CACHE_STATUS}: ", hit.age));
         self.cache_status(&hit, head);
         head.extend_from_slice(b"\r\n");
+        if let Some(placed) = &hit.placed {
+            drop(write!(head, "{SLUICE_PLACED}: {placed}\r\n"));
+        }
         Some(hit.body)
     }
 
@@ -112,6 +121,9 @@ impl Shortcut for Hits {
             HeaderName::from_static(CACHE_STATUS),
             HeaderValue::from_maybe_shared(Bytes::from(status)).ok()?,
         );
+        if let Some(placed) = hit.placed.and_then(|placed| HeaderValue::from_str(&placed).ok()) {
+            headers.insert(HeaderName::from_static(SLUICE_PLACED), placed);
+        }
         let mut answer = HttpResponse::new(Body::from(hit.body));
         *answer.headers_mut() = headers;
         Some(answer)

@@ -13,6 +13,9 @@ pub const SLUICE_SEEN: &str = "sluice-seen";
 pub const SLUICE_TENANT: &str = "sluice-tenant";
 /// On a request between tiers and to the origin: whom the token names that an edge checked.
 pub const SLUICE_OWNER: &str = "sluice-owner";
+/// On an answer for media: the near edge that owns its group, and the version of the table by which it does:
+/// `NODE; table=VERSION`. Whoever has the table comes to the same.
+pub const SLUICE_PLACED: &str = "sluice-placed";
 /// The node that answered the client.
 pub const SLUICE_NODE: &str = "sluice-node";
 /// RFC 9211.

@@ -53,8 +53,13 @@ pub(crate) enum Command {
         #[arg(long, default_value = "operator", value_parser = ["viewer", "operator", "admin"])]
         role: String,
     },
-    /// Which nodes own a URL, recomputed from the published table.
-    Owner { url: String },
+    /// Which nodes own a URL at each site, its replicas and its shield, recomputed from the published table.
+    Owner {
+        url: String,
+        /// One site alone.
+        #[arg(long)]
+        site: Option<String>,
+    },
     /// Uploads a file; prints the video's id. The same command goes on where one that was cut left off.
     Upload(Upload),
     /// Lists videos, the newest first.

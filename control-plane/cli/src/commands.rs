@@ -2,13 +2,12 @@
 
 use crate::api::{Api, say, show, text};
 use crate::args::{Command, Options, Purge};
-use crate::{fleet, manual, mint, upload, videos, watch};
+use crate::{fleet, manual, mint, owner, upload, videos, watch};
 use anyhow::{Context, bail};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sluice_wire::image::{self, ImageVariant};
 use sluice_wire::purge::PurgeRequest;
-use sluice_wire::{PlacementKey, RouteTable, Tier};
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Config(wanted) => fleet::config(&control, raw, wanted).await?,
         Command::Audit { limit } => fleet::audit(&control, raw, limit).await?,
         Command::Operator { name, role } => fleet::operator(raw, &name, &role)?,
-        Command::Owner { url } => owner(&control, raw, &url).await?,
+        Command::Owner { url, site } => owner::run(&control, raw, &url, site.as_deref()).await?,
         Command::Upload(wanted) => upload::run(&edge, raw, &wanted).await?,
         Command::List(asked) => videos::list(&edge, raw, &asked).await?,
         Command::Show { id } => show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, videos::line),
@@ -101,18 +100,5 @@ async fn purge_it(control: &Api, raw: bool, purge: Purge) -> anyhow::Result<()> 
             _ => format!("purged {purged}"),
         }
     });
-    Ok(())
-}
-
-async fn owner(control: &Api, raw: bool, url: &str) -> anyhow::Result<()> {
-    let table: RouteTable =
-        serde_json::from_value(control.get("/v1/routes?after=0").await?).context("reading the table")?;
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let path = rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or("/"));
-    let path = path.split('?').next().unwrap_or(path);
-    let key = PlacementKey::of_path(path);
-    let order = |tier| table.order(tier, key).into_iter().map(|n| n.node.to_string()).collect::<Vec<_>>();
-    let answer = json!({ "path": path, "table": table.version, "near": order(Tier::Near), "shields": order(Tier::Shield) });
-    show(raw, &answer, |a| format!("near    {}\nshields {}", a["near"], a["shields"]));
     Ok(())
 }

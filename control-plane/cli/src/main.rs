@@ -11,6 +11,7 @@ mod commands;
 mod fleet;
 mod manual;
 mod mint;
+mod owner;
 mod upload;
 mod videos;
 mod watch;

@@ -141,6 +141,12 @@ impl Access {
         !self.enabled || self.rules.load().of("GET", path).is_none_or(Rule::is_open)
     }
 
+    /// True when a request comes from a network of edges.
+    pub(crate) fn is_peer(&self, request: &HttpRequest) -> bool {
+        let from = request.extensions().get::<Peer>().map(|peer| peer.addr.ip().to_canonical());
+        from.is_some_and(|from| self.config.load().peers.iter().any(|net| net.contains(&from)))
+    }
+
     /// Decides on a request, and takes its credentials out of it. `above` is true of a tier that edges ask.
     pub(crate) fn authorise(&self, request: &mut HttpRequest, target: &mut Target, above: bool) -> Verdict {
         let says = request.headers().get(SLUICE_ACCESS).map(HeaderValue::as_bytes);

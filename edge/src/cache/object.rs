@@ -11,6 +11,7 @@ use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use http::{HeaderName, StatusCode};
 use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, parse_keys, parse_versions};
+use sluice_wire::{MediaPath, PlacementKey};
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, Weak};
@@ -57,6 +58,8 @@ pub(crate) struct Object {
     pub(crate) guarded: bool,
     /// The body it was made of, of a variant of an image.
     made_of: Option<Weak<Growing>>,
+    /// Under which key it is placed, if it is media.
+    placed: OnceLock<Option<PlacementKey>>,
     /// Its head ready to be sent, plain and in each coding, made by the first who needs it.
     rendered: OnceLock<Box<[OnceLock<Rendered>; 1 + Coding::ALL.len()]>>,
     source: Option<Arc<dyn Source>>,
@@ -101,6 +104,11 @@ pub(crate) enum Standing {
 }
 
 impl Object {
+    /// Under which key media at this path is placed; read once. `None` for what is no media.
+    pub(crate) fn placed(&self, path: &str) -> Option<PlacementKey> {
+        *self.placed.get_or_init(|| MediaPath::parse(path).map(|media| media.placement()))
+    }
+
     pub(crate) fn new(head: Head, body: Arc<Growing>, asked_at: FeedMark) -> Self {
         let field = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let (tags, versions) = (parse_keys(field(SURROGATE_KEY)), parse_versions(field(SLUICE_VERSION)));
@@ -116,6 +124,7 @@ impl Object {
             versions,
             asked_at,
             marks: OnceLock::new(),
+            placed: OnceLock::new(),
             checked,
             variance,
             codable,

@@ -3,7 +3,6 @@
 use crate::edge::Shared;
 use futures::future::join_all;
 use sluice_wire::NodeReport;
-use sluice_wire::sketch::TopKeys;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -51,7 +50,7 @@ fn describe(edge: &Shared) -> NodeReport {
         log_seq: edge.floors.mark().seq,
         table_version: edge.table().version,
         started_ms: edge.started_ms,
-        rack: String::new(),
-        popular: TopKeys::default(),
+        rack: edge.config.rack.clone(),
+        popular: edge.popular.report(Instant::now()),
     }
 }

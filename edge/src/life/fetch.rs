@@ -4,8 +4,9 @@ use super::Ask;
 use crate::cache::slicing::Sliced;
 use crate::cache::{FeedMark, Filled, Growing, Head, Key, Lifetimes, Object, Permit, selection, vary_fields};
 use crate::edge::Shared;
-use crate::gate::Target;
+use crate::gate::{self, Target};
 use crate::parent::{self, NoAnswer};
+use crate::siblings;
 use crate::streams;
 use crate::tenant::Tenant;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE};
@@ -37,6 +38,8 @@ pub(super) fn spawn(
     }
     let target = ask.target.as_text();
     permit.fill.begin(&target);
+    let from_edge = gate::is_from_edge(ask.request.headers());
+    let siblings = siblings::of_miss(edge, &ask.target, &ask.tenant, from_edge);
     let fetch = Fetch {
         edge: Arc::clone(edge),
         method: Method::GET,
@@ -44,7 +47,8 @@ pub(super) fn spawn(
         selecting: ask.request.headers().clone(),
         of: (ask.tenant.clone(), ask.target.clone()),
         target,
-        parents: parent::of_miss(edge, &ask.target),
+        parents: parent::of_fill(edge, &ask.target, &siblings),
+        siblings,
         key: ask.key.clone(),
         stale,
         slice,
@@ -63,6 +67,7 @@ pub(super) fn spawn_alone(edge: &Arc<Shared>, permit: Permit, ask: &Ask) {
         of: (ask.tenant.clone(), ask.target.clone()),
         target: ask.target.as_text(),
         parents: parent::of_pass(edge),
+        siblings: vec![],
         key: ask.key.clone(),
         stale: None,
         slice: None,
@@ -93,6 +98,8 @@ pub(super) struct Fetch {
     /// The target as a parent is asked for it.
     pub(super) target: String,
     pub(super) parents: Vec<String>,
+    /// Those of them that are near edges of this site.
+    pub(super) siblings: Vec<String>,
     pub(super) key: Key,
     pub(super) stale: Option<Arc<Object>>,
     /// A slice is fetched, and not the whole.

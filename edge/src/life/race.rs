@@ -2,10 +2,11 @@
 
 use super::fetch::Fetch;
 use crate::parent::{self, NoAnswer};
+use crate::siblings;
 use futures::stream::{FuturesUnordered, StreamExt};
-use http::Method;
+use http::{Method, StatusCode};
 use sluice_service::{Body, HttpRequest, HttpResponse};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// What a parent gave, and its place in the order.
 type Given = (usize, Result<HttpResponse, NoAnswer>);
@@ -34,7 +35,7 @@ impl Fetch {
                 Some((index, given)) = race.next() => {
                     let parent = &self.parents[index];
                     match given {
-                        Ok(answer) if !answer.status().is_server_error() => {
+                        Ok(answer) if self.will_do(parent, answer.status()) => {
                             self.settle_hedge(hedged, index);
                             return Ok((answer, parent.clone()));
                         }
@@ -88,6 +89,26 @@ impl Fetch {
         if let Some(interim) = self.interim.clone() {
             parent::pass_interim(&mut request, interim);
         }
-        (index, self.edge.parents.ask(&self.parents[index], request, &self.target).await)
+        let parent = &self.parents[index];
+        let asking = self.edge.parents.ask(parent, request, &self.target);
+        if !self.siblings.contains(parent) {
+            return (index, asking.await);
+        }
+        let given = timeout(siblings::PATIENCE, asking).await.unwrap_or_else(|_| {
+            self.edge.parents.failed(parent);
+            Err(NoAnswer::Late)
+        });
+        let result = match &given {
+            Ok(answer) if siblings::will_do(answer.status()) => "filled",
+            Ok(_) => "declined",
+            Err(_) => "failed",
+        };
+        self.edge.metrics.siblings.with_label_values(&[result]).inc();
+        (index, given)
+    }
+
+    /// True when an answer is what is asked for. A sibling that has not got it knows nothing that the tier above does not.
+    fn will_do(&self, parent: &String, status: StatusCode) -> bool {
+        if self.siblings.contains(parent) { siblings::will_do(status) } else { !status.is_server_error() }
     }
 }
