@@ -66,11 +66,13 @@ impl Siblings {
     }
 }
 
-/// The addresses of the siblings to ask for a target, the best first, and the next of the order should it fail; none for what is no media of the fleet's own hosts, came from an edge
-/// itself, or belongs here.
+/// The addresses of the siblings to ask for a target, the best first, and the next of the order should it fail. None for
+/// what is no segment or header of the fleet's own hosts, came from an edge itself, or belongs here.
 pub(crate) fn of_miss(edge: &Shared, target: &Target, tenant: &Tenant, from_edge: bool) -> Vec<String> {
     let applies = edge.config.tier == Tier::Near && edge.live().siblings && !from_edge;
-    if !applies || *tenant != Tenant::own() || MediaPath::parse(&target.path).is_none() {
+    // What changes is small, and asked of the tier that hears of changes for all.
+    let is_media = || MediaPath::parse(&target.path).is_some_and(|media| media.asset.is_immutable());
+    if !applies || *tenant != Tenant::own() || !is_media() {
         return vec![];
     }
     let (placement, key) = (edge.placement(), PlacementKey::of_path(&target.path));
