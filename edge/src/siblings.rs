@@ -9,7 +9,7 @@ use crate::gate::Target;
 use crate::tenant::Tenant;
 use http::StatusCode;
 use rand::Rng;
-use sluice_wire::placement::choose::{LEAST_BYTES, Loads, choose};
+use sluice_wire::placement::choose::{Loads, choose};
 use sluice_wire::{MediaPath, NodeId, Placement, PlacementKey, RouteNode, Tier};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +21,8 @@ const EXPECTED: u64 = 1 << 20;
 /// The time in which half of what was asked of a sibling is forgotten. What is under way at one edge says little of a
 /// sibling that a hundred ask; what was asked lately says as much as all of them know.
 const HALF_LIFE: Duration = Duration::from_secs(5);
+/// Bytes that are asked of a node in a half-life or so whatever others bear: some 300 Mbit/s from one edge.
+const LEAST: u64 = 256 << 20;
 /// Siblings remembered; one more, and all are new again. A route table has fewer.
 const MAX_SIBLINGS: usize = 1_024;
 /// Time for a sibling's head: it fills, or asks the tier above, which this edge can do itself.
@@ -62,11 +64,11 @@ impl Siblings {
         let of = |at: u16| {
             placement.node(at).and_then(|node| loads.get(&node.node)).map_or(0, |load| load.now(now))
         };
-        choose(order, replicas, &Loads { of, total, least: LEAST_BYTES }, rand::rng().random())
+        choose(order, replicas, &Loads { of, total, least: LEAST }, rand::rng().random())
     }
 }
 
-/// The addresses of the siblings to ask for a target, the best first, and the next of the order should it fail. None for
+/// The addresses of the siblings to ask for a target, the best first, and another replica should it fail. None for
 /// what is no segment or header of the fleet's own hosts, came from an edge itself, or belongs here.
 pub(crate) fn of_miss(edge: &Shared, target: &Target, tenant: &Tenant, from_edge: bool) -> Vec<String> {
     let applies = edge.config.tier == Tier::Near && edge.live().siblings && !from_edge;
@@ -83,14 +85,16 @@ pub(crate) fn of_miss(edge: &Shared, target: &Target, tenant: &Tenant, from_edge
     };
     let own = &edge.config.node;
     if placement.holds(own, key) {
+        edge.siblings.note(own, EXPECTED, now);
         // Who joined asks whoever had it before.
         return asked(placement.former(key).into_iter().filter(|former| former.node != *own).collect());
     }
     let (order, replicas) = (placement.near(key), placement.replicas(key));
     let Some(at) = edge.siblings.choose(&placement, &order, replicas, now) else { return vec![] };
     let chosen = placement.node(order[at]).filter(|node| node.node != *own);
-    // Another replica, or the next of the order; not this edge, which then asks the tier above.
-    let next = order.get((at + 1) % replicas.max(2)).and_then(|next| placement.node(*next));
+    // Another replica, if there is one: whoever is none does not get a copy because the owner is slow.
+    let next = (replicas > 1).then(|| order.get((at + 1) % replicas)).flatten();
+    let next = next.and_then(|next| placement.node(*next));
     let next = next.filter(|next| next.node != *own && chosen.is_some_and(|chosen| chosen.node != next.node));
     asked(chosen.into_iter().chain(next).collect())
 }

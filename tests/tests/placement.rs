@@ -141,20 +141,19 @@ async fn every_owner_is_recomputed_from_the_table_and_one_that_dies_moves_no_oth
     let table = site.table().await;
     let placement = Placement::new(Arc::new(table.clone()), "local");
     let key = |path: &str| MediaPath::parse(path).unwrap().placement();
-    let mut owners = BTreeMap::new();
+    let (mut owners, mut by_owner) = (BTreeMap::new(), 0);
     for group in 0..40 {
         let path = segment(group);
         for asked in ["near-a", "near-b"] {
             let got = site.get(asked, &path).await;
             assert_eq!(got.version, table.version);
             assert_eq!(got.owner, placement.owner(key(&path)).unwrap().node.as_str(), "recomputed");
-            // By way of the owner, which asks the shield if it has not got it.
+            // By way of the owner, which asks the shield if it has not got it; beside an owner that is slow the shield is
+            // asked at once.
             if asked == "near-a" {
-                let way: &[&str] = match got.owner == asked {
-                    true => &[asked, "shield-a"],
-                    false => &[asked, &got.owner, "shield-a"],
-                };
-                assert_eq!(got.hops(), way, "{}", got.status);
+                let (way, direct) = ([asked, &got.owner, "shield-a"], [asked, "shield-a"]);
+                by_owner += u32::from(got.owner == asked || got.hops() == way);
+                assert!(got.hops() == way || got.hops() == direct, "{}", got.status);
             }
             owners.insert(path.clone(), got.owner);
         }
@@ -163,6 +162,7 @@ async fn every_owner_is_recomputed_from_the_table_and_one_that_dies_moves_no_oth
         assert!(hit.status.contains("near-a; hit") && hit.owner == owners[&path], "{}", hit.status);
         assert_eq!(site.origin.asked(&path), 1, "fetched once for all");
     }
+    assert!(by_owner >= 20, "{by_owner} of 40 by way of their owner");
     let counted = owners.values().fold(BTreeMap::new(), |mut counts: BTreeMap<&str, u32>, owner| {
         *counts.entry(owner).or_default() += 1;
         counts
@@ -228,18 +228,19 @@ async fn one_that_joins_counts_in_part_and_asks_who_had_its_groups() {
     let table = site.table().await;
     let joined = table.nodes.iter().find(|node| node.node.as_str() == "near-b").unwrap();
     assert_eq!(joined.seat.ramp, Some(0.25));
-    let mut taken = 0;
+    let (mut taken, mut by_former) = (0, 0);
     for group in 0..60 {
         let (path, fetched) = (segment(group), site.origin.asked_in_all());
         let got = site.get("near-b", &path).await;
-        assert_eq!(got.hops()[..2], ["near-b", "near-a"], "its owner or its former one: {}", got.status);
-        assert!(got.status.contains("near-a; hit"), "{}", got.status);
-        assert_eq!(site.origin.asked_in_all(), fetched, "the tier above is not asked");
+        // Its owner or its former one, unless that was slow.
+        by_former += u32::from(got.hops()[..2] == ["near-b", "near-a"] && got.status.contains("near-a; hit"));
+        assert_eq!(site.origin.asked_in_all(), fetched, "every tier had it");
         taken += u32::from(got.owner == "near-b");
     }
     // A fifth is due.
     assert!((2..=25).contains(&taken), "{taken}");
-    assert_eq!(site.edges["near-b"].metric("sluice_edge_sibling_asks_total", &["filled"]).await, 60.0);
+    assert!(by_former >= 40, "{by_former} of 60 from whoever had it");
+    assert!(site.edges["near-b"].metric("sluice_edge_sibling_asks_total", &["filled"]).await >= 40.0);
 }
 
 /// Two near edges and a shield, each with a feed of its own, by a table that a script gives out.
