@@ -88,7 +88,8 @@ impl Stack {
         let engines = options.engines.clone().unwrap_or_else(|| Engines::embedded(dir.path()));
         let origin_port = free_port();
         let origin_url = format!("http://127.0.0.1:{origin_port}");
-        let mut flags = vec![("origins", origin_url.clone())];
+        // Who joins counts in full at once: a story is not to wait.
+        let mut flags = vec![("origins", origin_url.clone()), ("placement.ramp_ms", "0".into())];
         flags.extend(options.control.clone());
         let mut control = server(&dir, "control", "sluice-control-plane", &engines, flags);
         control.start().await;

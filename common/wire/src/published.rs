@@ -315,7 +315,7 @@ mod tests {
     use super::*;
     use crate::id::NodeId;
     use crate::node::{NodeState, Tier};
-    use crate::routes::RouteNode;
+    use crate::routes::{RouteNode, Seat};
     use proptest::prelude::*;
 
     fn key() -> SigningKey {
@@ -331,8 +331,10 @@ mod tests {
             weight: *weight,
             peer_url: format!("http://{name}:1"),
             public_url: format!("http://{name}:2"),
+            seat: Seat::default(),
         };
-        RouteTable { version, nodes: nodes.iter().map(node).collect(), origins: origins.to_vec() }
+        let nodes = nodes.iter().map(node).collect();
+        RouteTable { version, nodes, origins: origins.to_vec(), ..RouteTable::default() }
     }
 
     fn tables() -> impl Strategy<Value = Vec<RouteTable>> {
