@@ -3,6 +3,7 @@
 use crate::dns::DnsConfig;
 use crate::operators::{self, OperatorConfig};
 use crate::page::PAGE;
+use crate::reports::{self, ReportKeyConfig};
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
@@ -24,6 +25,8 @@ pub struct Config {
     pub pages_dir: Option<PathBuf>,
     /// Origins that edges fill from, by preference.
     pub origins: Vec<String>,
+    /// Public keys that edges sign their reports with. Without any, whoever reaches this may report.
+    pub report_keys: Vec<ReportKeyConfig>,
     /// The private key (PEM, Ed25519) that signs the route table. Without, the control planes of one database share one that
     /// the first of them made.
     pub table_key_file: Option<PathBuf>,
@@ -67,6 +70,7 @@ impl Default for Config {
             operators: vec![],
             pages_dir: None,
             origins: vec![],
+            report_keys: vec![],
             table_key_file: None,
             lease_ms: 3_000,
             placement: PlacementConfig::default(),
@@ -92,6 +96,7 @@ impl ProcessConfig for Config {
                 format!("{} holds no {PAGE}; build the pages with `make web`", dir.display()),
             );
         }
+        reports::faults(&self.report_keys, faults);
         for url in self.origins.iter().chain(&self.public_url) {
             if !(url.starts_with("http://") || url.starts_with("https://")) {
                 faults.add("origins", format!("{url} is no http:// or https:// address"));

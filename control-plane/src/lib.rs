@@ -7,6 +7,7 @@
 //!
 //! - `membership`: what the records mean now, a pure function; `fleet`: the table in force, renewed and published
 //! - `issue`: tables signed, and what changed between them
+//! - `reports`: which of them are believed, a pure function
 //! - `routes` and `steer`: the HTTP interface of edges and players; `operate` and `purge`: what
 //!   operators do; `page`: the operations page, built in player-demo/web
 //! - `live`: the fleet once a second, for that page
@@ -29,6 +30,7 @@ mod page;
 mod problem;
 mod purge;
 mod quality;
+mod reports;
 mod routes;
 mod seats;
 mod steering;
@@ -37,6 +39,7 @@ pub use config::Config;
 pub use control::ControlPlane;
 pub use dns::DnsConfig;
 pub use operators::{OperatorConfig, Role};
+pub use reports::ReportKeyConfig;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

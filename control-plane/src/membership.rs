@@ -83,6 +83,7 @@ pub(crate) mod tests {
             started_ms: 0,
             rack: String::new(),
             popular: TopKeys::default(),
+            at_ms: 0,
         }
     }
 

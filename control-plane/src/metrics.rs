@@ -12,6 +12,8 @@ pub(crate) struct Metrics {
     pub(crate) table_version: IntGauge,
     /// Reports taken.
     pub(crate) reports: IntCounter,
+    /// Reports refused, by reason.
+    pub(crate) reports_refused: IntCounterVec,
     /// Tables sent, whole or as changes.
     pub(crate) tables: IntCounterVec,
     /// What was refused, by what it was.
@@ -38,6 +40,11 @@ impl Metrics {
             nodes: r.gauges("sluice_control_nodes", "Nodes by state", &["state"]),
             table_version: r.gauge("sluice_control_table_version", "The route table's version"),
             reports: r.counter("sluice_control_reports_total", "Reports taken"),
+            reports_refused: r.counters(
+                "sluice_control_reports_refused_total",
+                "Reports refused, by reason; nothing of them is kept",
+                &["reason"],
+            ),
             tables: r.counters("sluice_control_tables_total", "Tables sent, whole or as changes", &["form"]),
             refused: r.counters(
                 "sluice_control_refused_total",

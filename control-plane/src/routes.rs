@@ -4,16 +4,17 @@ use crate::control::State;
 use crate::issue::Sent;
 use crate::membership;
 use crate::problem::Failure;
-use axum::extract::rejection::JsonRejection;
+use crate::reports::{self, Refused};
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use prometheus::IntGauge;
 use serde_json::json;
 use sluice_wire::published::{CHANGES, FORMAT};
 use sluice_wire::routes::Seat;
-use sluice_wire::{NodeReport, NodeState, ReportAnswer, RouteNode, RouteTable};
+use sluice_wire::{NodeId, NodeReport, NodeState, ReportAnswer, RouteNode, RouteTable};
 use std::time::Duration;
 
 type Shared = axum::extract::State<State>;
@@ -29,11 +30,14 @@ const MAX_SITE: usize = 64;
 pub(crate) async fn report(
     axum::extract::State(state): Shared,
     Path(id): Path<String>,
-    body: Result<axum::Json<NodeReport>, JsonRejection>,
+    headers: HeaderMap,
+    body: Bytes,
 ) -> Result<Response, Failure> {
-    let axum::Json(report) =
-        body.map_err(|e| Failure::new(e.status().as_u16(), "bad-report", "Bad report", e.body_text()))?;
-    check(&id, &report)?;
+    let report = believed(&state, &id, &headers, &body).map_err(|refused| {
+        state.metrics.reports_refused.with_label_values(&[refused.as_str()]).inc();
+        tracing::debug!(node = id, %refused, "a report is refused");
+        Failure::new(refused.status(), "bad-report", "Bad report", refused.to_string())
+    })?;
     if !state.steering.players().take(&report, state.storage.clock.now_ms()) {
         state.metrics.refused.with_label_values(&["quality"]).inc();
     }
@@ -46,8 +50,26 @@ pub(crate) async fn report(
     if table.node(&report.node).is_none_or(|known| !agrees(known, &report, now)) {
         state.fleet.nudge();
     }
-    let lease_ms = u64::try_from(state.fleet.lease().as_millis()).unwrap_or(u64::MAX);
-    Ok(axum::Json(ReportAnswer { lease_ms, state: now, table_version: table.version }).into_response())
+    Ok(axum::Json(ReportAnswer { lease_ms: lease_ms(&state), state: now, table_version: table.version })
+        .into_response())
+}
+
+fn lease_ms(state: &State) -> u64 {
+    u64::try_from(state.fleet.lease().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A report that may be kept: of the node it says, now, with figures that can be.
+fn believed(state: &State, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<NodeReport, Refused> {
+    let keys = &state.config.report_keys;
+    let node = NodeId::new(id).map_err(|error| Refused::Malformed(error.to_string()))?;
+    reports::is_of(keys, headers, body, &node)?;
+    let report = axum::Json::<NodeReport>::from_bytes(body);
+    let axum::Json(report) = report.map_err(|error| Refused::Malformed(error.body_text()))?;
+    check(&node, &report)?;
+    let records = state.fleet.records();
+    let known = records.iter().find(|record| record.report.node == node);
+    reports::judge(&report, known, state.storage.clock.now_ms(), lease_ms(state), !keys.is_empty())?;
+    Ok(report)
 }
 
 fn agrees(known: &RouteNode, report: &NodeReport, state: NodeState) -> bool {
@@ -55,10 +77,10 @@ fn agrees(known: &RouteNode, report: &NodeReport, state: NodeState) -> bool {
 }
 
 /// A report must make a table that edges will take.
-fn check(id: &str, report: &NodeReport) -> Result<(), Failure> {
-    let bad = |detail: String| Err(Failure::new(422, "bad-report", "Bad report", detail));
-    if report.node.as_str() != id {
-        return bad(format!("the report is of {}, the address of {id:.80}", report.node));
+fn check(id: &NodeId, report: &NodeReport) -> Result<(), Refused> {
+    let bad = |detail: String| Err(Refused::Malformed(detail));
+    if report.node != *id {
+        return bad(format!("the report is of {}, the address of {id}", report.node));
     }
     if report.site.len() > MAX_SITE || report.site.chars().any(char::is_control) {
         return bad(format!("a site is named by at most {MAX_SITE} plain characters"));

@@ -46,6 +46,8 @@ pub struct Config {
     /// Public keys of control planes (Ed25519, base64url: `x` of a JWK). Route tables of others are refused. Without any, the
     /// key of the first table is remembered in `state_dir`.
     pub control_keys: Vec<String>,
+    /// The private key (PEM, Ed25519) that its reports are signed with.
+    pub report_key_file: Option<PathBuf>,
     /// How parents, control planes and origins are asked where their URLs begin with `https://`.
     pub peer_tls: PeerTlsConfig,
     /// How names of parents, control planes and origins are resolved.
@@ -136,6 +138,7 @@ impl Default for Config {
             siblings: true,
             control: vec![],
             control_keys: vec![],
+            report_key_file: None,
             peer_tls: PeerTlsConfig::default(),
             dns: DnsConfig::default(),
             origins: vec![],

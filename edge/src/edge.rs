@@ -27,8 +27,10 @@ use sluice_service::{
     Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
 };
 use sluice_wire::published::Document;
+use sluice_wire::token::mint::SigningKey;
 use sluice_wire::{NodeState, Placement, PlacementKey, RouteTable};
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -91,6 +93,8 @@ pub(crate) struct Shared {
     /// By the table before the one in force.
     former: ArcSwap<Placement>,
     disk: Disk,
+    /// What its reports are signed with.
+    pub(crate) report_key: Option<SigningKey>,
     /// Whose tables are believed.
     pub(crate) trust: Trust,
     routes: HealthFlag,
@@ -278,6 +282,7 @@ impl Process for Edge {
             siblings: Siblings::default(),
             popular: Popular::default(),
             disk,
+            report_key: config.report_key_file.as_deref().map(report_key).transpose()?,
             trust,
             routes,
             metrics,
@@ -324,6 +329,13 @@ impl Process for Edge {
 fn is_drained(table: &RouteTable, config: &Config) -> bool {
     config.tier == sluice_wire::Tier::Near
         && table.node(&config.node).is_some_and(|node| node.state == NodeState::Draining)
+}
+
+/// The key that reports are signed with.
+fn report_key(file: &Path) -> Result<SigningKey, String> {
+    let told = |error: String| format!("report_key_file {}: {error}", file.display());
+    let pem = std::fs::read(file).map_err(|error| told(error.to_string()))?;
+    SigningKey::from_pem(&pem, "reports").map_err(|error| told(error.to_string()))
 }
 
 /// Room for large bodies. Without, they are kept like small ones, and copied when they are sent.

@@ -61,7 +61,9 @@ impl Stack {
         let port = |offset: u16| if options.port == 0 { 0 } else { options.port + offset };
         let origin_at = free_or(port(20))?;
         let fleet_key = key(&options.dir, "fleet.pem")?;
-        let fleet_public = SigningKey::from_pem(&std::fs::read(&fleet_key)?, "fleet")?.public();
+        let report_key = key(&options.dir, "reports.pem")?;
+        let public = |file: &Path| anyhow::Ok(SigningKey::from_pem(&std::fs::read(file)?, "fleet")?.public());
+        let (fleet_public, report_public) = (public(&fleet_key)?, public(&report_key)?);
         let control = self.add(options, "control", "control-plane", {
             let mut config = base(port(10), None, port(110));
             config.insert("storage".into(), storage(options));
@@ -69,6 +71,8 @@ impl Stack {
             config.insert("table_key_file".into(), path(&fleet_key));
             config.insert("pages_dir".into(), path(&options.pages));
             config.insert("operators".into(), self.operators.configured());
+            let known = Table::from_iter([("key".to_owned(), Value::from(report_public))]);
+            config.insert("report_keys".into(), Value::Array(vec![known.into()]));
             config
         });
         let control = control.await?;
@@ -103,6 +107,7 @@ impl Stack {
             config.insert("site".into(), "local".into());
             config.insert("control".into(), list([control.clone()]));
             config.insert("control_keys".into(), list([fleet_public.clone()]));
+            config.insert("report_key_file".into(), path(&report_key));
             config.insert("origins".into(), list([origin.clone()]));
             config.insert("state_dir".into(), path(&options.dir.join("run").join(name)));
             put(&mut config, "cache", "memory_bytes", CACHE_BYTES.into());
@@ -182,7 +187,7 @@ impl Stack {
     }
 }
 
-/// A key of the stack's own, for tokens of private videos or for the route table; made at the first start, and kept.
+/// A key of the stack's own, for tokens, the route table or reports; made at the first start, and kept.
 fn key(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let file = dir.join(name);
     if !file.exists() {

@@ -11,7 +11,7 @@
 //! - [`seal`]: how media is sealed for delivery, and what names a content key
 //! - [`boxes`]: where an MP4 file keeps its index
 //! - [`conditions`]: ranges and validators of a request
-//! - [`node`]: what edges report; [`sketch`]: what they are asked for most
+//! - [`node`]: what edges report, [`reports`]: how that is signed; [`sketch`]: what they are asked for most
 //! - [`routes`]: the table they get back; [`published`]: how that travels, signed;
 //!   [`placement`]: who owns a key
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
@@ -47,6 +47,7 @@ pub mod problem;
 pub mod published;
 pub mod purge;
 pub mod quality;
+pub mod reports;
 pub mod routes;
 pub mod seal;
 pub mod sketch;

@@ -88,6 +88,9 @@ pub struct NodeReport {
     /// The media groups it was asked for most, lately.
     #[serde(default)]
     pub popular: TopKeys,
+    /// When this report was made, in Unix milliseconds: rises from report to report. 0 where it is not told.
+    #[serde(default)]
+    pub at_ms: u64,
 }
 
 /// Counts since a node's start, and its gauges now.

@@ -2,9 +2,10 @@
 
 use crate::edge::Shared;
 use futures::future::join_all;
-use sluice_wire::NodeReport;
+use reqwest::header::CONTENT_TYPE;
+use sluice_wire::{NodeReport, reports};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
 
 /// Time for an answer; a report that is late is worth less than the next one.
@@ -13,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Reports until the drain begins.
 pub(crate) async fn report(edge: Arc<Shared>) {
     let stop = edge.drain.token();
-    let mut next = Instant::now();
+    let (mut next, mut at_ms) = (Instant::now(), 0);
     loop {
         tokio::select! {
             () = sleep_until(next) => {}
@@ -22,7 +23,9 @@ pub(crate) async fn report(edge: Arc<Shared>) {
             () = stop.cancelled() => return,
         }
         next = Instant::now() + Duration::from_millis(edge.live().report_ms);
-        let report = describe(&edge);
+        // Later than the one before, also where the clock was set back a little.
+        at_ms = now_ms().max(at_ms + 1);
+        let report = describe(&edge, at_ms);
         // At once: one that does not answer must not keep the others from hearing in time.
         join_all(edge.config.control.iter().map(|control| send(&edge, control, &report))).await;
     }
@@ -30,13 +33,23 @@ pub(crate) async fn report(edge: Arc<Shared>) {
 
 async fn send(edge: &Shared, control: &str, report: &NodeReport) {
     let url = format!("{control}/v1/nodes/{}/report", edge.config.node);
-    let sent = edge.http.post(url).json(report).timeout(PATIENCE).send().await;
+    let Ok(body) = serde_json::to_vec(report) else { return };
+    let mut request = edge.http.post(url).header(CONTENT_TYPE, "application/json").timeout(PATIENCE);
+    if let Some(key) = &edge.report_key {
+        let (key, signature) = reports::sign(key, &body);
+        request = request.header(reports::KEY, key).header(reports::SIGNATURE, signature);
+    }
+    let sent = request.body(body).send().await;
     if let Err(error) = sent.and_then(reqwest::Response::error_for_status) {
         tracing::debug!(control, %error, "a report was not taken");
     }
 }
 
-fn describe(edge: &Shared) -> NodeReport {
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+fn describe(edge: &Shared, at_ms: u64) -> NodeReport {
     NodeReport {
         node: edge.config.node.clone(),
         tier: edge.config.tier,
@@ -52,5 +65,6 @@ fn describe(edge: &Shared) -> NodeReport {
         started_ms: edge.started_ms,
         rack: edge.config.rack.clone(),
         popular: edge.popular.report(Instant::now()),
+        at_ms,
     }
 }

@@ -143,5 +143,6 @@ fn report(name: &str, weight: f64) -> NodeReport {
         started_ms: NOON,
         rack: String::new(),
         popular: TopKeys::default(),
+        at_ms: NOON,
     }
 }
