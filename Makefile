@@ -4,7 +4,7 @@
 # make bench    cache hits beside nginx, Varnish and Traffic Server, transcoding beside ffmpeg, purges, eviction on a trace
 # make deny     licences, sources and banned crates of every dependency
 # make fuzz     a minute of each fuzz target (SECONDS_EACH=600 for more); needs the nightly toolchain
-# make picture  the README's picture of the player, taken by the browser test
+# make picture  the README's pictures, taken by the browser tests
 # make setup    installs what is missing; make clean removes what was built (not what was uploaded)
 
 SHELL := /bin/bash
@@ -59,6 +59,7 @@ fuzz:
 
 picture: test
 	cp target/browser/watch.png docs/player.png
+	cp target/browser/operations-top.png docs/operations.png
 
 binaries: | setup-build
 	cargo build --workspace --bins --locked
