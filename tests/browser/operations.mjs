@@ -50,7 +50,9 @@ function traffic() {
     const playlist = new URL(rung, base);
     const segments = lines(await get(playlist)).map((line) => new URL(line, playlist));
     for (let n = at; on; n += 1) {
-      await Promise.all([get(segments[n % segments.length]), get(`${control}/steer/v/${id}`)]);
+      const segment = segments[n % segments.length];
+      segment.search = new URLSearchParams({ CMCD: `bl=8000,br=800,ot=v,sid="${edge}-${at}"${n === at ? ',su' : ''}` });
+      await Promise.all([get(segment), get(`${control}/steer/v/${id}`)]);
       await new Promise((next) => setTimeout(next, 60));
     }
   };
@@ -109,9 +111,12 @@ try {
   report.drained = await page.getByTestId('fleet-state').innerText();
   await page.waitForFunction(() => /drain/.test(document.querySelector('[data-testid="audit"]').textContent));
   await page.getByTestId('decisions').locator('li').first().waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="quality"] tbody tr').length >= 2);
+  report.quality = await page.getByTestId('quality').locator('tbody th').allInnerTexts();
   await page.evaluate(() => document.activeElement?.blur());
   await checked(page, 'page');
   await page.screenshot({ path: `${pictures}/operations.png`, fullPage: true });
+  await page.screenshot({ path: `${pictures}/operations-top.png`, fullPage: true, clip: { x: 0, y: 0, width: 1440, height: 1215 } });
   await page.getByTestId('decisions').locator('button').first().click();
   await page.locator('dialog table tbody tr').first().waitFor();
   report.why = await page.locator('dialog').innerText();

@@ -77,6 +77,7 @@ async fn a_viewer_looks_an_operator_drains_and_purges_and_an_administrator_rolls
     purged.sort_unstable();
     assert_eq!(purged, ["near-a", "near-b", "shield-a"], "each edge acknowledges: {report}");
     assert_eq!(report["drained"], "2 of 3 nodes ready, 1 draining", "{report}");
+    assert_eq!(report["quality"], json!(["fra", "nyc"]), "what players say is shown by place: {report}");
     let why = report["why"].as_str().unwrap();
     assert!(why.contains("fra") && why.contains("Distance"), "an answer says what was weighed: {report}");
     assert!(report["sorted"].as_str().unwrap().starts_with("Sends"), "{report}");

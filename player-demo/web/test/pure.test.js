@@ -4,6 +4,8 @@ import { lastHop, parseCacheStatus } from '../src/cache-status.ts';
 import { trailingIndex } from '../src/boxes.ts';
 import { bytes, clock, eta, rate } from '../src/format.ts';
 import { kids, opened } from '../src/keys.ts';
+import { health, hitRatio, inWords, offload } from '../src/operations/fleet.ts';
+import { WIDTH, land, x, y } from '../src/operations/world.ts';
 import { watched } from '../src/route.ts';
 import { rungs, variant } from '../src/rungs.ts';
 import { tileAt, tiles, written } from '../src/storyboard.ts';
@@ -105,4 +107,23 @@ test('a storyboard says which part of which sheet is shown when', () => {
   assert.equal(tileAt(all, 4000)?.x, 160);
   assert.equal(tileAt([], 1), null);
   assert.deepEqual(tiles(written(all), (uri) => uri), all);
+});
+
+test('a fleet is told in a few words, and ratios of nothing are none', () => {
+  const node = (state, health = 1, load = null) => ({ state, health, load });
+  assert.equal(inWords([]), 'No edge has reported yet');
+  assert.equal(inWords([node('ready'), node('ready')]), 'All 2 nodes ready');
+  assert.equal(inWords([node('ready'), node('draining'), node('gone'), node('gone')]), '1 of 4 nodes ready, 1 draining, 2 gone');
+  assert.deepEqual([[node('ready')], [node('ready', 0.4)], [node('ready', 1, 0.95)], [node('draining')], [node('gone')], []].map(health), ['good', 'warn', 'warn', 'warn', 'bad', 'bad']);
+  assert.deepEqual([hitRatio({ hits: 9, misses: 1 }), hitRatio({ hits: 0, misses: 0 })], [0.9, null]);
+  assert.deepEqual([offload({ out_mbps: 10, origin_mbps: 1 }), offload({ out_mbps: 10, origin_mbps: 30 }), offload({ out_mbps: 0, origin_mbps: 0 })], [0.9, 0, null]);
+});
+
+test('the land is drawn without a line across the world', () => {
+  assert.deepEqual([x(-180), x(180), y(84)], [0, WIDTH, 0]);
+  const rings = land().split('M').slice(1).map((ring) => ring.replace('Z', '').split('L').map((at) => at.split(',').map(Number)));
+  assert.ok(rings.length > 100);
+  for (const ring of rings) {
+    for (let n = 1; n < ring.length; n += 1) assert.ok(Math.abs(ring[n][0] - ring[n - 1][0]) < WIDTH / 4, `${ring[n - 1]} to ${ring[n]}`);
+  }
 });

@@ -11,7 +11,7 @@ export function login(main: HTMLElement, why: string | null, done: (me: Me) => v
     'form',
     { class: 'login panel' },
     el('h1', {}, 'Operations'),
-    el('p', { class: 'dim' }, 'The fleet, live. Bring the token of an operator: the demo prints a link that has one, `sluice operator NAME` makes one.'),
+    el('p', { class: 'dim' }, 'The fleet, live. Bring the token of an operator: the demo prints a link that has one, ', el('code', {}, 'sluice operator NAME'), ' makes one.'),
     el('div', { class: 'field' }, el('label', { for: 'token' }, 'Operator’s token'), field),
     note,
     button,

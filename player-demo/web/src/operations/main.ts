@@ -40,7 +40,7 @@ function operations(me: Me): void {
   const look = async () => {
     await Promise.allSettled([...lists, config].map((list) => list.renew()));
   };
-  const local = me.local && el('p', { class: 'panel note' }, 'No operator is configured, so this page may read and change nothing. `sluice operator NAME` makes one.');
+  const local = me.local && el('p', { class: 'panel note' }, 'No operator is configured, so this page may read and change nothing. ', el('code', {}, 'sluice operator NAME'), ' makes one.');
   main.replaceChildren(
     el('h1', { class: 'hidden' }, 'Operations'),
     ...(local ? [local] : []),
