@@ -12,11 +12,14 @@ pub const MAX_CHOICES: usize = 6;
 /// Those of the first place; others have one or two.
 const OF_THE_FIRST: usize = 3;
 const OF_OTHERS: usize = 2;
+/// Those of the first place before one of another.
+const OF_A_PLACE: usize = 2;
 /// Milliseconds of a turn, and the share of sessions whose turn it is to be moved for a better place: all have gone after
 /// 100 s, and loads have been measured anew ten times.
 const TURN_MS: u64 = 10_000;
 const TURN_SHARE: f64 = 0.1;
-/// The load that an edge is relieved to: the share above it is what goes.
+/// The load that an edge is relieved to: the share above it is what goes, in each turn. An edge cannot send more than it can, so
+/// that its load says little of what it is asked for: the shares of several turns go until it has not too much any more.
 const RELIEVED: f64 = 0.9;
 const TURN: u64 = 0x7475_726e;
 const RELIEF: u64 = 0x7265_6c66;
@@ -128,8 +131,9 @@ impl Steer {
     #[must_use]
     pub fn explain(&self, session: &Session, now_ms: u64) -> Explanation {
         let ranked = rank(self, session);
+        let here = session.position.map(|position| position.point());
         let excluded = (0..self.view().places.len())
-            .filter_map(|place| Some((place, look(self, session, place).err()?)))
+            .filter_map(|place| Some((place, look(self, session, here.as_ref(), place).err()?)))
             .collect();
         Explanation { decision: self.decided(session, now_ms, &ranked), ranked, excluded }
     }
@@ -144,6 +148,7 @@ impl Steer {
                 at.insert(0, current);
             }
         }
+        elsewhere(&mut at);
         at.truncate(MAX_CHOICES);
         let ttl_s = self.ttl(session, &at, &reason);
         let choices = at.into_iter().map(|(place, edge)| self.choice(place, edge)).collect();
@@ -155,7 +160,7 @@ impl Steer {
         let mut all = Vec::with_capacity(MAX_CHOICES + OF_THE_FIRST);
         for (nth, ranked) in ranked.iter().enumerate() {
             let wanted = if nth == 0 { OF_THE_FIRST } else { OF_OTHERS };
-            all.extend(self.edges(session, ranked.place).take(wanted));
+            all.extend(self.edges(session, ranked.place, wanted));
             if all.len() > MAX_CHOICES {
                 break;
             }
@@ -163,14 +168,14 @@ impl Steer {
         all
     }
 
-    fn edges(&self, session: &Session, place: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    fn edges(&self, session: &Session, place: usize, wanted: usize) -> Vec<(usize, usize)> {
         let bar = self.bar();
         let edges = &self.view().places[place].edges;
         let serving: Vec<&Edge> = edges.iter().filter(|edge| edge.serves(bar)).collect();
         let mut order = placement::order(Seed::Near, session.key, serving);
         order.sort_by_key(|edge| !edge.has_room(bar));
-        let at: Vec<_> = order.into_iter().filter_map(|edge| self.find(edge.pathway.as_str())).collect();
-        at.into_iter()
+        let index = |of: &Edge| edges.iter().position(|edge| std::ptr::eq(edge, of));
+        order.into_iter().take(wanted).filter_map(|edge| Some((place, index(edge)?))).collect()
     }
 
     fn reason(
@@ -191,16 +196,18 @@ impl Steer {
         if here.health < self.bar().floor {
             return Reason::Unwell;
         }
-        let cost = match look(self, session, place) {
+        let point = session.position.map(|position| position.point());
+        let cost = match look(self, session, point.as_ref(), place) {
             Err(Excluded::Forbidden { rule }) => return Reason::Forbidden { rule },
             Err(Excluded::Closed) => return Reason::Closed,
             Ok(ranked) => ranked.terms.cost(),
         };
         let held =
             session.moved_ms.is_some_and(|at| now_ms.saturating_sub(at) < u64::from(policy.hold_s) * 1_000);
-        if here.load > 1.0 && *best != (place, edge) && !held {
+        let room = self.view().places[best.0].edges[best.1].has_room(self.bar());
+        if here.load > 1.0 && *best != (place, edge) && room && !held {
             let goes = 1.0 - RELIEVED / here.load;
-            if unit(pathway.as_bytes(), session.id ^ RELIEF) < goes {
+            if unit(pathway.as_bytes(), session.id ^ RELIEF ^ (now_ms / TURN_MS)) < goes {
                 return Reason::Relieved;
             }
         }
@@ -217,12 +224,13 @@ impl Steer {
         let policy = &self.view().policy;
         let suspect = at.first().is_none_or(|(place, edge)| {
             let edge = &self.view().places[*place].edges[*edge];
-            !edge.open || edge.health < 1.0 || edge.load > 1.0
+            !edge.open || edge.health < 1.0
         });
+        let full = at.first().is_some_and(|(place, edge)| self.view().places[*place].edges[*edge].load > 1.0);
         if suspect {
             return policy.alarm_ttl_s;
         }
-        if matches!(reason, Reason::Held { .. }) {
+        if full || matches!(reason, Reason::Held { .. }) {
             // When the next turn comes.
             return policy.calm_ttl_s.min((TURN_MS / 1_000) as u32);
         }
@@ -234,5 +242,14 @@ impl Steer {
         let place = &self.view().places[place];
         let edge = &place.edges[edge];
         Choice { pathway: edge.pathway.to_string(), url: edge.url.clone(), place: place.name.clone() }
+    }
+}
+
+/// Two of a place, then one of another: a player waits seconds for each edge of a lost site, and has few.
+fn elsewhere(at: &mut [(usize, usize)]) {
+    let Some((first, _)) = at.first().copied() else { return };
+    let other = at.iter().position(|(place, _)| *place != first);
+    if let Some(other) = other.filter(|other| *other > OF_A_PLACE) {
+        at[OF_A_PLACE..=other].rotate_right(1);
     }
 }

@@ -1,9 +1,12 @@
 //! Places by preference for a session, each with what it costs and why.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use super::session::Session;
 use super::view::{Place, Steer};
+use crate::geo::Point;
 use crate::placement::unit;
 
 /// The most that load counts for: the cost at 95 % of capacity.
@@ -63,7 +66,12 @@ pub struct Ranked {
 }
 
 /// What one place is to a session.
-pub(super) fn look(steer: &Steer, session: &Session, place: usize) -> Result<Ranked, Excluded> {
+pub(super) fn look(
+    steer: &Steer,
+    session: &Session,
+    here: Option<&Point>,
+    place: usize,
+) -> Result<Ranked, Excluded> {
     let (policy, of, sum) = (&steer.view().policy, &steer.view().places[place], steer.sum(place));
     let rule = policy
         .rules
@@ -76,8 +84,8 @@ pub(super) fn look(steer: &Steer, session: &Session, place: usize) -> Result<Ran
     if sum.serving == 0 {
         return Err(Excluded::Closed);
     }
-    let far = match (session.position, steer.point(place)) {
-        (Some(here), Some(there)) => here.point().km_to(there) / 1_000.0,
+    let far = match (here, steer.point(place)) {
+        (Some(here), Some(there)) => here.km_to(there) / 1_000.0,
         _ => 0.0,
     };
     let busy = sum.load.clamp(0.0, MOST_LOAD);
@@ -103,8 +111,10 @@ fn quality(place: &Place, network: Option<u32>) -> f64 {
 /// changes); the rest follow by cost. Where places have shares of the mix, it is drawn first whose turn this session is.
 pub(super) fn rank(steer: &Steer, session: &Session) -> Vec<Ranked> {
     let places = steer.view().places.len();
-    let mut all: Vec<Ranked> = (0..places).filter_map(|place| look(steer, session, place).ok()).collect();
-    all.sort_by(|a, b| b.room.cmp(&a.room).then(a.terms.cost().total_cmp(&b.terms.cost())));
+    let here = session.position.map(|position| position.point());
+    let mut all: Vec<Ranked> =
+        (0..places).filter_map(|place| look(steer, session, here.as_ref(), place).ok()).collect();
+    all.sort_by_cached_key(|ranked| (!ranked.room, ordered(ranked.terms.cost())));
     let mixed = |ranked: &Ranked| steer.view().places[ranked.place].share.is_some();
     if all.iter().any(mixed) {
         // By turn: its own, then what has no share, then the others that have one.
@@ -139,7 +149,13 @@ fn spread(steer: &Steer, session: &Session, all: &mut [Ranked]) {
         let weight = if room { steer.sum(ranked.place).headroom } else { 1.0 };
         draw(session.id, SPREAD, &steer.view().places[ranked.place].name, weight)
     };
-    all[..near].sort_by(|a, b| score(b).total_cmp(&score(a)));
+    all[..near].sort_by_cached_key(|ranked| Reverse(ordered(score(ranked))));
+}
+
+/// A whole number that is ordered as [`f64::total_cmp`] orders: keys are computed once, not with each comparison.
+const fn ordered(number: f64) -> i64 {
+    let bits = number.to_bits().cast_signed();
+    bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed()
 }
 
 /// Whose turn a session is: a place with a share, or `None` for all that have none.

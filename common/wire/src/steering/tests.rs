@@ -123,6 +123,49 @@ fn an_edge_with_too_much_loses_the_share_that_is_too_much() {
 }
 
 #[test]
+fn the_third_choice_is_elsewhere_so_that_a_lost_site_is_left_before_the_buffer_is_empty() {
+    let steer = Steer::new(fleet());
+    for at in ["fra-0", "fra-1", "fra-2"] {
+        let decision = steer.decide(&Session { pathway: Some(at.into()), ..viewer(1) }, NOW);
+        let places: Vec<&str> = decision.choices.iter().map(|choice| choice.place.as_str()).collect();
+        assert_eq!(
+            (decision.choices[0].pathway.as_str(), places),
+            (at, vec!["fra", "fra", "msk", "fra", "msk"])
+        );
+    }
+}
+
+#[test]
+fn an_edge_that_stays_too_full_goes_on_losing_a_share_with_each_turn() {
+    // What it sends, and so its load, cannot rise above what it can: it is 1.2, though twice as much is asked for.
+    let mut view = fleet();
+    let here = view.places[0].edges[0].pathway.to_string();
+    view.places[0].edges[0].load = 1.2;
+    let steer = Steer::new(view);
+    let mut left: Vec<Session> =
+        (0..4_000).map(|id| Session { pathway: Some(here.clone()), ..viewer(id) }).collect();
+    for turn in 1..=5u64 {
+        let now = NOW + turn * 10_000;
+        left.retain(|session| steer.decide(session, now).reason != Reason::Relieved);
+        assert!(left.iter().all(|session| steer.decide(session, now + 5_000).reason != Reason::Relieved));
+        let wanted = 4_000.0 * 0.75f64.powf(turn as f64);
+        assert!((left.len() as f64 - wanted).abs() < 100.0, "{} instead of {wanted}", left.len());
+    }
+}
+
+#[test]
+fn where_all_is_full_nobody_goes_to_and_fro_and_nobody_asks_all_the_time() {
+    let mut view = fleet();
+    view.places.iter_mut().flat_map(|p| &mut p.edges).for_each(|edge| edge.load = 1.2);
+    let steer = Steer::new(view);
+    for id in 0..1_000 {
+        let session = Session { pathway: Some(format!("fra-{}", id % 3)), ..viewer(id) };
+        let decision = steer.decide(&session, NOW);
+        assert_eq!((decision.reason, decision.ttl_s), (Reason::Stays, 10), "{session:?}");
+    }
+}
+
+#[test]
 fn places_that_are_alike_share_sessions_by_headroom() {
     let mut view = fleet();
     view.places = vec![place("a", 8.0, 1), place("b", 8.1, 3)];
