@@ -22,6 +22,8 @@ pub(crate) enum Bench {
     Placement,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
     Replay,
+    /// Steering over a thousand edges and five million simulated viewers, beside random, nearest, hashing and DNS.
+    Simulate,
 }
 
 impl Bench {
@@ -35,9 +37,13 @@ impl Bench {
             Self::Library => "library",
             Self::Replay => "replay",
             Self::Placement => "placement",
+            Self::Simulate => "simulate",
         }
     }
 }
+
+/// Seconds of a cell of cache-hit, unless they are said.
+const CELL_S: f64 = 3.0;
 
 /// What to run, and how long.
 #[derive(Debug, Clone, Parser)]
@@ -46,9 +52,9 @@ pub(crate) struct Options {
     /// The benchmarks to run; all of them when none is named
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// Measured seconds of each cell and round of cache-hit
-    #[arg(long, default_value_t = 3.0)]
-    pub(crate) seconds: f64,
+    /// Measured seconds of each cell and round of cache-hit (3), simulated ones of simulate (1,800)
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
     /// Seconds of load before each measurement of cache-hit
     #[arg(long, default_value_t = 1.0)]
     pub(crate) warm: f64,
@@ -88,6 +94,18 @@ pub(crate) struct Options {
     /// Cache sizes to replay with, in per cent of the trace's unique bytes
     #[arg(long, value_delimiter = ',', default_values_t = [0.1, 1.0, 10.0])]
     pub(crate) cache: Vec<f64>,
+    /// Viewers of simulate, at its height
+    #[arg(long, default_value_t = 5_000_000)]
+    pub(crate) viewers: usize,
+    /// Edges of simulate
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) edges: usize,
+    /// The seed of simulate: the same one makes the same world
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Only policies of simulate whose name (random, nearest, hashing, dns, sluice) contains one of these words
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) policy: Vec<String>,
     /// The folder for the results
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     pub(crate) results: PathBuf,
@@ -101,7 +119,7 @@ impl Options {
 
     /// The measured time of a cell.
     pub(crate) fn window(&self) -> Duration {
-        Duration::from_secs_f64(self.seconds)
+        Duration::from_secs_f64(self.seconds.unwrap_or(CELL_S))
     }
 
     /// The load before it.
@@ -125,8 +143,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
         }
         Err(wrong) => anyhow::bail!("{wrong}"),
     };
-    let (seconds, warm) = (options.seconds, options.warm);
-    anyhow::ensure!((0.2..=600.0).contains(&seconds), "--seconds: between 0.2 and 600, not {seconds}");
+    let (seconds, warm) = (options.seconds.unwrap_or(CELL_S), options.warm);
+    anyhow::ensure!((0.2..=86_400.0).contains(&seconds), "--seconds: between 0.2 and 86,400, not {seconds}");
     anyhow::ensure!((0.0..=600.0).contains(&warm), "--warm: between 0 and 600, not {warm}");
     let share = options.cache.iter().find(|share| !(0.001..=100.0).contains(*share));
     anyhow::ensure!(share.is_none(), "--cache: between 0.001 and 100 per cent each");
@@ -144,6 +162,12 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
         (1..=1_000_000).contains(&questions),
         "--questions: between 1 and a million, not {questions}"
     );
+    let (viewers, edges) = (options.viewers, options.edges);
+    anyhow::ensure!(
+        (1_000..=50_000_000).contains(&viewers),
+        "--viewers: between 1,000 and 50 million, not {viewers}"
+    );
+    anyhow::ensure!((8..=10_000).contains(&edges), "--edges: between 8 and 10,000, not {edges}");
     let rounds = options.rounds;
     anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
     Ok(Some(options))
@@ -169,7 +193,8 @@ mod tests {
                 Bench::Purge,
                 Bench::Library,
                 Bench::Placement,
-                Bench::Replay
+                Bench::Replay,
+                Bench::Simulate
             ]
         );
         let one = options(&["transcode"]).unwrap().unwrap();
@@ -193,6 +218,8 @@ mod tests {
             ["--rate", "0"],
             ["--purges", "0"],
             ["--videos", "0"],
+            ["--edges", "0"],
+            ["--viewers", "0"],
         ] {
             assert!(options(&words).is_err(), "{words:?}");
         }

@@ -88,7 +88,9 @@ pub(super) fn report(
     report.fact(format!("Processors: {}", plan.words()));
     report.fact(format!(
         "Each cell: {} rounds of {} s after {} s of the same load, rounds of all cells in turn",
-        options.rounds, options.seconds, options.warm
+        options.rounds,
+        options.window().as_secs_f64(),
+        options.warm
     ));
     for server in servers {
         report.fact(format!("{}: {}", server.name, server.version));

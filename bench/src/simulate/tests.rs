@@ -1,0 +1,95 @@
+//! A small world: what steering is to hold to, and that a run is the same each time.
+
+use super::dice;
+use super::engine::{self, Outcome};
+use super::faults::{Fault, Kind, Timeline};
+use super::policy::{Policy, Sight, Told};
+use super::sluice::Sluice;
+use super::viewer::{NEVER, Viewer};
+use super::world::{Scale, World};
+use sluice_wire::steering;
+
+const SECONDS: u32 = 600;
+
+fn scale() -> Scale {
+    Scale { seed: 1, viewers: 10_000, edges: 40, seconds: SECONDS, outside: vec![0.10, 0.05] }
+}
+
+/// An edge swings, one is killed, a crowd comes.
+fn troubles(world: &World) -> Timeline {
+    let edge = |nth: usize| world.sites[nth].edges.start..world.sites[nth].edges.start + 1;
+    let faults = vec![
+        Fault { kind: Kind::Killed, when: 200..230, edges: edge(0) },
+        Fault { kind: Kind::Swings, when: 240..340, edges: edge(1) },
+    ];
+    Timeline { faults, crowd: 420..450, arrive: 30, peace: 60..200, ..Timeline::default() }
+}
+
+/// Sluice, and what it decided for those who do not lie. The others, one in twenty, say beside what is so that they are
+/// elsewhere, were never moved and play something else.
+struct Watched {
+    sluice: Sluice,
+    liars: bool,
+    digest: u64,
+}
+
+impl Policy for Watched {
+    fn name(&self) -> String {
+        self.sluice.name()
+    }
+
+    fn observe(&mut self, sight: &Sight<'_>) {
+        self.sluice.observe(sight);
+    }
+
+    fn begin(&mut self, world: &World, viewer: &Viewer, now_ms: u32) -> Told {
+        self.sluice.begin(world, viewer, now_ms)
+    }
+
+    fn ask(&mut self, world: &World, viewer: &Viewer, now_ms: u32) -> Option<Told> {
+        if viewer.id % 20 == 7 {
+            if self.liars {
+                let edge = (viewer.id >> 7) as u16 % world.edges.len() as u16;
+                let said = Viewer { edge, told: edge, moved_ms: NEVER, title: edge, ..*viewer };
+                let _ = self.sluice.ask(world, &said, now_ms);
+            }
+            return self.sluice.ask(world, viewer, now_ms);
+        }
+        let told = self.sluice.ask(world, viewer, now_ms)?;
+        self.digest = dice::mix(self.digest ^ viewer.id ^ u64::from(told.edge) << 48 ^ u64::from(now_ms));
+        Some(told)
+    }
+}
+
+fn played(liars: bool) -> (Outcome, u64) {
+    let world = World::new(scale());
+    let sluice = Sluice::new("sluice", &world, steering::Policy::default());
+    let mut watched = Watched { sluice, liars, digest: 0 };
+    let outcome = engine::run(&world, &troubles(&world), &mut watched);
+    (outcome, watched.digest)
+}
+
+#[test]
+fn steering_is_calm_and_fair_and_the_same_each_time() {
+    let (first, second) = std::thread::scope(|threads| {
+        let other = threads.spawn(|| played(true));
+        (played(false), other.join().unwrap())
+    });
+    let (outcome, decided) = first;
+    assert_eq!(
+        (outcome.digest, decided),
+        (second.0.digest, second.1),
+        "twice the same, and liars are not noticed"
+    );
+    let tally = &outcome.tally;
+    assert!(tally.questions(60..200) < 15.0, "{}", tally.questions(60..200));
+    assert!(tally.burst <= 1, "{} moves by choice in 30 s", tally.burst);
+    let moves = |from, to| tally.within(from..to).iter().map(|s| s.chosen).sum::<u32>();
+    assert_eq!(moves(380, 420), 0, "moves die out after the swing");
+    assert_eq!(moves(560, SECONDS), 0, "and after the crowd");
+    let at = &tally.seconds[199];
+    for (count, wanted) in at.outside.iter().zip([0.10, 0.05]) {
+        let share = f64::from(*count) / f64::from(at.viewers);
+        assert!((share - wanted).abs() < 0.02, "{share} instead of {wanted}");
+    }
+}
