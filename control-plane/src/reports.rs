@@ -199,30 +199,16 @@ const fn counts(c: &NodeCounters) -> [(&'static str, u64); 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::membership;
     use proptest::prelude::*;
-    use sluice_wire::Tier;
-    use sluice_wire::quality::Quality;
     use sluice_wire::token::mint::SigningKey;
 
     const NOW: u64 = 1_000_000;
     const LEASE: u64 = 3_000;
 
     fn report(at_ms: u64, requests: u64) -> NodeReport {
-        NodeReport {
-            node: NodeId::new("near-a").unwrap(),
-            tier: Tier::Near,
-            site: "local".into(),
-            weight: 1.0,
-            peer_url: "http://a:1".into(),
-            public_url: "http://a:1".into(),
-            ready: true,
-            counters: NodeCounters { requests, ..NodeCounters::default() },
-            quality: Quality::default(),
-            log_seq: 0,
-            table_version: 0,
-            started_ms: 5,
-            at_ms,
-        }
+        let counters = NodeCounters { requests, ..NodeCounters::default() };
+        NodeReport { counters, started_ms: 5, at_ms, ..membership::tests::report("near-a") }
     }
 
     fn record(report: NodeReport) -> NodeRecord {

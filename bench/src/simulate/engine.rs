@@ -103,7 +103,7 @@ impl Run<'_> {
         let answers = !self.timeline.mute.contains(&second);
         self.policy.observe(&Sight { second, world: self.world, known: &known, sent: &self.sent, answers });
         self.sent.fill(0.0);
-        if second % 60 == 0 {
+        if second.is_multiple_of(60) {
             self.beginnings = self.world.beginnings(second);
         }
         self.now =
@@ -126,10 +126,10 @@ impl Run<'_> {
             self.follow(viewer, told, second, now_ms);
         }
         self.now.viewers += 1;
-        if let Some(outside) = usize::from(viewer.edge).checked_sub(self.world.own()) {
-            if let Some(count) = self.now.outside.get_mut(outside) {
-                *count += 1;
-            }
+        if let Some(outside) = usize::from(viewer.edge).checked_sub(self.world.own())
+            && let Some(count) = self.now.outside.get_mut(outside)
+        {
+            *count += 1;
         }
         let stood = self.plays(viewer, second, now_ms);
         self.tally.watched_ms += 1_000;

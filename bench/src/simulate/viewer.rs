@@ -90,7 +90,7 @@ impl Viewer {
 
     /// True in the seconds in which it asks for a segment; with little ahead it asks for one after the other.
     pub(super) fn fetches(&self, second: u32) -> bool {
-        (second + (self.id >> 10) as u32 % SEGMENT_S) % SEGMENT_S == 0
+        (second + (self.id >> 10) as u32 % SEGMENT_S).is_multiple_of(SEGMENT_S)
             || i32::from(self.buffer_ms) < BUFFER_MS - 4_000
     }
 
@@ -98,7 +98,7 @@ impl Viewer {
     pub(super) fn group(&self, second: u32) -> (u32, bool) {
         let of = (self.id >> 12) as u32 % 3_600;
         let at = (second + of) % 3_600;
-        (at / 60, at % 60 == 0)
+        (at / 60, at.is_multiple_of(60))
     }
 
     /// What it would load in a second, in Mbit/s: what it plays, and more while it has less ahead than it wants.
