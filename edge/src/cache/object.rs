@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// What an object weighs beside its body: fields, index, list links.
-pub(super) const OVERHEAD: u64 = 1_024;
+pub(super) const OVERHEAD: u64 = 1_088;
 
 /// The head of an answer that may be kept, and what was decided about it.
 #[derive(Debug, Clone)]
