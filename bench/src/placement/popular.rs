@@ -97,8 +97,10 @@ impl Scene {
                     Copies::Known | Copies::Measured => counted.get(&key).map_or(1, |held| held.replicas),
                 };
                 let count = (copies == Copies::Measured).then_some(key);
-                let (node, at) =
-                    edges[asker].ask(asker, count, &self.placement.near(key), replicas, random.random());
+                // A fixed number of copies is without the net: what others do.
+                let least = if matches!(copies, Copies::Fixed(_)) { u64::MAX } else { LEAST_BYTES };
+                let order = (&*self.placement.near(key), replicas, least);
+                let (node, at) = edges[asker].ask(asker, count, order, random.random());
                 if second >= SECONDS.0 {
                     served[usize::from(node)] += 1;
                     off += u64::from(at >= replicas);
@@ -165,8 +167,7 @@ impl Edge {
         &mut self,
         own: usize,
         count: Option<PlacementKey>,
-        order: &[u16],
-        replicas: usize,
+        (order, replicas, least): (&[u16], usize, u64),
         random: u64,
     ) -> (u16, usize) {
         count.into_iter().for_each(|key| self.popularity.record(key));
@@ -174,7 +175,7 @@ impl Edge {
             return (own as u16, at);
         }
         let total = self.lately.len() as u64 * LATELY.1;
-        let loads = Loads { of: |node: u16| self.loads[usize::from(node)], total, least: LEAST_BYTES };
+        let loads = Loads { of: |node: u16| self.loads[usize::from(node)], total, least };
         let at = choose(order, replicas, &loads, random).expect("there is a node");
         let node = order[at];
         self.loads[usize::from(node)] += LATELY.1;
