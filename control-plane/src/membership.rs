@@ -32,7 +32,8 @@ pub(crate) fn table(
         let told = config.nodes.get(&record.report.node).and_then(|node| node.weight);
         told.unwrap_or(record.report.weight)
     };
-    let forgotten = |record: &NodeRecord| record.lease_until_ms + REMEMBERED_LEASES * lease_ms <= now_ms;
+    let forgotten =
+        |record: &NodeRecord| record.lease_until_ms.saturating_add(REMEMBERED_LEASES * lease_ms) <= now_ms;
     let mut nodes: Vec<RouteNode> = records
         .iter()
         .filter(|record| !forgotten(record))
