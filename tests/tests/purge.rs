@@ -58,8 +58,12 @@ async fn purges_deletes_and_drains_reach_every_tier() {
     assert!(drained.status().is_success(), "{}", drained.status());
     eventually("redirected away", &format!("{control}/r/{id}"), |r| header(r, "location").starts_with(&b))
         .await;
-    let fleet = client::get(&format!("{control}/")).await.text().await.unwrap();
-    assert!(fleet.contains("near-a") && fleet.to_lowercase().contains("draining"));
+    let fleet: Value = client::get(&format!("{control}/v1/nodes")).await.json().await.unwrap();
+    let state = |name: &str| {
+        let nodes = fleet["nodes"].as_array().unwrap();
+        nodes.iter().find(|node| node["report"]["node"] == name).unwrap()["state"].clone()
+    };
+    assert_eq!((state("near-a"), state("near-b")), (json!("draining"), json!("ready")));
     // Whoever still asks it for media is sent on, though it has it; all else it serves, till it is in again.
     let sent = eventually("sent on", &format!("{a}{poster}"), |r| r.status() == 307).await;
     assert!(header(&sent, "location").starts_with(&format!("{b}{poster}")), "{}", header(&sent, "location"));
