@@ -2,20 +2,42 @@
 
 mod support;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use sluice_storage::{JobState, Put, RenditionKind, StorageError, VideoState};
-use sluice_wire::{EventKind, ObjectKey, RungName, Tag};
+use sluice_wire::{EventKind, JobId, ObjectKey, RungName, Tag, VideoId};
 use std::time::Duration;
 use support::{House, Worker, alive, clip, decoded_frames, hostile, until};
 
 /// Waits until each rung has so many segments.
-async fn under_way(house: &House, video: sluice_wire::VideoId, rungs: usize, segments: usize) {
+async fn under_way(house: &House, video: VideoId, rungs: usize, segments: usize) {
     until("segments are published", async || {
         let rows = house.rows(video).await;
         (rows.len() == rungs && rows.values().all(|r| r.len() >= segments)).then_some(())
     })
     .await;
     assert_eq!(house.video(video).await.state, VideoState::Processing, "the story needs a longer clip");
+}
+
+/// Holds the codecs of a video's job that is under way: however fast the machine is, it has not ended before they are let go.
+async fn held(house: &House, worker: &Worker, video: VideoId, job: JobId) -> Vec<Pid> {
+    until("a codec is held under way", async || {
+        let codecs = worker.codecs();
+        codecs.iter().for_each(|codec| drop(kill(*codec, Signal::SIGSTOP)));
+        let rows = house.rows(video).await;
+        let begun = rows.values().any(|segments| !segments.is_empty());
+        let leased = house.storage.jobs().get(job).await.unwrap().unwrap().state == JobState::Leased;
+        if begun && leased && !codecs.is_empty() && codecs.iter().all(|codec| alive(*codec)) {
+            return Some(codecs);
+        }
+        let_go(&codecs);
+        None
+    })
+    .await
+}
+
+fn let_go(codecs: &[Pid]) {
+    codecs.iter().for_each(|codec| drop(kill(*codec, Signal::SIGCONT)));
 }
 
 #[tokio::test]
@@ -151,7 +173,7 @@ async fn a_killed_codec_is_tried_again() {
     // Whichever job it is at: the first pass may be over by now.
     let codecs = until("a codec runs", async || Some(worker.codecs()).filter(|c| !c.is_empty())).await;
     for codec in codecs {
-        nix::sys::signal::kill(codec, Signal::SIGKILL).unwrap();
+        kill(codec, Signal::SIGKILL).unwrap();
     }
     assert_eq!(house.finished(video).await.state, VideoState::Ready);
     let frames: Vec<usize> = house.whole(video).await.values().map(|b| decoded_frames(b)).collect();
@@ -263,7 +285,7 @@ async fn a_video_deleted_on_the_way_leaves_nothing_behind() {
     let house = House::open().await;
     let (video, job) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
     let worker = house.worker("one");
-    under_way(&house, video, 3, 1).await;
+    let codecs = held(&house, &worker, video, job).await;
     let videos = house.storage.videos();
     let deleted = house.storage.database.write::<_, StorageError, _>(|tx| {
         let videos = &videos;
@@ -274,6 +296,7 @@ async fn a_video_deleted_on_the_way_leaves_nothing_behind() {
     });
     deleted.await.unwrap();
     house.storage.objects.delete_prefix(&ObjectKey::media_prefix(video)).await.unwrap();
+    let_go(&codecs);
     until("the job is done with", async || {
         let job = house.storage.jobs().get(job).await.unwrap().unwrap();
         (job.state == JobState::Done).then_some(())
@@ -296,8 +319,9 @@ async fn a_worker_told_to_end_gives_its_job_back() {
     let house = House::open().await;
     let (video, job) = house.upload(&clip(house.dir.path(), 60, "640x360"), 3).await;
     let mut worker = house.worker("one");
-    under_way(&house, video, 3, 1).await;
+    let codecs = held(&house, &worker, video, job).await;
     worker.signal(Signal::SIGTERM);
+    let_go(&codecs);
     assert_eq!(worker.exit_code().await, Some(0));
     let job = house.storage.jobs().get(job).await.unwrap().unwrap();
     assert_eq!((job.state, job.attempt), (JobState::Queued, 0), "the attempt does not count");
