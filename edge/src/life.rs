@@ -248,6 +248,7 @@ fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase 
         (None, _) if !shareable => Phase::Pass(ask),
         (None, Some(seen)) => Phase::CatchUp(ask, seen),
         (None, None) if edge.is_leaving() && !from_edge => Phase::Leave(ask),
+        (None, None) if from_edge => Phase::Lookup(ask),
         (None, None) => shed::given_up(edge, &ask).unwrap_or(Phase::Lookup(ask)),
     }
 }
