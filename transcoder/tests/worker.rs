@@ -23,10 +23,15 @@ async fn under_way(house: &House, video: VideoId, rungs: usize, segments: usize)
 async fn held(house: &House, worker: &Worker, video: VideoId, job: JobId) -> Vec<Pid> {
     until("a codec is held under way", async || {
         let codecs = worker.codecs();
-        codecs.iter().for_each(|codec| drop(kill(*codec, Signal::SIGSTOP)));
+        signal(&codecs, Signal::SIGSTOP);
         let rows = house.rows(video).await;
         let begun = rows.values().any(|segments| !segments.is_empty());
-        let leased = house.storage.jobs().get(job).await.unwrap().unwrap().state == JobState::Leased;
+        let leased = house
+            .storage
+            .jobs()
+            .get(job)
+            .await
+            .is_ok_and(|job| job.is_some_and(|job| job.state == JobState::Leased));
         if begun && leased && !codecs.is_empty() && codecs.iter().all(|codec| alive(*codec)) {
             return Some(codecs);
         }
@@ -36,8 +41,15 @@ async fn held(house: &House, worker: &Worker, video: VideoId, job: JobId) -> Vec
     .await
 }
 
+/// Signals those that have not ended.
+fn signal(codecs: &[Pid], signal: Signal) {
+    for codec in codecs {
+        _ = kill(*codec, signal);
+    }
+}
+
 fn let_go(codecs: &[Pid]) {
-    codecs.iter().for_each(|codec| drop(kill(*codec, Signal::SIGCONT)));
+    signal(codecs, Signal::SIGCONT);
 }
 
 #[tokio::test]
