@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const BITRATE: usize = 800_000;
 const SEGMENT: usize = 2;
 /// Seconds of media: ten minutes with `--cfg slow`.
-const MEDIA: usize = if cfg!(slow) { 600 } else { 120 };
+const MEDIA: usize = if cfg!(slow) { 600 } else { 60 };
 const STARTUP: Duration = Duration::from_secs(3);
 const WEATHER: Weather =
     Weather { delay_ms: 25.0, jitter_ms: 5.0, loss: 2.0, reorder: 1.0, rate: 3 * BITRATE as u64 };
