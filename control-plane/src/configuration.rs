@@ -1,19 +1,20 @@
 //! The fleet's configuration over HTTP: read, changed against a version, rolled back; and what was done.
 
+use crate::answer::fresh;
 use crate::control::State;
 use crate::operators::{Caller, Role};
 use crate::problem::Failure;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_MATCH};
+use http::header::{ETAG, HeaderValue, IF_MATCH};
 use serde_json::json;
 use sluice_storage::{ConfigVersion, StorageError};
 use sluice_wire::{FleetConfig, JobId};
 
 type Shared = axum::extract::State<State>;
-type Json<T> = Result<axum::Json<T>, JsonRejection>;
+pub(crate) type Json<T> = Result<axum::Json<T>, JsonRejection>;
 
 /// Entries of a page unless told otherwise, and at most.
 const PAGE: (u64, u64) = (50, 500);
@@ -48,15 +49,7 @@ pub(crate) async fn put(
     if note.len() > MAX_NOTE || note.chars().any(char::is_control) {
         return Err(Failure::bad_request(format!("a note is at most {MAX_NOTE} plain characters")));
     }
-    let refused = |status: u16, detail: String| {
-        state.metrics.refused.with_label_values(&["config"]).inc();
-        Failure::new(status, "bad-config", "Bad configuration", detail)
-    };
-    let axum::Json(config) = body.map_err(|e| refused(e.status().as_u16(), e.body_text()))?;
-    let faults: Vec<String> = config.faults().iter().map(ToString::to_string).collect();
-    if !faults.is_empty() {
-        return Err(refused(422, faults.join("\n")));
-    }
+    let config = judged(body).inspect_err(|_| state.metrics.refused.with_label_values(&["config"]).inc())?;
     let put = state.storage.settings().put(who, from, &config, &note).await;
     let put = put.map_err(|error| match error {
         StorageError::Conflict(now) => Failure::new(
@@ -68,6 +61,15 @@ pub(crate) async fn put(
         other => other.into(),
     })?;
     in_force(&state, &put).await
+}
+
+/// A configuration that somebody sent, if nothing is wrong with it.
+pub(crate) fn judged(body: Json<FleetConfig>) -> Result<FleetConfig, Failure> {
+    let refused =
+        |status: u16, detail: String| Failure::new(status, "bad-config", "Bad configuration", detail);
+    let axum::Json(config) = body.map_err(|e| refused(e.status().as_u16(), e.body_text()))?;
+    let faults: Vec<String> = config.faults().iter().map(ToString::to_string).collect();
+    if faults.is_empty() { Ok(config) } else { Err(refused(422, faults.join("\n"))) }
 }
 
 /// Which version is to be put back.
@@ -179,11 +181,5 @@ fn document(config: &FleetConfig) -> Response {
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", config.version)) {
         answer.headers_mut().insert(ETAG, tag);
     }
-    answer
-}
-
-fn fresh(answer: impl IntoResponse) -> Response {
-    let mut answer = answer.into_response();
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

@@ -15,6 +15,7 @@
 //!
 //! What it leaves to others: media bytes, and anything edges need in order to keep serving.
 
+mod answer;
 mod config;
 mod configuration;
 mod control;

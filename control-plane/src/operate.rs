@@ -1,11 +1,11 @@
 //! What operators do to nodes: drain them; and who asks.
 
+use crate::answer::fresh;
 use crate::control::State;
 use crate::operators::{Caller, Role};
 use crate::problem::Failure;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::header::CACHE_CONTROL;
 use serde_json::json;
 use sluice_wire::NodeId;
 
@@ -15,7 +15,7 @@ type Shared = axum::extract::State<State>;
 pub(crate) async fn me(caller: Caller) -> Result<Response, Failure> {
     let (who, local) = (caller.may(Role::Viewer)?, caller.is_local());
     let answer = json!({ "name": who.name, "role": who.role, "local": local });
-    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
+    Ok(fresh(axum::Json(answer)))
 }
 
 /// `POST /v1/nodes/ID/drain`: the node gets nothing new, and finishes what it has.

@@ -25,6 +25,7 @@ pub mod config;
 pub mod crash;
 mod cut;
 pub mod drain;
+mod files;
 pub mod health;
 pub mod listen;
 pub mod metrics;
@@ -46,6 +47,7 @@ pub use config::{
 };
 pub use cut::{Cut, cut_response};
 pub use drain::Drain;
+pub use files::read_bounded;
 pub use health::{Health, HealthFlag};
 #[doc(hidden)]
 pub use listen::fuzzing;

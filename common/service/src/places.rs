@@ -1,5 +1,6 @@
 //! Places: where an address is and whose network it is in, by databases in MaxMind's format.
 
+use crate::files::read_bounded;
 use maxminddb::{LookupResult, PathElement, Reader};
 use sluice_wire::{Country, Position};
 use std::net::IpAddr;
@@ -26,11 +27,7 @@ impl Places {
     /// # Errors
     /// Why it cannot be read, or what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-        if length > MAX_FILE {
-            return Err(format!("{length} bytes; at most {MAX_FILE}"));
-        }
-        Self::parse(std::fs::read(path).map_err(|error| error.to_string())?)
+        Self::parse(read_bounded(path, MAX_FILE)?)
     }
 
     /// The country of an address; else the one in which its network is registered. `None` where neither

@@ -1,12 +1,13 @@
 //! `GET /v1/fleet/live`: server-sent events (WHATWG HTML, section 9.2), a frame a second.
 
+use crate::answer::fresh;
 use crate::control::State;
 use crate::operators::{Caller, Role};
 use crate::problem::Failure;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures::stream::unfold;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use prometheus::IntGauge;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -44,9 +45,8 @@ pub(crate) async fn live(
         let text = listener.next().await?;
         Some((Ok::<_, Infallible>(text), listener))
     });
-    let mut answer = Body::from_stream(events).into_response();
+    let mut answer = fresh(Body::from_stream(events));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
 }
 

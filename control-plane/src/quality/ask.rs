@@ -1,11 +1,11 @@
 //! What operators ask of players: how many there are, how they begin, stall and look, by place and network.
 
 use super::{Of, Told};
+use crate::answer::fresh;
 use crate::control::State;
 use crate::operators::{Caller, Role};
 use crate::problem::Failure;
-use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, HeaderValue};
+use axum::response::Response;
 use serde_json::{Value, json};
 use sluice_wire::quality::Part;
 use std::collections::BTreeMap;
@@ -55,9 +55,7 @@ pub(crate) async fn quality(
         })
         .collect();
     drop(heard);
-    let mut answer = axum::Json(json!({ "places": places, "networks": networks })).into_response();
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    Ok(fresh(axum::Json(json!({ "places": places, "networks": networks }))))
 }
 
 impl Sum {

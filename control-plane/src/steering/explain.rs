@@ -2,13 +2,13 @@
 
 use super::client::Said;
 use super::{Asked, ask, view};
+use crate::answer::fresh;
+use crate::configuration::{Json, judged};
 use crate::control::State;
 use crate::operators::{Caller, Role};
 use crate::problem::Failure;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query};
-use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, HeaderValue};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_wire::FleetConfig;
@@ -55,7 +55,7 @@ pub(crate) async fn explain(
         Some(version) => (state.steering.at(version))
             .ok_or_else(|| Failure::not_found(format!("view {version} is not known any more")))?,
     };
-    Ok(fresh(told(&steer, &session, now)))
+    Ok(fresh(axum::Json(told(&steer, &session, now))))
 }
 
 /// An answer with everything that was weighed.
@@ -92,7 +92,7 @@ pub(crate) async fn decisions(
     let asked = state.steering.asked(limit.unwrap_or(LIST.0).clamp(1, LIST.1));
     let line = |asked: &Asked| json!({ "at_ms": asked.at_ms, "view": asked.view, "session": asked.session, "decision": asked.decision });
     let view = state.steering.now().view().version;
-    Ok(fresh(json!({ "view": view, "decisions": asked.iter().map(line).collect::<Vec<_>>() })))
+    Ok(fresh(axum::Json(json!({ "view": view, "decisions": asked.iter().map(line).collect::<Vec<_>>() }))))
 }
 
 /// `GET /v1/steering/decisions/SESSION/UNIX_MS`: an answer that was given, made again, with everything that was weighed.
@@ -106,36 +106,30 @@ pub(crate) async fn decision(
     let id = u64::from_str_radix(&session, 16).map_err(|_| forgotten())?;
     let asked = state.steering.answer(id, at_ms).ok_or_else(forgotten)?;
     let steer = state.steering.at(asked.view).ok_or_else(forgotten)?;
-    Ok(fresh(told(&steer, &asked.session, asked.at_ms)))
+    Ok(fresh(axum::Json(told(&steer, &asked.session, asked.at_ms))))
 }
 
 /// `GET /v1/steering/view`: everything that decisions are made of.
 pub(crate) async fn whole(axum::extract::State(state): Shared, caller: Caller) -> Result<Response, Failure> {
     caller.may(Role::Viewer)?;
-    Ok(fresh(json!(state.steering.now().view())))
+    Ok(fresh(axum::Json(json!(state.steering.now().view()))))
 }
 
 /// `POST /v1/steering/dry-run` with a configuration: which of the sessions that asked lately would go elsewhere, and why.
 pub(crate) async fn dry_run(
     axum::extract::State(state): Shared,
     caller: Caller,
-    body: Result<axum::Json<FleetConfig>, JsonRejection>,
+    body: Json<FleetConfig>,
 ) -> Result<Response, Failure> {
     caller.may(Role::Viewer)?;
-    let refused =
-        |status: u16, detail: String| Failure::new(status, "bad-config", "Bad configuration", detail);
-    let axum::Json(config) = body.map_err(|e| refused(e.status().as_u16(), e.body_text()))?;
-    let faults: Vec<String> = config.faults().iter().map(ToString::to_string).collect();
-    if !faults.is_empty() {
-        return Err(refused(422, faults.join("\n")));
-    }
+    let config = judged(body)?;
     let now = state.storage.clock.now_ms();
     let table = state.fleet.table();
     let scores = state.steering.players().scores(now, |address| state.steering.atlas().network(address));
     let known =
         view::Known { table: &table, config: &config, rates: state.steering.rates(), scores: &scores };
     let (was, would) = (state.steering.now(), Steer::new(view::view(&known, now)));
-    Ok(fresh(compared(&state.steering.asked(usize::MAX), &was, &would, now)))
+    Ok(fresh(axum::Json(compared(&state.steering.asked(usize::MAX), &was, &would, now))))
 }
 
 /// Where each session would begin, as it is and as it would be.
@@ -168,10 +162,4 @@ fn compared(asked: &[Asked], was: &Steer, would: &Steer, now: u64) -> Value {
         .map(|((from, to), count)| json!({ "from": from, "to": to, "sessions": count }))
         .collect();
     json!({ "sessions": sessions, "moved": moved, "moves": moves, "samples": samples })
-}
-
-fn fresh(answer: Value) -> Response {
-    let mut answer = axum::Json(answer).into_response();
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
 }

@@ -5,7 +5,7 @@ use super::Access;
 use super::keys::Keys;
 use super::rules::Rules;
 use crate::edge::Shared;
-use sluice_service::Places;
+use sluice_service::{Places, read_bounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,21 +20,12 @@ const FETCH: Duration = Duration::from_secs(10);
 type Mark = Option<(SystemTime, u64, u64)>;
 
 pub(super) fn rules(path: &Path) -> Result<Rules, String> {
-    let text = bytes(path, MAX_FILE)?;
+    let text = read_bounded(path, MAX_FILE)?;
     Rules::parse(std::str::from_utf8(&text).map_err(|error| error.to_string())?)
 }
 
 pub(super) fn keys(path: &Path) -> Result<Keys, String> {
-    Keys::parse(&bytes(path, MAX_FILE)?)
-}
-
-/// A file, if it is not larger than it may be.
-fn bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if length > most {
-        return Err(format!("{length} bytes; at most {most}"));
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
+    Keys::parse(&read_bounded(path, MAX_FILE)?)
 }
 
 fn mark(path: &Path) -> Mark {

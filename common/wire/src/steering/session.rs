@@ -1,7 +1,7 @@
 //! What is known of who asks, and how it travels.
 //!
 //! Nothing is kept for a session: its id, where it is and when it was moved last are in the address that it is told to ask
-//! next (`s`, `at`, `moved`, `since`). Whoever changes them changes their own answers only.
+//! next (`s`, `at`, `moved`). Whoever changes them changes their own answers only.
 
 use serde::{Serialize, Serializer};
 
