@@ -5,7 +5,7 @@ use crate::operators::{self, OperatorConfig};
 use crate::page::PAGE;
 use crate::reports::{self, ReportKeyConfig};
 use serde::{Deserialize, Serialize};
-use sluice_service::{Faults, ProcessConfig, ServerConfig};
+use sluice_service::{Faults, PeerTlsConfig, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
 use sluice_wire::placement::replicas::HOLD_MS;
 use std::path::PathBuf;
@@ -25,6 +25,10 @@ pub struct Config {
     pub pages_dir: Option<PathBuf>,
     /// Origins that edges fill from, by preference.
     pub origins: Vec<String>,
+    /// How nodes are looked after.
+    pub health: HealthConfig,
+    /// How edges are asked where their URLs begin with `https://`.
+    pub peer_tls: PeerTlsConfig,
     /// Public keys that edges sign their reports with. Without any, whoever reaches this may report.
     pub report_keys: Vec<ReportKeyConfig>,
     /// The private key (PEM, Ed25519) that signs the route table. Without, the control planes of one database share one that
@@ -62,6 +66,42 @@ impl Default for PlacementConfig {
     }
 }
 
+/// How nodes are looked after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthConfig {
+    /// Milliseconds between two looks at each node; 0 looks at none.
+    pub look_ms: u64,
+    /// True to ask near edges by their public addresses.
+    pub probe: bool,
+    /// Milliseconds that an edge may take to answer.
+    pub probe_timeout_ms: u64,
+    /// Bad looks in a row before a node is given less.
+    pub bad_looks: u32,
+    /// Milliseconds of nothing but good looks before it is given more again.
+    pub good_ms: u64,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self { look_ms: 1_000, probe: true, probe_timeout_ms: 1_000, bad_looks: 3, good_ms: 30_000 }
+    }
+}
+
+impl HealthConfig {
+    fn validate(&self, faults: &mut Faults) {
+        if (1..100).contains(&self.look_ms) {
+            faults.add("health.look_ms", "0, or at least 100");
+        }
+        if self.probe_timeout_ms < 10 {
+            faults.add("health.probe_timeout_ms", "at least 10");
+        }
+        if self.bad_looks == 0 {
+            faults.add("health.bad_looks", "at least 1");
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -70,6 +110,8 @@ impl Default for Config {
             operators: vec![],
             pages_dir: None,
             origins: vec![],
+            health: HealthConfig::default(),
+            peer_tls: PeerTlsConfig::default(),
             report_keys: vec![],
             table_key_file: None,
             lease_ms: 3_000,
@@ -96,6 +138,8 @@ impl ProcessConfig for Config {
                 format!("{} holds no {PAGE}; build the pages with `make web`", dir.display()),
             );
         }
+        self.health.validate(faults);
+        self.peer_tls.validate(faults);
         reports::faults(&self.report_keys, faults);
         for url in self.origins.iter().chain(&self.public_url) {
             if !(url.starts_with("http://") || url.starts_with("https://")) {

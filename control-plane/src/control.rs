@@ -7,6 +7,7 @@ use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::problem::Failure;
 use crate::steering::{Steering, ask, explain};
+use crate::watcher::Watcher;
 use crate::{configuration, operate, page, purge, quality, routes};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -71,6 +72,15 @@ impl Process for ControlPlane {
         health.set_ready(true, "open");
         let drain = context.drain;
         drain.tasks().spawn(fleet.clone().run(health, drain.token()));
+        let watcher = Watcher {
+            storage: storage.clone(),
+            fleet: fleet.clone(),
+            metrics: metrics.clone(),
+            http: asker(&config, sluice_service::peer_tls(&config.peer_tls, &drain, &context.metrics)?)?,
+            config: config.health.clone(),
+            plane: storage.ids.job().to_string(),
+        };
+        drain.tasks().spawn(watcher.run(drain.token()));
         let clock = Arc::clone(&storage.clock);
         drain.tasks().spawn(steering.clone().run(fleet.clone(), clock, drain.token()));
         let live = Live::new();
@@ -92,6 +102,16 @@ impl Process for ControlPlane {
         self.listeners.serve(router(self.state)).await;
         Ok(())
     }
+}
+
+/// What nodes are asked by.
+fn asker(config: &Config, tls: rustls::ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_millis(config.health.probe_timeout_ms))
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .build()
 }
 
 /// The key that signs the table: a file's, or the one that control planes share by their database.

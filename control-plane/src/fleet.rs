@@ -1,13 +1,14 @@
 //! The table in force: renewed from the database, published when it changes, waited for by edges.
 
 use crate::config::PlacementConfig;
+use crate::health::{self, Level};
 use crate::issue::{Issues, Sent};
 use crate::membership;
 use crate::metrics::Metrics;
 use crate::seats::{LastWanted, seated};
 use futures::StreamExt;
 use sluice_service::HealthFlag;
-use sluice_storage::{NodeRecord, Storage, StorageError};
+use sluice_storage::{NodeRecord, Seen, Storage, StorageError};
 use sluice_wire::token::mint::SigningKey;
 use sluice_wire::{FleetConfig, NodeId, NodeState, RouteTable};
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub(crate) struct Fleet {
     config: watch::Sender<Arc<FleetConfig>>,
     /// How far in the log each node of the table is, by its newest report to this control plane.
     applied: watch::Sender<BTreeMap<NodeId, u64>>,
+    /// What this control plane sees of the nodes.
+    seen: watch::Sender<Arc<BTreeMap<NodeId, Seen>>>,
     nudge: Arc<Notify>,
     metrics: Metrics,
 }
@@ -67,6 +70,7 @@ impl Fleet {
             records: watch::Sender::default(),
             config: watch::Sender::default(),
             applied: watch::Sender::default(),
+            seen: watch::Sender::default(),
             nudge: Arc::new(Notify::new()),
             metrics,
         };
@@ -100,9 +104,10 @@ impl Fleet {
         let fleet = self.storage.fleet();
         let records = fleet.nodes().await?;
         let config = self.configure().await?;
+        let levels = self.levels().await?;
         let now = self.storage.clock.now_ms();
         let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
-        let wanted = membership::table(&records, &config, &self.origins, lease_ms, now);
+        let wanted = membership::table(&records, &config, &levels, &self.origins, lease_ms, now);
         self.count(&wanted);
         self.records.send_replace(Arc::new(records));
         for _ in 0..PUBLISH_TRIES {
@@ -127,6 +132,25 @@ impl Fleet {
     fn seat(&self, table: RouteTable, kept: &RouteTable, now_ms: u64) -> RouteTable {
         let mut last = self.last_wanted.lock().unwrap_or_else(PoisonError::into_inner);
         seated(table, kept, &self.records(), &mut last, &self.placement, now_ms)
+    }
+
+    /// How well each node serves, as the control planes see it together.
+    async fn levels(&self) -> Result<BTreeMap<NodeId, Level>, StorageError> {
+        let mut said: BTreeMap<NodeId, Vec<Level>> = BTreeMap::new();
+        for (node, seen) in self.storage.fleet().seen_health().await?.into_values().flatten() {
+            said.entry(node).or_default().push(Level::of_percent(seen.percent));
+        }
+        Ok(said.into_iter().map(|(node, levels)| (node, health::agreed(levels))).collect())
+    }
+
+    /// Takes what this control plane sees of the nodes.
+    pub(crate) fn sees(&self, seen: BTreeMap<NodeId, Seen>) {
+        self.seen.send_replace(Arc::new(seen));
+    }
+
+    /// What this control plane sees of the nodes.
+    pub(crate) fn seen(&self) -> Arc<BTreeMap<NodeId, Seen>> {
+        Arc::clone(&self.seen.borrow())
     }
 
     /// The configuration in force, read if it is another than the last.

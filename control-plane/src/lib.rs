@@ -6,6 +6,7 @@
 //! ```
 //!
 //! - `membership`: what the records mean now, a pure function; `fleet`: the table in force, renewed and published
+//! - `health`: scores and levels, a pure function of looks; `watcher`: who looks
 //! - `issue`: tables signed, and what changed between them
 //! - `reports`: which of them are believed, a pure function
 //! - `routes` and `steer`: the HTTP interface of edges and players; `operate` and `purge`: what
@@ -21,6 +22,7 @@ mod configuration;
 mod control;
 mod dns;
 mod fleet;
+mod health;
 mod issue;
 mod live;
 mod membership;
@@ -35,6 +37,7 @@ mod reports;
 mod routes;
 mod seats;
 mod steering;
+mod watcher;
 
 pub use config::Config;
 pub use control::ControlPlane;

@@ -12,6 +12,10 @@ pub(crate) struct Metrics {
     pub(crate) table_version: IntGauge,
     /// Reports taken.
     pub(crate) reports: IntCounter,
+    /// Probes of nodes, by result.
+    pub(crate) probes: IntCounterVec,
+    /// How well each node serves, as this control plane sees it, in percent.
+    pub(crate) health: IntGaugeVec,
     /// Reports refused, by reason.
     pub(crate) reports_refused: IntCounterVec,
     /// Tables sent, whole or as changes.
@@ -40,6 +44,12 @@ impl Metrics {
             nodes: r.gauges("sluice_control_nodes", "Nodes by state", &["state"]),
             table_version: r.gauge("sluice_control_table_version", "The route table's version"),
             reports: r.counter("sluice_control_reports_total", "Reports taken"),
+            probes: r.counters("sluice_control_probes_total", "Probes of nodes, by result", &["result"]),
+            health: r.gauges(
+                "sluice_control_node_health",
+                "How well a node serves, seen from here, in percent",
+                &["node"],
+            ),
             reports_refused: r.counters(
                 "sluice_control_reports_refused_total",
                 "Reports refused, by reason; nothing of them is kept",

@@ -101,12 +101,12 @@ fn check(id: &NodeId, report: &NodeReport) -> Result<(), Refused> {
 
 /// `GET /v1/nodes`: the fleet, with the newest report of each.
 pub(crate) async fn nodes(axum::extract::State(state): Shared) -> Response {
-    let now = state.storage.clock.now_ms();
+    let (now, seen) = (state.storage.clock.now_ms(), state.fleet.seen());
     let nodes: Vec<_> = state
         .fleet
         .records()
         .iter()
-        .map(|r| json!({ "state": membership::state(r, now), "draining": r.draining, "lease_until_ms": r.lease_until_ms, "report": r.report }))
+        .map(|r| json!({ "state": membership::state(r, now), "draining": r.draining, "health": seen.get(&r.report.node), "lease_until_ms": r.lease_until_ms, "report": r.report }))
         .collect();
     axum::Json(json!({ "table_version": state.fleet.table().version, "nodes": nodes })).into_response()
 }

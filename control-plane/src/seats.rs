@@ -127,7 +127,7 @@ mod tests {
 
     fn next(before: &RouteTable, reports: Vec<NodeReport>, last: &mut LastWanted, now: u64) -> RouteTable {
         let records = records(reports);
-        let table = membership::table(&records, &FleetConfig::default(), &[], 1_000, now);
+        let table = membership::table(&records, &FleetConfig::default(), &BTreeMap::new(), &[], 1_000, now);
         seated(table, before, &records, last, &CONFIG, now)
     }
 

@@ -4,6 +4,7 @@
 //! accept -> authorise -> normalise -> lookup -> (collapse | alone -> fetch -> store) -> deliver
 //! ```
 //!
+//! - `probe`: how this edge is, for whoever asks
 //! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling;
 //!   `tenant`: whose answers are kept apart from whose
 //! - `access`: who may have what, before anything is looked up
@@ -45,6 +46,7 @@ mod names;
 mod overload;
 mod parent;
 mod popular;
+mod probe;
 mod purge;
 mod ranges;
 mod redirect;

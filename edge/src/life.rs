@@ -37,7 +37,7 @@ use crate::metrics::{Miss, Outcome};
 use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
-use crate::{cmcd, redirect, streams, watchdog};
+use crate::{cmcd, probe, redirect, streams, watchdog};
 use http::HeaderName;
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -116,6 +116,9 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
     let active = edge.metrics.active.clone();
     active.inc();
     let _gone = OnDrop(move || active.dec());
+    if let Some(answer) = probe::answer(&edge, &request) {
+        return answer;
+    }
     let (mut dress, mut placed) = (Dress::default(), None);
     let mut phase = Phase::Accept(request);
     loop {

@@ -21,8 +21,12 @@ fn operators() -> String {
 }
 
 async fn started(dir: &Path) -> Process {
-    let flags =
-        [("operators", operators()), ("origins", "http://127.0.0.1:9".into()), ("lease_ms", "600000".into())];
+    let flags = [
+        ("operators", operators()),
+        ("origins", "http://127.0.0.1:9".into()),
+        ("lease_ms", "600000".into()),
+        ("health.look_ms", "0".into()),
+    ];
     let mut process = control_plane(dir, "control", &Engines::embedded(dir), &flags);
     process.start().await;
     process

@@ -185,7 +185,7 @@ async fn follow(base: String, key: String, barrier: Arc<Barrier>, wanted: f64) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_reaches_a_hundred_edges_in_a_second() {
     let dir = tempfile::tempdir().unwrap();
-    let flags = [("lease_ms", "600000".to_owned())];
+    let flags = [("lease_ms", "600000".to_owned()), ("health.look_ms", "0".to_owned())];
     let mut plane = control_plane(dir.path(), "control", &Engines::embedded(dir.path()), &flags);
     plane.start().await;
     let base = plane.url();

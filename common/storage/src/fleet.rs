@@ -1,5 +1,6 @@
 //! The fleet's nodes and its route table, as any number of control planes share them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, OnConflict};
@@ -10,12 +11,18 @@ use sluice_wire::{NodeId, NodeReport, RouteTable};
 use crate::audit::{self, Act, Who};
 use crate::bus::{Bus, Subscription, topics};
 use crate::clock::millis;
-use crate::database::entity::{fleet_key, node, route_table};
+use crate::database::entity::{fleet_key, node, route_table, seen_health};
 use crate::database::{Database, Tx, from_json, signed, to_json, unsigned};
 use crate::error::StorageError;
 
 /// The most nodes of a fleet that are read.
 const MAX_NODES: u64 = 10_000;
+
+/// How long what a control plane says of nodes counts: several times as long as it takes to say it again.
+const SEEN_COUNTS: Duration = Duration::from_secs(10);
+
+/// Control planes that are heard.
+const MAX_PLANES: u64 = 64;
 
 /// The fleet's one row in `route_tables`.
 const TABLE: &str = "fleet";
@@ -33,6 +40,17 @@ pub struct NodeRecord {
     pub first_ms: u64,
     /// When it last reported, in Unix milliseconds.
     pub updated_ms: u64,
+}
+
+/// What a control plane sees of a node.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Seen {
+    /// How much of its share it should be given, in percent; `None` for all of it.
+    pub percent: Option<u8>,
+    /// From 0 to 1.
+    pub score: f64,
+    /// What is worst about it.
+    pub why: String,
 }
 
 /// Nodes and the route table. Clones share the database.
@@ -122,6 +140,56 @@ impl Fleet {
                 })
             })
             .await
+    }
+
+    /// Says what a control plane sees of the nodes, in place of what it said before. What others said that is older than
+    /// ten times what counts is forgotten.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn say_health(&self, plane: &str, seen: &BTreeMap<NodeId, Seen>) -> Result<(), StorageError> {
+        let body = to_json(seen)?;
+        let body = &body;
+        self.database
+            .write(|tx| {
+                Box::pin(async move {
+                    let row = seen_health::ActiveModel {
+                        plane: Set(plane.to_owned()),
+                        at_ms: Set(signed(tx.now_ms())),
+                        body: Set(body.clone()),
+                    };
+                    let renew = OnConflict::column(seen_health::Column::Plane)
+                        .update_columns([seen_health::Column::AtMs, seen_health::Column::Body])
+                        .to_owned();
+                    seen_health::Entity::insert(row)
+                        .on_conflict(renew)
+                        .exec_without_returning(tx.conn())
+                        .await?;
+                    let old = tx.now_ms().saturating_sub(10 * millis(SEEN_COUNTS));
+                    seen_health::Entity::delete_many()
+                        .filter(seen_health::Column::AtMs.lt(signed(old)))
+                        .exec(tx.conn())
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// What each control plane that said so lately sees of the nodes, by its name.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn seen_health(&self) -> Result<BTreeMap<String, BTreeMap<NodeId, Seen>>, StorageError> {
+        let since = self.database.now_ms().saturating_sub(millis(SEEN_COUNTS));
+        let rows = seen_health::Entity::find()
+            .filter(seen_health::Column::AtMs.gte(signed(since)))
+            .limit(MAX_PLANES)
+            .all(self.database.reader())
+            .await?;
+        rows.into_iter()
+            .map(|row| Ok::<_, StorageError>((row.plane, from_json("seen_health.body", &row.body)?)))
+            .collect()
     }
 
     /// The key that signs the route table, in PEM: the one that is there, or else this one from now on, for every control

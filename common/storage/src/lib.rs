@@ -54,7 +54,7 @@ pub use config::StorageConfig;
 pub use cursors::Cursors;
 pub use database::{Database, Engine, Tx, Work, count_statements};
 pub use error::StorageError;
-pub use fleet::{Fleet, NodeRecord};
+pub use fleet::{Fleet, NodeRecord, Seen};
 pub use ids::Ids;
 pub use jobs::{Failed, Job, JobState, Jobs, Lease, NewJob, Retry};
 pub use log::Log;

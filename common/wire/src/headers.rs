@@ -40,3 +40,5 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// Query parameter of a redirect between edges: names of the nodes that could not serve, separated by dots. Never part
 /// of a cache key and never sent to a parent.
 pub const TRIED_PARAM: &str = "sluice-tried";
+/// The path at which an edge says how it is: no field, but a name that processes share all the same.
+pub const HEALTH_PATH: &str = "/.well-known/sluice-health";

@@ -43,6 +43,17 @@ pub struct Seat {
     /// Since when it is ready, in Unix milliseconds; 0 when it always was.
     #[serde(skip_serializing_if = "is_zero")]
     pub since_ms: u64,
+    /// The percent of its weight that it is given, by how well it serves, below 100; absent while nothing is known against it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<u8>,
+}
+
+impl Seat {
+    /// How well it serves, from 0 to 1.
+    #[must_use]
+    pub fn health(&self) -> f64 {
+        f64::from(self.health.unwrap_or(100).min(100)) / 100.0
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -51,10 +62,10 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl RouteNode {
-    /// Its share of keys now: its weight, or the part of it that counts while it is new.
+    /// Its share of keys now: its weight, or the part of it that counts while it is new or does not serve well.
     #[must_use]
     pub fn share(&self) -> f64 {
-        self.weight * self.seat.ramp.unwrap_or(1.0)
+        self.weight * self.seat.ramp.unwrap_or(1.0) * self.seat.health()
     }
 }
 

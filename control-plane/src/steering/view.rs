@@ -58,7 +58,7 @@ fn edge(known: &Known<'_>, node: &RouteNode) -> Edge {
         url: node.public_url.clone(),
         weight: node.weight,
         open: node.state == NodeState::Ready,
-        health: known.scores.nodes.get(&node.node).copied().unwrap_or(1.0),
+        health: known.scores.nodes.get(&node.node).copied().unwrap_or(1.0).min(node.seat.health()),
         load: (load * LOAD_STEPS).round() / LOAD_STEPS,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use sluice_storage::{ManualClock, StorageError, Who};
+use sluice_storage::{ManualClock, Seen, StorageError, Who};
 use sluice_wire::fleet::NodeConfig;
 use sluice_wire::quality::Quality;
 use sluice_wire::sketch::TopKeys;
@@ -100,6 +100,24 @@ pub(crate) async fn control_planes_share_the_key_that_was_first(ground: Ground) 
     let keys = soon("both planes", asking.join_all()).await;
     assert_eq!(keys[0], keys[1]);
     assert_eq!(planes[0].fleet().signing_key("another").await.unwrap(), keys[0]);
+}
+
+pub(crate) async fn control_planes_hear_what_the_others_see_while_it_is_news(ground: Ground) {
+    let clock = ManualClock::at(NOON);
+    let planes = [ground.open_at(&clock).await, ground.open_at(&clock).await];
+    let seen = |percent| {
+        let seen = Seen { percent: Some(percent), score: 0.25, why: "probe".into() };
+        [(node("near-a"), seen)].into()
+    };
+    planes[0].fleet().say_health("a", &seen(100)).await.unwrap();
+    planes[0].fleet().say_health("a", &seen(0)).await.unwrap();
+    clock.advance(Duration::from_secs(6));
+    planes[1].fleet().say_health("b", &seen(50)).await.unwrap();
+    let all = planes[1].fleet().seen_health().await.unwrap();
+    assert_eq!((all.len(), &all["a"], &all["b"]), (2, &seen(0), &seen(50)));
+    clock.advance(Duration::from_secs(6));
+    let left: Vec<String> = planes[0].fleet().seen_health().await.unwrap().into_keys().collect();
+    assert_eq!(left, ["b"], "one that says nothing any more is not asked");
 }
 
 pub(crate) async fn what_operators_do_is_written_down_or_not_done(ground: Ground) {

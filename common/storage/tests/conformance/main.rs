@@ -118,6 +118,7 @@ stories! {
         of_two_control_planes_one_publishes,
         a_configuration_is_changed_once_and_every_version_kept,
         control_planes_share_the_key_that_was_first,
+        control_planes_hear_what_the_others_see_while_it_is_news,
         what_operators_do_is_written_down_or_not_done;
     migrations:
         many_processes_open_a_new_database_at_once,

@@ -18,6 +18,7 @@ pub(crate) mod promise;
 pub(crate) mod removal;
 pub(crate) mod rendition;
 pub(crate) mod route_table;
+pub(crate) mod seen_health;
 pub(crate) mod segment;
 pub(crate) mod storyboard;
 pub(crate) mod tag_version;

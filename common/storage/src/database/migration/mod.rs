@@ -17,6 +17,7 @@ mod m0014_editions;
 mod m0015_anew;
 mod m0016_config;
 mod m0017_fleet_key;
+mod m0018_health;
 
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_anew::Migration),
             Box::new(m0016_config::Migration),
             Box::new(m0017_fleet_key::Migration),
+            Box::new(m0018_health::Migration),
         ]
     }
 }
