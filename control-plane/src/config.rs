@@ -44,6 +44,8 @@ pub struct Config {
     pub networks_file: Option<PathBuf>,
     /// Names that lead to edges.
     pub dns: DnsConfig,
+    /// Milliseconds between two notes of what sites have sent, for their contracts.
+    pub traffic_look_ms: u64,
     /// Where players reach this; the request's own host when absent.
     pub public_url: Option<String>,
 }
@@ -119,6 +121,7 @@ impl Default for Config {
             places_file: None,
             networks_file: None,
             dns: DnsConfig::default(),
+            traffic_look_ms: 10_000,
             public_url: None,
         }
     }
@@ -147,6 +150,9 @@ impl ProcessConfig for Config {
             }
         }
         self.dns.validate(faults);
+        if self.traffic_look_ms < 50 {
+            faults.add("traffic_look_ms", "at least 50");
+        }
         if self.lease_ms < 200 {
             faults.add("lease_ms", "at least 200, or a busy edge comes and goes");
         }

@@ -7,8 +7,9 @@ use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::problem::Failure;
 use crate::steering::{Steering, ask, explain};
+use crate::traffic::Traffic;
 use crate::watcher::Watcher;
-use crate::{configuration, operate, page, purge, quality, routes};
+use crate::{configuration, operate, page, purge, quality, routes, traffic};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(crate) storage: Storage,
     pub(crate) fleet: Fleet,
     pub(crate) steering: Steering,
+    pub(crate) traffic: Traffic,
     pub(crate) live: Live,
     pub(crate) metrics: Metrics,
     pub(crate) config: Arc<Config>,
@@ -41,7 +43,7 @@ impl State {
     /// Reads what is in force, and steers by it.
     pub(crate) async fn renew(&self) -> Result<(), StorageError> {
         self.fleet.renew().await?;
-        self.steering.renew(&self.fleet, self.storage.clock.now_ms());
+        self.steering.renew(&self.fleet, &self.traffic, self.storage.clock.now_ms());
         Ok(())
     }
 }
@@ -67,7 +69,8 @@ impl Process for ControlPlane {
         let fleet =
             Fleet::open(storage.clone(), origins, lease, config.placement, key, metrics.clone()).await?;
         let steering = Steering::open(&config)?;
-        steering.renew(&fleet, storage.clock.now_ms());
+        let traffic = Traffic::open(storage.clone()).await?;
+        steering.renew(&fleet, &traffic, storage.clock.now_ms());
         let health = context.health.component("database");
         health.set_ready(true, "open");
         let drain = context.drain;
@@ -82,14 +85,25 @@ impl Process for ControlPlane {
         };
         drain.tasks().spawn(watcher.run(drain.token()));
         let clock = Arc::clone(&storage.clock);
-        drain.tasks().spawn(steering.clone().run(fleet.clone(), clock, drain.token()));
+        drain.tasks().spawn(steering.clone().run(fleet.clone(), traffic.clone(), clock, drain.token()));
+        let every = Duration::from_millis(config.traffic_look_ms);
+        drain.tasks().spawn(traffic.clone().run(fleet.clone(), every, drain.token()));
         let live = Live::new();
         let (looked, clock) = ((fleet.clone(), steering.clone()), Arc::clone(&storage.clock));
         drain.tasks().spawn(live.clone().run(looked.0, looked.1, metrics.clone(), clock, drain.token()));
         drain.tasks().spawn(storage.relay().run(drain.token()));
         let followed = Arc::new(Semaphore::new(purge::MAX_FOLLOWED));
-        let state =
-            State { storage, fleet, steering, live, metrics, config: Arc::new(config), drain, followed };
+        let state = State {
+            storage,
+            fleet,
+            steering,
+            traffic,
+            live,
+            metrics,
+            config: Arc::new(config),
+            drain,
+            followed,
+        };
         let dns = Dns::bind(&state.config.dns).await?;
         Ok(Self { state, listeners: context.listeners, dns })
     }
@@ -153,6 +167,7 @@ fn router(state: State) -> Router {
         .route("/v1/steering/decisions/{session}/{at_ms}", get(explain::decision))
         .route("/v1/steering/view", get(explain::whole))
         .route("/v1/steering/dry-run", post(explain::dry_run))
+        .route("/v1/traffic", get(traffic::traffic))
         .route("/v1/quality", get(quality::ask::quality))
         .route("/r/{id}", get(ask::redirect))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))

@@ -7,6 +7,7 @@
 //!
 //! - `membership`: what the records mean now, a pure function; `fleet`: the table in force, renewed and published
 //! - `health`: scores and levels, a pure function of looks; `watcher`: who looks
+//! - `traffic`: what sites have sent this month
 //! - `issue`: tables signed, and what changed between them
 //! - `reports`: which of them are believed, a pure function
 //! - `routes` and `steer`: the HTTP interface of edges and players; `operate` and `purge`: what
@@ -37,6 +38,7 @@ mod reports;
 mod routes;
 mod seats;
 mod steering;
+mod traffic;
 mod watcher;
 
 pub use config::Config;

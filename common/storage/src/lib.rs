@@ -43,6 +43,7 @@ mod settings;
 mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod traffic;
 mod uploads;
 mod videos;
 mod wakes;
@@ -62,6 +63,7 @@ pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put, SignedPut};
 pub use relay::Relay;
 pub use settings::{ConfigVersion, Settings};
 pub use storage::Storage;
+pub use traffic::{Month, Sent, Traffic};
 pub use uploads::{
     Fetch, MAX_JOINED, NewUpload, OwnerUsage, Part, Piece, Promise, Source, Upload, UploadKind, UploadState,
     Uploads,

@@ -16,6 +16,7 @@ use crate::log::Log;
 use crate::objects::Objects;
 use crate::relay::Relay;
 use crate::settings::Settings;
+use crate::traffic::Traffic;
 use crate::uploads::Uploads;
 use crate::videos::{Removals, Videos};
 
@@ -108,6 +109,12 @@ impl Storage {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings::new(self.database.clone())
+    }
+
+    /// What sites have sent.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        Traffic::new(self.database.clone())
     }
 
     /// What operators have done.

@@ -1,7 +1,7 @@
 //! What operators ask: why somebody is where they are, who asked lately, and whom another configuration would move.
 
 use super::client::Said;
-use super::{Asked, ask, view};
+use super::{Asked, ask};
 use crate::answer::fresh;
 use crate::configuration::{Json, judged};
 use crate::control::State;
@@ -124,11 +124,8 @@ pub(crate) async fn dry_run(
     caller.may(Role::Viewer)?;
     let config = judged(body)?;
     let now = state.storage.clock.now_ms();
-    let table = state.fleet.table();
-    let scores = state.steering.players().scores(now, |address| state.steering.atlas().network(address));
-    let known =
-        view::Known { table: &table, config: &config, rates: state.steering.rates(), scores: &scores };
-    let (was, would) = (state.steering.now(), Steer::new(view::view(&known, now)));
+    let would = state.steering.made(&state.fleet.table(), &config, &state.traffic.used(), now);
+    let (was, would) = (state.steering.now(), Steer::new(would));
     Ok(fresh(axum::Json(compared(&state.steering.asked(usize::MAX), &was, &would, now))))
 }
 

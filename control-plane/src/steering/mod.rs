@@ -13,11 +13,13 @@ mod view;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::quality::Players;
+use crate::traffic::{Traffic, Used};
 pub(crate) use client::Atlas;
 pub(crate) use rates::{Flow, Rates};
 use sluice_service::ProcessError;
 use sluice_storage::SharedClock;
 use sluice_wire::steering::{Decision, Session, Steer, View};
+use sluice_wire::{FleetConfig, RouteTable};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,10 +73,16 @@ impl Steering {
     }
 
     /// Keeps the view true until the drain begins.
-    pub(crate) async fn run(self, fleet: Fleet, clock: SharedClock, stop: CancellationToken) {
+    pub(crate) async fn run(
+        self,
+        fleet: Fleet,
+        traffic: Traffic,
+        clock: SharedClock,
+        stop: CancellationToken,
+    ) {
         let mut table = fleet.watched();
         loop {
-            self.renew(&fleet, clock.now_ms());
+            self.renew(&fleet, &traffic, clock.now_ms());
             tokio::select! {
                 changed = table.changed() => if changed.is_err() { return },
                 () = sleep(LOOK_EVERY) => {}
@@ -84,11 +92,9 @@ impl Steering {
     }
 
     /// Makes the view anew, and takes it into force if it is another.
-    pub(crate) fn renew(&self, fleet: &Fleet, now_ms: u64) {
-        let (table, config) = (fleet.table(), fleet.config());
-        let scores = self.0.players.scores(now_ms, |address| self.0.atlas.network(address));
-        let known = view::Known { table: &table, config: &config, rates: &self.0.rates, scores: &scores };
-        let view = view::view(&known, now_ms);
+    pub(crate) fn renew(&self, fleet: &Fleet, traffic: &Traffic, now_ms: u64) {
+        let (table, config, used) = (fleet.table(), fleet.config(), traffic.used());
+        let view = self.made(&table, &config, &used, now_ms);
         if view.version == self.now().view().version {
             return;
         }
@@ -98,6 +104,13 @@ impl Steering {
         while past.len() > MAX_PAST {
             past.pop_front();
         }
+    }
+
+    /// The view that a table and a configuration make, with what is measured.
+    fn made(&self, table: &RouteTable, config: &FleetConfig, used: &Used, now_ms: u64) -> View {
+        let scores = self.0.players.scores(now_ms, |address| self.0.atlas.network(address));
+        let known = view::Known { table, config, rates: &self.0.rates, scores: &scores, used };
+        view::view(&known, now_ms)
     }
 
     /// The view in force.

@@ -2,6 +2,7 @@
 
 use super::rates::Rates;
 use crate::quality::Scores;
+use crate::traffic::Used;
 use sluice_wire::steering::{Edge, Place, View};
 use sluice_wire::{FleetConfig, NodeState, Position, RouteNode, RouteTable, Tier};
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub(super) struct Known<'a> {
     pub(super) config: &'a FleetConfig,
     pub(super) rates: &'a Rates,
     pub(super) scores: &'a Scores,
+    pub(super) used: &'a Used,
 }
 
 /// The view at a time. Its version is the digest of what it says, so that control planes that know the same name it alike.
@@ -42,7 +44,7 @@ fn site(known: &Known<'_>, name: &str, edges: Vec<Edge>) -> Place {
     Place {
         name: name.into(),
         position: position.map(|(latitude, longitude)| Position { latitude, longitude }),
-        price: said.contract.price_per_gb,
+        price: known.used.price(name, &said.contract),
         share: None,
         networks: known.scores.networks.get(name).cloned().unwrap_or_default(),
         quality: known.scores.places.get(name).copied().unwrap_or(1.0),

@@ -20,6 +20,7 @@ mod log;
 mod migrations;
 mod objects;
 mod restart;
+mod traffic;
 mod transactions;
 mod uploads;
 mod videos;
@@ -120,6 +121,8 @@ stories! {
         control_planes_share_the_key_that_was_first,
         control_planes_hear_what_the_others_see_while_it_is_news,
         what_operators_do_is_written_down_or_not_done;
+    traffic:
+        what_is_noted_twice_counts_once_and_months_are_apart;
     migrations:
         many_processes_open_a_new_database_at_once,
         the_schema_goes_down_and_up_again;

@@ -23,6 +23,7 @@ pub(crate) mod segment;
 pub(crate) mod storyboard;
 pub(crate) mod tag_version;
 pub(crate) mod text;
+pub(crate) mod traffic;
 pub(crate) mod upload;
 pub(crate) mod video;
 pub(crate) mod video_term;

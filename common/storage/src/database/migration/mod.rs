@@ -18,6 +18,7 @@ mod m0015_anew;
 mod m0016_config;
 mod m0017_fleet_key;
 mod m0018_health;
+mod m0019_traffic;
 
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_config::Migration),
             Box::new(m0017_fleet_key::Migration),
             Box::new(m0018_health::Migration),
+            Box::new(m0019_traffic::Migration),
         ]
     }
 }
