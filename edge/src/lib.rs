@@ -4,6 +4,7 @@
 //! accept -> authorise -> normalise -> lookup -> (collapse | alone -> fetch -> store) -> deliver
 //! ```
 //!
+//! - `capped`: playlists and descriptions for those who begin when there is too much to send
 //! - `probe`: how this edge is, for whoever asks
 //! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling;
 //!   `tenant`: whose answers are kept apart from whose
@@ -27,6 +28,7 @@
 mod access;
 mod budget;
 mod cache;
+mod capped;
 mod cmcd;
 mod config;
 mod deliver;

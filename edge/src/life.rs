@@ -422,7 +422,9 @@ async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
 }
 
 async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: Served) -> Phase {
-    if let Some(answer) = shed::capped(edge, &ask, &object) {
+    if let Some(asset) = shed::has_less(edge, &ask, &object)
+        && let Some(answer) = shed::capped(edge, &asset, &object).await
+    {
         return Phase::Done(answer, Outcome::Hit);
     }
     let Ask { request, key, .. } = ask;

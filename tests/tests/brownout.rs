@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep};
 
 const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=5000000,RESOLUTION=1920x1080\nv1080/index.m3u8\n\
     #EXT-X-STREAM-INF:BANDWIDTH=2000000,RESOLUTION=1280x720\nv720/index.m3u8\n";
+const MPD: &str = "<MPD><Period><AdaptationSet><Representation id=\"v1080\" height=\"1080\"/>\
+    <Representation id=\"v720\" height=\"720\"/></AdaptationSet></Period></MPD>";
 const FILM: &str = "/v/05b05hcr0ydvv";
 const SEGMENT: &str = "/v/05b05hcr0ydvv/v720/1-0123456789abcdef0123456789abcdef.m4s";
 
@@ -32,12 +34,24 @@ async fn push(edge: &Process, megabytes: usize, stage: f64) {
     }
 }
 
+/// Whether a film that is asked for the first time has less, for players of both kinds.
+async fn is_capped(edge: &str, nth: usize) -> bool {
+    let ask = async |name: &str| {
+        let asked = get(&format!("{edge}/v/05b05hcr0yd{nth:02}/{name}")).await;
+        asked.text().await.unwrap()
+    };
+    let (master, mpd) = (ask("master.m3u8").await, ask("manifest.mpd").await);
+    assert!(master.contains("v720") && mpd.contains("v720"), "{master} {mpd}");
+    !master.contains("1080") && !mpd.contains("1080")
+}
+
 #[tokio::test]
 async fn those_who_begin_have_less_before_anybody_is_refused_and_who_plays_goes_on() {
     let origin = ScriptedOrigin::start(|request| async move {
         let fields = [("cache-control", "max-age=600")];
         match request.uri().path() {
             path if path.ends_with("master.m3u8") => answer(200, &fields, MASTER),
+            path if path.ends_with("manifest.mpd") => answer(200, &fields, MPD),
             path if path.ends_with(".m4s") => answer(200, &fields, pattern(1_000_000, 1)),
             _ => answer(200, &fields, "download"),
         }
@@ -49,7 +63,7 @@ async fn those_who_begin_have_less_before_anybody_is_refused_and_who_plays_goes_
         dir.path(),
         "near-a",
         &origin.url(),
-        &[("overload.capacity_mbps", "80"), ("overload.calm_ms", "1000")],
+        &[("overload.capacity_mbps", "80"), ("overload.calm_ms", "2000")],
     );
     edge.start().await;
     let master = format!("{}{FILM}/master.m3u8", edge.url());
@@ -72,7 +86,7 @@ async fn those_who_begin_have_less_before_anybody_is_refused_and_who_plays_goes_
         .map(|line| format!("{line}\n"))
         .collect::<String>();
     let begun = Instant::now();
-    let mut seen = vec![];
+    let (mut seen, mut others) = (vec![], 0);
     loop {
         let begins = client().get(&master).send().await.unwrap();
         let (status, kept) = (begins.status(), header(&begins, "cache-control"));
@@ -89,6 +103,9 @@ async fn those_who_begin_have_less_before_anybody_is_refused_and_who_plays_goes_
             kept == "no-store" && status == 200,
             "a capped playlist is for nobody to keep"
         );
+        if now == "capped" {
+            others += usize::from(is_capped(&edge.url(), seen.len() + others).await);
+        }
         if seen.last() != Some(&now) {
             seen.push(now);
         }
@@ -100,5 +117,6 @@ async fn those_who_begin_have_less_before_anybody_is_refused_and_who_plays_goes_
         sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(seen, ["refused", "capped", "whole"]);
+    assert!(others > 0, "a film that nobody has asked for, and its description");
     assert!(edge.metric("sluice_edge_shed_total", &["capped"]).await >= 1.0);
 }

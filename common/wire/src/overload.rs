@@ -81,41 +81,6 @@ impl Held {
     }
 }
 
-/// A multivariant playlist without the variants of its highest height (RFC 8216 section 4.3.4), with all else as it was.
-/// `None` where there is but one height: the last rung is nobody's luxury.
-#[must_use]
-pub fn without_highest(playlist: &str) -> Option<String> {
-    let heights = || playlist.lines().filter_map(height);
-    let highest = heights().max()?;
-    heights().find(|height| *height < highest)?;
-    let mut told = String::with_capacity(playlist.len());
-    let mut skip = false;
-    for line in playlist.lines() {
-        let variant = line.starts_with("#EXT-X-STREAM-INF:");
-        // The address of a variant is on the line behind its tag.
-        if std::mem::take(&mut skip) {
-            continue;
-        }
-        if height(line) == Some(highest) {
-            skip = variant;
-            continue;
-        }
-        told.push_str(line);
-        told.push('\n');
-    }
-    Some(told)
-}
-
-/// The height of the variant or keyframe playlist that a line names.
-fn height(line: &str) -> Option<u32> {
-    let attributes = line
-        .strip_prefix("#EXT-X-STREAM-INF:")
-        .or_else(|| line.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:"))?;
-    let (_, rest) = attributes.split_once("RESOLUTION=")?;
-    let (_, height) = rest.split(',').next()?.split_once('x')?;
-    height.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,17 +101,6 @@ mod tests {
             (calm[5], calm[12], calm[22], calm[34]),
             (Stage::Full, Stage::Brown, Stage::Spare, Stage::Calm)
         );
-    }
-
-    #[test]
-    fn the_highest_rung_is_left_out_with_its_keyframes() {
-        let playlist = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=5,RESOLUTION=1920x1080,CODECS=\"a,b\"\nv1080/index.m3u8\n\
-            #EXT-X-STREAM-INF:BANDWIDTH=2,RESOLUTION=1280x720\nv720/index.m3u8\n\
-            #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,RESOLUTION=1920x1080,URI=\"v1080/keys.m3u8\"\n";
-        let wanted = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=2,RESOLUTION=1280x720\nv720/index.m3u8\n";
-        assert_eq!(without_highest(playlist).as_deref(), Some(wanted));
-        assert_eq!(without_highest(wanted), None, "the last stays");
-        assert_eq!(without_highest("#EXTM3U\n"), None);
     }
 
     proptest! {

@@ -3,18 +3,27 @@
 
 use super::{Ask, Phase, redirected};
 use crate::cache::Object;
+use crate::capped;
 use crate::deliver;
 use crate::edge::Shared;
 use crate::metrics::Outcome;
+use futures::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode};
 use sluice_service::{Body, HttpResponse, problem_response};
-use sluice_wire::overload::{Stage, without_highest};
+use sluice_wire::overload::Stage;
 use sluice_wire::{MediaAsset, MediaPath, Problem};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Seconds after which whoever was refused may ask again: downloads, and players.
 const LATER: HeaderValue = HeaderValue::from_static("30");
 const SOON: HeaderValue = HeaderValue::from_static("5");
+/// Bytes of what is capped: a description of ten hours in eight rungs has half of it.
+const MAX_CAPPED: usize = 8 << 20;
+/// How long what is just coming is waited for before it is served as it comes.
+const WHOLE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a request is answered that is given up now; `None` for one that is served.
 pub(super) fn given_up(edge: &Shared, ask: &Ask) -> Option<Phase> {
@@ -41,17 +50,24 @@ fn refused(edge: &Shared, why: &str, later: HeaderValue) -> Phase {
     Phase::Done(answer, Outcome::Refused)
 }
 
-/// A multivariant playlist for one who begins now: without its highest rung, and for nobody to keep. `None` where it is served
-/// as it is.
-pub(super) fn capped(edge: &Shared, ask: &Ask, object: &Object) -> Option<HttpResponse> {
-    if edge.overload.stage() < Stage::Brown || object.head.status != StatusCode::OK {
+/// What is asked for, if it is what one who begins has less of now.
+pub(super) fn has_less(edge: &Shared, ask: &Ask, object: &Object) -> Option<MediaAsset> {
+    let get = *ask.request.method() == Method::GET && object.head.status == StatusCode::OK;
+    if edge.overload.stage() < Stage::Brown || !get {
         return None;
     }
-    let get = *ask.request.method() == Method::GET;
-    if !get || MediaPath::parse(&ask.target.path)?.asset != MediaAsset::Master {
-        return None;
-    }
-    let text = without_highest(std::str::from_utf8(&object.body.joined()?).ok()?)?;
+    let asset = MediaPath::parse(&ask.target.path)?.asset;
+    matches!(asset, MediaAsset::Master | MediaAsset::Manifest).then_some(asset)
+}
+
+/// A multivariant playlist or a description for one who begins now: without its highest rung, and for nobody to keep. `None`
+/// where it is served as it is.
+pub(super) async fn capped(edge: &Shared, asset: &MediaAsset, object: &Object) -> Option<HttpResponse> {
+    let whole = timeout(WHOLE_WITHIN, text(object)).await.ok()??;
+    let text = match asset {
+        MediaAsset::Master => capped::playlist(&whole)?,
+        _ => capped::description(&whole)?,
+    };
     edge.metrics.shed.with_label_values(&["capped"]).inc();
     let mut headers: HeaderMap = object.head.headers.clone();
     headers.remove(ETAG);
@@ -61,4 +77,16 @@ pub(super) fn capped(edge: &Shared, ask: &Ask, object: &Object) -> Option<HttpRe
     *answer.headers_mut() = headers;
     deliver::label(answer.headers_mut(), &edge.config.node, "hit; detail=capped");
     Some(answer)
+}
+
+/// All of an object's text, once it is there.
+async fn text(object: &Object) -> Option<String> {
+    let (mut all, mut pieces) = (vec![], pin!(object.read(0, u64::MAX)));
+    while let Some(piece) = pieces.next().await {
+        all.extend_from_slice(&piece.ok()?);
+        if all.len() > MAX_CAPPED {
+            return None;
+        }
+    }
+    String::from_utf8(all).ok()
 }
