@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use sluice_tests::cities::{AMERICAN, Cities, GERMAN, VIDEO, first, next, sites};
+use sluice_tests::process::binary;
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -43,6 +44,15 @@ async fn a_session_goes_to_the_nearest_site_and_leaves_it_for_a_reason_that_it_c
     assert_eq!((reasons("new").await, reasons("stays").await, reasons("closed").await), (2.0, 1.0, 1.0));
 }
 
+/// What the command line prints.
+async fn sluice(plane: &Cities, args: &[&str]) -> String {
+    let mut command = tokio::process::Command::new(binary("sluice"));
+    command.args(args).env("SLUICE_CONTROL", plane.process.url()).stdin(std::process::Stdio::null());
+    let said = command.kill_on_drop(true).output().await.unwrap();
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8(said.stdout).unwrap()
+}
+
 #[tokio::test]
 async fn a_dry_run_says_whom_a_change_would_move_and_why_and_then_it_does() {
     let plane = Cities::start().await;
@@ -60,6 +70,15 @@ async fn a_dry_run_says_whom_a_change_would_move_and_why_and_then_it_does() {
         json!({ "place": "fra", "why": { "why": "forbidden", "rule": 0 } })
     );
     assert!(first(&plane.steer(GERMAN).await).starts_with("fra-"), "nothing has changed");
+
+    // The same by the command line.
+    let file = plane.dir().join("fleet.json");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let tried = sluice(&plane, &["config", "try", file.to_str().unwrap()]).await;
+    assert!(tried.contains("4 of 5 sessions would move") && tried.contains("4 from fra to nyc"), "{tried}");
+    let client = GERMAN.to_string();
+    let why = sluice(&plane, &["why", VIDEO, "--client", &client]).await;
+    assert!(why.starts_with("new, asks again in") && why.contains("nyc              costs"), "{why}");
 
     plane.configure(&config).await;
     assert!(first(&plane.steer(GERMAN).await).starts_with("nyc-"));

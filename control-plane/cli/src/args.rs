@@ -60,6 +60,13 @@ pub(crate) enum Command {
         #[arg(long)]
         site: Option<String>,
     },
+    /// Where a viewer of a video would be sent now, and what was weighed.
+    Why {
+        video: String,
+        /// The viewer's address; this machine's where it is absent.
+        #[arg(long)]
+        client: Option<String>,
+    },
     /// Uploads a file; prints the video's id. The same command goes on where one that was cut left off.
     Upload(Upload),
     /// Lists videos, the newest first.
@@ -120,6 +127,8 @@ pub(crate) enum Config {
         #[arg(long)]
         force: bool,
     },
+    /// Says which sessions the configuration of a file would send elsewhere. Nothing changes.
+    Try { file: PathBuf },
     /// Who changed it when, the newest first.
     Log {
         /// Versions shown at most.

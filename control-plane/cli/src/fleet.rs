@@ -2,6 +2,7 @@
 
 use crate::api::{Api, show, text};
 use crate::args::Config;
+use crate::steering;
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
+use time::OffsetDateTime;
 
 /// Random bytes of a token: nobody guesses 256 bits.
 const TOKEN: usize = 32;
@@ -24,6 +26,7 @@ pub(crate) async fn config(control: &Api, raw: bool, wanted: Config) -> anyhow::
             show(true, &answer, |_| String::new());
         }
         Config::Set { file, note, force } => set(control, raw, &file, &note, force).await?,
+        Config::Try { file } => steering::dry_run(control, raw, &file).await?,
         Config::Log { limit } => {
             let answer = control.get(&format!("/v1/config/versions?limit={limit}")).await?;
             show(raw, &answer, |answer| lines(&answer["versions"], version_line));
@@ -88,19 +91,13 @@ fn entry_line(entry: &Value) -> String {
     format!("{at} {who:<16} {action:<16} {subject:<20} {} -> {}\n", entry["before"], entry["after"])
 }
 
-/// Unix milliseconds as ISO 8601 in UTC (days to a date by Hinnant's civil calendar).
+/// Unix milliseconds as ISO 8601 in UTC.
 fn time(ms: &Value) -> String {
-    let s = ms.as_u64().unwrap_or(0) / 1_000;
-    let (days, day) = (s / 86_400, s % 86_400);
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let mp = (5 * of_year + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let date = of_year - (153 * mp + 2) / 5 + 1;
-    format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z", day / 3_600, day / 60 % 60, day % 60)
+    let at = OffsetDateTime::from_unix_timestamp((ms.as_u64().unwrap_or(0) / 1_000).cast_signed());
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.to_hms();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde_json::json;
+use time::OffsetDateTime;
 use sha2::Sha256;
 use std::io;
 use std::path::Path;
@@ -61,19 +62,13 @@ pub(super) fn body(state: &str, at_ms: u64, data: &serde_json::Value) -> Vec<u8>
     serde_json::to_vec(&message).unwrap_or_default()
 }
 
-/// A time as RFC 3339 has it, in UTC (civil from days: Howard Hinnant's algorithm).
+/// A time as RFC 3339 has it, in UTC.
 fn timestamp(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second, milli) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000);
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, milli) = at.to_hms_milli();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", u8::from(month))
 }
 
 #[cfg(test)]
