@@ -6,10 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde_json::json;
-use time::OffsetDateTime;
 use sha2::Sha256;
 use std::io;
 use std::path::Path;
+use time::OffsetDateTime;
 
 /// What a secret's text begins with; Base64 follows.
 const PREFIX: &str = "whsec_";
