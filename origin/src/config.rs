@@ -34,6 +34,8 @@ pub struct Config {
     pub pages: PagesConfig,
     /// Where players reach the control plane; absent, playlists name no steering.
     pub steering_url: Option<String>,
+    /// A name that leads players to edges, such as `https://cdn.example.com`; absent, DASH descriptions name no steering.
+    pub media_url: Option<String>,
 }
 
 /// Bounds of uploads.
@@ -219,8 +221,10 @@ impl ProcessConfig for Config {
                 format!("{} holds no index.html; build the pages with `make web`", dir.display()),
             );
         }
-        if self.steering_url.as_ref().is_some_and(|url| !url.starts_with("http")) {
-            faults.add("steering_url", "an http:// or https:// address that players reach");
+        for (key, url) in [("steering_url", &self.steering_url), ("media_url", &self.media_url)] {
+            if url.as_ref().is_some_and(|url| !url.starts_with("http")) {
+                faults.add(key, "an http:// or https:// address that players reach");
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 //! whole is described, as `static`: what is still being made grows faster or slower than the clock, and `dynamic`
 //! availability is a function of the clock.
 
+mod list;
+
 use std::io;
 
 use crate::sealer::Seal;
@@ -13,9 +15,10 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use sluice_storage::{Rendition, RenditionKind, SegmentRow, TextTrack};
 use sluice_wire::ladder::{SoundRole, VideoCodec, VideoRange};
 use sluice_wire::limits::SEGMENT_MS;
+use sluice_wire::steering::BASE_PATHWAY;
 use sluice_wire::{MediaAsset, MediaPath, TextKind};
 
-use super::locks::{self, init_name, segment_name};
+use super::locks;
 use super::rates::Rates;
 use super::sound::Heard;
 use super::subtitles;
@@ -46,10 +49,24 @@ pub(super) struct Track {
 
 type Xml = Writer<Vec<u8>>;
 
+/// Where players of a description are told which edge to ask (ETSI TS 103 998).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Steered {
+    /// The steering manifest.
+    pub(super) server: String,
+    /// What clones are made of: an absolute address, since stock players cannot put another host into a relative one.
+    pub(super) base: String,
+}
+
 /// The description of a whole video; `seal` says how it is sealed. Text is clear.
-pub(super) fn manifest(tracks: &[Track], texts: &[TextTrack], seal: Option<&Seal<'_>>) -> String {
+pub(super) fn manifest(
+    tracks: &[Track],
+    texts: &[TextTrack],
+    seal: Option<&Seal<'_>>,
+    steered: Option<&Steered>,
+) -> String {
     let mut xml = Writer::new(Vec::new());
-    described(&mut xml, tracks, texts, seal).expect("memory takes every write");
+    described(&mut xml, tracks, texts, seal, steered).expect("memory takes every write");
     String::from_utf8(xml.into_inner()).expect("descriptions are made of text")
 }
 
@@ -58,6 +75,7 @@ fn described(
     tracks: &[Track],
     texts: &[TextTrack],
     seal: Option<&Seal<'_>>,
+    steered: Option<&Steered>,
 ) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let longest = tracks.iter().max_by(|a, b| a.seconds().total_cmp(&b.seconds()));
@@ -73,6 +91,9 @@ fn described(
             ("mediaPresentationDuration", &format!("PT{duration}S")),
         ])
         .write_inner_content(|xml| {
+            if let Some(steered) = steered {
+                steering(xml, steered)?;
+            }
             let period = xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S")]);
             period.write_inner_content(|xml| {
                 let sets = sets(tracks);
@@ -83,6 +104,17 @@ fn described(
             })?;
             Ok(())
         })?;
+    Ok(())
+}
+
+/// The one service location of all representations, and who is asked before the first of them is fetched.
+fn steering(xml: &mut Xml, steered: &Steered) -> io::Result<()> {
+    xml.create_element("BaseURL")
+        .with_attribute(("serviceLocation", BASE_PATHWAY))
+        .write_text_content(BytesText::new(&steered.base))?;
+    xml.create_element("ContentSteering")
+        .with_attributes([("defaultServiceLocation", BASE_PATHWAY), ("queryBeforeStart", "true")])
+        .write_text_content(BytesText::new(&steered.server))?;
     Ok(())
 }
 
@@ -216,7 +248,7 @@ fn representation(xml: &mut Xml, track: &Track, seal: Option<&Seal<'_>>) -> io::
         }
         let base = format!("{}/", rendition.rung);
         xml.create_element("BaseURL").write_text_content(BytesText::new(&base))?;
-        list(xml, track, seal)
+        list::write(xml, track, seal)
     })?;
     Ok(())
 }
@@ -255,64 +287,6 @@ fn text(xml: &mut Xml, id: usize, track: &TextTrack, seconds: f64) -> io::Result
     Ok(())
 }
 
-fn list(xml: &mut Xml, track: &Track, seal: Option<&Seal<'_>>) -> io::Result<()> {
-    let timescale = track.rendition.timescale.to_string();
-    xml.create_element("SegmentList").with_attribute(("timescale", timescale.as_str())).write_inner_content(
-        |xml| {
-            let init = init_name(&track.rendition, 0, seal);
-            xml.create_element("Initialization")
-                .with_attribute(("sourceURL", init.as_str()))
-                .write_empty()?;
-            xml.create_element("SegmentTimeline").write_inner_content(|xml| {
-                timeline(&track.segments).into_iter().try_for_each(|entry| entry.write(xml))
-            })?;
-            track.segments.iter().try_for_each(|row| {
-                let media = segment_name(row, seal);
-                xml.create_element("SegmentURL").with_attribute(("media", media.as_str())).write_empty()?;
-                Ok(())
-            })
-        },
-    )?;
-    Ok(())
-}
-
-/// Segments of one duration without a gap in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    start: u64,
-    duration: u64,
-    repeated: u64,
-}
-
-impl Entry {
-    fn write(self, xml: &mut Xml) -> io::Result<()> {
-        let (start, duration, repeated) =
-            (self.start.to_string(), self.duration.to_string(), self.repeated.to_string());
-        let mut entry = xml.create_element("S").with_attributes([("t", start.as_str()), ("d", &duration)]);
-        if self.repeated > 0 {
-            entry = entry.with_attribute(("r", repeated.as_str()));
-        }
-        entry.write_empty()?;
-        Ok(())
-    }
-}
-
-fn timeline(segments: &[SegmentRow]) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = vec![];
-    for row in segments {
-        match entries.last_mut() {
-            Some(last)
-                if last.duration == row.duration
-                    && last.start + last.duration * (last.repeated + 1) == row.start =>
-            {
-                last.repeated += 1;
-            }
-            _ => entries.push(Entry { start: row.start, duration: row.duration, repeated: 0 }),
-        }
-    }
-    entries
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::playlist::tests::{rendition, segments};
@@ -330,8 +304,18 @@ mod tests {
     }
 
     #[test]
+    fn a_steered_description_says_whom_to_ask_first() {
+        let steered =
+            Steered { server: "http://c/steer/v/x".into(), base: "https://cdn.example.com/v/x/".into() };
+        let text = manifest(&[track("v480", (852, 480), 2)], &[], None, Some(&steered));
+        let told = "<BaseURL serviceLocation=\"here\">https://cdn.example.com/v/x/</BaseURL><ContentSteering \
+            defaultServiceLocation=\"here\" queryBeforeStart=\"true\">http://c/steer/v/x</ContentSteering><Period";
+        assert!(text.contains(told), "{text}");
+    }
+
+    #[test]
     fn a_description_lists_what_is_stored() {
-        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)], &[], None);
+        let text = manifest(&[track("a128", (0, 0), 2), track("v480", (852, 480), 2)], &[], None, None);
         assert_eq!(
             text,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
@@ -340,18 +324,16 @@ mod tests {
              <AdaptationSet id=\"1\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
              startWithSAP=\"1\"><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\
              <Representation id=\"v480\" codecs=\"avc1.64001F\" bandwidth=\"100000\" width=\"852\" height=\"480\" \
-             frameRate=\"30000/1001\" sar=\"1:1\"><BaseURL>v480/</BaseURL><SegmentList timescale=\"30000\">\
+             frameRate=\"30000/1001\" sar=\"1:1\"><BaseURL>v480/</BaseURL><SegmentList timescale=\"30000\" duration=\"120120\">\
              <Initialization sourceURL=\"init-07070707070707070707070707070707.mp4\"/>\
-             <SegmentTimeline><S t=\"0\" d=\"120120\" r=\"1\"/></SegmentTimeline>\
              <SegmentURL media=\"0-00000000000000000000000000000000.m4s\"/>\
              <SegmentURL media=\"1-01010101010101010101010101010101.m4s\"/></SegmentList></Representation>\
              </AdaptationSet><AdaptationSet id=\"2\" contentType=\"audio\" mimeType=\"audio/mp4\" \
              segmentAlignment=\"true\" startWithSAP=\"1\" lang=\"en\"><Label>en</Label><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\
              <Representation id=\"a128\" codecs=\"mp4a.40.2\" bandwidth=\"100000\" audioSamplingRate=\"30000\">\
              <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
-             value=\"2\"/><BaseURL>a128/</BaseURL><SegmentList timescale=\"30000\">\
+             value=\"2\"/><BaseURL>a128/</BaseURL><SegmentList timescale=\"30000\" duration=\"120120\">\
              <Initialization sourceURL=\"init-07070707070707070707070707070707.mp4\"/>\
-             <SegmentTimeline><S t=\"0\" d=\"120120\" r=\"1\"/></SegmentTimeline>\
              <SegmentURL media=\"0-00000000000000000000000000000000.m4s\"/>\
              <SegmentURL media=\"1-01010101010101010101010101010101.m4s\"/></SegmentList></Representation>\
              </AdaptationSet></Period></MPD>"
@@ -375,6 +357,7 @@ mod tests {
             ],
             &[],
             None,
+            None,
         );
         let sets: Vec<Vec<&str>> = (text.split("<AdaptationSet ").skip(1))
             .map(|set| {
@@ -392,7 +375,7 @@ mod tests {
     #[test]
     fn each_sound_is_a_set_of_its_own() {
         let sounds = ["a320t1", "a128", "a128t1"].map(|name| track(name, (0, 0), 2));
-        let text = manifest(&sounds, &[], None);
+        let text = manifest(&sounds, &[], None, None);
         let said: Vec<&str> = text.split("<AdaptationSet ").skip(1).collect();
         for (set, (id, lang, label, role, channels)) in said.iter().zip([
             (1, "en", "en", "main", 2),
@@ -415,27 +398,11 @@ mod tests {
     fn text_is_a_set_of_its_own() {
         let texts =
             [subtitles::tests::track("chapters.en", "x"), subtitles::tests::track("captions.pt-br", "a<b")];
-        let text = manifest(&[track("a128", (0, 0), 2)], &texts, None);
+        let text = manifest(&[track("a128", (0, 0), 2)], &texts, None, None);
         let wanted = "<AdaptationSet id=\"2\" contentType=\"text\" mimeType=\"text/vtt\" lang=\"pt-BR\">\
                       <Label>a&lt;b</Label><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"caption\"/>\
                       <Representation id=\"captions.pt-br\" bandwidth=\"3997\"><BaseURL>text/captions.pt-br/\
                       07070707070707070707070707070707.vtt</BaseURL></Representation></AdaptationSet></Period>";
         assert!(text.contains(wanted), "{text}");
-    }
-
-    proptest! {
-        #[test]
-        fn a_timeline_says_each_start_and_duration(durations in prop::collection::vec(1u64..4, 0..60), late in 0u64..9) {
-            let mut rows = segments(durations.len() as u32, 100);
-            let mut at = late;
-            for (row, ticks) in rows.iter_mut().zip(durations) {
-                (row.start, row.duration) = (at, ticks);
-                at += ticks;
-            }
-            let said: Vec<_> = timeline(&rows).into_iter()
-                .flat_map(|e| (0..=e.repeated).map(move |n| (e.start + n * e.duration, e.duration)))
-                .collect();
-            prop_assert_eq!(said, rows.iter().map(|row| (row.start, row.duration)).collect::<Vec<_>>());
-        }
     }
 }

@@ -242,7 +242,7 @@ mod tests {
         let (rendition, segments) = (rendition("v480", (852, 480), true), segments(3, 1_000));
         let track = Track { rendition, heard: None, range: VideoRange::Sdr, segments };
         let ids = key_ids(&track.segments, &seal);
-        let text = dash::manifest(std::slice::from_ref(&track), &[], Some(&seal));
+        let text = dash::manifest(std::slice::from_ref(&track), &[], Some(&seal), None);
         assert_eq!(ids.len(), 2);
         let wanted = format!(
             "<ContentProtection schemeIdUri=\"urn:mpeg:dash:mp4protection:2011\" value=\"cbcs\" \

@@ -1,6 +1,6 @@
 //! What is rendered from rows, read for each answer that no edge keeps.
 
-use super::dash::{self, Track};
+use super::dash::{self, Steered, Track};
 use super::locks::{can_seal, left_out};
 use super::master::{self, Measured};
 use super::sound::{Heard, heard};
@@ -29,13 +29,15 @@ pub(super) async fn master(
         let measured = Measured::new(rendition, heard, &rows, seal.as_ref());
         all.extend(measured.map(|measured| measured.with_range(range)));
     }
-    let steering = state
-        .config
-        .steering_url
-        .as_deref()
-        .map(|url| format!("{}/steer/v/{}", url.trim_end_matches('/'), video.id));
+    let steering = steering(state, video.id);
     let texts = state.storage.videos().texts(path.video).await?;
     Ok(master::master(&all, &texts, steering.as_deref()))
+}
+
+/// Who is asked where a video is fetched from.
+fn steering(state: &State, video: VideoId) -> Option<String> {
+    let url = state.config.steering_url.as_deref()?;
+    Some(format!("{}/steer/v/{video}", url.trim_end_matches('/')))
 }
 
 /// The DASH description: once every rung is whole.
@@ -61,7 +63,12 @@ pub(super) async fn manifest(
         tracks.push(Track { rendition, heard, range, segments });
     }
     let texts = state.storage.videos().texts(path.video).await?;
-    Ok(dash::manifest(&tracks, &texts, seal.as_ref()))
+    let steered = steering(state, video.id).zip(state.config.media_url.as_deref());
+    let steered = steered.map(|(server, media)| Steered {
+        server,
+        base: format!("{}/v/{}/", media.trim_end_matches('/'), video.id),
+    });
+    Ok(dash::manifest(&tracks, &texts, seal.as_ref(), steered.as_ref()))
 }
 
 /// One of a rung's playlists.
