@@ -19,6 +19,7 @@
 //! - [`authoring`]: what Apple asks of an HLS stream, checked
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
+//! - [`viewer`]: a player without a screen, for crowds
 //! - [`cities`]: a control plane that knows two cities; [`nodes`]: nodes that only report
 //! - [`mmdb`]: databases of countries, cities and networks; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
@@ -50,3 +51,4 @@ pub mod stack;
 pub mod store;
 pub mod swapped;
 pub mod tls;
+pub mod viewer;
