@@ -19,7 +19,7 @@
 //! - [`authoring`]: what Apple asks of an HLS stream, checked
 //! - [`clips`]: the media the stories use
 //! - [`python`]: readers from outside, in Python
-//! - [`viewer`]: a player without a screen, for crowds
+//! - [`viewer`]: a player without a screen, for crowds; [`fleet`]: a fleet in several cities, to break
 //! - [`cities`]: a control plane that knows two cities; [`nodes`]: nodes that only report
 //! - [`mmdb`]: databases of countries, cities and networks; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
@@ -33,6 +33,7 @@ pub mod dns;
 pub mod echo;
 pub mod faulty;
 pub mod ffprobe;
+pub mod fleet;
 pub mod h2;
 pub mod h3;
 pub mod link;

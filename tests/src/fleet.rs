@@ -1,0 +1,284 @@
+//! A fleet in several cities, over a film that was made before: control planes, an origin, a shield, two near edges a site,
+//! each near edge behind a line of the story's own.
+
+use crate::client::{self, client};
+use crate::clips;
+use crate::mmdb;
+use crate::process::{Process, free_port};
+use crate::proxy::Proxy;
+use crate::stack::{Engines, Options, Stack, control_plane};
+use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// How long a fleet may take to come up on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A film that any number of fleets serve.
+#[derive(Debug)]
+pub struct Film {
+    /// Its id.
+    pub id: String,
+    engines: Engines,
+    _stack: Stack,
+}
+
+impl Film {
+    /// Makes one of so many seconds.
+    pub async fn made(seconds: u32) -> Self {
+        let mut stack = Stack::with(Options::default()).await;
+        let made = client::put(&stack.edge(), "film.mp4", clips::made(seconds, "320x180", 25)).await;
+        let id = made["id"].as_str().unwrap().to_owned();
+        client::wait_ready(&stack.edge(), &id).await;
+        // Its store is all that is needed of it.
+        [&mut stack.transcoder, &mut stack.origin, &mut stack.shield, &mut stack.control]
+            .into_iter()
+            .chain(&mut stack.near)
+            .for_each(Process::kill9);
+        Self { id, engines: stack.engines().clone(), _stack: stack }
+    }
+}
+
+/// What may differ from fleet to fleet.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Its sites, at most [`CITIES`], far from one another.
+    pub sites: &'static [&'static str],
+    /// Databases of its control planes, one each; an embedded one of its own, if there is none.
+    pub databases: Vec<String>,
+    /// Milliseconds after which a silent node is gone.
+    pub lease_ms: u64,
+    /// Seconds between two questions of players in peace.
+    pub calm_ttl_s: u32,
+    /// Where edges find the shield, if not at its own address.
+    pub shield_url: Option<(String, SocketAddr)>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { sites: &["fra"], databases: vec![], lease_ms: 1_000, calm_ttl_s: 300, shield_url: None }
+    }
+}
+
+/// Sites that have a place on earth.
+pub const CITIES: usize = 6;
+
+/// A near edge, and the line that leads players to it.
+#[derive(Debug)]
+pub struct Edge {
+    /// The process.
+    pub process: Process,
+    /// Players' way to it.
+    pub line: Proxy,
+    /// Its site.
+    pub site: &'static str,
+}
+
+/// A running fleet.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Control planes.
+    pub planes: Vec<Process>,
+    /// Its shield.
+    pub shield: Process,
+    /// Its origin.
+    pub origin: Process,
+    /// Its near edges, two a site: `fra-a`, `fra-b`.
+    pub edges: Vec<Edge>,
+    film: String,
+    dir: TempDir,
+}
+
+/// An address of a viewer near a site, by the site's place in the layout.
+#[must_use]
+pub fn viewer_at(site: usize, number: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, u8::try_from(site + 1).unwrap(), number))
+}
+
+fn longitude(site: usize) -> f64 {
+    site as f64 * 60.0 - 150.0
+}
+
+/// Where viewers are.
+fn atlas(dir: &Path) -> String {
+    let network = |site: usize| ([127, 0, u8::try_from(site + 1).unwrap(), 0], 24);
+    let places: Vec<_> = (0..CITIES).map(|site| (network(site), "DE", 0.5, longitude(site))).collect();
+    let file = dir.join("places.mmdb");
+    std::fs::write(&file, mmdb::cities(&places)).unwrap();
+    file.display().to_string()
+}
+
+impl Fleet {
+    /// Starts one, and waits until all of it serves.
+    pub async fn start(film: &Film, layout: &Layout) -> Self {
+        let dir = tempfile::Builder::new().prefix("sluice-fleet-").tempdir().unwrap();
+        let origin_port = free_port();
+        let origin_url = format!("http://127.0.0.1:{origin_port}");
+        let planes = planes(dir.path(), layout, &origin_url).await;
+        let control: Vec<String> = planes.iter().map(Process::url).collect();
+        let mut origin = Process::new(
+            "origin",
+            "sluice-origin",
+            dir.path(),
+            &[
+                ("listen.http", format!("127.0.0.1:{origin_port}")),
+                ("listen.admin", "127.0.0.1:0".into()),
+                ("steering_url", control[0].clone()),
+                ("storage.database", film.engines.database.clone()),
+                ("storage.bus", film.engines.bus.clone()),
+                ("storage.objects", film.engines.objects.clone()),
+            ],
+        );
+        let listen =
+            layout.shield_url.as_ref().map_or_else(|| "127.0.0.1:0".into(), |(_, at)| at.to_string());
+        let mut more = vec![("tier", "shield".to_owned()), ("listen.http", listen)];
+        more.extend(layout.shield_url.iter().map(|(url, _)| ("peer_url", url.clone())));
+        let mut shield = edge(dir.path(), "shield", &control, &origin_url, &more);
+        tokio::join!(origin.start(), shield.start());
+        let mut edges = vec![];
+        for site in layout.sites {
+            for letter in ["a", "b"] {
+                edges.push(near(dir.path(), &format!("{site}-{letter}"), site, &control, &origin_url));
+            }
+        }
+        futures::future::join_all(edges.iter_mut().map(|edge| edge.process.start())).await;
+        let fleet = Self { planes, shield, origin, edges, film: film.id.clone(), dir };
+        fleet.configure(&config(layout)).await;
+        fleet.settled().await;
+        fleet
+    }
+
+    /// Puts a configuration in force.
+    pub async fn configure(&self, config: &Value) {
+        let put = client().put(format!("{}/v1/config", self.planes[0].url()));
+        let answer = put.header("if-match", "*").json(config).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+
+    /// Waits until all control planes know all edges, and each edge follows.
+    async fn settled(&self) {
+        let begun = Instant::now();
+        loop {
+            let mut good = true;
+            for plane in 0..self.planes.len() {
+                good &= self.states(plane).await.iter().filter(|(_, state)| state == "ready").count()
+                    == self.edges.len() + 1;
+            }
+            for edge in self.edges.iter().map(|edge| &edge.process).chain([&self.shield]) {
+                let url = format!("http://{}/readyz", edge.at.admin.as_ref().unwrap());
+                good &= reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success());
+            }
+            if good {
+                return;
+            }
+            assert!(begun.elapsed() < LIMIT, "the fleet did not settle");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Each node's state, as a control plane has it; nothing when it does not answer.
+    pub async fn states(&self, plane: usize) -> Vec<(String, String)> {
+        let url = format!("{}/v1/routes?after=0", self.planes[plane].url());
+        let table: Value = match reqwest::get(url).await {
+            Ok(answer) => answer.json().await.unwrap_or_default(),
+            Err(_) => return vec![],
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let nodes = table["nodes"].as_array().cloned().unwrap_or_default();
+        nodes.iter().map(|node| (text(&node["node"]), text(&node["state"]))).collect()
+    }
+
+    /// Waits until a control plane has a node in another state than `ready`; when.
+    pub async fn knows(&self, plane: usize, node: &str) -> Instant {
+        let begun = Instant::now();
+        loop {
+            let states = self.states(plane).await;
+            if states.iter().any(|(name, state)| name == node && state != "ready") {
+                return Instant::now();
+            }
+            assert!(begun.elapsed() < LIMIT, "{node} is thought to be well: {states:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Where a player begins: what the first control plane redirects to, asked from an address.
+    pub async fn master(&self, from: IpAddr) -> String {
+        let line = reqwest::Client::builder().local_address(Some(from));
+        let line = line.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let answer = line.get(format!("{}/r/{}", self.planes[0].url(), self.film)).send().await.unwrap();
+        client::header(&answer, "location")
+    }
+
+    /// The edge that viewers of a site begin at, by its place in [`edges`](Self::edges).
+    pub async fn first_of(&self, site: usize) -> usize {
+        let master = self.master(viewer_at(site, 7)).await;
+        self.edges.iter().position(|edge| master.starts_with(&edge.line.url())).unwrap()
+    }
+
+    /// Drains a node through the API of a control plane.
+    pub async fn drain(&self, plane: usize, node: &str) {
+        let url = format!("{}/v1/nodes/{node}/drain", self.planes[plane].url());
+        let answer = client().post(url).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+async fn planes(dir: &Path, layout: &Layout, origin: &str) -> Vec<Process> {
+    let engines = Engines::embedded(dir);
+    let own = [engines.database.clone()];
+    let databases = if layout.databases.is_empty() { &own[..] } else { &layout.databases };
+    let flags = [
+        ("origins", origin.to_owned()),
+        ("placement.ramp_ms", "0".into()),
+        ("lease_ms", layout.lease_ms.to_string()),
+        ("places_file", atlas(dir)),
+    ];
+    let mut planes = vec![];
+    for (number, database) in databases.iter().enumerate() {
+        let engines = Engines { database: database.clone(), ..engines.clone() };
+        let mut plane = control_plane(dir, &format!("control-{number}"), &engines, &flags);
+        plane.start().await;
+        planes.push(plane);
+    }
+    planes
+}
+
+fn edge(dir: &Path, name: &str, control: &[String], origin: &str, more: &[(&str, String)]) -> Process {
+    let mut flags = vec![
+        ("listen.http", "127.0.0.1:0".to_owned()),
+        ("listen.admin", "127.0.0.1:0".to_owned()),
+        ("node", name.to_owned()),
+        ("control", control.join(",")),
+        ("origins", origin.to_owned()),
+        ("state_dir", dir.join(name).display().to_string()),
+        ("report_ms", "200".to_owned()),
+    ];
+    flags.extend(more.iter().map(|(key, value)| (*key, value.clone())));
+    Process::new(name, "sluice-edge", dir, &flags)
+}
+
+fn near(dir: &Path, name: &str, site: &'static str, control: &[String], origin: &str) -> Edge {
+    let at = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let line = Proxy::start(at);
+    let flags = [("site", site.to_owned()), ("listen.http", at.to_string()), ("public_url", line.url())];
+    Edge { process: edge(dir, name, control, origin, &flags), line, site }
+}
+
+/// The sites' places, and how often players ask.
+#[must_use]
+pub fn config(layout: &Layout) -> Value {
+    let sites = layout.sites.iter().enumerate();
+    let sites: serde_json::Map<String, Value> = sites
+        .map(|(at, site)| ((*site).to_owned(), json!({ "latitude": 0.0, "longitude": longitude(at) })))
+        .collect();
+    json!({ "sites": sites, "steering": { "calm_ttl_s": layout.calm_ttl_s } })
+}
