@@ -2,27 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rank::{Excluded, Ranked, look, rank};
+use super::rank::{Costed, Excluded, Ranked, look, rank};
 use super::session::Session;
 use super::view::{Edge, Steer};
-use crate::placement::{self, Seed, unit};
+use crate::placement::{self, PlacementKey, Seed, unit};
 
 /// Pathways a session is told of.
 pub const MAX_CHOICES: usize = 6;
 /// Those of the first place; others have one or two.
 const OF_THE_FIRST: usize = 3;
 const OF_OTHERS: usize = 2;
-/// Those of the first place before one of another.
-const OF_A_PLACE: usize = 2;
-/// Milliseconds of a turn, and the share of sessions whose turn it is to be moved for a better place: all have gone after
-/// 100 s, and loads have been measured anew ten times.
+/// How far from a place one is that is not lost together with it.
+const FAR_KM: f64 = 3_000.0;
+/// Milliseconds of a turn, and how many there are until it is the first's again. A session may move for a better place in
+/// one of them, always the same: all have gone after 100 s, and loads have been measured anew ten times.
 const TURN_MS: u64 = 10_000;
-const TURN_SHARE: f64 = 0.1;
+const TURNS: u64 = 10;
 /// The load that an edge is relieved to: the share above it is what goes, in each turn. An edge cannot send more than it can, so
 /// that its load says little of what it is asked for: the shares of several turns go until it has not too much any more.
 const RELIEVED: f64 = 0.9;
 const TURN: u64 = 0x7475_726e;
 const RELIEF: u64 = 0x7265_6c66;
+const REFUGE: u64 = 0x7265_6675;
 
 /// Where a session goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,15 +131,21 @@ impl Steer {
     /// The same decision, with everything that was weighed.
     #[must_use]
     pub fn explain(&self, session: &Session, now_ms: u64) -> Explanation {
-        let ranked = rank(self, session);
+        let order = rank(self, session);
         let here = session.position.map(|position| position.point());
+        let ranked = (order.iter())
+            .filter_map(|of| {
+                let looked = look(self, session, here.as_ref(), of.place).ok()?;
+                Some(Ranked { drawn: of.drawn, ..looked })
+            })
+            .collect();
         let excluded = (0..self.view().places.len())
             .filter_map(|place| Some((place, look(self, session, here.as_ref(), place).err()?)))
             .collect();
-        Explanation { decision: self.decided(session, now_ms, &ranked), ranked, excluded }
+        Explanation { decision: self.decided(session, now_ms, &order), ranked, excluded }
     }
 
-    fn decided(&self, session: &Session, now_ms: u64, ranked: &[Ranked]) -> Decision {
+    fn decided(&self, session: &Session, now_ms: u64, ranked: &[Costed]) -> Decision {
         let mut at = self.choices(session, ranked);
         let reason = self.reason(session, now_ms, ranked, at.first());
         let current = session.pathway.as_deref().and_then(|pathway| self.find(pathway));
@@ -148,19 +155,23 @@ impl Steer {
                 at.insert(0, current);
             }
         }
-        elsewhere(&mut at);
+        self.elsewhere(session, ranked, &mut at);
         at.truncate(MAX_CHOICES);
-        let ttl_s = self.ttl(session, &at, &reason);
+        let ttl_s = self.ttl(session, now_ms, &at, &reason);
         let choices = at.into_iter().map(|(place, edge)| self.choice(place, edge)).collect();
         Decision { view: self.view().version, choices, reason, ttl_s }
     }
 
-    /// Edges by preference: of each place the next ones in the video's own order, those with room first.
-    fn choices(&self, session: &Session, ranked: &[Ranked]) -> Vec<(usize, usize)> {
+    /// Edges by preference, those with room first: of the first place in the video's own order, of others drawn by the session,
+    /// so that the viewers of a popular video do not all fail over to one edge.
+    fn choices(&self, session: &Session, ranked: &[Costed]) -> Vec<(usize, usize)> {
         let mut all = Vec::with_capacity(MAX_CHOICES + OF_THE_FIRST);
         for (nth, ranked) in ranked.iter().enumerate() {
-            let wanted = if nth == 0 { OF_THE_FIRST } else { OF_OTHERS };
-            all.extend(self.edges(session, ranked.place, wanted));
+            let (key, wanted) = match nth {
+                0 => (session.key, OF_THE_FIRST),
+                _ => (PlacementKey::from_u64(session.id ^ REFUGE), OF_OTHERS),
+            };
+            self.edges(key, ranked.place, wanted, &mut all);
             if all.len() > MAX_CHOICES {
                 break;
             }
@@ -168,21 +179,46 @@ impl Steer {
         all
     }
 
-    fn edges(&self, session: &Session, place: usize, wanted: usize) -> Vec<(usize, usize)> {
+    /// Adds the first edges of a place for a key: [`placement::order`] with those first that have room, without the rest.
+    fn edges(&self, key: PlacementKey, place: usize, wanted: usize, all: &mut Vec<(usize, usize)>) {
         let bar = self.bar();
         let edges = &self.view().places[place].edges;
-        let serving: Vec<&Edge> = edges.iter().filter(|edge| edge.serves(bar)).collect();
-        let mut order = placement::order(Seed::Near, session.key, serving);
-        order.sort_by_key(|edge| !edge.has_room(bar));
-        let index = |of: &Edge| edges.iter().position(|edge| std::ptr::eq(edge, of));
-        order.into_iter().take(wanted).filter_map(|edge| Some((place, index(edge)?))).collect()
+        let mut best = [None; OF_THE_FIRST];
+        let best = &mut best[..wanted];
+        for (at, edge) in edges.iter().enumerate().filter(|(_, edge)| edge.serves(bar)) {
+            let score = placement::score(Seed::Near, key, &edge.pathway, edge.weight);
+            if score > 0.0 {
+                insert(best, (edge.has_room(bar), score, at), edges);
+            }
+        }
+        all.extend(best.iter().flatten().map(|(_, _, at)| (place, *at)));
+    }
+
+    /// The second choice is at another place, and the third far from the first: a player waits seconds for each edge of a lost
+    /// site or region, and its buffer has seconds.
+    fn elsewhere(&self, session: &Session, ranked: &[Costed], at: &mut Vec<(usize, usize)>) {
+        let Some((first, _)) = at.first().copied() else { return };
+        let Some(other) = at.iter().position(|(place, _)| *place != first) else { return };
+        at[1..=other].rotate_right(1);
+        let second = at[1].0;
+        let far = |place: usize| {
+            let points = self.point(first).zip(self.point(place));
+            place != first && place != second && points.is_none_or(|(a, b)| a.km_to(b) >= FAR_KM)
+        };
+        if let Some(known) = at.iter().position(|(place, _)| far(*place)) {
+            at[2..=known].rotate_right(1);
+        } else if let Some(ranked) = ranked.iter().find(|ranked| far(ranked.place)) {
+            let mut edges = vec![];
+            self.edges(PlacementKey::from_u64(session.id ^ REFUGE), ranked.place, 1, &mut edges);
+            edges.into_iter().for_each(|edge| at.insert(2, edge));
+        }
     }
 
     fn reason(
         &self,
         session: &Session,
         now_ms: u64,
-        ranked: &[Ranked],
+        ranked: &[Costed],
         best: Option<&(usize, usize)>,
     ) -> Reason {
         let policy = &self.view().policy;
@@ -202,8 +238,7 @@ impl Steer {
             Err(Excluded::Closed) => return Reason::Closed,
             Ok(ranked) => ranked.terms.cost(),
         };
-        let held =
-            session.moved_ms.is_some_and(|at| now_ms.saturating_sub(at) < u64::from(policy.hold_s) * 1_000);
+        let held = self.held_until(session).is_some_and(|until| now_ms < until);
         let room = self.view().places[best.0].edges[best.1].has_room(self.bar());
         if here.load > 1.0 && *best != (place, edge) && room && !held {
             let goes = 1.0 - RELIEVED / here.load;
@@ -211,16 +246,21 @@ impl Steer {
                 return Reason::Relieved;
             }
         }
-        let saves = ranked.first().map_or(0.0, |best| cost - best.terms.cost());
+        let saves = ranked.first().map_or(0.0, |best| cost - best.cost);
         if best.0 == place || saves <= policy.margin {
             return Reason::Stays;
         }
-        let turn = unit(&(now_ms / TURN_MS).to_le_bytes(), session.id ^ TURN) < TURN_SHARE;
+        let turn = now_ms / TURN_MS % TURNS == turn_of(session);
         if held || !turn { Reason::Held { saves } } else { Reason::Better { saves } }
     }
 
+    /// Until when it is left where it is, in Unix milliseconds.
+    fn held_until(&self, session: &Session) -> Option<u64> {
+        session.moved_ms.map(|at| at.saturating_add(u64::from(self.view().policy.hold_s) * 1_000))
+    }
+
     /// In peace long, and not the same for all, so that they do not come together; short around what is suspect.
-    fn ttl(&self, session: &Session, at: &[(usize, usize)], reason: &Reason) -> u32 {
+    fn ttl(&self, session: &Session, now_ms: u64, at: &[(usize, usize)], reason: &Reason) -> u32 {
         let policy = &self.view().policy;
         let suspect = at.first().is_none_or(|(place, edge)| {
             let edge = &self.view().places[*place].edges[*edge];
@@ -230,12 +270,25 @@ impl Steer {
         if suspect {
             return policy.alarm_ttl_s;
         }
-        if full || matches!(reason, Reason::Held { .. }) {
+        if full {
             // When the next turn comes.
             return policy.calm_ttl_s.min((TURN_MS / 1_000) as u32);
         }
+        if matches!(reason, Reason::Held { .. }) {
+            return policy.calm_ttl_s.min(self.until_turn(session, now_ms));
+        }
         let tenth = u64::from(policy.calm_ttl_s / 10) + 1;
         policy.calm_ttl_s - u32::try_from(session.id % tenth).unwrap_or(0)
+    }
+
+    /// Seconds until a session's next turn, in which it is not held: somewhere in the turn, so that they do not come together.
+    fn until_turn(&self, session: &Session, now_ms: u64) -> u32 {
+        let from = self.held_until(session).unwrap_or(0).max(now_ms) / TURN_MS + 1;
+        let turns = (turn_of(session) + TURNS - from % TURNS) % TURNS;
+        // Whoever is a second late is still in its turn.
+        let within = session.id / TURNS % (TURN_MS - 2_000);
+        let at_ms = (from + turns) * TURN_MS + within;
+        u32::try_from(at_ms.saturating_sub(now_ms).div_ceil(1_000)).unwrap_or(u32::MAX)
     }
 
     fn choice(&self, place: usize, edge: usize) -> Choice {
@@ -245,11 +298,27 @@ impl Steer {
     }
 }
 
-/// Two of a place, then one of another: a player waits seconds for each edge of a lost site, and has few.
-fn elsewhere(at: &mut [(usize, usize)]) {
-    let Some((first, _)) = at.first().copied() else { return };
-    let other = at.iter().position(|(place, _)| *place != first);
-    if let Some(other) = other.filter(|other| *other > OF_A_PLACE) {
-        at[OF_A_PLACE..=other].rotate_right(1);
+/// An edge with whether it has room and its score.
+type Scored = (bool, f64, usize);
+
+/// Puts an edge among the best, if it is one of them; of equal scores the lesser name is better.
+fn insert(best: &mut [Option<Scored>], mut next: Scored, edges: &[Edge]) {
+    let better = |a: &Scored, b: &Scored| {
+        (a.0.cmp(&b.0))
+            .then(a.1.total_cmp(&b.1))
+            .then_with(|| edges[b.2].pathway.cmp(&edges[a.2].pathway))
+            .is_gt()
+    };
+    for kept in best {
+        match kept {
+            None => return *kept = Some(next),
+            Some(kept) if better(&next, kept) => std::mem::swap(kept, &mut next),
+            Some(_) => {}
+        }
     }
+}
+
+/// Which of the turns is a session's.
+fn turn_of(session: &Session) -> u64 {
+    (unit(&[], session.id ^ TURN) * TURNS as f64) as u64
 }

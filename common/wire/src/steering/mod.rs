@@ -10,7 +10,7 @@
 //!
 //! - [`policy`]: what operators want, as data; [`view`]: what is known of the fleet at one moment
 //! - [`contract`]: what the next gigabyte costs; [`session`]: what is known of who asks
-//! - [`decide`]: the decision and its reasons
+//! - [`decide`]: the decision and its reasons; [`late`]: who is silent
 //! - [`manifest`]: what players are told (rfc8216bis section 7; ETSI TS 103 998)
 
 pub mod contract;
@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod policy;
 mod rank;
 pub mod session;
+mod silence;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -29,4 +30,5 @@ pub use manifest::{BASE_PATHWAY, SteeringManifest, host};
 pub use policy::Policy;
 pub use rank::{Excluded, Ranked, Terms};
 pub use session::Session;
+pub use silence::{LATE_HEALTH, LATE_MS, late};
 pub use view::{Bar, Edge, Place, Steer, View};

@@ -14,6 +14,7 @@ const MOST_LOAD: f64 = 0.95;
 /// Seeds of the draws, which keep them independent of one another and of placement.
 const MIX: u64 = 0x6d69_7800;
 const SPREAD: u64 = 0x7370_7264;
+const REFUGE: u64 = 0x7265_6675;
 
 /// What a place costs a session, in units of 1,000 km.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -104,52 +105,70 @@ fn quality(place: &Place, network: Option<u32>) -> f64 {
     known.unwrap_or(place.quality).clamp(0.0, 1.0)
 }
 
+/// A place that is a choice, as short as sorting wants it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Costed {
+    pub(super) cost: f64,
+    pub(super) place: usize,
+    pub(super) room: bool,
+    pub(super) drawn: bool,
+}
+
 /// All that are choices, the best first.
 ///
 /// Those with room come before those without. What is within the policy's spread of the cheapest is drawn by headroom
 /// (weighted rendezvous on the session's name, so that it draws the same each time, and few draw anew when headroom
-/// changes); the rest follow by cost. Where places have shares of the mix, it is drawn first whose turn this session is.
-pub(super) fn rank(steer: &Steer, session: &Session) -> Vec<Ranked> {
+/// changes). So is, within the margin of the cheapest of the rest, where it goes if the first fails: those of a lost site do
+/// not all go to the one next to it. Where places have shares of the mix, it is drawn first whose turn this session is.
+pub(super) fn rank(steer: &Steer, session: &Session) -> Vec<Costed> {
     let places = steer.view().places.len();
     let here = session.position.map(|position| position.point());
-    let mut all: Vec<Ranked> =
-        (0..places).filter_map(|place| look(steer, session, here.as_ref(), place).ok()).collect();
-    all.sort_by_cached_key(|ranked| (!ranked.room, ordered(ranked.terms.cost())));
-    let mixed = |ranked: &Ranked| steer.view().places[ranked.place].share.is_some();
+    let mut all: Vec<Costed> = Vec::with_capacity(places);
+    all.extend((0..places).filter_map(|place| {
+        let Ranked { terms, room, .. } = look(steer, session, here.as_ref(), place).ok()?;
+        Some(Costed { cost: terms.cost(), place, room, drawn: false })
+    }));
+    all.sort_unstable_by_key(|of| (!of.room, ordered(of.cost), of.place));
+    let mixed = |of: &Costed| steer.view().places[of.place].share.is_some();
     if all.iter().any(mixed) {
         // By turn: its own, then what has no share, then the others that have one.
         let turn = draw_mix(steer, session, &all);
-        all.sort_by_key(|ranked| match (turn, mixed(ranked)) {
-            (Some(place), _) if place == ranked.place => 0,
+        all.sort_by_key(|of| match (turn, mixed(of)) {
+            (Some(place), _) if place == of.place => 0,
             (_, false) => 1,
             (_, true) => 2,
         });
-        if let Some(first) = all.first_mut().filter(|ranked| turn == Some(ranked.place)) {
+        if let Some(first) = all.first_mut().filter(|of| turn == Some(of.place)) {
             first.drawn = true;
-            spread(steer, session, &mut all[1..]);
-            return all;
         }
     }
-    spread(steer, session, &mut all);
+    let policy = &steer.view().policy;
+    if all.first().is_some_and(|first| !first.drawn) {
+        spread(steer, session, (SPREAD, policy.spread), &mut all);
+    }
+    if let [_, rest @ ..] = all.as_mut_slice() {
+        spread(steer, session, (REFUGE, policy.margin.max(policy.spread)), rest);
+    }
     all
 }
 
-/// Puts those whose cost is near the first's in an order drawn by headroom.
-fn spread(steer: &Steer, session: &Session, all: &mut [Ranked]) {
+/// Puts those whose cost is at most so much above the least of those that are like the first in an order drawn by headroom.
+fn spread(steer: &Steer, session: &Session, (seed, above): (u64, f64), all: &mut [Costed]) {
     let Some(first) = all.first() else { return };
-    let limit = first.terms.cost() + steer.view().policy.spread;
     let (room, mixed) = (first.room, steer.view().places[first.place].share.is_some());
-    let alike = |ranked: &Ranked| {
-        ranked.room == room
-            && ranked.terms.cost() <= limit
-            && steer.view().places[ranked.place].share.is_some() == mixed
+    let alike = |of: &Costed| of.room == room && steer.view().places[of.place].share.is_some() == mixed;
+    let alikes = || all.iter().take_while(|of| alike(of));
+    let limit = above + alikes().map(|of| of.cost).fold(f64::INFINITY, f64::min);
+    // Those within the limit come first: what has been drawn before is a part of them.
+    let near = alikes().filter(|of| of.cost <= limit).count();
+    if near < 2 {
+        return;
+    }
+    let score = |of: &Costed| {
+        let weight = if room { steer.sum(of.place).headroom } else { 1.0 };
+        draw(session.id, seed, &steer.view().places[of.place].name, weight)
     };
-    let near = all.iter().take_while(|ranked| alike(ranked)).count();
-    let score = |ranked: &Ranked| {
-        let weight = if room { steer.sum(ranked.place).headroom } else { 1.0 };
-        draw(session.id, SPREAD, &steer.view().places[ranked.place].name, weight)
-    };
-    all[..near].sort_by_cached_key(|ranked| Reverse(ordered(score(ranked))));
+    all[..near].sort_by_cached_key(|of| Reverse(ordered(score(of))));
 }
 
 /// A whole number that is ordered as [`f64::total_cmp`] orders: keys are computed once, not with each comparison.
@@ -159,10 +178,10 @@ const fn ordered(number: f64) -> i64 {
 }
 
 /// Whose turn a session is: a place with a share, or `None` for all that have none.
-fn draw_mix(steer: &Steer, session: &Session, all: &[Ranked]) -> Option<usize> {
-    let share = |ranked: &Ranked| steer.view().places[ranked.place].share;
+fn draw_mix(steer: &Steer, session: &Session, all: &[Costed]) -> Option<usize> {
+    let share = |of: &Costed| steer.view().places[of.place].share;
     let shared: f64 = steer.view().places.iter().filter_map(|place| place.share).sum();
-    let open = |ranked: &&Ranked| ranked.room;
+    let open = |of: &&Costed| of.room;
     let rest = (draw(session.id, MIX, "", (1.0 - shared).max(0.0)), None);
     (all.iter().filter(open))
         .filter_map(|r| {
