@@ -97,8 +97,8 @@ mod tests {
 
     const S: Duration = Duration::from_secs(1);
 
-    #[tokio::test(start_paused = true)]
-    async fn a_picture_stands_still_while_nothing_is_there() {
+    #[test]
+    fn a_picture_stands_still_while_nothing_is_there() {
         let now = Instant::now();
         let mut head = Playhead::new(now);
         head.at(now + 3 * S);
