@@ -6,6 +6,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -224,8 +225,16 @@ pub fn binary(name: &str) -> PathBuf {
     program
 }
 
-/// A port of loopback that is free now.
+/// A port that nobody listens at, for who is to be known by it before it starts. It is not of those that outgoing connections
+/// are given (`ip_local_port_range`), or one of them could have it by then.
 #[must_use]
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 16_000..32_000;
+    // Each story is a process of its own: they begin far from one another.
+    let first = std::process::id().wrapping_mul(97);
+    let mut tried = std::iter::repeat_with(|| first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)));
+    let port = |n: u32| u16::try_from(PORTS.start + n % (PORTS.end - PORTS.start)).unwrap();
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    tried.by_ref().take(1_000).map(port).find(is_free).expect("a port of a thousand is free")
 }
