@@ -71,6 +71,11 @@ pub(crate) fn own_time() -> anyhow::Result<Duration> {
     Ok(of_usage(&getrusage(UsageWho::RUSAGE_SELF)?))
 }
 
+/// Processor time the calling thread has used: what others do on the same machine does not count.
+pub(crate) fn thread_time() -> anyhow::Result<Duration> {
+    Ok(of_usage(&getrusage(UsageWho::RUSAGE_THREAD)?))
+}
+
 /// User and system time.
 pub(crate) fn of_usage(usage: &Usage) -> Duration {
     let of = |time: TimeVal| {

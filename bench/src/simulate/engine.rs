@@ -2,9 +2,10 @@
 
 use super::cache::Caches;
 use super::dice;
-use super::faults::{Fleet, Kind, Known, Timeline};
+use super::faults::{Fleet, Kind, LOOKS, Timeline};
 use super::policy::{Moved, Policy, Sight, Told};
-use super::tally::{HOLD_S, Second, Tally};
+use super::rest::Rest;
+use super::tally::{Cause, HOLD_S, Second, Tally};
 use super::viewer::{NEVER, NOWHERE, REFUSED_MS, SILENT_MS, Viewer};
 use super::world::{CROWDED, World};
 
@@ -28,7 +29,8 @@ pub(super) struct Outcome {
     pub(super) name: String,
     pub(super) tally: Tally,
     pub(super) caches: Caches,
-    pub(super) decisions: (u64, f64),
+    /// Made by Sluice's code.
+    pub(super) decisions: u64,
     /// Of all viewers as they are in the end, and all that was counted.
     pub(super) digest: u64,
 }
@@ -40,6 +42,7 @@ struct Run<'w> {
     fleet: Fleet,
     caches: Caches,
     tally: Tally,
+    rest: Rest,
     now: Second,
     beginnings: Vec<f64>,
     /// By edge, in Mbit/s: what is asked for, what is sent, and the share of what was asked for a second ago that was sent.
@@ -60,6 +63,7 @@ pub(super) fn run(world: &World, timeline: &Timeline, policy: &mut dyn Policy) -
         fleet: Fleet::new(world),
         caches: Caches::new(world),
         tally: Tally::new(),
+        rest: Rest::new(world.scale.viewers, edges),
         now: Second::default(),
         beginnings: world.beginnings(0),
         asked: vec![0.0; edges],
@@ -71,12 +75,17 @@ pub(super) fn run(world: &World, timeline: &Timeline, policy: &mut dyn Policy) -
     for second in 0..world.scale.seconds {
         run.observe(second);
         for (slot, viewer) in viewers.iter_mut().enumerate() {
-            run.step(viewer, slot, second);
+            if !run.rest.rests(slot, second) {
+                run.rest.end(slot, viewer.rung);
+                run.step(viewer, slot, second);
+                run.rests(viewer, slot, second);
+            }
         }
         run.close();
     }
     viewers.iter().filter(|v| v.edge != NOWHERE).for_each(|v| run.tally.ended(v.stalled));
-    let digest = viewers.iter().fold(run.tally.stalled_ms ^ run.tally.chosen << 32, |digest, v| {
+    let counted = run.tally.stalled_ms.iter().sum::<u64>() ^ run.tally.chosen << 32;
+    let digest = viewers.iter().fold(counted, |digest, v| {
         dice::mix(digest ^ v.id ^ u64::from(v.edge) << 32 ^ u64::from(v.buffer_ms) << 8 ^ u64::from(v.rung))
     });
     let Run { tally, caches, policy, .. } = run;
@@ -94,8 +103,7 @@ impl Run<'_> {
 
     fn observe(&mut self, second: u32) {
         self.fleet.advance(self.timeline, second);
-        let known: Vec<Known> =
-            (0..self.world.edges.len()).map(|edge| self.fleet.known(edge, second)).collect();
+        let known = LOOKS.map(|look| self.fleet.known(u64::from(second) * 1_000 + look));
         // What an edge reports has been sent by it, to whomever.
         for (edge, sent) in self.sent.iter_mut().enumerate() {
             *sent += self.fleet.edges[edge].taken * self.world.edges[edge].capacity;
@@ -103,6 +111,9 @@ impl Run<'_> {
         let answers = !self.timeline.mute.contains(&second);
         self.policy.observe(&Sight { second, world: self.world, known: &known, sent: &self.sent, answers });
         self.sent.fill(0.0);
+        for (at, given) in self.given.iter().enumerate() {
+            self.rest.disturb(at, *given < 1.0 || self.fleet.edges[at].is_down());
+        }
         if second.is_multiple_of(60) {
             self.beginnings = self.world.beginnings(second);
         }
@@ -131,10 +142,26 @@ impl Run<'_> {
         {
             *count += 1;
         }
+        let at = usize::from(viewer.edge);
         let stood = self.plays(viewer, second, now_ms);
-        self.tally.watched_ms += 1_000;
-        self.tally.stalled_ms += u64::from(stood);
-        viewer.stalled |= stood > 0;
+        if stood > 0 {
+            let fault = self.fleet.edges.get(at).and_then(|state| state.fault).map(|(kind, _)| kind);
+            let given = self.given.get(at).copied().unwrap_or(1.0);
+            self.tally.stalled(Cause::of(fault, given), stood);
+            viewer.stalled = true;
+        }
+    }
+
+    /// Puts a viewer to rest to whom nothing happens.
+    fn rests(&mut self, viewer: &Viewer, slot: usize, second: u32) {
+        if viewer.id == 0 {
+            self.rest.begin(slot, viewer.ends, NOWHERE, 0);
+        } else if let Some(edge) = self.world.edges.get(usize::from(viewer.edge)) {
+            let line = World::line(viewer.id) * self.world.reach(viewer.city, edge.site);
+            if let Some(until) = viewer.rests(line, second) {
+                self.rest.begin(slot, until, viewer.edge, viewer.rung);
+            }
+        }
     }
 
     /// A session ends, and another begins in its place. False when nobody is there.
@@ -282,6 +309,7 @@ impl Run<'_> {
     /// Ends a second: what edges were asked for says what they give in the next.
     fn close(&mut self) {
         let own = self.world.own();
+        self.resting();
         let (mut sum, mut up) = (0.0, 0u32);
         for (at, edge) in self.world.edges.iter().enumerate() {
             let state = &self.fleet.edges[at];
@@ -303,5 +331,19 @@ impl Run<'_> {
         self.now.mean = sum / f64::from(up.max(1));
         self.asked.fill(0.0);
         self.tally.seconds.push(std::mem::take(&mut self.now));
+    }
+    /// Adds what those at rest do in a second; an edge that is disturbed has none.
+    fn resting(&mut self) {
+        let own = self.world.own();
+        for at in 0..self.world.edges.len() {
+            let (wants, count) = self.rest.of(at);
+            self.asked[at] += wants;
+            self.sent[at] += wants;
+            self.now.viewers += count;
+            if let Some(outside) = at.checked_sub(own) {
+                self.now.outside[outside] += count;
+            }
+        }
+        self.tally.watched_ms += u64::from(self.now.viewers) * 1_000;
     }
 }

@@ -3,26 +3,27 @@
 use super::dice;
 use super::earth::Region;
 use super::world::World;
+use sluice_wire::steering;
 use std::ops::Range;
 
 /// An edge reports once a second (the edge's `report_ms`), and is gone when its lease has run out (the control plane's
 /// `lease_ms`), which is seen at the next look.
 const REPORT_MS: u64 = 1_000;
 const LEASE_MS: u64 = 3_000;
-const LOOK_MS: u64 = 250;
-/// A report that is late by half of its interval makes an edge suspect.
-const LATE_MS: u64 = 1_500;
+/// When in a second a control plane looks.
+pub(super) const LOOKS: [u64; 4] = [0, 250, 500, 750];
 /// Seconds after which slow answers are known: two reports that say so. As many good ones as ten until it is well again.
 const SLOW_KNOWN_S: u32 = 2;
 const WELL_AGAIN_S: u32 = 10;
-/// Health of an edge that is late, and of one that is slow.
-const SUSPECT: f64 = 0.75;
+/// Health of an edge that is slow.
 const SICK: f64 = 0.25;
 /// What is left of a slow edge's capacity.
 const SLOW: f64 = 0.1;
 /// What others take of a swinging edge's capacity, by turns: 0.2 Hz.
 const SWING: f64 = 0.6;
 const SWING_S: u32 = 5;
+/// A site of the west of Europe.
+const EVENING: usize = 9;
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,13 +96,14 @@ impl Timeline {
         let mut faults = vec![
             fault(Kind::Killed, 0.300, 0.340, one(0, 0)),
             fault(Kind::Slowed, 0.350, 0.390, one(1, 0)),
-            fault(Kind::Swings, 0.400, 0.470, one(2, 0)),
-            fault(Kind::SiteLost, 0.480, 0.520, site(0)),
+            // Where it is evening.
+            fault(Kind::Swings, 0.400, 0.460, one(if world.sites.len() > EVENING { EVENING } else { 0 }, 0)),
+            fault(Kind::SiteLost, 0.510, 0.540, site(0)),
             fault(Kind::Killed, 0.800, 0.900, one(1, 0)),
         ];
         let lost = world.sites.iter().filter(|site| site.region == Some(Region::Oceania));
-        faults.extend(lost.map(|site| fault(Kind::RegionLost, 0.530, 0.570, site.edges.clone())));
-        let (crowd, mute) = (at(0.58)..at(0.65), at(2.0 / 3.0)..at(1.0));
+        faults.extend(lost.map(|site| fault(Kind::RegionLost, 0.560, 0.590, site.edges.clone())));
+        let (crowd, mute) = (at(0.60)..at(0.65), at(2.0 / 3.0)..at(1.0));
         Self { faults, crowd, mute, arrive: at(0.066).min(120), peace: at(0.15)..at(0.3) }
     }
 
@@ -140,6 +142,12 @@ impl State {
     }
 }
 
+/// Which of the looks of a second is the last one at a time.
+pub(super) fn look(second: u32, now_ms: u32) -> usize {
+    let within = u64::from(now_ms.saturating_sub(second * 1_000));
+    LOOKS.partition_point(|look| *look <= within).saturating_sub(1)
+}
+
 /// The fleet as it is.
 #[derive(Debug)]
 pub(super) struct Fleet {
@@ -152,6 +160,13 @@ pub(super) struct Fleet {
 pub(super) struct Known {
     pub(super) open: bool,
     pub(super) health: f64,
+}
+
+impl Known {
+    /// True when a health check passes.
+    pub(super) fn is_well(self) -> bool {
+        self.open && self.health >= 0.5
+    }
 }
 
 impl Fleet {
@@ -181,9 +196,9 @@ impl Fleet {
         }
         for (edge, state) in self.edges.iter_mut().enumerate() {
             if !state.is_down() {
-                // The last report before this second.
+                // The report of this second, if it lives as long; what is asked before it, is asked within the lease of the last.
                 let offset = dice::roll(self.seed, OFFSET, edge as u64) % REPORT_MS;
-                state.heard_ms = (u64::from(second) * 1_000 + offset).saturating_sub(REPORT_MS);
+                state.heard_ms = u64::from(second) * 1_000 + offset;
             }
             if state.capacity < 0.5 {
                 state.slow = state.slow.or(Some(second));
@@ -196,19 +211,23 @@ impl Fleet {
         }
     }
 
-    /// What a control plane knows of an edge at the beginning of a second.
-    pub(super) fn known(&self, edge: usize, second: u32) -> Known {
-        let state = &self.edges[edge];
-        let silent = (u64::from(second) * 1_000).saturating_sub(state.heard_ms);
-        let slow = state.slow.is_some_and(|since| second >= since + SLOW_KNOWN_S);
-        let health = if slow {
-            SICK
-        } else if silent > LATE_MS {
-            SUSPECT
-        } else {
-            1.0
-        };
-        Known { open: silent <= LEASE_MS + LOOK_MS, health }
+    /// Milliseconds at a time since an edge was heard of.
+    fn silent_ms(&self, edge: usize, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.edges[edge].heard_ms)
+    }
+
+    /// What a control plane knows of all edges when it looks.
+    pub(super) fn known(&self, now_ms: u64) -> Vec<Known> {
+        let late = steering::late((0..self.edges.len()).map(|edge| Some(self.silent_ms(edge, now_ms))));
+        (late.into_iter().enumerate())
+            .map(|(edge, late)| {
+                let slow = self.edges[edge].slow;
+                let slow = slow.is_some_and(|since| now_ms >= u64::from(since + SLOW_KNOWN_S) * 1_000);
+                let health = if slow { SICK } else { 1.0 };
+                let open = self.silent_ms(edge, now_ms) <= LEASE_MS;
+                Known { open, health: if late { health.min(steering::LATE_HEALTH) } else { health } }
+            })
+            .collect()
     }
 }
 

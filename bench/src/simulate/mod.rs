@@ -6,7 +6,8 @@
 //! ```
 //!
 //! - [`world`], [`earth`], [`dice`]: sites, edges, cities, titles; [`faults`]: what goes wrong, and when that is known
-//! - [`viewer`]: one player; [`engine`]: a run; [`cache`]: what edges hold; [`tally`]: what is counted
+//! - [`viewer`]: one player; [`engine`]: a run; [`rest`]: viewers to whom nothing happens; [`cache`]: what edges hold; [`tally`]: what
+//!   is counted
 //! - [`policy`]: the seam; [`sluice`]: the decision code of `common/wire`; [`peers`]: random, nearest, hashing, DNS
 //! - [`table`]: the document
 
@@ -17,6 +18,7 @@ mod engine;
 mod faults;
 mod peers;
 mod policy;
+mod rest;
 mod sluice;
 mod table;
 mod tally;
@@ -26,7 +28,7 @@ mod viewer;
 mod world;
 
 use crate::args::Options;
-use crate::cpu::own_time;
+use crate::cpu::{own_time, thread_time};
 use crate::report::{Report, progress};
 use engine::Outcome;
 use faults::Timeline;
@@ -34,6 +36,7 @@ use peers::{Peer, Way};
 use policy::Policy;
 use sluice::Sluice;
 use sluice_wire::steering;
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use world::{Scale, World};
@@ -66,11 +69,12 @@ enum Side {
     Sluice(&'static str, f64, bool),
 }
 
-/// A run and the time that it took.
+/// A run, the processor time that it took, and the time by the clock.
 #[derive(Debug)]
 struct Ran {
     outcome: Outcome,
     took: Duration,
+    wall: Duration,
 }
 
 /// Simulates and reports.
@@ -91,17 +95,22 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     let sides: Vec<Side> = SIDES.into_iter().filter(|side| wanted(side, &options.policy)).collect();
     let left = Mutex::new(sides.into_iter().enumerate().collect::<Vec<_>>());
     let done = Mutex::new(vec![]);
-    std::thread::scope(|threads| {
-        for _ in 0..BESIDE {
-            threads.spawn(|| {
-                while let Some((nth, side)) = left.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-                    let ran = side.run(if side.is_mixed() { &mixed } else { &plain }, &timeline);
-                    progress(format!("simulate: {} in {:.0} s", ran.outcome.name, ran.took.as_secs_f64()));
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((nth, ran));
-                }
-            });
+    let work = || -> anyhow::Result<()> {
+        loop {
+            let Some((nth, side)) = left.lock().unwrap_or_else(PoisonError::into_inner).pop() else {
+                return Ok(());
+            };
+            let ran = side.run(if side.is_mixed() { &mixed } else { &plain }, &timeline)?;
+            let (took, wall) = (ran.took.as_secs_f64(), ran.wall.as_secs_f64());
+            let name = &ran.outcome.name;
+            progress(format!("simulate: {name} in {took:.0} s of a processor, {wall:.0} s by the clock"));
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((nth, ran));
         }
-    });
+    };
+    std::thread::scope(|threads| {
+        let running: Vec<_> = (0..BESIDE).map(|_| threads.spawn(work)).collect();
+        running.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(nth, _)| *nth);
     let done: Vec<Ran> = done.into_iter().map(|(_, ran)| ran).collect();
@@ -117,7 +126,7 @@ impl Side {
         matches!(self, Self::Sluice(.., true))
     }
 
-    fn run(self, world: &World, timeline: &Timeline) -> Ran {
+    fn run(self, world: &World, timeline: &Timeline) -> anyhow::Result<Ran> {
         let mut policy: Box<dyn Policy> = match self {
             Self::Peer(_, way) => Box::new(Peer::new(way, world)),
             Self::Sluice(name, price, _) => {
@@ -126,9 +135,9 @@ impl Side {
                 Box::new(Sluice::new(name, world, policy))
             }
         };
-        let began = Instant::now();
+        let (began, used) = (Instant::now(), thread_time()?);
         let outcome = engine::run(world, timeline, policy.as_mut());
-        Ran { outcome, took: began.elapsed() }
+        Ok(Ran { outcome, took: thread_time()? - used, wall: began.elapsed() })
     }
 }
 

@@ -1,7 +1,8 @@
 //! What others do, none of which looks at load: random, nearest, plain consistent hashing, weighted round robin by DNS. Each knows
-//! as early as Sluice's control plane which edges are down, and never loses it.
+//! as early as Sluice's control plane which edges are not well, and never loses it: a player whose request failed asks it at once.
 
 use super::dice;
+use super::faults::{self, LOOKS};
 use super::policy::{Policy, Sight, Told};
 use super::viewer::{NOWHERE, Viewer};
 use super::world::World;
@@ -32,7 +33,10 @@ pub(super) enum Way {
 #[derive(Debug)]
 pub(super) struct Peer {
     way: Way,
-    open: Vec<bool>,
+    /// By look of the second and edge: whether it is well.
+    open: [Vec<bool>; LOOKS.len()],
+    second: u32,
+    look: usize,
     /// Points of a ring, by their hash.
     ring: Vec<(u64, u16)>,
     /// What resolvers keep: an edge, and until when.
@@ -58,11 +62,12 @@ impl Peer {
         };
         let regions = (0..world.cities.len()).map(of).collect();
         let kept = vec![(NOWHERE, 0); world.cities.len() * RESOLVERS as usize];
-        Self { way, open: vec![true; world.own()], ring, kept, regions, all: sums(world, |_| true) }
+        let open = LOOKS.map(|_| vec![true; world.own()]);
+        Self { way, open, second: 0, look: 0, ring, kept, regions, all: sums(world, |_| true) }
     }
 
     fn is_open(&self, edge: u16) -> bool {
-        self.open[usize::from(edge)]
+        self.open[self.look][usize::from(edge)]
     }
 
     /// An edge by weight; another one where that is down.
@@ -120,12 +125,14 @@ impl Policy for Peer {
     }
 
     fn observe(&mut self, sight: &Sight<'_>) {
+        self.second = sight.second;
         for (open, known) in self.open.iter_mut().zip(sight.known) {
-            *open = known.open;
+            open.iter_mut().zip(known).for_each(|(open, known)| *open = known.is_well());
         }
     }
 
     fn begin(&mut self, world: &World, viewer: &Viewer, now_ms: u32) -> Told {
+        self.look = faults::look(self.second, now_ms);
         Told::only(match self.way {
             Way::Random => self.weighted(&self.all, dice::roll(viewer.id, RANDOM, now_ms.into())),
             Way::Nearest => self.nearest(world, viewer),

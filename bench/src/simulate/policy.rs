@@ -1,15 +1,16 @@
 //! Who sends viewers where: Sluice, and what others do.
 
-use super::faults::Known;
+use super::faults::{Known, LOOKS};
 use super::viewer::{NOWHERE, Viewer};
 use super::world::World;
 
-/// What a fleet's steering sees at the beginning of a second.
+/// What a fleet's steering sees in a second.
 #[derive(Debug)]
 pub(super) struct Sight<'a> {
     pub(super) second: u32,
     pub(super) world: &'a World,
-    pub(super) known: &'a [Known],
+    /// What is known of each edge at each look.
+    pub(super) known: &'a [Vec<Known>; LOOKS.len()],
     /// Mbit/s that each edge sent in the second before.
     pub(super) sent: &'a [f64],
     /// True when the control plane answers.
@@ -55,8 +56,8 @@ pub(super) trait Policy: Send {
     fn begin(&mut self, world: &World, viewer: &Viewer, now_ms: u32) -> Told;
     /// What a session is told that asks again; `None` when nobody answers.
     fn ask(&mut self, world: &World, viewer: &Viewer, now_ms: u32) -> Option<Told>;
-    /// Decisions made and the seconds that they took.
-    fn decided(&self) -> (u64, f64) {
-        (0, 0.0)
+    /// Decisions made by Sluice's code.
+    fn decided(&self) -> u64 {
+        0
     }
 }

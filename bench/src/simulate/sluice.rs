@@ -1,11 +1,11 @@
 //! Sluice: the decision code of `common/wire`, in views that are made as the control plane makes them.
 
+use super::faults::{self, Known, LOOKS};
 use super::policy::{Moved, Policy, Sight, Told};
 use super::viewer::{NEVER, NOWHERE, Viewer};
 use super::world::World;
 use sluice_wire::NodeId;
 use sluice_wire::steering::{self, Decision, Reason, Session, Steer, View};
-use std::time::Instant;
 
 /// As the control plane has them: the milliseconds in which an old rate loses two thirds of its part, and the steps of a load.
 const MEMORY_MS: f64 = 3_000.0;
@@ -19,12 +19,14 @@ const EPOCH_MS: u64 = 1_800_000_000_000;
 #[derive(Debug)]
 pub(super) struct Sluice {
     name: String,
-    steer: Steer,
+    second: u32,
+    /// What is in force in this second, and which of it after each look.
+    steers: Vec<Steer>,
+    looks: [usize; LOOKS.len()],
     rates: Vec<f64>,
     answers: bool,
     session: Session,
     decisions: u64,
-    took_s: f64,
 }
 
 impl Sluice {
@@ -32,12 +34,13 @@ impl Sluice {
         let view = View { policy, places: places(world), ..View::default() };
         Self {
             name: name.into(),
-            steer: Steer::new(view),
+            second: 0,
+            steers: vec![Steer::new(view)],
+            looks: [0; LOOKS.len()],
             rates: vec![0.0; world.edges.len()],
             answers: true,
             session: Session::new(0, world.titles[0]),
             decisions: 0,
-            took_s: 0.0,
         }
     }
 
@@ -60,11 +63,9 @@ impl Sluice {
     }
 
     fn decide(&mut self, now_ms: u32) -> Decision {
-        let began = Instant::now();
-        let decision = self.steer.decide(&self.session, EPOCH_MS + u64::from(now_ms));
-        self.took_s += began.elapsed().as_secs_f64();
+        let steer = &self.steers[self.looks[faults::look(self.second, now_ms)]];
         self.decisions += 1;
-        decision
+        steer.decide(&self.session, EPOCH_MS + u64::from(now_ms))
     }
 
     fn told(&mut self, world: &World, viewer: &Viewer, now_ms: u32) -> Option<Told> {
@@ -81,6 +82,21 @@ impl Sluice {
         Some(Told { edge, next, ttl_s: Some(decision.ttl_s), moved })
     }
 
+    /// The view of a look, after another one.
+    fn seen(&self, before: &View, sight: &Sight<'_>, known: &[Known]) -> View {
+        let mut view = before.clone();
+        let edges = view.places.iter_mut().flat_map(|place| &mut place.edges);
+        for (nth, edge) in edges.enumerate() {
+            (edge.open, edge.health) = (known[nth].open, known[nth].health);
+            if nth < sight.world.own() {
+                let load = self.rates[nth] / (sight.world.edges[nth].capacity * SAID);
+                edge.load = (load * LOAD_STEPS).round() / LOAD_STEPS;
+            }
+        }
+        view.version += 1;
+        view
+    }
+
     /// Where a page sends a viewer while nobody steers: to an edge of the nearest site, and after that to one of the next two,
     /// as a name server would that knows nothing else.
     fn unsteered(&self, world: &World, viewer: &Viewer, now_ms: u32) -> Told {
@@ -88,7 +104,7 @@ impl Sluice {
         let turn = if viewer.edge == NOWHERE { 0 } else { 1 + now_ms as usize / 1_000 % 2 };
         let edges = &world.sites[usize::from(near[turn.min(near.len() - 1)])].edges;
         let edge = edges.start + (viewer.id % u64::from(edges.end - edges.start)) as u16;
-        Told { ttl_s: Some(self.steer.view().policy.calm_ttl_s), ..Told::only(edge) }
+        Told { ttl_s: Some(self.steers[0].view().policy.calm_ttl_s), ..Told::only(edge) }
     }
 }
 
@@ -98,7 +114,7 @@ impl Policy for Sluice {
     }
 
     fn observe(&mut self, sight: &Sight<'_>) {
-        self.answers = sight.answers;
+        (self.answers, self.second) = (sight.answers, sight.second);
         let part = 1.0 - (-1_000.0 / MEMORY_MS).exp();
         for (rate, sent) in self.rates.iter_mut().zip(sight.sent) {
             *rate += part * (sent - *rate);
@@ -106,18 +122,18 @@ impl Policy for Sluice {
         if !sight.answers {
             return;
         }
-        let mut view = self.steer.view().clone();
-        let edges = view.places.iter_mut().flat_map(|place| &mut place.edges);
-        for (nth, edge) in edges.enumerate() {
-            (edge.open, edge.health) = (sight.known[nth].open, sight.known[nth].health);
-            if nth < sight.world.own() {
-                let load = self.rates[nth] / (sight.world.edges[nth].capacity * SAID);
-                edge.load = (load * LOAD_STEPS).round() / LOAD_STEPS;
+        let last = self.looks[LOOKS.len() - 1];
+        self.steers.swap(0, last);
+        self.steers.truncate(1);
+        for (look, known) in sight.known.iter().enumerate() {
+            let before = self.steers.last().expect("one is in force");
+            if look == 0 || *known != sight.known[look - 1] {
+                let view = self.seen(before.view(), sight, known);
+                if view.places != before.view().places {
+                    self.steers.push(Steer::new(view));
+                }
             }
-        }
-        if view.places != self.steer.view().places {
-            view.version = sight.second.into();
-            self.steer = Steer::new(view);
+            self.looks[look] = self.steers.len() - 1;
         }
     }
 
@@ -131,8 +147,8 @@ impl Policy for Sluice {
         if self.answers { self.told(world, viewer, now_ms) } else { None }
     }
 
-    fn decided(&self) -> (u64, f64) {
-        (self.decisions, self.took_s)
+    fn decided(&self) -> u64 {
+        self.decisions
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::engine::Outcome;
 use super::faults::{Kind, Timeline};
-use super::tally::Tally;
+use super::tally::{Cause, Tally};
 use super::world::World;
 use super::{OUTSIDE, PRICE_WEIGHT, Ran};
 use crate::report::Report;
@@ -40,6 +40,8 @@ pub(super) fn report(
     report.paragraph(HOW);
     report.heading("Viewers");
     report.table(&viewers(ran));
+    report.heading("Milliseconds stalled in a viewer-hour, by what was so of the edge");
+    report.table(&causes(ran));
     report.heading("Fleet");
     report.table(&fleet(world, timeline, ran));
     report.paragraph(format!(
@@ -59,16 +61,21 @@ pub(super) fn report(
     report.table(&delays(std::iter::once(looped)));
     report.heading("Questions and moves of Sluice's viewers");
     report.table(&phases(timeline, ran));
+    report.heading("Damping: chosen moves a second around the swing");
+    report.paragraph(SWING);
+    report.table(&swing(timeline, ran));
     report
 }
 
-const HOW: &str = "Every policy meets the same viewers, faults and crowd. The decision code is `common/wire`'s, in views made each \
-second as the control plane makes them. A dead edge is known when its lease is over (3 s after its last report of each second), \
-a slow one after two reports; the others know it as early. Players ask for 4 s segments, keep 10 s, leave a refused edge after \
-0.4 s and a silent one after 4.1 s for the next choice of their manifest; without one, they begin anew. An edge that is asked \
-for more than it has gives everybody the same part of it, and players then take lower rungs. Caches are tables of tags of media \
-groups of a minute, an approximation: what an edge lacks its site may have, what the site lacks is the origin's egress. A line \
-carries half at 4,000 km. The day goes 12 times as fast.";
+const HOW: &str = "Every policy meets the same viewers, faults and crowd. The decision code is `common/wire`'s, in views made four \
+times a second as the control plane makes them. An edge is late 1.75 s after its last report of each second, and gone when its \
+lease of 3 s is over; a slow one is known after 2 s. The others know it as early, and more: Sluice's players have what their \
+manifest told up to 300 s ago, and leave a refused edge after 0.4 s and a silent one after 4.1 s for its next choice, without \
+asking; a player of the others whose request failed asks at once, and is sent by what is known then (DNS: by what its resolver \
+has kept). Players ask for 4 s segments and keep 10 s. An edge that is asked for more than it has gives everybody the same part \
+of it, and players then take lower rungs. Caches are tables of tags of media groups of a minute, an approximation: what an edge \
+lacks its site may have, what the site lacks is the origin's egress. A line carries half at 4,000 km. The day goes 12 times as \
+fast. Two policies run beside each other, one thread each.";
 
 fn told(timeline: &Timeline) -> String {
     let mut words: Vec<String> = vec![];
@@ -106,7 +113,7 @@ fn viewers(ran: &[Ran]) -> Vec<Vec<String>> {
         let each = |count: u64| short(count as f64 / hours);
         rows.push(vec![
             outcome.name.clone(),
-            each(tally.stalled_ms),
+            each(tally.stalled_ms.iter().sum()),
             short(100.0 * tally.sessions_stalled as f64 / tally.sessions.max(1) as f64),
             short(tally.gigabytes * 8_000.0 / 3_600.0 / hours),
             short(tally.questions(0..u32::MAX)),
@@ -115,6 +122,19 @@ fn viewers(ran: &[Ran]) -> Vec<Vec<String>> {
             each(tally.failed_over),
             tally.burst.to_string(),
         ]);
+    }
+    rows
+}
+
+/// Why pictures stood still.
+fn causes(ran: &[Ran]) -> Vec<Vec<String>> {
+    let mut rows = vec![head(&["policy"])];
+    rows[0].extend(Cause::ALL.map(|cause| cause.as_str().to_owned()));
+    for Ran { outcome, .. } in ran {
+        let tally = &outcome.tally;
+        let mut row = vec![outcome.name.clone()];
+        row.extend(tally.stalled_ms.map(|ms| short(ms as f64 / tally.viewer_hours())));
+        rows.push(row);
     }
     rows
 }
@@ -128,13 +148,13 @@ fn fleet(world: &World, timeline: &Timeline, ran: &[Ran]) -> Vec<Vec<String>> {
         "origin egress %",
         "cost / 1,000 viewer-h",
         "outside % in peace",
-        "decisions / s / core",
-        "wall s",
+        "decisions",
+        "processor s",
+        "clock s",
         "digest",
     ])];
-    for Ran { outcome, took } in ran {
+    for Ran { outcome, took, wall } in ran {
         let (tally, caches) = (&outcome.tally, &outcome.caches);
-        let (decisions, seconds) = outcome.decisions;
         let of = |part: f64| short(100.0 * part / caches.asked.max(1e-9));
         rows.push(vec![
             outcome.name.clone(),
@@ -144,8 +164,9 @@ fn fleet(world: &World, timeline: &Timeline, ran: &[Ran]) -> Vec<Vec<String>> {
             of(caches.origin),
             short(1_000.0 * tally.cost / tally.viewer_hours()),
             mix(tally, &timeline.peace),
-            if decisions == 0 { "-".into() } else { short(decisions as f64 / seconds) },
+            if outcome.decisions == 0 { "-".into() } else { short(outcome.decisions as f64) },
             format!("{:.0}", took.as_secs_f64()),
+            format!("{:.0}", wall.as_secs_f64()),
             format!("{:016x}", outcome.digest),
         ]);
     }
@@ -191,16 +212,19 @@ fn phases(timeline: &Timeline, ran: &[Ran]) -> Vec<Vec<String>> {
         "in its last tenth",
         "busiest edge",
     ])];
-    let of = |kind: Kind| {
-        timeline.faults.iter().find(|f| f.kind == kind).map_or(0..0, |f| f.when.start..f.when.end + 60)
+    // A minute longer than the trouble, or until the next one.
+    let next = |after: u32| {
+        let starts = timeline.faults.iter().map(|fault| fault.when.start);
+        let starts = starts.chain([timeline.crowd.start, timeline.mute.start]);
+        starts.filter(|start| *start >= after).min().unwrap_or(u32::MAX)
     };
+    let with_rest = |when: &Range<u32>| when.start..(when.end + 60).min(next(when.end));
+    let of =
+        |kind: Kind| timeline.faults.iter().find(|f| f.kind == kind).map_or(0..0, |f| with_rest(&f.when));
     let mut parts = vec![("peace", timeline.peace.clone())];
     parts.extend(Kind::ALL.map(|kind| (kind.as_str(), of(kind))));
-    parts.extend([
-        ("crowd", timeline.crowd.start..timeline.crowd.end + 60),
-        ("silence", timeline.mute.clone()),
-    ]);
-    for outcome in ran.iter().map(|ran| &ran.outcome).filter(|outcome| outcome.decisions.0 > 0) {
+    parts.extend([("crowd", with_rest(&timeline.crowd)), ("silence", timeline.mute.clone())]);
+    for outcome in ran.iter().map(|ran| &ran.outcome).filter(|outcome| outcome.decisions > 0) {
         for (name, when) in &parts {
             let seconds = outcome.tally.within(when.clone());
             let last = &seconds[seconds.len() - seconds.len() / 10..];
@@ -217,6 +241,38 @@ fn phases(timeline: &Timeline, ran: &[Ran]) -> Vec<Vec<String>> {
                 short(seconds.iter().map(|s| s.busiest).fold(0.0, f64::max)),
             ]);
         }
+    }
+    rows
+}
+
+const SWING: &str = "By quarter minutes since something else began to take 60 % of one edge, for 2 s of 5 (0.2 Hz), until the next \
+trouble; *before* is the quarter minute before, in which nothing is wrong.";
+const WINDOW_S: u32 = 15;
+
+/// Moves from the beginning of the swing until the next trouble.
+fn swing(timeline: &Timeline, ran: &[Ran]) -> Vec<Vec<String>> {
+    let Some(swings) = timeline.faults.iter().find(|fault| fault.kind == Kind::Swings) else { return vec![] };
+    let (start, end) = (swings.when.start, swings.when.end);
+    let starts = timeline.faults.iter().map(|fault| fault.when.start);
+    let next = starts.filter(|start| *start >= end).min().unwrap_or(end);
+    let windows: Vec<Range<u32>> = (start.saturating_sub(WINDOW_S)..next)
+        .step_by(WINDOW_S as usize)
+        .map(|from| from..(from + WINDOW_S).min(next))
+        .collect();
+    let name = |when: &Range<u32>| match when.start {
+        from if from < start => "before".to_owned(),
+        from if from < end => format!("{} s", from - start),
+        from => format!("{} s, over", from - start),
+    };
+    let mut rows = vec![head(&["policy"])];
+    rows[0].extend(windows.iter().map(name));
+    for outcome in ran.iter().map(|ran| &ran.outcome).filter(|outcome| outcome.decisions > 0) {
+        let mut row = vec![outcome.name.clone()];
+        row.extend(windows.iter().map(|when| {
+            let of = outcome.tally.within(when.clone());
+            short(of.iter().map(|second| f64::from(second.chosen)).sum::<f64>() / of.len().max(1) as f64)
+        }));
+        rows.push(row);
     }
     rows
 }

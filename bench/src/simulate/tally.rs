@@ -8,12 +8,52 @@ pub(super) const HOLD_S: u32 = 30;
 /// The longest time from a fault to a move that is told apart: ten minutes.
 const MOST_MS: u64 = 600_000;
 
+/// Why a picture stands still: what is so of its edge in that second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It refuses connections.
+    Killed,
+    /// It is of a site or region that answers nothing.
+    Lost,
+    /// It is slowed, or something else takes its capacity.
+    Slowed,
+    /// It is asked for more than it has.
+    Full,
+    /// It gives all it is asked for: the line carries less, or the viewer has just come with an empty buffer.
+    Line,
+}
+
+impl Cause {
+    pub(super) const ALL: [Self; 5] = [Self::Killed, Self::Lost, Self::Slowed, Self::Full, Self::Line];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Killed => "edge killed",
+            Self::Lost => "site lost",
+            Self::Slowed => "edge slowed",
+            Self::Full => "edge full",
+            Self::Line => "line",
+        }
+    }
+
+    /// Of a second on an edge with a fault, that gave a part of what it was asked for.
+    pub(super) const fn of(fault: Option<Kind>, given: f64) -> Self {
+        match fault {
+            Some(Kind::Killed) => Self::Killed,
+            Some(Kind::SiteLost | Kind::RegionLost) => Self::Lost,
+            Some(Kind::Slowed | Kind::Swings) if given < 1.0 => Self::Slowed,
+            _ if given < 1.0 => Self::Full,
+            _ => Self::Line,
+        }
+    }
+}
+
 /// Counts of one run, all of it.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Milliseconds that viewers watched, and that their pictures stood still.
+    /// Milliseconds that viewers watched, and that their pictures stood still, by cause.
     pub(super) watched_ms: u64,
-    pub(super) stalled_ms: u64,
+    pub(super) stalled_ms: [u64; Cause::ALL.len()],
     pub(super) sessions: u64,
     pub(super) sessions_stalled: u64,
     /// Moves: by choice, since the edge could not serve, and by players themselves after a request failed.
@@ -51,7 +91,7 @@ impl Tally {
         let hist = || Histogram::new_with_bounds(1, MOST_MS, 3).expect("the bounds are good");
         Self {
             watched_ms: 0,
-            stalled_ms: 0,
+            stalled_ms: [0; Cause::ALL.len()],
             sessions: 0,
             sessions_stalled: 0,
             chosen: 0,
@@ -70,6 +110,11 @@ impl Tally {
         if let Some((_, hist)) = self.delays.iter_mut().find(|(of, _)| *of == kind) {
             hist.saturating_record(after_ms.max(1).into());
         }
+    }
+
+    /// A picture stood still.
+    pub(super) fn stalled(&mut self, cause: Cause, ms: u32) {
+        self.stalled_ms[cause as usize] += u64::from(ms);
     }
 
     /// A session is over.

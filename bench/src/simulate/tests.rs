@@ -93,3 +93,24 @@ fn steering_is_calm_and_fair_and_the_same_each_time() {
         assert!((share - wanted).abs() < 0.02, "{share} instead of {wanted}");
     }
 }
+
+#[test]
+fn a_lost_region_is_left_before_pictures_stand_still_for_long_and_a_lost_site_before_they_do() {
+    let world = World::new(Scale { edges: 320, viewers: 4_000, seconds: 120, outside: vec![], ..scale() });
+    let stalled = |kind, edges| {
+        let faults = vec![Fault { kind, when: 60..120, edges }];
+        let timeline = Timeline { faults, arrive: 20, ..Timeline::default() };
+        let mut sluice = Sluice::new("sluice", &world, steering::Policy::default());
+        let tally = engine::run(&world, &timeline, &mut sluice).tally;
+        let (_, moved) = tally.delays.iter().find(|(of, _)| *of == kind).unwrap();
+        (tally.stalled_ms.iter().sum::<u64>(), moved.len(), moved.max())
+    };
+    let (ms, viewers, last) = stalled(Kind::SiteLost, world.sites[0].edges.clone());
+    assert!(viewers > 100 && last < 9_000, "{viewers} left, the last after {last} ms");
+    // Of those who had begun a moment before, and those to whom all else is far, buffers do not last.
+    assert!(ms < 300 * viewers, "{ms} ms for {viewers} viewers");
+    let of = |wanted| world.sites.iter().filter(move |site| site.region == Some(wanted));
+    let lost = of(super::earth::Region::Oceania).next().unwrap().edges.clone();
+    let (ms, viewers, _) = stalled(Kind::RegionLost, lost);
+    assert!(ms < 3_000 * viewers, "{ms} ms for {viewers} viewers");
+}

@@ -14,7 +14,9 @@ const LOW_MS: u16 = 8_000;
 /// recommended configuration: two tries of 2 s).
 pub(super) const REFUSED_MS: u16 = 400;
 pub(super) const SILENT_MS: u16 = 4_100;
-/// Minutes that a session lasts on average.
+/// Seconds of a media group; an hour has a whole number of them.
+const GROUP_S: u32 = 60;
+/// Seconds that a session lasts on average.
 const MEAN_S: f64 = 1_200.0;
 const SHORTEST_S: u32 = 30;
 
@@ -98,7 +100,7 @@ impl Viewer {
     pub(super) fn group(&self, second: u32) -> (u32, bool) {
         let of = (self.id >> 12) as u32 % 3_600;
         let at = (second + of) % 3_600;
-        (at / 60, at.is_multiple_of(60))
+        (at / GROUP_S, at.is_multiple_of(GROUP_S))
     }
 
     /// What it would load in a second, in Mbit/s: what it plays, and more while it has less ahead than it wants.
@@ -107,10 +109,23 @@ impl Viewer {
         (RUNGS[usize::from(self.rung)] * (1.0 + missing)).min(line)
     }
 
+    /// Until when it does the same each second on an edge that gives all it is asked for: its buffer is full, its rung as high
+    /// as its line carries, and neither its end nor a question nor another media group is due. `None` when it does not.
+    pub(super) fn rests(&self, line: f64, second: u32) -> Option<u32> {
+        let rung = usize::from(self.rung);
+        let higher = RUNGS.get(rung + 1).is_some_and(|rate| *rate <= line * HEADROOM);
+        let still = i32::from(self.buffer_ms) == BUFFER_MS && RUNGS[rung] <= line && !higher;
+        let of = (self.id >> 12) as u32 % 3_600;
+        let group = second + GROUP_S - (second + of) % GROUP_S;
+        let until = self.ends.min(self.asks).min(group);
+        (still && self.failing_ms == 0 && until > second + 1).then_some(until)
+    }
+
     /// Plays a second for which so many Mbit came; the milliseconds that the picture stood still.
     pub(super) fn plays(&mut self, came: f64) -> u32 {
-        let ahead =
-            i32::from(self.buffer_ms) + (came / RUNGS[usize::from(self.rung)] * 1_000.0) as i32 - 1_000;
+        let ahead = i32::from(self.buffer_ms)
+            + (came / RUNGS[usize::from(self.rung)] * 1_000.0).round() as i32
+            - 1_000;
         self.buffer_ms = ahead.clamp(0, BUFFER_MS) as u16;
         u32::try_from(-ahead).unwrap_or(0)
     }

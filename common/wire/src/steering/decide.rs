@@ -195,12 +195,22 @@ impl Steer {
     }
 
     /// The second choice is at another place, and the third far from the first: a player waits seconds for each edge of a lost
-    /// site or region, and its buffer has seconds.
+    /// site or region, and its buffer has seconds. Where other places are so far that it would have to be moved back, the
+    /// second is of the same one, and the third of another.
     fn elsewhere(&self, session: &Session, ranked: &[Costed], at: &mut Vec<(usize, usize)>) {
         let Some((first, _)) = at.first().copied() else { return };
         let Some(other) = at.iter().position(|(place, _)| *place != first) else { return };
+        let second = at[other].0;
+        let cost =
+            |place: usize| ranked.iter().find(|ranked| ranked.place == place).map(|ranked| ranked.cost);
+        let more = cost(second).zip(cost(first)).map_or(0.0, |(there, here)| there - here);
+        if more > self.view().policy.margin {
+            if other > 2 {
+                at[2..=other].rotate_right(1);
+            }
+            return;
+        }
         at[1..=other].rotate_right(1);
-        let second = at[1].0;
         let far = |place: usize| {
             let points = self.point(first).zip(self.point(place));
             place != first && place != second && points.is_none_or(|(a, b)| a.km_to(b) >= FAR_KM)
