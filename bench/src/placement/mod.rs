@@ -7,11 +7,11 @@ mod popular;
 mod schemes;
 
 use crate::args::Options;
+use crate::cpu::thread_time;
 use crate::report::{Report, progress};
 use popular::{Copies, Scene};
 use schemes::{Kind, Scheme};
 use std::hint::black_box;
-use std::time::Instant;
 
 /// Keys whose owners are counted.
 const KEYS: u64 = 1_000_000;
@@ -24,15 +24,19 @@ const LOOKUPS: u64 = 4_000_000;
 pub(crate) fn run(_: &Options) -> anyhow::Result<Report> {
     let mut report = Report::new("placement", "Placement: lookups, evenness, moves, and load by popularity");
     report.fact(format!(
-        "Lookups: median of 5 times {LOOKUPS} over {GROUPS} groups; evenness and moves: {KEYS} keys"
+        "Lookups: nanoseconds of processor time, median of 5 times {LOOKUPS} over {GROUPS} groups; evenness and moves: {KEYS} keys"
     ));
     report.heading("Where keys go");
     report.table(&places()?);
     report.paragraph(
         "*max/mean* is of keys by node, and at 1,000 nodes mostly noise of the sample. *Moved* is the share of keys with another \
          owner when one node goes, as a multiple of 1/N; *others'* is the part of it whose node stayed (jump: the last node \
-         goes, no other can). *Order* says that a scheme has a whole preference order of each key: replicas, failover and the \
+         goes, no other can). *Lookup* is of a group that has been looked up before, *first* of one that has not. *Order* says that a scheme has a whole preference order of each key: replicas, failover and the \
          target of a redirect come of it. Ours has two levels above 200 nodes.",
+    );
+    report.paragraph(
+        "Aims: a lookup below 100 ns from the kept order; one node that goes moves at most 1.05/N; at Zipf 1.2 over 100 nodes the \
+         busiest below 1.6 of the mean with less than 1 % of extra copies.",
     );
     report.heading("How even a site is loaded");
     report.table(&loads());
@@ -69,8 +73,8 @@ fn places() -> anyhow::Result<Vec<Vec<String>>> {
             rows.push(vec![
                 kind.name().into(),
                 nodes.to_string(),
-                format!("{:.0}", lookup_ns(&scheme)),
-                format!("{:.0}", first_ns(&scheme)),
+                format!("{:.0}", lookup_ns(&scheme)?),
+                format!("{:.0}", first_ns(&scheme)?),
                 format!("{even:.3}"),
                 part(moved),
                 part(others),
@@ -91,28 +95,30 @@ fn evenness(scheme: &Scheme, nodes: usize) -> (f64, Vec<u16>) {
 }
 
 /// A lookup of a group that has been looked up before.
-fn lookup_ns(scheme: &Scheme) -> f64 {
+fn lookup_ns(scheme: &Scheme) -> anyhow::Result<f64> {
     let keys: Vec<u64> = (0..GROUPS).map(schemes::spread).collect();
     keys.iter().for_each(|key| _ = black_box(scheme.lookup(*key)));
-    let mut rounds: Vec<f64> = (0..5).map(|_| timed(&keys, LOOKUPS, |key| scheme.lookup(key))).collect();
+    let rounds = (0..5).map(|_| timed(&keys, LOOKUPS, |key| scheme.lookup(key)));
+    let mut rounds = rounds.collect::<anyhow::Result<Vec<f64>>>()?;
     rounds.sort_by(f64::total_cmp);
-    rounds[2]
+    Ok(rounds[2])
 }
 
 /// A lookup of a group that has not.
-fn first_ns(scheme: &Scheme) -> f64 {
+fn first_ns(scheme: &Scheme) -> anyhow::Result<f64> {
     let keys: Vec<u64> = (0..GROUPS * 8).map(|key| schemes::spread(key + KEYS)).collect();
     timed(&keys, GROUPS * 8, |key| scheme.owner(key))
 }
 
-fn timed(keys: &[u64], count: u64, look: impl Fn(u64) -> u16) -> f64 {
-    let (begun, mut at) = (Instant::now(), 0usize);
+/// Nanoseconds of processor time of a lookup: what others do on the same machine does not count.
+fn timed(keys: &[u64], count: u64, look: impl Fn(u64) -> u16) -> anyhow::Result<f64> {
+    let (begun, mut at) = (thread_time()?, 0usize);
     for _ in 0..count {
         // Not in the order in which they were made; the step has no factor in common with their number.
         at = (at + 1_237) % keys.len();
         black_box(look(black_box(keys[at])));
     }
-    begun.elapsed().as_secs_f64() * 1e9 / count as f64
+    Ok((thread_time()? - begun).as_secs_f64() * 1e9 / count as f64)
 }
 
 fn loads() -> Vec<Vec<String>> {
