@@ -12,6 +12,7 @@ use crate::report::{Report, progress};
 use popular::{Copies, Scene};
 use schemes::{Kind, Scheme};
 use std::hint::black_box;
+use std::time::Duration;
 
 /// Keys whose owners are counted.
 const KEYS: u64 = 1_000_000;
@@ -19,6 +20,9 @@ const KEYS: u64 = 1_000_000;
 const GROUPS: u64 = 4_096;
 /// Lookups of a measurement.
 const LOOKUPS: u64 = 4_000_000;
+
+/// Processor time of a measurement, at least.
+const LEAST: Duration = Duration::from_millis(100);
 
 /// Measures and reports.
 pub(crate) fn run(_: &Options) -> anyhow::Result<Report> {
@@ -110,15 +114,22 @@ fn first_ns(scheme: &Scheme) -> anyhow::Result<f64> {
     timed(&keys, GROUPS * 8, |key| scheme.owner(key))
 }
 
-/// Nanoseconds of processor time of a lookup: what others do on the same machine does not count.
+/// Nanoseconds of processor time of a lookup, of so many at least: what others do on the same machine does not count.
 fn timed(keys: &[u64], count: u64, look: impl Fn(u64) -> u16) -> anyhow::Result<f64> {
-    let (begun, mut at) = (thread_time()?, 0usize);
-    for _ in 0..count {
-        // Not in the order in which they were made; the step has no factor in common with their number.
-        at = (at + 1_237) % keys.len();
-        black_box(look(black_box(keys[at])));
+    let (begun, mut at, mut done) = (thread_time()?, 0usize, 0u64);
+    loop {
+        for _ in 0..count {
+            // Not in the order in which they were made; the step has no factor in common with their number.
+            at = (at + 1_237) % keys.len();
+            black_box(look(black_box(keys[at])));
+        }
+        done += count;
+        let used = thread_time()? - begun;
+        // The kernel counts in ticks of milliseconds.
+        if used >= LEAST {
+            return Ok(used.as_secs_f64() * 1e9 / done as f64);
+        }
     }
-    Ok((thread_time()? - begun).as_secs_f64() * 1e9 / count as f64)
 }
 
 fn loads() -> Vec<Vec<String>> {
