@@ -68,8 +68,8 @@ pub(super) fn report(
 }
 
 const HOW: &str = "Every policy meets the same viewers, faults and crowd. The decision code is `common/wire`'s, in views made four \
-times a second, as the control plane makes them but that an edge is late, and left, 1.75 s after its last report of each second \
-(the control plane waits for the end of its lease of 3 s); a slow one is known after 2 s. The others know it as early, and more: Sluice's players have what their \
+times a second as the control plane makes them. An edge is late 1.75 s after its last report of each second, and gone when its \
+lease of 3 s is over; a slow one is known after 2 s. The others know it as early, and more: Sluice's players have what their \
 manifest told up to 300 s ago, and leave a refused edge after 0.4 s and a silent one after 4.1 s for its next choice, without \
 asking; a player of the others whose request failed asks at once, and is sent by what is known then (DNS: by what its resolver \
 has kept). Players ask for 4 s segments and keep 10 s. An edge that is asked for more than it has gives everybody the same part \
