@@ -218,7 +218,8 @@ impl Fleet {
 
     /// What a control plane knows of all edges when it looks.
     pub(super) fn known(&self, now_ms: u64) -> Vec<Known> {
-        let late = steering::late((0..self.edges.len()).map(|edge| Some(self.silent_ms(edge, now_ms))));
+        let late =
+            steering::late((0..self.edges.len()).map(|edge| Some(self.silent_ms(edge, now_ms))), LEASE_MS);
         (late.into_iter().enumerate())
             .map(|(edge, late)| {
                 let slow = self.edges[edge].slow;

@@ -55,6 +55,7 @@ struct Inner {
     atlas: Atlas,
     rates: Rates,
     players: Players,
+    lease_ms: u64,
 }
 
 impl Steering {
@@ -69,6 +70,7 @@ impl Steering {
             atlas,
             rates: Rates::default(),
             players: Players::default(),
+            lease_ms: config.lease_ms,
         })))
     }
 
@@ -109,7 +111,8 @@ impl Steering {
     /// The view that a table and a configuration make, with what is measured.
     fn made(&self, table: &RouteTable, config: &FleetConfig, used: &Used, now_ms: u64) -> View {
         let scores = self.0.players.scores(now_ms, |address| self.0.atlas.network(address));
-        let known = view::Known { table, config, rates: &self.0.rates, scores: &scores, used };
+        let (rates, scores, lease_ms) = (&self.0.rates, &scores, self.0.lease_ms);
+        let known = view::Known { table, config, rates, scores, used, lease_ms };
         view::view(&known, now_ms)
     }
 

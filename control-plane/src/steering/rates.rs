@@ -66,6 +66,12 @@ impl Rates {
         all.get(node).map_or_else(Flow::default, |rate| rate.flow)
     }
 
+    /// Milliseconds at a time since a node reported here; `None` for one that never did.
+    pub(crate) fn silent_ms(&self, node: &NodeId, now_ms: u64) -> Option<u64> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(node).map(|rate| now_ms.saturating_sub(rate.at_ms))
+    }
+
     /// Mbit/s that a node sends; 0 for one of which nothing is known.
     pub(crate) fn mbps(&self, node: &NodeId) -> f64 {
         self.flow(node).out_mbps

@@ -3,7 +3,7 @@
 use super::rates::Rates;
 use crate::quality::Scores;
 use crate::traffic::Used;
-use sluice_wire::steering::{Edge, Place, View};
+use sluice_wire::steering::{Edge, LATE_HEALTH, Place, View, late};
 use sluice_wire::{FleetConfig, NodeState, Position, RouteNode, RouteTable, Tier};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
@@ -20,13 +20,18 @@ pub(super) struct Known<'a> {
     pub(super) rates: &'a Rates,
     pub(super) scores: &'a Scores,
     pub(super) used: &'a Used,
+    /// How long a node is believed to be there after a report.
+    pub(super) lease_ms: u64,
 }
 
 /// The view at a time. Its version is the digest of what it says, so that control planes that know the same name it alike.
 pub(super) fn view(known: &Known<'_>, now_ms: u64) -> View {
     let mut sites: BTreeMap<&str, Vec<Edge>> = BTreeMap::new();
-    for node in known.table.nodes.iter().filter(|node| node.tier == Tier::Near) {
-        sites.entry(&node.site).or_default().push(edge(known, node));
+    let near: Vec<&RouteNode> = known.table.nodes.iter().filter(|node| node.tier == Tier::Near).collect();
+    let ready = |node: &RouteNode| node.state == NodeState::Ready;
+    let silent = near.iter().map(|node| known.rates.silent_ms(&node.node, now_ms).filter(|_| ready(node)));
+    for (node, late) in near.iter().zip(late(silent, known.lease_ms)) {
+        sites.entry(&node.site).or_default().push(edge(known, node, late));
     }
     let own = sites.into_iter().map(|(name, edges)| site(known, name, edges));
     let places = own.chain(outside(known.config)).collect();
@@ -52,15 +57,16 @@ fn site(known: &Known<'_>, name: &str, edges: Vec<Edge>) -> Place {
     }
 }
 
-fn edge(known: &Known<'_>, node: &RouteNode) -> Edge {
+fn edge(known: &Known<'_>, node: &RouteNode, late: bool) -> Edge {
     let capacity = known.config.nodes.get(&node.node).and_then(|said| said.capacity_mbps);
     let load = capacity.map_or(0.0, |capacity| known.rates.mbps(&node.node) / capacity);
+    let score = known.scores.nodes.get(&node.node).copied().unwrap_or(1.0);
     Edge {
         pathway: node.node.clone(),
         url: node.public_url.clone(),
         weight: node.weight,
         open: node.state == NodeState::Ready,
-        health: known.scores.nodes.get(&node.node).copied().unwrap_or(1.0).min(node.seat.health()),
+        health: score.min(node.seat.health()).min(if late { LATE_HEALTH } else { 1.0 }),
         load: (load * LOAD_STEPS).round() / LOAD_STEPS,
     }
 }

@@ -30,5 +30,5 @@ pub use manifest::{BASE_PATHWAY, SteeringManifest, host};
 pub use policy::Policy;
 pub use rank::{Excluded, Ranked, Terms};
 pub use session::Session;
-pub use silence::{LATE_HEALTH, LATE_MS, late};
+pub use silence::{LATE_HEALTH, late};
 pub use view::{Bar, Edge, Place, Steer, View};
