@@ -6,7 +6,8 @@ use sluice_service::Faults;
 use sluice_storage::NodeRecord;
 use sluice_wire::node::NodeCounters;
 use sluice_wire::published::public_key;
-use sluice_wire::{NodeId, NodeReport, reports};
+use sluice_wire::reports::{self, Signed};
+use sluice_wire::{NodeId, NodeReport};
 
 /// Keys of one fleet: one for each node, and another while it is replaced.
 const MAX_KEYS: usize = 2_048;
@@ -106,7 +107,7 @@ pub(crate) fn is_of(
         return Err(Refused::Forged("it has no signature"));
     };
     let known = keys.iter().find(|known| known.key == key).ok_or(Refused::Forged("its key is not known"))?;
-    if !reports::has_signed(key, signature, body) {
+    if !reports::has_signed(Signed::Report, key, signature, body) {
         return Err(Refused::Forged("the signature is not of this report"));
     }
     let may = known.nodes.is_empty() || known.nodes.contains(node);
@@ -261,7 +262,7 @@ mod tests {
             ReportKeyConfig { key: own.public(), nodes: vec![a.clone()] },
         ];
         let by = |key: &SigningKey, signed: &[u8], body: &[u8], node| {
-            let (key, signature) = reports::sign(key, signed);
+            let (key, signature) = reports::sign(Signed::Report, key, signed);
             let fields = [(reports::KEY, key), (reports::SIGNATURE, signature)];
             let fields: HeaderMap =
                 fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();

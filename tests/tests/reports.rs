@@ -6,7 +6,7 @@ use sluice_tests::client::client;
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::Process;
 use sluice_tests::stack::{Engines, control_plane, lone_edge};
-use sluice_wire::reports;
+use sluice_wire::reports::{self, Signed};
 use sluice_wire::token::mint::SigningKey;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,7 +40,7 @@ async fn send(plane: &Process, to: &str, body: &Value, key: Option<&SigningKey>)
     let request = request.header("content-type", "application/json");
     let request = match key {
         Some(key) => {
-            let (key, signature) = reports::sign(key, body.as_bytes());
+            let (key, signature) = reports::sign(Signed::Report, key, body.as_bytes());
             request.header(reports::KEY, key).header(reports::SIGNATURE, signature)
         }
         None => request,

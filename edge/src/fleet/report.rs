@@ -36,7 +36,7 @@ async fn send(edge: &Shared, control: &str, report: &NodeReport) {
     let Ok(body) = serde_json::to_vec(report) else { return };
     let mut request = edge.http.post(url).header(CONTENT_TYPE, "application/json").timeout(PATIENCE);
     if let Some(key) = &edge.report_key {
-        let (key, signature) = reports::sign(key, &body);
+        let (key, signature) = reports::sign(reports::Signed::Report, key, &body);
         request = request.header(reports::KEY, key).header(reports::SIGNATURE, signature);
     }
     let sent = request.body(body).send().await;
