@@ -14,6 +14,7 @@
 //! - [`node`]: what edges report, [`reports`]: how that is signed; [`sketch`]: what they are asked for most
 //! - [`routes`]: the table they get back; [`published`]: how that travels, signed;
 //!   [`placement`]: who owns a key
+//! - [`group`]: what is placed and fetched together; [`forecast`]: what will be asked for where
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
 //! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
@@ -32,7 +33,9 @@ pub mod codec;
 pub mod conditions;
 pub mod event;
 pub mod fleet;
+pub mod forecast;
 pub mod geo;
+pub mod group;
 pub mod headers;
 pub mod id;
 pub mod image;
@@ -59,6 +62,7 @@ pub mod token;
 pub use event::{Event, EventKind};
 pub use fleet::FleetConfig;
 pub use geo::{Country, Position};
+pub use group::MediaGroup;
 pub use id::{JobId, NodeId, UploadId, VideoId};
 pub use image::ImageVariant;
 pub use language::Language;
