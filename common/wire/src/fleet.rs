@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use crate::id::NodeId;
 use crate::limits::MAX_NODES;
+use crate::plan::FillWindow;
 use crate::steering::{Contract, Policy};
 
 /// Bytes of a configuration: a fleet of [`MAX_NODES`] with everything said of each fits.
@@ -54,6 +55,9 @@ pub struct SiteConfig {
     pub longitude: Option<f64>,
     /// What its gigabytes cost.
     pub contract: Contract,
+    /// When it may be filled ahead of demand, and how much; never where this is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill: Option<FillWindow>,
 }
 
 /// A node.
@@ -101,7 +105,7 @@ impl FleetConfig {
     /// Everything that is wrong with values of the right types.
     #[must_use]
     pub fn faults(&self) -> Vec<ConfigFault> {
-        let mut faults = Faults(vec![]);
+        let mut faults = Faults::default();
         faults.count("sites", self.sites.len(), MAX_SITES);
         faults.count("nodes", self.nodes.len(), MAX_NODES);
         faults.count("pathways", self.pathways.len(), MAX_PATHWAYS);
@@ -129,7 +133,7 @@ impl FleetConfig {
             faults.add("pathways", "shares are 1 together at most");
         }
         self.steering.check("steering", &mut faults);
-        faults.0
+        faults.all()
     }
 
     /// What differs between two configurations: each key with dots, as it was and as it is. What is not there is `null`.
@@ -164,6 +168,7 @@ impl SiteConfig {
         faults.range(&key("latitude"), self.latitude, -90.0, 90.0);
         faults.range(&key("longitude"), self.longitude, -180.0, 180.0);
         self.contract.check(&key("contract"), faults);
+        self.fill.iter().for_each(|fill| fill.check(&key("fill"), faults));
         if self.latitude.is_some() != self.longitude.is_some() {
             faults.add(&key("latitude"), "give latitude and longitude, or neither");
         }
@@ -171,9 +176,14 @@ impl SiteConfig {
 }
 
 /// What is wrong so far.
+#[derive(Default)]
 pub(crate) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
+    pub(crate) fn all(self) -> Vec<ConfigFault> {
+        self.0
+    }
+
     pub(crate) fn add(&mut self, key: &str, fix: &str) {
         self.0.push(ConfigFault { key: key.to_owned(), fix: fix.to_owned() });
     }

@@ -14,7 +14,8 @@
 //! - [`node`]: what edges report, [`reports`]: how that is signed; [`sketch`]: what they are asked for most
 //! - [`routes`]: the table they get back; [`published`]: how that travels, signed;
 //!   [`placement`]: who owns a key
-//! - [`group`]: what is placed and fetched together; [`forecast`]: what will be asked for where
+//! - [`group`]: what is placed and fetched together; [`forecast`]: what will be asked for where; [`plan`]: what is fetched
+//!   ahead of it
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
 //! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
@@ -46,6 +47,7 @@ pub mod media;
 pub mod node;
 pub mod overload;
 pub mod placement;
+pub mod plan;
 pub mod problem;
 pub mod published;
 pub mod purge;
