@@ -126,4 +126,7 @@ pub struct ReportAnswer {
     pub state: NodeState,
     /// The newest route table.
     pub table_version: u64,
+    /// The newest plan of what the node is to fetch ahead of demand, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<u64>,
 }

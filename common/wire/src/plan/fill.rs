@@ -11,7 +11,7 @@ const DAY: u64 = 1_440;
 const MAX_BYTES: u64 = 1 << 50;
 const MAX_MBPS: f64 = 4_000_000.0;
 
-/// A site's fill window. What is expected to be asked for there until the next one is fetched in it.
+/// A site's fill window. What is expected to be asked for there in the day that follows is fetched in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FillWindow {
@@ -39,14 +39,6 @@ pub struct Opening {
     pub from_ms: u64,
     /// When it closes.
     pub until_ms: u64,
-}
-
-impl Opening {
-    /// When the next one opens: what is fetched in this one is for the time until then.
-    #[must_use]
-    pub const fn next_ms(&self) -> u64 {
-        self.from_ms + DAY * MINUTE_MS
-    }
 }
 
 impl FillWindow {
@@ -104,7 +96,6 @@ mod tests {
         let opened = Opening { from_ms: at(1_380), until_ms: at(1_740) };
         assert_eq!((night.opening(at(1_380)), night.opening(at(1_739))), (Some(opened), Some(opened)));
         assert_eq!(night.opening(at(1_740)), None);
-        assert_eq!(opened.next_ms(), at(2_820));
         let whole = Opening { from_ms: day, until_ms: at(1_440) };
         assert_eq!(window(0, 1_440).opening(at(700)), Some(whole));
     }
@@ -125,7 +116,6 @@ mod tests {
             prop_assume!(from != until);
             if let Some(opening) = window(from, until).opening(now) {
                 prop_assert!((opening.from_ms..opening.until_ms).contains(&now));
-                prop_assert!(opening.until_ms <= opening.next_ms());
                 prop_assert_eq!(window(from, until).opening(opening.from_ms), Some(opening));
             }
         }

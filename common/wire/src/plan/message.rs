@@ -78,6 +78,8 @@ pub struct FillStep {
     pub at_ms: u64,
     /// Bytes that it is expected to be.
     pub bytes: u64,
+    /// How often a cache takes it for asked for: at most [`MOST_EXPECTED`](super::MOST_EXPECTED) counts.
+    pub expected: u8,
 }
 
 impl FillPlan {

@@ -56,6 +56,8 @@ impl Room {
     }
 }
 
+/// What a cache is told to expect at the most.
+pub const MOST_EXPECTED: u8 = 4;
 /// Bytes in a millisecond at 1 Mbit/s.
 const BYTES_A_MS: f64 = 125.0;
 
@@ -79,6 +81,14 @@ pub struct Step<K> {
 pub fn chance(viewers: f64) -> f64 {
     let viewers = viewers.max(0.0);
     if viewers.is_finite() { viewers / (1.0 + viewers) } else { f64::from(u8::from(viewers > 0.0)) }
+}
+
+/// How often a cache takes what is so likely for asked for when it comes: once, as what a viewer brings, and up to four times. What
+/// viewers ask for more than that does not give way to it.
+#[must_use]
+pub fn expected(chance: f64) -> u8 {
+    let viewers = chance.clamp(0.0, 1.0) / (1.0 - chance.clamp(0.0, 1.0)).max(f64::EPSILON);
+    (viewers.clamp(1.0, f64::from(MOST_EXPECTED))) as u8
 }
 
 /// What a site is filled with, in order: what spares most first viewers a wait for its bytes comes first. What the site holds,
