@@ -22,6 +22,8 @@ pub(crate) enum Bench {
     Placement,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
     Replay,
+    /// What is fetched ahead of demand, beside nothing and who knows what is coming.
+    Ahead,
     /// Steering over a thousand edges and five million simulated viewers, beside random, nearest, hashing and DNS.
     Simulate,
 }
@@ -37,6 +39,7 @@ impl Bench {
             Self::Library => "library",
             Self::Replay => "replay",
             Self::Placement => "placement",
+            Self::Ahead => "ahead",
             Self::Simulate => "simulate",
         }
     }
@@ -88,10 +91,10 @@ pub(crate) struct Options {
     /// Questions of each kind asked of it
     #[arg(long, default_value_t = 500)]
     pub(crate) questions: usize,
-    /// The trace to replay, lines of `time,key,size`; a Zipf trace is made when none is named
+    /// The trace of replay and ahead, lines of `time,key,size`; replay makes a Zipf trace when none is named
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
-    /// Cache sizes to replay with, in per cent of the trace's unique bytes
+    /// Cache sizes of replay and ahead, in per cent of the trace's unique bytes
     #[arg(long, value_delimiter = ',', default_values_t = [0.1, 1.0, 10.0])]
     pub(crate) cache: Vec<f64>,
     /// Viewers of simulate, at its height
@@ -100,7 +103,7 @@ pub(crate) struct Options {
     /// Edges of simulate
     #[arg(long, default_value_t = 1_000)]
     pub(crate) edges: usize,
-    /// The seed of simulate: the same one makes the same world
+    /// The seed of simulate and ahead: the same one makes the same world
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Only policies of simulate whose name (random, nearest, hashing, dns, sluice) contains one of these words
@@ -194,6 +197,7 @@ mod tests {
                 Bench::Library,
                 Bench::Placement,
                 Bench::Replay,
+                Bench::Ahead,
                 Bench::Simulate
             ]
         );

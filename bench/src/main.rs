@@ -8,11 +8,13 @@
 //! - `library`: lists and searches in a library of 100,000 videos, on SQLite and on PostgreSQL ([`library`])
 //! - `placement`: where keys go, beside ketama, Maglev, jump and AnchorHash; how even a site is loaded ([`placement`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
+//! - `ahead`: what is fetched ahead of demand, by forecasts and plans, beside nothing and who knows what is coming ([`ahead`])
 //! - `simulate`: the steering code over a thousand edges and five million viewers, beside what others do ([`simulate`])
 //!
 //! Every run says on which machine, from which commit and with which commands it was made ([`machine`], [`report`]), and
 //! leaves its table in `bench/results`. Every peer is a private process on loopback that ends with the run ([`process`]).
 
+mod ahead;
 mod args;
 mod cache_hit;
 mod cpu;
@@ -61,6 +63,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Bench::Library => library::run(options),
             Bench::Replay => replay::run(options),
             Bench::Placement => placement::run(options),
+            Bench::Ahead => ahead::run(options),
             Bench::Simulate => simulate::run(options),
         };
         report.with_context(|| format!("the benchmark {}", bench.name()))?.publish(&options.results)?;
