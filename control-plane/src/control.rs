@@ -1,5 +1,6 @@
 //! The process: what it opens, its routes, its background work.
 
+use crate::ahead::{self, Ahead};
 use crate::config::Config;
 use crate::dns::Dns;
 use crate::fleet::Fleet;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) steering: Steering,
     pub(crate) traffic: Traffic,
     pub(crate) live: Live,
+    pub(crate) ahead: Ahead,
     pub(crate) metrics: Metrics,
     pub(crate) config: Arc<Config>,
     pub(crate) drain: Drain,
@@ -91,6 +93,8 @@ impl Process for ControlPlane {
         let live = Live::new();
         let (looked, clock) = ((fleet.clone(), steering.clone()), Arc::clone(&storage.clock));
         drain.tasks().spawn(live.clone().run(looked.0, looked.1, metrics.clone(), clock, drain.token()));
+        let (ahead, clock) = (Ahead::default(), Arc::clone(&storage.clock));
+        drain.tasks().spawn(ahead.clone().run(fleet.clone(), metrics.clone(), clock, drain.token()));
         drain.tasks().spawn(storage.relay().run(drain.token()));
         let followed = Arc::new(Semaphore::new(purge::MAX_FOLLOWED));
         let state = State {
@@ -99,6 +103,7 @@ impl Process for ControlPlane {
             steering,
             traffic,
             live,
+            ahead,
             metrics,
             config: Arc::new(config),
             drain,
@@ -152,6 +157,9 @@ fn router(state: State) -> Router {
         .route("/v1/nodes", get(routes::nodes))
         .route("/v1/nodes/{id}/report", post(routes::report))
         .route("/v1/nodes/{id}/drain", post(operate::drain).delete(operate::undrain))
+        .route("/v1/nodes/{id}/asked", post(ahead::ask::asked))
+        .route("/v1/nodes/{id}/plan", get(ahead::ask::plan))
+        .route("/v1/prefetch", get(ahead::ask::prefetch))
         .route("/v1/routes", get(routes::table))
         .route("/v1/routes/key", get(routes::key))
         .route("/v1/purge", post(purge::purge))

@@ -9,6 +9,7 @@ use crate::seats::{LastWanted, seated};
 use futures::StreamExt;
 use sluice_service::HealthFlag;
 use sluice_storage::{NodeRecord, Seen, Storage, StorageError};
+use sluice_wire::reports::Signed;
 use sluice_wire::token::mint::SigningKey;
 use sluice_wire::{FleetConfig, NodeId, NodeState, RouteTable};
 use std::collections::BTreeMap;
@@ -235,6 +236,11 @@ impl Fleet {
     /// The public key that signs the tables.
     pub(crate) fn key(&self) -> String {
         self.issues.key()
+    }
+
+    /// Signs a body as what it is: what goes into the fields of a signature.
+    pub(crate) fn sign(&self, what: Signed, body: &[u8]) -> (String, String) {
+        self.issues.sign(what, body)
     }
 
     /// The records as last read.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sluice_wire::RouteTable;
 use sluice_wire::published::{Document, Signature};
+use sluice_wire::reports::{self, Signed};
 use sluice_wire::token::mint::SigningKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +43,11 @@ impl Issues {
     /// The public key that edges may pin.
     pub(crate) fn key(&self) -> String {
         self.key.public()
+    }
+
+    /// Signs a body as what it is, with the key that tables are signed with.
+    pub(crate) fn sign(&self, what: Signed, body: &[u8]) -> (String, String) {
+        reports::sign(what, &self.key, body)
     }
 
     /// Signs a table, to be given out from now on. One that is not newer than what is given out replaces it all: the

@@ -13,10 +13,12 @@
 //! - `routes` and `steer`: the HTTP interface of edges and players; `operate` and `purge`: what
 //!   operators do; `page`: the operations page, built in player-demo/web
 //! - `live`: the fleet once a second, for that page
+//! - `ahead`: what will be asked for, and what edges fetch before it is
 //! - `configuration`: the fleet's, versioned and audited; `operators`: who may
 //!
 //! What it leaves to others: media bytes, and anything edges need in order to keep serving.
 
+mod ahead;
 mod answer;
 mod config;
 mod configuration;

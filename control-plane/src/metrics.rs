@@ -28,6 +28,11 @@ pub(crate) struct Metrics {
     pub(crate) waiting: IntGauge,
     /// Those who look on at the fleet.
     pub(crate) listeners: IntGauge,
+    /// Plans made of what edges are to fetch ahead of demand, and bytes of them.
+    pub(crate) plans: IntCounter,
+    pub(crate) planned_bytes: IntCounter,
+    /// Media groups that forecasts are made of, of all sites.
+    pub(crate) forecast_keys: IntGauge,
     /// Sessions steered, by reason.
     pub(crate) steered: IntCounterVec,
     /// Questions about names, by what was answered.
@@ -71,6 +76,11 @@ impl Metrics {
                 "Questions about names, by what was answered",
                 &["answer"],
             ),
+            plans: r
+                .counter("sluice_control_plans_total", "Plans made of what a site fetches ahead of demand"),
+            planned_bytes: r.counter("sluice_control_planned_bytes_total", "Bytes of plans"),
+            forecast_keys: r
+                .gauge("sluice_control_forecast_keys", "Media groups of sites that forecasts are made of"),
             redirected: r.counter("sluice_control_redirects_total", "Redirects answered"),
             purge_delay: r.seconds(
                 "sluice_control_purge_seconds",

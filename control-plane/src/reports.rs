@@ -92,9 +92,10 @@ impl Refused {
     }
 }
 
-/// Whether a body was signed by a key that may report for this node. Without keys everybody may.
+/// Whether a body was signed, as what it is, by a key that may report for this node. Without keys everybody may.
 pub(crate) fn is_of(
     keys: &[ReportKeyConfig],
+    what: Signed,
     headers: &HeaderMap,
     body: &[u8],
     node: &NodeId,
@@ -107,7 +108,7 @@ pub(crate) fn is_of(
         return Err(Refused::Forged("it has no signature"));
     };
     let known = keys.iter().find(|known| known.key == key).ok_or(Refused::Forged("its key is not known"))?;
-    if !reports::has_signed(Signed::Report, key, signature, body) {
+    if !reports::has_signed(what, key, signature, body) {
         return Err(Refused::Forged("the signature is not of this report"));
     }
     let may = known.nodes.is_empty() || known.nodes.contains(node);
@@ -266,15 +267,19 @@ mod tests {
             let fields = [(reports::KEY, key), (reports::SIGNATURE, signature)];
             let fields: HeaderMap =
                 fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-            is_of(&keys, &fields, body, node).map_err(|refused| refused.as_str())
+            is_of(&keys, Signed::Report, &fields, body, node).map_err(|refused| refused.as_str())
         };
         assert_eq!(by(&shared, b"{}", b"{}", &b), Ok(()));
         assert_eq!(by(&own, b"{}", b"{}", &a), Ok(()));
         assert_eq!(by(&own, b"{}", b"{}", &b), Err("other-node"));
         assert_eq!(by(&own, b"{}", b"{ }", &a), Err("forged"));
         assert_eq!(by(&unknown, b"{}", b"{}", &a), Err("forged"));
-        assert_eq!(is_of(&keys, &HeaderMap::new(), b"{}", &a).unwrap_err().status(), 401);
-        assert_eq!(is_of(&[], &HeaderMap::new(), b"{}", &a), Ok(()), "without keys as before");
+        assert_eq!(is_of(&keys, Signed::Report, &HeaderMap::new(), b"{}", &a).unwrap_err().status(), 401);
+        assert_eq!(
+            is_of(&[], Signed::Report, &HeaderMap::new(), b"{}", &a),
+            Ok(()),
+            "without keys as before"
+        );
     }
 
     proptest! {

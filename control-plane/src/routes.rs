@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use prometheus::IntGauge;
 use serde_json::json;
 use sluice_wire::published::{CHANGES, FORMAT};
+use sluice_wire::reports::Signed;
 use sluice_wire::routes::Seat;
 use sluice_wire::{NodeId, NodeReport, NodeState, ReportAnswer, RouteNode, RouteTable};
 use std::time::Duration;
@@ -50,8 +51,9 @@ pub(crate) async fn report(
     if table.node(&report.node).is_none_or(|known| !agrees(known, &report, now)) {
         state.fleet.nudge();
     }
-    Ok(axum::Json(ReportAnswer { lease_ms: lease_ms(&state), state: now, table_version: table.version })
-        .into_response())
+    let plan = state.ahead.version(&report);
+    let answer = ReportAnswer { lease_ms: lease_ms(&state), state: now, table_version: table.version, plan };
+    Ok(axum::Json(answer).into_response())
 }
 
 fn lease_ms(state: &State) -> u64 {
@@ -62,7 +64,7 @@ fn lease_ms(state: &State) -> u64 {
 fn believed(state: &State, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<NodeReport, Refused> {
     let keys = &state.config.report_keys;
     let node = NodeId::new(id).map_err(|error| Refused::Malformed(error.to_string()))?;
-    reports::is_of(keys, headers, body, &node)?;
+    reports::is_of(keys, Signed::Report, headers, body, &node)?;
     let report = axum::Json::<NodeReport>::from_bytes(body);
     let axum::Json(report) = report.map_err(|error| Refused::Malformed(error.body_text()))?;
     check(&node, &report)?;

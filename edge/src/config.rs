@@ -72,6 +72,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Milliseconds between two reports to the control plane.
     pub report_ms: u64,
+    /// Milliseconds between two messages of what clients asked for, from which the control plane makes forecasts.
+    pub asked_ms: u64,
     /// Milliseconds of silence after which a body that a parent sends is cut.
     pub watchdog_ms: u64,
 }
@@ -151,13 +153,14 @@ impl Default for Config {
             methods: vec![],
             state_dir: "var/edge".into(),
             report_ms: 1_000,
+            asked_ms: 60_000,
             watchdog_ms: 1_000,
         }
     }
 }
 
 /// What may change while an edge serves: everything that is looked up anew for each request.
-const LIVE_KEYS: [&str; 23] = [
+const LIVE_KEYS: [&str; 24] = [
     "access.audience",
     "access.cookie",
     "access.issuer",
@@ -165,6 +168,7 @@ const LIVE_KEYS: [&str; 23] = [
     "access.param",
     "access.peers",
     "access.poll_ms",
+    "asked_ms",
     "cache.heed_clients",
     "cache.keep_cookies",
     "cache.max_object_bytes",
@@ -231,7 +235,9 @@ impl ProcessConfig for Config {
         if self.server.listen.http.is_none() {
             faults.add("listen.http", "other nodes reach an edge on its plain listener");
         }
-        for (key, ms) in [("report_ms", self.report_ms), ("watchdog_ms", self.watchdog_ms)] {
+        let waits =
+            [("report_ms", self.report_ms), ("asked_ms", self.asked_ms), ("watchdog_ms", self.watchdog_ms)];
+        for (key, ms) in waits {
             if ms < 10 {
                 faults.add(key, "at least 10");
             }

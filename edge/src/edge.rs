@@ -1,8 +1,9 @@
 //! The process: what an edge holds, and its background work.
 
 use crate::access::Access;
+use crate::asked::Asked;
 use crate::budget::Budget;
-use crate::cache::{Fills, Store};
+use crate::cache::{Fills, Object, Store};
 use crate::cmcd::Players;
 use crate::config::{Config, LEAST_SLICE};
 use crate::disk::Tier;
@@ -64,6 +65,10 @@ pub(crate) struct Shared {
     pub(crate) siblings: Siblings,
     /// What clients ask for most.
     pub(crate) popular: Popular,
+    /// And in a minute, by name.
+    pub(crate) asked: Asked,
+    /// Which plan of what to fetch ahead of demand there is.
+    pub(crate) plans: fleet::News,
     pub(crate) tenants: Tenants,
     /// Who plays here.
     pub(crate) players: Players,
@@ -153,6 +158,19 @@ impl Shared {
     pub(crate) fn count_popular(&self, key: PlacementKey) {
         if self.config.tier == sluice_wire::Tier::Near && !self.config.control.is_empty() {
             self.popular.record(key);
+        }
+    }
+
+    /// Notes that a client was served media: what was fetched ahead was of use then.
+    pub(crate) fn served(&self, object: &Object, path: &str, bytes: u64) {
+        if self.config.tier != sluice_wire::Tier::Near || self.config.control.is_empty() {
+            return;
+        }
+        if object.end_ahead() {
+            self.metrics.planned("used", object.body.length().unwrap_or(bytes));
+        }
+        if let Some(key) = object.placed(path) {
+            self.asked.record(key, path, bytes);
         }
     }
 
@@ -281,6 +299,8 @@ impl Process for Edge {
             former: ArcSwap::from_pointee(Placement::new(Arc::default(), &config.site)),
             siblings: Siblings::default(),
             popular: Popular::default(),
+            asked: Asked::default(),
+            plans: fleet::News::default(),
             disk,
             report_key: config.report_key_file.as_deref().map(report_key).transpose()?,
             trust,
@@ -310,6 +330,10 @@ impl Process for Edge {
         if !shared.config.control.is_empty() {
             tasks.spawn(fleet::follow(Arc::clone(&shared), self.kept));
             tasks.spawn(fleet::report(Arc::clone(&shared)));
+        }
+        if shared.config.tier == sluice_wire::Tier::Near && !shared.config.control.is_empty() {
+            tasks.spawn(fleet::tell(Arc::clone(&shared)));
+            tasks.spawn(fleet::follow_plans(Arc::clone(&shared)));
         }
         if shared.config.tier == sluice_wire::Tier::Near {
             tasks.spawn(overload::watch(Arc::clone(&shared)));

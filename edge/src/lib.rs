@@ -20,12 +20,14 @@
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
 //! - `websocket` and `streams`: what is carried live, and never kept
-//! - `floors` and `feed`: what the event log says is stale; `purge`: what operators do; `fleet`: reports, the route table
-//!   and its copy on disk
+//! - `popular` and `asked`: what clients ask for most, now and in a minute
+//! - `floors` and `feed`: what the event log says is stale; `purge`: what operators do; `fleet`: reports, the route table,
+//!   its copy on disk, and plans of what is fetched ahead of demand
 //!
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
 
 mod access;
+mod asked;
 mod budget;
 mod cache;
 mod capped;

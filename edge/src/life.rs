@@ -17,6 +17,7 @@ mod fetch;
 mod image;
 mod lookup;
 mod pass;
+mod planned;
 mod pump;
 mod race;
 mod shed;
@@ -25,6 +26,7 @@ mod sliced;
 mod tunnel;
 
 pub(crate) use ahead::Ahead;
+pub(crate) use planned::{Filler, fill};
 
 use crate::access::{Carried, Dress, Owner, Verdict};
 use crate::cache::slicing::Sliced;
@@ -427,13 +429,16 @@ async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: 
     {
         return Phase::Done(answer, Outcome::Hit);
     }
-    let Ask { request, key, .. } = ask;
+    let Ask { request, key, target, .. } = ask;
     let (asked, _) = request.into_parts();
     let form = transform::select(edge, (&asked.method, &asked.headers), &key, &object).await;
     let answer = deliver::answer(&edge.config.node, &asked.method, &asked.headers, &object, form, served);
     let announced = || answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     let bytes = http_body::Body::size_hint(answer.body()).exact().or_else(announced);
     edge.metrics.bytes_out.inc_by(bytes.unwrap_or(0));
+    if asked.method == Method::GET && answer.status().is_success() && !gate::is_from_edge(&asked.headers) {
+        edge.served(&object, &target.path, bytes.unwrap_or(0));
+    }
     let outcome = match served {
         Served::Hit(_) => Outcome::Hit,
         Served::Stale => Outcome::Stale,

@@ -21,6 +21,12 @@ pub(crate) struct Metrics {
     pub(crate) shed: IntCounterVec,
     /// Segments fetched before they were asked for, by what became of it.
     pub(crate) ahead: IntCounterVec,
+    /// Bytes of plans, by what became of them.
+    plan_bytes: IntCounterVec,
+    /// Groups of plans, by what became of them.
+    pub(crate) plan_groups: IntCounterVec,
+    /// Plans, by what became of them.
+    pub(crate) plans: IntCounterVec,
     /// Sessions that played in the last seconds.
     pub(crate) sessions: IntGauge,
     /// Those of them that starved.
@@ -204,6 +210,21 @@ impl Metrics {
             stage: r.gauge("sluice_edge_overload_stage", "0 calm, 1 spare, 2 brown, 3 full"),
             shed: r.counters("sluice_edge_shed_total", "Answers that overload changed", &["what"]),
             ahead: r.counters("sluice_edge_ahead_total", "Segments fetched before they were asked for, by what became of it", &["result"]),
+            plan_bytes: r.counters(
+                "sluice_edge_plan_bytes_total",
+                "Bytes of plans: planned, fetched, used (asked for since), wasted (let go of before anybody asked)",
+                &["result"],
+            ),
+            plan_groups: r.counters(
+                "sluice_edge_plan_groups_total",
+                "Media groups of plans: fetched, kept (all of it was here), failed (in part), unknown (no playlist names it)",
+                &["result"],
+            ),
+            plans: r.counters(
+                "sluice_edge_plans_total",
+                "Plans: followed, refused, ended early (out-of-budget, out-of-time, out-of-room)",
+                &["result"],
+            ),
             sessions: r.gauge("sluice_edge_sessions", "Sessions that played in the last seconds"),
             starved: r.gauge("sluice_edge_sessions_starved", "Sessions that ran out of what to play in the last seconds"),
             tables: r.counters("sluice_edge_tables_total", "Route tables taken, whole or as changes", &["form"]),
@@ -274,6 +295,11 @@ impl Metrics {
             feed_live: r.gauge("sluice_edge_feed_live", "1 while the event feed is live"),
             disk: DiskMetrics::new(r),
         }
+    }
+
+    /// Counts bytes of plans.
+    pub(crate) fn planned(&self, result: &str, bytes: u64) {
+        self.plan_bytes.with_label_values(&[result]).inc_by(bytes);
     }
 
     pub(crate) fn count(&self, outcome: Outcome) {

@@ -61,6 +61,7 @@ impl Hits {
         let (coding, body) = if varies { coded(&object, plain, codings)? } else { (None, plain) };
         let placed = object.placed(target).and_then(|key| {
             self.edge.count_popular(key);
+            self.edge.served(&object, target, body.len() as u64);
             self.edge.placed(key)
         });
         self.hits.inc();

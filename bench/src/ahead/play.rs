@@ -44,7 +44,7 @@ struct Site {
     name: String,
     policy: SizedTinyLfu,
     held: HashSet<u64>,
-    /// What was fetched ahead and not asked for yet.
+    /// What was fetched ahead on days that count, and not asked for yet.
     unused: HashMap<u64, u64>,
     started_ms: u64,
     steps: VecDeque<Step<u64>>,
@@ -95,8 +95,8 @@ impl Site {
             if step.at_ms >= WARM * DAY_MS {
                 seen.fetched += step.bytes;
                 *seen.hours.entry(step.at_ms / SLOT_MS).or_default() += step.bytes;
+                self.unused.insert(step.key, step.bytes);
             }
-            self.unused.insert(step.key, step.bytes);
             // What is expected counts, a little, as if it had been asked for: as at the edge.
             (0..expected(step.chance)).for_each(|_| self.policy.touch(step.key));
             self.keep(step.key, step.bytes);

@@ -67,6 +67,15 @@ pub(crate) enum Command {
         #[arg(long)]
         client: Option<String>,
     },
+    /// What is expected to be asked for at each site, what is fetched ahead of it, and why the rest is not.
+    Prefetch {
+        /// One site alone.
+        #[arg(long)]
+        site: Option<String>,
+        /// Media groups shown of a site, at most.
+        #[arg(long, default_value_t = 50)]
+        limit: u64,
+    },
     /// Uploads a file; prints the video's id. The same command goes on where one that was cut left off.
     Upload(Upload),
     /// Lists videos, the newest first.

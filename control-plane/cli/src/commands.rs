@@ -2,7 +2,7 @@
 
 use crate::api::{Api, say, show, text};
 use crate::args::{Command, Options, Purge};
-use crate::{fleet, manual, mint, owner, steering, upload, videos, watch};
+use crate::{fleet, manual, mint, owner, prefetch, steering, upload, videos, watch};
 use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::Value;
@@ -25,6 +25,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Operator { name, role } => fleet::operator(raw, &name, &role)?,
         Command::Owner { url, site } => owner::run(&control, raw, &url, site.as_deref()).await?,
         Command::Why { video, client } => steering::why(&control, raw, &video, client.as_deref()).await?,
+        Command::Prefetch { site, limit } => prefetch::run(&control, raw, site.as_deref(), limit).await?,
         Command::Upload(wanted) => upload::run(&edge, raw, &wanted).await?,
         Command::List(asked) => videos::list(&edge, raw, &asked).await?,
         Command::Show { id } => show(raw, &edge.get(&format!("/v1/videos/{id}")).await?, videos::line),

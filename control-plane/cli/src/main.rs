@@ -12,6 +12,7 @@ mod fleet;
 mod manual;
 mod mint;
 mod owner;
+mod prefetch;
 mod steering;
 mod upload;
 mod videos;

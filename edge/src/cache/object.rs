@@ -13,7 +13,7 @@ use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, parse_keys, parse_versions};
 use sluice_wire::{MediaPath, PlacementKey};
 use std::io;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -52,6 +52,8 @@ pub(crate) struct Object {
     pub(crate) checked: AtomicU64,
     /// What it says of the queries it is for.
     pub(crate) variance: Option<Arc<Variance>>,
+    /// It was fetched by a plan, and nobody has asked for it since.
+    ahead: AtomicBool,
     /// It has, or may have, coded forms: answers depend on what the asker accepts.
     pub(crate) codable: bool,
     /// It is for those alone who show a token.
@@ -127,6 +129,7 @@ impl Object {
             placed: OnceLock::new(),
             checked,
             variance,
+            ahead: AtomicBool::new(false),
             codable,
             guarded,
             made_of: None,
@@ -135,6 +138,16 @@ impl Object {
             since,
             initial_age,
         }
+    }
+
+    /// Notes that it was fetched by a plan, for nobody yet.
+    pub(crate) fn begin_ahead(&self) {
+        self.ahead.store(true, Ordering::Relaxed);
+    }
+
+    /// True when it was fetched by a plan, and is asked for, or let go of, for the first time now.
+    pub(crate) fn end_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed) && self.ahead.swap(false, Ordering::Relaxed)
     }
 
     /// What was made of a kept body, by the same right and for as long as that is kept.

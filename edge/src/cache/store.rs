@@ -131,8 +131,19 @@ impl Store {
         let Shard { entries, gone, evicted, .. } = shard;
         self.metrics.evictions.inc_by(evicted.len() as u64);
         for hash in evicted.drain(..) {
-            entries.remove(&hash);
+            if let Some((_, entry)) = entries.remove(&hash) {
+                self.let_go(&entry);
+            }
             gone.put(hash, Gone::Evicted);
+        }
+    }
+
+    /// Counts what was fetched ahead for nobody.
+    fn let_go(&self, entry: &Entry) {
+        if let Entry::Object(object) = entry
+            && object.end_ahead()
+        {
+            self.metrics.planned("wasted", object.body.bytes());
         }
     }
 
@@ -155,6 +166,12 @@ impl Store {
         };
         shard.policy.touch(hash);
         Some(object)
+    }
+
+    /// Takes a key for asked for so many times.
+    pub(crate) fn expect(&self, key: &Key, times: u8) {
+        let mut shard = self.shard(key.hash());
+        (0..times).for_each(|_| shard.policy.touch(key.hash()));
     }
 
     /// What there is for a request.
@@ -356,7 +373,8 @@ impl Store {
                 variants.keys.iter().for_each(|key| drop(self.take(key)));
             }
         }
-        if found.is_some() {
+        if let Some(found) = &found {
+            self.let_go(found);
             self.shard(target.hash()).gone.put(target.hash(), Gone::Purged);
         }
         found.is_some()

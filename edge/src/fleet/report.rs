@@ -1,9 +1,10 @@
 //! Reporting: what this node says of itself to every control plane.
 
+use super::plan;
 use crate::edge::Shared;
 use futures::future::join_all;
 use reqwest::header::CONTENT_TYPE;
-use sluice_wire::{NodeReport, reports};
+use sluice_wire::{NodeReport, ReportAnswer, reports};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
@@ -27,25 +28,37 @@ pub(crate) async fn report(edge: Arc<Shared>) {
         at_ms = now_ms().max(at_ms + 1);
         let report = describe(&edge, at_ms);
         // At once: one that does not answer must not keep the others from hearing in time.
-        join_all(edge.config.control.iter().map(|control| send(&edge, control, &report))).await;
+        let answers = join_all(edge.config.control.iter().map(|control| send(&edge, control, &report))).await;
+        // Of several control planes the first that answers is heard about plans, as it is about the table.
+        let mut heard = edge.config.control.iter().zip(answers);
+        if let Some((control, Some(ReportAnswer { plan: Some(version), .. }))) =
+            heard.find(|(_, answer)| answer.is_some())
+        {
+            plan::told(&edge.plans, control, version);
+        }
     }
 }
 
-async fn send(edge: &Shared, control: &str, report: &NodeReport) {
+async fn send(edge: &Shared, control: &str, report: &NodeReport) -> Option<ReportAnswer> {
     let url = format!("{control}/v1/nodes/{}/report", edge.config.node);
-    let Ok(body) = serde_json::to_vec(report) else { return };
+    let body = serde_json::to_vec(report).ok()?;
     let mut request = edge.http.post(url).header(CONTENT_TYPE, "application/json").timeout(PATIENCE);
     if let Some(key) = &edge.report_key {
         let (key, signature) = reports::sign(reports::Signed::Report, key, &body);
         request = request.header(reports::KEY, key).header(reports::SIGNATURE, signature);
     }
     let sent = request.body(body).send().await;
-    if let Err(error) = sent.and_then(reqwest::Response::error_for_status) {
-        tracing::debug!(control, %error, "a report was not taken");
+    match sent.and_then(reqwest::Response::error_for_status) {
+        Ok(answer) => serde_json::from_slice(&answer.bytes().await.ok()?).ok(),
+        Err(error) => {
+            tracing::debug!(control, %error, "a report was not taken");
+            None
+        }
     }
 }
 
-fn now_ms() -> u64 {
+/// Now, in Unix milliseconds.
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 

@@ -39,6 +39,11 @@ impl Trust {
         }
     }
 
+    /// True when this key signs tables that are believed.
+    pub(crate) fn believes(&self, key: &str) -> bool {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|known| known == key)
+    }
+
     /// Remembers the key of the first table that came into force.
     pub(crate) fn remember(&self, signature: Option<&Signature>) {
         let (Some(file), Some(signature)) = (&self.file, signature) else { return };
