@@ -3,13 +3,15 @@
 
 use crate::client::{self, client};
 use crate::clips;
+use crate::dns::{Says, ScriptedDns};
 use crate::mmdb;
-use crate::process::{Process, free_port};
+use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::stack::{Engines, Options, Stack, control_plane};
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -27,10 +29,15 @@ pub struct Film {
 }
 
 impl Film {
-    /// Makes one of so many seconds.
+    /// Makes a small one of so many seconds.
     pub async fn made(seconds: u32) -> Self {
+        Self::made_of(seconds, "320x180", 25).await
+    }
+
+    /// Makes one of so many seconds, this size and so many frames a second.
+    pub async fn made_of(seconds: u32, size: &str, rate: u32) -> Self {
         let mut stack = Stack::with(Options::default()).await;
-        let made = client::put(&stack.edge(), "film.mp4", clips::made(seconds, "320x180", 25)).await;
+        let made = client::put(&stack.edge(), "film.mp4", clips::made(seconds, size, rate)).await;
         let id = made["id"].as_str().unwrap().to_owned();
         client::wait_ready(&stack.edge(), &id).await;
         // Its store is all that is needed of it.
@@ -53,13 +60,13 @@ pub struct Layout {
     pub lease_ms: u64,
     /// Seconds between two questions of players in peace.
     pub calm_ttl_s: u32,
-    /// Where edges find the shield, if not at its own address.
-    pub shield_url: Option<(String, SocketAddr)>,
+    /// Each near edge has a line of its own to all that it fetches from: [`Edge::behind`].
+    pub apart: bool,
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { sites: &["fra"], databases: vec![], lease_ms: 1_000, calm_ttl_s: 300, shield_url: None }
+        Self { sites: &["fra"], databases: vec![], lease_ms: 1_000, calm_ttl_s: 300, apart: false }
     }
 }
 
@@ -73,8 +80,11 @@ pub struct Edge {
     pub process: Process,
     /// Players' way to it.
     pub line: Proxy,
+    /// Its own way to each node that it fetches from, where the layout has it so.
+    pub behind: Vec<Proxy>,
     /// Its site.
     pub site: &'static str,
+    _names: Option<ScriptedDns>,
 }
 
 /// A running fleet.
@@ -90,6 +100,7 @@ pub struct Fleet {
     pub edges: Vec<Edge>,
     film: String,
     dir: TempDir,
+    _names: ScriptedDns,
 }
 
 /// An address of a viewer near a site, by the site's place in the layout.
@@ -115,37 +126,22 @@ impl Fleet {
     /// Starts one, and waits until all of it serves.
     pub async fn start(film: &Film, layout: &Layout) -> Self {
         let dir = tempfile::Builder::new().prefix("sluice-fleet-").tempdir().unwrap();
-        let origin_port = free_port();
-        let origin_url = format!("http://127.0.0.1:{origin_port}");
+        let ports = Ports::new(layout);
+        let origin_url = ports.url("origin", ports.origin);
         let planes = planes(dir.path(), layout, &origin_url).await;
         let control: Vec<String> = planes.iter().map(Process::url).collect();
-        let mut origin = Process::new(
-            "origin",
-            "sluice-origin",
-            dir.path(),
-            &[
-                ("listen.http", format!("127.0.0.1:{origin_port}")),
-                ("listen.admin", "127.0.0.1:0".into()),
-                ("steering_url", control[0].clone()),
-                ("storage.database", film.engines.database.clone()),
-                ("storage.bus", film.engines.bus.clone()),
-                ("storage.objects", film.engines.objects.clone()),
-            ],
-        );
-        let listen =
-            layout.shield_url.as_ref().map_or_else(|| "127.0.0.1:0".into(), |(_, at)| at.to_string());
-        let mut more = vec![("tier", "shield".to_owned()), ("listen.http", listen)];
-        more.extend(layout.shield_url.iter().map(|(url, _)| ("peer_url", url.clone())));
-        let mut shield = edge(dir.path(), "shield", &control, &origin_url, &more);
+        let mut origin = origin(dir.path(), film, ports.origin, &control[0]);
+        let mut shield = ports.edge(dir.path(), "shield", ports.shield, &control);
+        shield.set("tier", "shield");
+        let names = ScriptedDns::start(Says::Addresses(vec![Ipv4Addr::LOCALHOST], 60)).await.unwrap();
+        shield.set("dns.servers", &names.at.to_string());
         tokio::join!(origin.start(), shield.start());
         let mut edges = vec![];
-        for site in layout.sites {
-            for letter in ["a", "b"] {
-                edges.push(near(dir.path(), &format!("{site}-{letter}"), site, &control, &origin_url));
-            }
+        for at in 0..ports.near.len() {
+            edges.push(near(dir.path(), &ports, at, &control).await);
         }
         futures::future::join_all(edges.iter_mut().map(|edge| edge.process.start())).await;
-        let fleet = Self { planes, shield, origin, edges, film: film.id.clone(), dir };
+        let fleet = Self { planes, shield, origin, edges, film: film.id.clone(), dir, _names: names };
         fleet.configure(&config(layout)).await;
         fleet.settled().await;
         fleet
@@ -252,25 +248,91 @@ async fn planes(dir: &Path, layout: &Layout, origin: &str) -> Vec<Process> {
     planes
 }
 
-fn edge(dir: &Path, name: &str, control: &[String], origin: &str, more: &[(&str, String)]) -> Process {
-    let mut flags = vec![
-        ("listen.http", "127.0.0.1:0".to_owned()),
-        ("listen.admin", "127.0.0.1:0".to_owned()),
-        ("node", name.to_owned()),
-        ("control", control.join(",")),
-        ("origins", origin.to_owned()),
-        ("state_dir", dir.join(name).display().to_string()),
-        ("report_ms", "200".to_owned()),
+fn origin(dir: &Path, film: &Film, port: u16, steering: &str) -> Process {
+    let flags = [
+        ("listen.http", format!("127.0.0.1:{port}")),
+        ("listen.admin", "127.0.0.1:0".into()),
+        ("steering_url", steering.to_owned()),
+        ("storage.database", film.engines.database.clone()),
+        ("storage.bus", film.engines.bus.clone()),
+        ("storage.objects", film.engines.objects.clone()),
     ];
-    flags.extend(more.iter().map(|(key, value)| (*key, value.clone())));
-    Process::new(name, "sluice-edge", dir, &flags)
+    Process::new("origin", "sluice-origin", dir, &flags)
 }
 
-fn near(dir: &Path, name: &str, site: &'static str, control: &[String], origin: &str) -> Edge {
-    let at = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let line = Proxy::start(at);
-    let flags = [("site", site.to_owned()), ("listen.http", at.to_string()), ("public_url", line.url())];
-    Edge { process: edge(dir, name, control, origin, &flags), line, site }
+/// A port that nobody has, and that nobody is given: below those of the kernel's own choice. What is to listen there may be
+/// started long after, by any of several fleets.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let port = 20_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if std::net::TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Where everything listens, on loopback.
+struct Ports {
+    apart: bool,
+    origin: u16,
+    shield: u16,
+    /// Of all near edges' lines, each at an address of its own.
+    players: u16,
+    /// Name, site and port.
+    near: Vec<(String, &'static str, u16)>,
+}
+
+impl Ports {
+    fn new(layout: &Layout) -> Self {
+        let two = |site: &&'static str| ["a", "b"].map(|letter| (format!("{site}-{letter}"), *site, port()));
+        let near = layout.sites.iter().flat_map(two).collect();
+        Self { apart: layout.apart, origin: port(), shield: port(), players: port(), near }
+    }
+
+    /// Where the others find one: by a name, if it is not to be the same place for all.
+    fn url(&self, name: &str, port: u16) -> String {
+        if self.apart { format!("http://{name}.test:{port}") } else { format!("http://127.0.0.1:{port}") }
+    }
+
+    fn edge(&self, dir: &Path, name: &str, port: u16, control: &[String]) -> Process {
+        let flags = [
+            ("listen.http", format!("127.0.0.1:{port}")),
+            ("listen.admin", "127.0.0.1:0".to_owned()),
+            ("peer_url", self.url(name, port)),
+            ("node", name.to_owned()),
+            ("control", control.join(",")),
+            ("origins", self.url("origin", self.origin)),
+            ("state_dir", dir.join(name).display().to_string()),
+            ("report_ms", "200".to_owned()),
+            ("dns.internal", "127.0.0.0/8".to_owned()),
+        ];
+        Process::new(name, "sluice-edge", dir, &flags)
+    }
+}
+
+async fn near(dir: &Path, ports: &Ports, at: usize, control: &[String]) -> Edge {
+    let (name, site, port) = &ports.near[at];
+    // One port for all: it is their hosts that tell edges apart (rfc8216bis section 7.2).
+    let at_players = Ipv4Addr::new(127, 0, 0, u8::try_from(31 + at).unwrap());
+    let line = Proxy::start_at((at_players, ports.players).into(), ([127, 0, 0, 1], *port).into());
+    let mut process = ports.edge(dir, name, *port, control);
+    process.set("site", site);
+    process.set("public_url", &line.url());
+    let (mut behind, mut names) = (vec![], None);
+    if ports.apart {
+        // All names lead it to an address of its own, where a line to each of them begins.
+        let here = Ipv4Addr::new(127, 0, 0, u8::try_from(11 + at).unwrap());
+        let others = ports.near.iter().map(|(_, _, port)| *port).filter(|other| other != port);
+        for port in others.chain([ports.shield, ports.origin]) {
+            behind.push(Proxy::start_at((here, port).into(), ([127, 0, 0, 1], port).into()));
+        }
+        let dns = ScriptedDns::start(Says::Addresses(vec![here], 60)).await.unwrap();
+        process.set("dns.servers", &dns.at.to_string());
+        names = Some(dns);
+    }
+    Edge { process, line, behind, site, _names: names }
 }
 
 /// The sites' places, and how often players ask.

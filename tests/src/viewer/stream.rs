@@ -98,8 +98,7 @@ impl Stream {
         let attribute =
             |name: &str| Some(said.split(&format!("{name}=\"")).nth(1)?.split('"').next()?.to_owned());
         let steering = attribute("SERVER-URI").and_then(|uri| Some(url.join(&uri).ok()?.to_string()));
-        let host =
-            format!("{}:{}", url.host_str().ok_or("no host")?, url.port_or_known_default().unwrap_or(80));
+        let host = url.host_str().ok_or("no host")?.to_owned();
         let base = attribute("PATHWAY-ID").unwrap_or_else(|| ".".to_owned());
         Ok(Self { url, base, host, steering, tracks, lists: Mutex::default() })
     }
@@ -157,10 +156,8 @@ impl Stream {
     }
 }
 
-/// An address on another host.
+/// An address on another host, at the same port.
 fn on(mut url: Url, host: &str) -> Result<Url, String> {
-    let (name, port) = host.rsplit_once(':').ok_or("no port")?;
-    url.set_host(Some(name)).map_err(|_| "no host")?;
-    url.set_port(Some(port.parse().map_err(|_| "no port")?)).map_err(|()| "no port")?;
+    url.set_host(Some(host)).map_err(|_| "no host")?;
     Ok(url)
 }

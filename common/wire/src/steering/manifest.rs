@@ -47,7 +47,8 @@ pub struct PathwayClone {
 /// The host that replaces the base pathway's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UriReplacement {
-    /// Host and port.
+    /// The host, without a port: stock players take it for a URL's host name, and refuse or spoil one that has a port. The port
+    /// stays the base pathway's.
     #[serde(rename = "HOST")]
     pub host: String,
 }
@@ -61,7 +62,7 @@ impl SteeringManifest {
             .map(|choice| PathwayClone {
                 base_id: BASE_PATHWAY.into(),
                 id: choice.pathway.clone(),
-                uri_replacement: UriReplacement { host: host(&choice.url).into() },
+                uri_replacement: UriReplacement { host: name(&choice.url).into() },
             })
             .collect();
         let pathway_priority = priority.chain([BASE_PATHWAY.to_owned()]).collect();
@@ -74,6 +75,13 @@ impl SteeringManifest {
 pub fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split_once('/').map_or(rest, |(host, _)| host)
+}
+
+/// Its host alone, in brackets if it is an IPv6 address.
+fn name(url: &str) -> &str {
+    let host = host(url);
+    let port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()));
+    port.map_or(host, |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -95,7 +103,15 @@ mod tests {
         assert_eq!(text["VERSION"], 1);
         assert_eq!(text["TTL"], 300);
         assert_eq!(text["PATHWAY-PRIORITY"], serde_json::json!(["b", "a", BASE_PATHWAY]));
-        assert_eq!(text["PATHWAY-CLONES"][1]["URI-REPLACEMENT"]["HOST"], "a:8080");
+        assert_eq!(text["PATHWAY-CLONES"][1]["URI-REPLACEMENT"], serde_json::json!({ "HOST": "a" }));
         assert_eq!(host("http://a:1/x"), "a:1");
+        for (url, wanted) in [
+            ("http://a:1/x", "a"),
+            ("https://a.example", "a.example"),
+            ("http://[::1]:80", "[::1]"),
+            ("http://[::1]", "[::1]"),
+        ] {
+            assert_eq!(name(url), wanted, "{url}");
+        }
     }
 }
