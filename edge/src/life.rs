@@ -53,6 +53,9 @@ use tokio::time::timeout;
 
 /// Time until a fill's head must be there, over all its parents.
 const FILL_LIMIT: Duration = Duration::from_secs(14);
+/// How long a player waits for media before it is sent to another edge, while a parent here is silent: less than it waits for a
+/// first byte (2 s, as docs/control.md recommends).
+const ELSEWHERE: Duration = Duration::from_millis(1_500);
 /// How long one who has a stale copy that may stand in waits for news.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a node waits for its own feed when the asker is further: several times what an event takes to all nodes.
@@ -294,7 +297,16 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
         Some(_) => PATIENCE,
         None => FILL_LIMIT,
     };
-    let why = match timeout(patience, fill.outcome()).await {
+    let early = if is_first_asked(edge, &ask) { ELSEWHERE.min(patience) } else { patience };
+    let filled = async {
+        match timeout(early, fill.outcome()).await {
+            Err(_) if early < patience && !edge.parents.any_is_suspect() => {
+                timeout(patience - early, fill.outcome()).await
+            }
+            filled => filled,
+        }
+    };
+    let why = match filled.await {
         Ok(Filled::Object(object)) => {
             if is_below(edge, &ask, &object) {
                 edge.metrics.floor_refusals.inc();
@@ -333,6 +345,14 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
         (None, Some(answer)) => not_kept(edge, &ask, answer, wanted.why),
         (None, None) => Phase::Unserved(ask, why),
     }
+}
+
+/// True for a player's media that no other edge was asked for, and that another can be asked for.
+fn is_first_asked(edge: &Shared, ask: &Ask) -> bool {
+    edge.config.tier == Tier::Near
+        && ask.target.tried.is_empty()
+        && !gate::is_from_edge(ask.request.headers())
+        && redirect::target(&edge.table(), &ask.target, &edge.config.node).is_some()
 }
 
 fn not_kept(edge: &Shared, ask: &Ask, answer: HttpResponse, why: &str) -> Phase {

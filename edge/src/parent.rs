@@ -195,6 +195,13 @@ impl Parents {
         parents.iter().all(|parent| self.note(parent, |health| health.is_suspect(now)))
     }
 
+    /// True when any parent is not worth waiting for.
+    pub(crate) fn any_is_suspect(&self) -> bool {
+        let now = Instant::now();
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.values().any(|health| health.is_suspect(now))
+    }
+
     /// Puts parents that failed a moment ago after the others.
     pub(crate) fn healthy_first(&self, mut parents: Vec<String>) -> Vec<String> {
         let now = Instant::now();

@@ -6,6 +6,8 @@ use crate::siblings;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::{Method, StatusCode};
 use sluice_service::{Body, HttpRequest, HttpResponse};
+use sluice_wire::MediaPath;
+use sluice_wire::headers::SURROGATE_KEY;
 use tokio::time::{sleep, timeout};
 
 /// What a parent gave, and its place in the order.
@@ -35,7 +37,7 @@ impl Fetch {
                 Some((index, given)) = race.next() => {
                     let parent = &self.parents[index];
                     match given {
-                        Ok(answer) if self.will_do(parent, answer.status()) => {
+                        Ok(answer) if self.will_do(parent, &answer) => {
                             self.settle_hedge(hedged, index);
                             return Ok((answer, parent.clone()));
                         }
@@ -107,8 +109,22 @@ impl Fetch {
         (index, given)
     }
 
-    /// True when an answer is what is asked for. A sibling that has not got it knows nothing that the tier above does not.
-    fn will_do(&self, parent: &String, status: StatusCode) -> bool {
-        if self.siblings.contains(parent) { siblings::will_do(status) } else { !status.is_server_error() }
+    /// True when an answer is what is asked for. A sibling that has not got it knows nothing that the tier above does not, and
+    /// what stands in the way of media knows nothing at all.
+    fn will_do(&self, parent: &String, answer: &HttpResponse) -> bool {
+        if self.siblings.contains(parent) {
+            return siblings::will_do(answer.status());
+        }
+        let is_media = || MediaPath::parse(self.target.split('?').next().unwrap_or_default()).is_some();
+        !answer.status().is_server_error() && !(is_in_the_way(answer) && is_media())
+    }
+}
+
+/// True for a refusal that is not of media's origin, which names what it has not got and refuses nobody for asking often.
+fn is_in_the_way(answer: &HttpResponse) -> bool {
+    match answer.status() {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::NOT_FOUND | StatusCode::GONE => !answer.headers().contains_key(SURROGATE_KEY),
+        _ => false,
     }
 }
