@@ -66,7 +66,7 @@ pub struct Layout {
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { sites: &["fra"], databases: vec![], lease_ms: 1_000, calm_ttl_s: 300, apart: false }
+        Self { sites: &["fra"], databases: vec![], lease_ms: 3_000, calm_ttl_s: 300, apart: false }
     }
 }
 

@@ -6,8 +6,8 @@
 //! that names another edge.
 //!
 //! The ten minutes without a control plane: what could run out in them are steering manifests, asked for each 300 s, and leases
-//! of 3 s. Here manifests last 3 s and leases 1 s, and control planes are gone for 14 s: four manifests' times and fourteen
-//! leases, where ten minutes are two and two hundred.
+//! of 3 s. Here manifests last 3 s, leases as long as ever, and the control plane is gone for 14 s: four times of manifests and four
+//! leases, where ten minutes are two of manifests and two hundred leases.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use nix::sys::signal::Signal;
@@ -28,7 +28,7 @@ const AFTER: Duration = Duration::from_secs(14);
 /// In which everybody is elsewhere.
 const SOON: Duration = Duration::from_secs(2);
 /// How long a node is believed to be there that says nothing.
-const LEASE: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(3);
 /// A line of so many bytes a second is no line for a film.
 const NARROW: u32 = 4_000;
 
