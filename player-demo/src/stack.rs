@@ -98,6 +98,7 @@ impl Stack {
             config
         });
         worker.await?;
+        let mut first = None;
         for (name, tier, offset) in [("shield-a", "shield", 30), ("near-a", "near", 0), ("near-b", "near", 1)]
         {
             let https = (tier == "near").then(|| if options.port == 0 { 0 } else { port(offset) + 363 });
@@ -110,9 +111,14 @@ impl Stack {
             config.insert("report_key_file".into(), path(&report_key));
             config.insert("origins".into(), list([origin.clone()]));
             config.insert("state_dir".into(), path(&options.dir.join("run").join(name)));
+            // Steering names another host and never another port: near edges have one port, at addresses of their own.
+            if let Some(at) = first.as_deref().and_then(beside) {
+                put(&mut config, "listen", "http", at.into());
+            }
             put(&mut config, "cache", "memory_bytes", CACHE_BYTES.into());
             put(&mut config, "access", "keys_url", format!("{origin}/v1/keys").into());
-            self.add(options, name, "edge", config).await?;
+            let url = self.add(options, name, "edge", config).await?;
+            first = (tier == "near").then_some(url);
         }
         Ok(())
     }
@@ -209,6 +215,13 @@ fn base(http: u16, https: Option<u16>, admin: u16) -> Table {
     let mut config = Table::new();
     config.insert("listen".into(), listen.into());
     config
+}
+
+/// The port of a base URL at another address of this machine, where it has more than one.
+fn beside(url: &str) -> Option<String> {
+    let (_, port) = url.rsplit_once(':')?;
+    let at = format!("127.0.0.2:{port}");
+    std::net::TcpListener::bind(&at).is_ok().then_some(at)
 }
 
 fn storage(options: &Options) -> Value {

@@ -238,7 +238,7 @@ async fn no_picture_stands_still_longer_than_its_budget() {
     let wanted =
         |fault: &Fault| whole || if said.is_empty() { fault.always } else { fault.name.contains(&said) };
     // Two rungs, of few pictures: it is the players that are looked at.
-    let film = Film::made_of(40, "640x360", 10).await;
+    let film = Film::made_of(90, "640x360", 10).await;
     let faults: Vec<&'static Fault> = FAULTS.iter().filter(|fault| wanted(fault)).collect();
     let mut all = vec![];
     for some in faults.chunks(AT_ONCE) {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HOST, HeaderMap, HeaderValue, LOCATION};
 use sluice_service::Peer;
-use sluice_wire::steering::{Decision, Session, SteeringManifest};
+use sluice_wire::steering::{Decision, Form, Session, SteeringManifest};
 use sluice_wire::{MediaAsset, MediaPath, PlacementKey, VideoId};
 
 type Shared = axum::extract::State<State>;
@@ -31,13 +31,17 @@ pub(crate) async fn manifest(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let (id, key) = key(&text)?;
+    let form = said.form();
     let (session, decision, now) = decide(&state, key, said, peer);
     let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
     let base = state.config.public_url.clone().unwrap_or_else(|| format!("http://{host}"));
     // Always absolute: a stock player follows a relative one only once.
-    let query = told(&session, &decision, now).query();
+    let mut query = told(&session, &decision, now).query();
+    if form == Form::Dash {
+        query += "&f=dash";
+    }
     let reload = format!("{}/steer/v/{id}?{query}", base.trim_end_matches('/'));
-    let mut answer = axum::Json(SteeringManifest::of(&decision, reload)).into_response();
+    let mut answer = axum::Json(SteeringManifest::of(&decision, reload, form)).into_response();
     open(answer.headers_mut());
     Ok(answer)
 }

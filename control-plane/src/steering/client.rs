@@ -4,7 +4,7 @@ use crate::config::Config;
 use serde::Deserialize;
 use sluice_service::{Places, ProcessError};
 use sluice_wire::PlacementKey;
-use sluice_wire::steering::{BASE_PATHWAY, Session};
+use sluice_wire::steering::{BASE_PATHWAY, Form, Session};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -57,9 +57,16 @@ pub(crate) struct Said {
     s: Option<String>,
     at: Option<String>,
     moved: Option<u64>,
+    /// `dash` for what a description names.
+    f: Option<String>,
 }
 
 impl Said {
+    /// What the player reads.
+    pub(crate) fn form(&self) -> Form {
+        if self.dash.is_some() || self.f.as_deref() == Some("dash") { Form::Dash } else { Form::Hls }
+    }
+
     /// The session, as it says it is. What it says is believed of itself alone, and within bounds; what is not well formed is
     /// as if it were not there.
     pub(crate) fn session(self, key: PlacementKey, fresh: u64, now_ms: u64) -> Session {
@@ -92,8 +99,13 @@ mod tests {
     #[test]
     fn a_session_is_known_again_by_what_it_was_told() {
         assert_eq!(session(Said::default()).id, 7);
-        let said =
-            Said { s: text("00000000000000ff"), hls: text("a"), at: text("a"), moved: Some(400), dash: None };
+        let said = Said {
+            s: text("00000000000000ff"),
+            hls: text("a"),
+            at: text("a"),
+            moved: Some(400),
+            ..Said::default()
+        };
         let known = session(said.clone());
         assert_eq!((known.id, known.pathway.as_deref(), known.moved_ms), (255, Some("a"), Some(400)));
         assert_eq!(known.query(), "s=00000000000000ff&at=a&moved=400");
@@ -103,7 +115,8 @@ mod tests {
 
     #[test]
     fn what_is_not_well_formed_is_not_there() {
-        let bad = Said { s: text("-1"), hls: text("a b"), at: text(""), moved: Some(u64::MAX), dash: None };
+        let bad =
+            Said { s: text("-1"), hls: text("a b"), at: text(""), moved: Some(u64::MAX), ..Said::default() };
         let known = session(bad);
         assert_eq!((known.id, known.pathway, known.moved_ms), (7, None, Some(1_000)));
         assert_eq!(session(Said { hls: text(BASE_PATHWAY), ..Said::default() }).pathway, None);

@@ -65,7 +65,7 @@ pub(super) async fn manifest(
     let texts = state.storage.videos().texts(path.video).await?;
     let steered = steering(state, video.id).zip(state.config.media_url.as_deref());
     let steered = steered.map(|(server, media)| Steered {
-        server,
+        server: format!("{server}?f=dash"),
         base: format!("{}/v/{}/", media.trim_end_matches('/'), video.id),
     });
     Ok(dash::manifest(&tracks, &texts, seal.as_ref(), steered.as_ref()))

@@ -256,7 +256,7 @@ impl Steer {
                 return Reason::Relieved;
             }
         }
-        let saves = ranked.first().map_or(0.0, |best| cost - best.cost);
+        let saves = in_km(ranked.first().map_or(0.0, |best| cost - best.cost));
         if best.0 == place || saves <= policy.margin {
             return Reason::Stays;
         }
@@ -331,4 +331,9 @@ fn insert(best: &mut [Option<Scored>], mut next: Scored, edges: &[Edge]) {
 /// Which of the turns is a session's.
 fn turn_of(session: &Session) -> u64 {
     (unit(&[], session.id ^ TURN) * TURNS as f64) as u64
+}
+
+/// A cost to the kilometre: what is told of it reads back as the same number from any JSON.
+fn in_km(cost: f64) -> f64 {
+    (cost * 1_000.0).round() / 1_000.0
 }

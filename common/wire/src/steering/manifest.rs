@@ -47,22 +47,36 @@ pub struct PathwayClone {
 /// The host that replaces the base pathway's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UriReplacement {
-    /// The host, without a port: stock players take it for a URL's host name, and refuse or spoil one that has a port. The port
-    /// stays the base pathway's.
+    /// What stands in the place of the base pathway's host, as [`Form`] has it.
     #[serde(rename = "HOST")]
     pub host: String,
+}
+
+/// Who a manifest is for. Stock players differ in what they do with a clone's host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The host alone (rfc8216bis section 7.2): hls.js, Shaka and video.js take it for a URL's host name, and refuse one that has a
+    /// port. The port stays the base pathway's.
+    #[default]
+    Hls,
+    /// Host and port: dash.js puts it in the place of both.
+    Dash,
 }
 
 impl SteeringManifest {
     /// What a decision tells a player. The base pathway comes last: whoever gave out the playlist.
     #[must_use]
-    pub fn of(decision: &Decision, reload_uri: String) -> Self {
+    pub fn of(decision: &Decision, reload_uri: String, form: Form) -> Self {
+        let place = match form {
+            Form::Hls => name,
+            Form::Dash => host,
+        };
         let priority = decision.choices.iter().map(|choice| choice.pathway.clone());
         let pathway_clones = (decision.choices.iter())
             .map(|choice| PathwayClone {
                 base_id: BASE_PATHWAY.into(),
                 id: choice.pathway.clone(),
-                uri_replacement: UriReplacement { host: name(&choice.url).into() },
+                uri_replacement: UriReplacement { host: place(&choice.url).into() },
             })
             .collect();
         let pathway_priority = priority.chain([BASE_PATHWAY.to_owned()]).collect();
@@ -98,13 +112,14 @@ mod tests {
         };
         let decision =
             Decision { view: 1, choices: vec![choice("b"), choice("a")], reason: Reason::New, ttl_s: 300 };
-        let told = SteeringManifest::of(&decision, "http://c/steer".into());
+        let told = SteeringManifest::of(&decision, "http://c/steer".into(), Form::Hls);
         let text = serde_json::to_value(&told).unwrap();
         assert_eq!(text["VERSION"], 1);
         assert_eq!(text["TTL"], 300);
         assert_eq!(text["PATHWAY-PRIORITY"], serde_json::json!(["b", "a", BASE_PATHWAY]));
         assert_eq!(text["PATHWAY-CLONES"][1]["URI-REPLACEMENT"], serde_json::json!({ "HOST": "a" }));
-        assert_eq!(host("http://a:1/x"), "a:1");
+        let told = SteeringManifest::of(&decision, "http://c/steer".into(), Form::Dash);
+        assert_eq!(told.pathway_clones[1].uri_replacement.host, "a:8080");
         for (url, wanted) in [
             ("http://a:1/x", "a"),
             ("https://a.example", "a.example"),

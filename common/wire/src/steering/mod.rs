@@ -26,7 +26,7 @@ pub mod view;
 
 pub use contract::Contract;
 pub use decide::{Choice, Decision, Explanation, Reason};
-pub use manifest::{BASE_PATHWAY, SteeringManifest, host};
+pub use manifest::{BASE_PATHWAY, Form, SteeringManifest, host};
 pub use policy::Policy;
 pub use rank::{Excluded, Ranked, Terms};
 pub use session::Session;
