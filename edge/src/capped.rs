@@ -52,7 +52,7 @@ pub(crate) fn description(mpd: &str) -> Option<String> {
             kept_to = one.at.end;
         }
     }
-    told.push_str(&mpd[kept_to..]);
+    told.push_str(mpd.get(kept_to..)?);
     (kept_to > 0).then_some(told)
 }
 

@@ -6,6 +6,7 @@ use crate::budget::Budget;
 use crate::cache::{Fills, Object, Store};
 use crate::cmcd::Players;
 use crate::config::{Config, LEAST_SLICE};
+use crate::cuts::Cuts;
 use crate::disk::Tier;
 use crate::feed::Liveness;
 use crate::fleet::{Disk, Trust};
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) ahead: Ahead,
     /// What is given up now.
     pub(crate) overload: Overload,
+    pub(crate) cuts: Cuts,
     /// Has a report sent at once.
     pub(crate) report_now: Notify,
     /// Where coded forms are made.
@@ -287,6 +289,7 @@ impl Process for Edge {
             players: Players::new(metrics.clone()),
             ahead: Ahead::new(metrics.clone()),
             overload: Overload::default(),
+            cuts: Cuts::default(),
             report_now: Notify::new(),
             peer_url,
             public_url,

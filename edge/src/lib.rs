@@ -17,7 +17,7 @@
 //! - `names`: where names lead, also while nobody can say
 //! - `parent`: where a miss goes, and how; `health`: what is known of a parent; `budget`: bounds of extra fetches; `same`:
 //!   whether two answers may stand in one body; `watchdog`: bodies that stand still
-//! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge
+//! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge; `cuts`: what broke off a moment ago
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
 //! - `websocket` and `streams`: what is carried live, and never kept
 //! - `popular` and `asked`: what clients ask for most, now and in a minute
@@ -33,6 +33,7 @@ mod cache;
 mod capped;
 mod cmcd;
 mod config;
+mod cuts;
 mod deliver;
 mod disk;
 mod edge;

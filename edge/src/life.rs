@@ -49,7 +49,7 @@ use sluice_wire::tag::{Tag, Version, parse_versions};
 use sluice_wire::{MediaPath, Problem, Tier};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Time until a fill's head must be there, over all its parents.
 const FILL_LIMIT: Duration = Duration::from_secs(14);
@@ -278,6 +278,12 @@ async fn catch_up(edge: &Shared, ask: Ask, seen: u64) -> Phase {
 }
 
 async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
+    if edge.cuts.lately(&ask.target.path, Instant::now())
+        && is_first_asked(edge, &ask)
+        && let Some(elsewhere) = redirected(edge, &ask, "detail=cut")
+    {
+        return elsewhere;
+    }
     ask.tries += 1;
     let (fill, permit) = edge.fills.join(&wanted.key);
     let collapsed = permit.is_none();

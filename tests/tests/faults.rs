@@ -8,7 +8,11 @@
 //! The ten minutes without a control plane: what could run out in them are steering manifests, asked for each 300 s, and leases
 //! of 3 s. Here manifests last 3 s, leases as long as ever, and the control plane is gone for 14 s: four times of manifests and four
 //! leases, where ten minutes are two of manifests and two hundred leases.
-#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests report a broken assumption by panicking"
+)]
 
 use nix::sys::signal::Signal;
 use sluice_storage::testing::Postgres;

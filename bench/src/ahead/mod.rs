@@ -1,7 +1,7 @@
 //! What is fetched ahead of demand, by replay: how many first viewers need not wait, how much of the peak goes, what is fetched in
 //! vain; beside nothing fetched ahead, and beside who knows what is coming.
 //!
-//! - [`world`]: the requests; [`play`]: caches, forecasts and plans, by the code that the control plane and edges run
+//! - [`world`]: the requests; [`mod@play`]: caches, forecasts and plans, by the code that the control plane and edges run
 
 mod play;
 mod world;

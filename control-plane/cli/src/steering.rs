@@ -5,7 +5,6 @@ use anyhow::Context;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
-use std::fmt::Write;
 use std::path::Path;
 
 /// Shows where a viewer of a video would be sent now, and what was weighed.
@@ -31,15 +30,14 @@ fn explained(answer: &Value) -> String {
     let mut told = format!("{}, asks again in {} s\n", text(&decision["reason"]["why"]), decision["ttl_s"]);
     for choice in decision["choices"].as_array().into_iter().flatten() {
         let (pathway, place, url) = (text(&choice["pathway"]), text(&choice["place"]), text(&choice["url"]));
-        let _ = writeln!(told, "  {pathway:<20} {place:<16} {url}");
+        told += &format!("  {pathway:<20} {place:<16} {url}\n");
     }
     for place in answer["ranked"].as_array().into_iter().flatten() {
         let name = text(&place["place"]);
-        let _ =
-            writeln!(told, "{name:<16} costs {:>8.3} of {}", number(&place["cost"]), terms(&place["terms"]));
+        told += &format!("{name:<16} costs {:>8.3} of {}\n", number(&place["cost"]), terms(&place["terms"]));
     }
     for place in answer["excluded"].as_array().into_iter().flatten() {
-        let _ = writeln!(told, "{:<16} is no choice: {}", text(&place["place"]), text(&place["why"]["why"]));
+        told += &format!("{:<16} is no choice: {}\n", text(&place["place"]), text(&place["why"]["why"]));
     }
     told
 }
@@ -59,7 +57,7 @@ fn compared(answer: &Value) -> String {
     let mut told = format!("{} of {} sessions would move\n", answer["moved"], answer["sessions"]);
     for line in answer["moves"].as_array().into_iter().flatten() {
         let (from, to) = (text(&line["from"]), text(&line["to"]));
-        let _ = writeln!(told, "  {:>6} from {from} to {to}", line["sessions"]);
+        told += &format!("  {:>6} from {from} to {to}\n", line["sessions"]);
     }
     told
 }

@@ -94,7 +94,7 @@ pub(super) struct Fetch {
     /// The fields of the request as it came: they select the answer's form.
     selecting: HeaderMap,
     /// Whose target it is, and the target.
-    of: (Tenant, Target),
+    pub(super) of: (Tenant, Target),
     /// The target as a parent is asked for it.
     pub(super) target: String,
     pub(super) parents: Vec<String>,

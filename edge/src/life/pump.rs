@@ -8,8 +8,9 @@ use http::header::{HeaderValue, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use sluice_service::{Body, HttpRequest};
+use sluice_wire::MediaPath;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How copying a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,11 @@ impl Fetch {
                 copied = self.copy(rest, growing).await;
             }
         }
-        growing.end(copied == Copied::Well)
+        let whole = growing.end(copied == Copied::Well);
+        if !whole && MediaPath::parse(&self.of.1.path).is_some() {
+            self.edge.cuts.note(&self.of.1.path, Instant::now());
+        }
+        whole
     }
 
     /// Copies piece by piece. A parent that is silent for too long is cut off: a body that stands still is worse than one

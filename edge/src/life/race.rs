@@ -116,7 +116,8 @@ impl Fetch {
             return siblings::will_do(answer.status());
         }
         let is_media = || MediaPath::parse(self.target.split('?').next().unwrap_or_default()).is_some();
-        !answer.status().is_server_error() && !(is_in_the_way(answer) && is_media())
+        let refuses = answer.status().is_server_error() || (is_in_the_way(answer) && is_media());
+        !refuses
     }
 }
 

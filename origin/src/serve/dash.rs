@@ -292,7 +292,6 @@ mod tests {
     use super::super::playlist::tests::{rendition, segments};
     use super::super::sound::tests::{planned, track as sound};
     use super::*;
-    use proptest::prelude::*;
     use sluice_wire::RungName;
 
     fn track(name: &str, size: (u32, u32), count: u32) -> Track {
