@@ -19,7 +19,7 @@ async fn a_session_goes_to_the_nearest_site_and_leaves_it_for_a_reason_that_it_c
     let order: Vec<&str> =
         german["PATHWAY-PRIORITY"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
     let places: Vec<&str> = order.iter().map(|name| name.split('-').next().unwrap()).collect();
-    assert_eq!(places, ["fra", "fra", "nyc", "nyc", "here"]);
+    assert_eq!(places, ["fra", "nyc", "fra", "nyc", "here"], "a lost site costs a player one wait");
 
     let stays = plane.asks(GERMAN, &next(&german)).await;
     assert_eq!(first(&stays), first(&german));

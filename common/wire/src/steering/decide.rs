@@ -14,6 +14,8 @@ const OF_THE_FIRST: usize = 3;
 const OF_OTHERS: usize = 2;
 /// How far from a place one is that is not lost together with it.
 const FAR_KM: f64 = 3_000.0;
+/// Far places that those of a lost site are spread over.
+const REFUGES: usize = 3;
 /// Milliseconds of a turn, and how many there are until it is the first's again. A session may move for a better place in
 /// one of them, always the same: all have gone after 100 s, and loads have been measured anew ten times.
 const TURN_MS: u64 = 10_000;
@@ -194,34 +196,34 @@ impl Steer {
         all.extend(best.iter().flatten().map(|(_, _, at)| (place, *at)));
     }
 
-    /// The second choice is at another place, and the third far from the first: a player waits seconds for each edge of a lost
-    /// site or region, and its buffer has seconds. Where other places are so far that it would have to be moved back, the
-    /// second is of the same one, and the third of another.
+    /// The second choice is far from the first: a player waits seconds for each edge of a lost site or region, and its buffer has
+    /// seconds. Where nothing is far, it is at the best other place.
     fn elsewhere(&self, session: &Session, ranked: &[Costed], at: &mut Vec<(usize, usize)>) {
         let Some((first, _)) = at.first().copied() else { return };
-        let Some(other) = at.iter().position(|(place, _)| *place != first) else { return };
-        let second = at[other].0;
-        let cost =
-            |place: usize| ranked.iter().find(|ranked| ranked.place == place).map(|ranked| ranked.cost);
-        let more = cost(second).zip(cost(first)).map_or(0.0, |(there, here)| there - here);
-        if more > self.view().policy.margin {
-            if other > 2 {
-                at[2..=other].rotate_right(1);
-            }
-            return;
+        if let Some(refuge) = self.refuge(session, first, ranked) {
+            at.retain(|choice| *choice != refuge);
+            at.insert(1, refuge);
+        } else if let Some(other) = at.iter().position(|(place, _)| *place != first) {
+            at[1..=other].rotate_right(1);
         }
-        at[1..=other].rotate_right(1);
-        let far = |place: usize| {
-            let points = self.point(first).zip(self.point(place));
-            place != first && place != second && points.is_none_or(|(a, b)| a.km_to(b) >= FAR_KM)
+    }
+
+    /// An edge far from a place: drawn by weight among the best far places and all their edges, so that those of a lost site do not
+    /// all go to one.
+    fn refuge(&self, session: &Session, first: usize, ranked: &[Costed]) -> Option<(usize, usize)> {
+        let far = |of: &&Costed| {
+            let points = self.point(first).zip(self.point(of.place));
+            of.place != first && points.is_none_or(|(a, b)| a.km_to(b) >= FAR_KM)
         };
-        if let Some(known) = at.iter().position(|(place, _)| far(*place)) {
-            at[2..=known].rotate_right(1);
-        } else if let Some(ranked) = ranked.iter().find(|ranked| far(ranked.place)) {
-            let mut edges = vec![];
-            self.edges(PlacementKey::from_u64(session.id ^ REFUGE), ranked.place, 1, &mut edges);
-            edges.into_iter().for_each(|edge| at.insert(2, edge));
-        }
+        let draw = |of: &&Costed| {
+            let place = &self.view().places[of.place];
+            let weight: f64 = place.edges.iter().filter(|edge| edge.open).map(|edge| edge.weight).sum();
+            -weight / unit(place.name.as_bytes(), session.id ^ REFUGE).ln()
+        };
+        let drawn = ranked.iter().filter(far).take(REFUGES).max_by(|a, b| draw(a).total_cmp(&draw(b)))?.place;
+        let mut edges = Vec::with_capacity(1);
+        self.edges(PlacementKey::from_u64(session.id ^ REFUGE), drawn, 1, &mut edges);
+        edges.pop()
     }
 
     fn reason(
