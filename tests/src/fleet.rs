@@ -52,7 +52,7 @@ impl Film {
 /// What may differ from fleet to fleet.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// Its sites, at most [`CITIES`], far from one another.
+    /// Its sites, at most [`CITIES`]; the sixth is far from the others.
     pub sites: &'static [&'static str],
     /// Databases of its control planes, one each; an embedded one of its own, if there is none.
     pub databases: Vec<String>,
@@ -109,8 +109,9 @@ pub fn viewer_at(site: usize, number: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, u8::try_from(site + 1).unwrap(), number))
 }
 
+/// Five cities on the equator some hundred kilometres from each other, and one at the other end of it.
 fn longitude(site: usize) -> f64 {
-    site as f64 * 60.0 - 150.0
+    if site == 5 { 170.0 } else { site as f64 * 5.0 }
 }
 
 /// Where viewers are.
