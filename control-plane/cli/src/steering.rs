@@ -34,7 +34,7 @@ fn explained(answer: &Value) -> String {
     }
     for place in answer["ranked"].as_array().into_iter().flatten() {
         let name = text(&place["place"]);
-        told += &format!("{name:<16} costs {:>8.3} of {}\n", number(&place["cost"]), terms(&place["terms"]));
+        told += &format!("{name:<16} costs {:.3}{}\n", number(&place["cost"]), terms(&place["terms"]));
     }
     for place in answer["excluded"].as_array().into_iter().flatten() {
         told += &format!("{:<16} is no choice: {}\n", text(&place["place"]), text(&place["why"]["why"]));
@@ -42,11 +42,12 @@ fn explained(answer: &Value) -> String {
     told
 }
 
-/// What counts, without what is nothing.
+/// What counts, without what is nothing; no word where all is.
 fn terms(terms: &Value) -> String {
     let terms = terms.as_object().into_iter().flatten();
     let counts = terms.filter(|(_, value)| number(value) != 0.0);
-    counts.map(|(name, value)| format!("{name} {:.3}", number(value))).collect::<Vec<_>>().join(", ")
+    let counts: Vec<String> = counts.map(|(name, value)| format!("{name} {:.3}", number(value))).collect();
+    if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) }
 }
 
 fn number(value: &Value) -> f64 {
