@@ -303,16 +303,14 @@ async fn collapse(edge: &Arc<Shared>, mut ask: Ask, wanted: Wanted) -> Phase {
         Some(_) => PATIENCE,
         None => FILL_LIMIT,
     };
-    let early = if is_first_asked(edge, &ask) { ELSEWHERE.min(patience) } else { patience };
-    let filled = async {
-        match timeout(early, fill.outcome()).await {
-            Err(_) if early < patience && !edge.parents.any_is_suspect() => {
-                timeout(patience - early, fill.outcome()).await
-            }
-            filled => filled,
+    let early = ELSEWHERE.min(patience);
+    let filled = match timeout(early, fill.outcome()).await {
+        Err(_) if !(edge.parents.any_is_suspect() && is_first_asked(edge, &ask)) => {
+            timeout(patience - early, fill.outcome()).await
         }
+        filled => filled,
     };
-    let why = match filled.await {
+    let why = match filled {
         Ok(Filled::Object(object)) => {
             if is_below(edge, &ask, &object) {
                 edge.metrics.floor_refusals.inc();
