@@ -1,11 +1,11 @@
 //! Telling control planes what clients asked for: once a minute, what forecasts are made of.
 
+use super::post::post;
 use super::report::now_ms;
 use crate::edge::Shared;
 use futures::future::join_all;
-use reqwest::header::CONTENT_TYPE;
 use sluice_wire::plan::message::Asked;
-use sluice_wire::reports::{self, Signed};
+use sluice_wire::reports::Signed;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -33,14 +33,8 @@ pub(crate) async fn tell(edge: Arc<Shared>) {
 }
 
 async fn send(edge: &Shared, control: &str, body: &[u8]) {
-    let url = format!("{control}/v1/nodes/{}/asked", edge.config.node);
-    let mut request = edge.http.post(url).header(CONTENT_TYPE, "application/json").timeout(PATIENCE);
-    if let Some(key) = &edge.report_key {
-        let (key, signature) = reports::sign(Signed::Asked, key, body);
-        request = request.header(reports::KEY, key).header(reports::SIGNATURE, signature);
-    }
-    let sent = request.body(body.to_vec()).send().await;
-    if let Err(error) = sent.and_then(reqwest::Response::error_for_status) {
+    let sent = post(edge, (control, "asked"), Signed::Asked, body.to_vec(), PATIENCE).await;
+    if let Err(error) = sent {
         tracing::debug!(control, %error, "what was asked for was not taken");
     }
 }

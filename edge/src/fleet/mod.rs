@@ -5,6 +5,7 @@ mod asked;
 mod disk;
 mod follow;
 mod plan;
+mod post;
 mod report;
 mod trust;
 

@@ -1,10 +1,11 @@
 //! Reporting: what this node says of itself to every control plane.
 
 use super::plan;
+use super::post::post;
 use crate::edge::Shared;
 use futures::future::join_all;
-use reqwest::header::CONTENT_TYPE;
-use sluice_wire::{NodeReport, ReportAnswer, reports};
+use sluice_wire::reports::Signed;
+use sluice_wire::{NodeReport, ReportAnswer};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
@@ -40,15 +41,8 @@ pub(crate) async fn report(edge: Arc<Shared>) {
 }
 
 async fn send(edge: &Shared, control: &str, report: &NodeReport) -> Option<ReportAnswer> {
-    let url = format!("{control}/v1/nodes/{}/report", edge.config.node);
     let body = serde_json::to_vec(report).ok()?;
-    let mut request = edge.http.post(url).header(CONTENT_TYPE, "application/json").timeout(PATIENCE);
-    if let Some(key) = &edge.report_key {
-        let (key, signature) = reports::sign(reports::Signed::Report, key, &body);
-        request = request.header(reports::KEY, key).header(reports::SIGNATURE, signature);
-    }
-    let sent = request.body(body).send().await;
-    match sent.and_then(reqwest::Response::error_for_status) {
+    match post(edge, (control, "report"), Signed::Report, body, PATIENCE).await {
         Ok(answer) => serde_json::from_slice(&answer.bytes().await.ok()?).ok(),
         Err(error) => {
             tracing::debug!(control, %error, "a report was not taken");
