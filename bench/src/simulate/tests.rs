@@ -9,7 +9,7 @@ use super::viewer::{NEVER, Viewer};
 use super::world::{Scale, World};
 use sluice_wire::steering;
 
-const SECONDS: u32 = 600;
+const SECONDS: u32 = 720;
 
 fn scale() -> Scale {
     Scale { seed: 1, viewers: 10_000, edges: 40, seconds: SECONDS, outside: vec![0.10, 0.05] }
@@ -85,8 +85,10 @@ fn steering_is_calm_and_fair_and_the_same_each_time() {
     assert!(tally.questions(60..200) < 15.0, "{}", tally.questions(60..200));
     assert!(tally.burst <= 1, "{} moves by choice in 30 s", tally.burst);
     let moves = |from, to| tally.within(from..to).iter().map(|s| s.chosen).sum::<u32>();
-    assert_eq!(moves(380, 420), 0, "moves die out after the swing");
-    assert_eq!(moves(560, SECONDS), 0, "and after the crowd");
+    let failed_over = tally.failed_over + tally.forced;
+    assert!(tally.chosen <= failed_over, "{} come home of {failed_over} who failed over far", tally.chosen);
+    assert!(moves(340, 420) < 80, "one by one after the swing: {}", moves(340, 420));
+    assert_eq!(moves(600, SECONDS), 0, "and none once they are home");
     let at = &tally.seconds[199];
     for (count, wanted) in at.outside.iter().zip([0.10, 0.05]) {
         let share = f64::from(*count) / f64::from(at.viewers);
