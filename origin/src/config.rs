@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use sluice_platform::AccountsConfig;
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
 use sluice_wire::limits::MAX_SEGMENT;
@@ -32,10 +33,53 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// The built web pages.
     pub pages: PagesConfig,
+    /// Accounts, the same in every app.
+    pub accounts: AccountsConfig,
+    /// Which apps there are here, and their keys.
+    pub apps: AppsConfig,
     /// Where players reach the control plane; absent, playlists name no steering.
     pub steering_url: Option<String>,
     /// A name that leads players to edges, such as `https://cdn.example.com`; absent, DASH descriptions name no steering.
     pub media_url: Option<String>,
+}
+
+/// Which apps there are here, and their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AppsConfig {
+    /// Those that this process serves. All but `videos` need `playback.key_file`, and are not there without.
+    pub run: Vec<App>,
+    /// The shop's.
+    pub commerce: sluice_commerce::Config,
+    /// The conversations'.
+    pub chat: sluice_chat::Config,
+    /// The feed's.
+    pub feed: sluice_feed::Config,
+}
+
+/// What an origin can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum App {
+    /// Uploads, the library, media.
+    Videos,
+    /// The shop.
+    Commerce,
+    /// Conversations.
+    Chat,
+    /// Posts and home pages.
+    Feed,
+}
+
+impl Default for AppsConfig {
+    fn default() -> Self {
+        Self {
+            run: vec![App::Videos, App::Commerce, App::Chat, App::Feed],
+            commerce: sluice_commerce::Config::default(),
+            chat: sluice_chat::Config::default(),
+            feed: sluice_feed::Config::default(),
+        }
+    }
 }
 
 /// Bounds of uploads.
@@ -192,6 +236,15 @@ impl ProcessConfig for Config {
         }
         if let Some(file) = self.playback.key_file.as_ref().filter(|file| !file.is_file()) {
             faults.add("playback.key_file", format!("{} is no file; `sluice key` makes one", file.display()));
+        }
+        if self.apps.run.is_empty() {
+            faults.add("apps.run", "names at least one of videos, commerce, chat and feed");
+        }
+        if !(30..=3_600).contains(&self.accounts.access_ttl_s) {
+            faults.add(
+                "accounts.access_ttl_s",
+                "from 30 seconds to an hour: edges remember what is revoked for an hour",
+            );
         }
         if !(60..=7 * 24 * 3_600).contains(&self.playback.ttl_s) {
             faults.add("playback.ttl_s", "from a minute to a week: a token cannot be taken back");

@@ -11,11 +11,13 @@
 //! - `sealer`: what `serve` seals with, on the way out
 //! - `outbound`: requests to URLs that others named
 //! - `webhooks`: receivers told of states, signed
+//! - `apps`: the shop, conversations and the feed, mounted beside
 //! - `feed` and `hub`: what is pushed; `pages`: the built web pages
 //!
 //! What it leaves to others: transcoding, caching, steering.
 
 mod again;
+mod apps;
 mod config;
 mod feed;
 pub mod fuzzing;
@@ -33,8 +35,8 @@ mod view;
 mod webhooks;
 
 pub use config::{
-    Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, ProtectionConfig, QuotaConfig,
-    UploadConfig, WebhooksConfig,
+    App, AppsConfig, Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, ProtectionConfig,
+    QuotaConfig, UploadConfig, WebhooksConfig,
 };
 pub use origin::Origin;
 

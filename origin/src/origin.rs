@@ -1,13 +1,13 @@
 //! The process: what it opens, its routes, its background work.
 
 use crate::again::Again;
-use crate::config::Config;
+use crate::config::{App, Config};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Rules};
 use crate::sealer::Sealer;
 use crate::upload::Intake;
-use crate::{feed, keys, pages, serve, upload, videos, webhooks};
+use crate::{apps, feed, keys, pages, serve, upload, videos, webhooks};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::HeaderValue;
@@ -43,6 +43,7 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub struct Origin {
     state: State,
+    apps: Router,
     listeners: Listeners,
 }
 
@@ -73,13 +74,14 @@ impl Process for Origin {
         let spawn = |sending| drop(drain.tasks().spawn(sending));
         webhooks::start(&storage, &outbound, &metrics, &config.webhooks, spawn, &hub, &drain.token()).await?;
         context.health.component("storage").set_ready(true, "open");
+        let apps = apps::start(&config, &storage, signer.as_ref(), &context.metrics, &drain).await?;
         let config = Arc::new(config);
         let state = State { storage, intake, outbound, hub, metrics, signer, sealer, again, config, drain };
-        Ok(Self { state, listeners: context.listeners })
+        Ok(Self { state, apps, listeners: context.listeners })
     }
 
     async fn run(self) -> Result<(), ProcessError> {
-        self.listeners.serve(router(self.state)).await;
+        self.listeners.serve(router(self.state, self.apps)).await;
         Ok(())
     }
 }
@@ -87,8 +89,34 @@ impl Process for Origin {
 /// The description of the HTTP interface.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-fn router(state: State) -> Router {
-    let api = Router::new()
+fn router(state: State, apps: Router) -> Router {
+    let mut api = shared();
+    if state.config.apps.run.contains(&App::Videos) {
+        api = api.merge(videos_api());
+    }
+    let pages = Router::new().fallback(pages::page);
+    api.merge(pages)
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(405, "method-not-allowed", "Method not allowed", "this resource has other methods")
+        })
+        .with_state(state.clone())
+        .merge(apps)
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(state, counted))
+        .layer(map_response(open))
+}
+
+/// What every origin answers.
+fn shared() -> Router<State> {
+    Router::new()
+        .route("/v1/keys", get(keys::public))
+        .route("/v1/log", get(feed::log))
+        .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
+}
+
+/// Uploads, the library and media.
+fn videos_api() -> Router<State> {
+    Router::new()
         .route("/v1/videos", get(videos::list).post(upload::post))
         .route(
             "/v1/videos/{id}",
@@ -110,20 +138,8 @@ fn router(state: State) -> Router {
         .route("/v1/direct/{id}/parts", post(upload::direct::parts))
         .route("/v1/direct/{id}/complete", post(upload::direct::complete))
         .route("/v1/storage", get(videos::usage))
-        .route("/v1/keys", get(keys::public))
         .route("/v1/events", get(feed::all))
-        .route("/v1/log", get(feed::log))
-        .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
-        .route("/v/{*path}", get(serve::media).post(serve::licence).options(preflight));
-    let pages = Router::new().fallback(pages::page);
-    api.merge(pages)
-        .method_not_allowed_fallback(|| async {
-            ApiError::new(405, "method-not-allowed", "Method not allowed", "this resource has other methods")
-        })
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(state.clone(), counted))
-        .layer(map_response(open))
-        .with_state(state)
+        .route("/v/{*path}", get(serve::media).post(serve::licence).options(preflight))
 }
 
 /// Counts the statements that a request costs.

@@ -16,12 +16,30 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sluice-cli", &["sluice-wire"]),
     ("sluice-platform", &["sluice-wire", "sluice-service", "sluice-storage"]),
     ("sluice-seal", &["sluice-wire"]),
-    ("sluice-origin", &["sluice-wire", "sluice-service", "sluice-storage", "sluice-platform", "sluice-seal"]),
+    ("sluice-commerce", APP),
+    ("sluice-chat", APP),
+    ("sluice-feed", APP),
+    (
+        "sluice-origin",
+        &[
+            "sluice-wire",
+            "sluice-service",
+            "sluice-storage",
+            "sluice-platform",
+            "sluice-seal",
+            "sluice-commerce",
+            "sluice-chat",
+            "sluice-feed",
+        ],
+    ),
     (
         "sluice-demo",
         &["sluice-wire", "sluice-origin", "sluice-edge", "sluice-transcoder", "sluice-control-plane"],
     ),
 ];
+
+/// What an app may use: never another app.
+const APP: &[&str] = &["sluice-wire", "sluice-service", "sluice-storage", "sluice-platform"];
 
 /// Crates above all others: they may use any, and none may use them.
 const TOP: &[&str] = &["sluice-tests", "sluice-fuzz", "sluice-bench"];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sluice_wire::id::Id;
 use sluice_wire::{JobId, UploadId, VideoId};
 
 use crate::clock::SharedClock;
@@ -24,7 +25,7 @@ impl Ids {
     /// A new video's id. Its upload has the same number: [`VideoId::upload`].
     #[must_use]
     pub fn video(&self) -> VideoId {
-        VideoId::from_u64(self.next()).expect("ids are below 2^63 until the year 2163")
+        self.make()
     }
 
     /// A new upload's id. The video it becomes has the same number: [`UploadId::video`].
@@ -36,7 +37,13 @@ impl Ids {
     /// A new job's id.
     #[must_use]
     pub fn job(&self) -> JobId {
-        JobId::from_u64(self.next()).expect("ids are below 2^63 until the year 2163")
+        self.make()
+    }
+
+    /// A new id of any kind.
+    #[must_use]
+    pub fn make<T: Id>(&self) -> T {
+        T::numbered(self.next()).expect("ids are below 2^63 until the year 2163")
     }
 
     /// Time and chance, but always above the one before.

@@ -23,7 +23,8 @@
 //! Jobs are leased with fencing tokens ([`Jobs`]): a worker that lost its lease cannot commit. Bytes go to [`Objects`]
 //! first and are named by a row after that, so a row never points at something that is not durably there.
 //!
-//! What it leaves to others: keys and tags (`sluice-wire`), HTTP, what a job means. The ORM's types stay inside.
+//! What it leaves to others: keys and tags (`sluice-wire`), HTTP, what a job means, and the tables of the apps, which are the apps'
+//! own ([`Schema`], [`rows`]).
 
 mod audit;
 mod bus;
@@ -39,6 +40,7 @@ mod lease;
 mod log;
 mod objects;
 mod relay;
+mod schema;
 mod settings;
 mod storage;
 #[cfg(feature = "testing")]
@@ -48,12 +50,20 @@ mod uploads;
 mod videos;
 mod wakes;
 
+/// What an app describes and queries its own tables with: the ORM, in the one version that is used, and what goes between
+/// columns and values.
+pub mod rows {
+    pub use crate::database::{flag, from_json, signed, to_json, unsigned, unsigned32};
+    pub use sea_orm;
+    pub use sea_orm_migration::schema as columns;
+}
+
 pub use audit::{Act, Audit, AuditEntry, Who};
 pub use bus::{Bus, Message, Subscription, topics};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::StorageConfig;
 pub use cursors::Cursors;
-pub use database::{Database, Engine, Tx, Work, count_statements};
+pub use database::{Conn, Database, Engine, Tx, Work, count_statements};
 pub use error::StorageError;
 pub use fleet::{Fleet, NodeRecord, Seen};
 pub use ids::Ids;
@@ -61,6 +71,7 @@ pub use jobs::{Failed, Job, JobState, Jobs, Lease, NewJob, Retry};
 pub use log::Log;
 pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put, SignedPut};
 pub use relay::Relay;
+pub use schema::{Schema, Step};
 pub use settings::{ConfigVersion, Settings};
 pub use storage::Storage;
 pub use traffic::{Month, Sent, Traffic};

@@ -3,7 +3,7 @@
 //! An id is 42 bits of milliseconds since [`EPOCH_MS`] followed by 21 bits of entropy, so it always fits a signed 64-bit
 //! column and sorts by creation time. Its text is 13 characters of lower-case Crockford base 32, which sorts alike.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,7 +17,9 @@ pub const ENTROPY_BITS: u32 = 21;
 pub const TEXT_LEN: usize = 13;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-const MAX: u64 = i64::MAX as u64;
+/// The greatest number of an id.
+#[doc(hidden)]
+pub const MAX: u64 = i64::MAX as u64;
 
 /// Why a text is not an id or a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,11 +36,30 @@ pub enum IdError {
     Node,
 }
 
-fn encode(value: u64) -> String {
+#[doc(hidden)]
+pub use serde;
+
+/// The number of an id that was made at a time.
+#[doc(hidden)]
+#[must_use]
+pub const fn number(unix_ms: u64, entropy: u32) -> u64 {
+    let clock = unix_ms.saturating_sub(EPOCH_MS) & ((1 << 42) - 1);
+    (clock << ENTROPY_BITS) | (entropy as u64 & ((1 << ENTROPY_BITS) - 1))
+}
+
+/// The text of a number.
+#[doc(hidden)]
+#[must_use]
+pub fn encode(value: u64) -> String {
     (0..TEXT_LEN).rev().map(|place| char::from(ALPHABET[((value >> (5 * place)) & 31) as usize])).collect()
 }
 
-fn decode(text: &str) -> Result<u64, IdError> {
+/// The number of a text.
+///
+/// # Errors
+/// [`IdError::Text`].
+#[doc(hidden)]
+pub fn decode(text: &str) -> Result<u64, IdError> {
     if text.len() != TEXT_LEN {
         return Err(IdError::Text);
     }
@@ -50,6 +71,26 @@ fn decode(text: &str) -> Result<u64, IdError> {
     if value > MAX { Err(IdError::Text) } else { Ok(value) }
 }
 
+/// A kind of id that [`id!`](crate::id!) declares.
+pub trait Id: Sized {
+    /// The id with this number.
+    ///
+    /// # Errors
+    /// [`IdError::Range`] at or above 2^63.
+    fn numbered(number: u64) -> Result<Self, IdError>;
+}
+
+/// Declares a kind of id: 64 bits, time-sorted, 13 characters of text. An app declares the kinds that are its own.
+///
+/// ```
+/// sluice_wire::id!(
+///     /// A product.
+///     ProductId
+/// );
+/// let id = ProductId::from_parts(1_800_000_000_000, 7);
+/// assert_eq!(id.to_string().parse::<ProductId>(), Ok(id));
+/// ```
+#[macro_export]
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -58,19 +99,18 @@ macro_rules! id {
 
         impl $name {
             /// Makes an id from a Unix time in milliseconds and any entropy (its low 21 bits are used). Times before
-            /// [`EPOCH_MS`] count as the epoch.
+            /// 2024 count as its beginning.
             #[must_use]
             pub const fn from_parts(unix_ms: u64, entropy: u32) -> Self {
-                let clock = unix_ms.saturating_sub(EPOCH_MS) & ((1 << 42) - 1);
-                Self((clock << ENTROPY_BITS) | (entropy as u64 & ((1 << ENTROPY_BITS) - 1)))
+                Self($crate::id::number(unix_ms, entropy))
             }
 
             /// Takes a number that was an id before, such as a database column.
             ///
             /// # Errors
-            /// [`IdError::Range`] at or above 2^63.
-            pub const fn from_u64(value: u64) -> Result<Self, IdError> {
-                if value > MAX { Err(IdError::Range) } else { Ok(Self(value)) }
+            /// [`IdError::Range`]($crate::id::IdError::Range) at or above 2^63.
+            pub const fn from_u64(value: u64) -> Result<Self, $crate::id::IdError> {
+                if value > $crate::id::MAX { Err($crate::id::IdError::Range) } else { Ok(Self(value)) }
             }
 
             /// The number, always below 2^63.
@@ -88,39 +128,45 @@ macro_rules! id {
             /// When the id was made, in Unix milliseconds.
             #[must_use]
             pub const fn unix_ms(self) -> u64 {
-                (self.0 >> ENTROPY_BITS) + EPOCH_MS
+                (self.0 >> $crate::id::ENTROPY_BITS) + $crate::id::EPOCH_MS
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&encode(self.0))
+        impl $crate::id::Id for $name {
+            fn numbered(number: u64) -> Result<Self, $crate::id::IdError> {
+                Self::from_u64(number)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(&$crate::id::encode(self.0))
+            }
+        }
+
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 write!(f, concat!(stringify!($name), "({})"), self)
             }
         }
 
-        impl FromStr for $name {
-            type Err = IdError;
-            fn from_str(text: &str) -> Result<Self, IdError> {
-                decode(text).map(Self)
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::id::IdError;
+            fn from_str(text: &str) -> Result<Self, $crate::id::IdError> {
+                $crate::id::decode(text).map(Self)
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl $crate::id::serde::Serialize for $name {
+            fn serialize<S: $crate::id::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+        impl<'de> $crate::id::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::id::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as $crate::id::serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err($crate::id::serde::de::Error::custom)
             }
         }
     };
@@ -137,6 +183,10 @@ id!(
 id!(
     /// A job of the queue.
     JobId
+);
+id!(
+    /// Somebody's account, the same in every app.
+    AccountId
 );
 
 impl UploadId {

@@ -1,10 +1,12 @@
 //! Failures of handlers.
 
+use crate::accounts::CHALLENGE;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use sluice_service::problem_response;
 use sluice_storage::StorageError;
+use sluice_storage::rows::sea_orm::DbErr;
 use sluice_wire::Problem;
 
 /// A failure, as the client reads it.
@@ -60,12 +62,21 @@ impl From<StorageError> for ApiError {
     }
 }
 
+impl From<DbErr> for ApiError {
+    fn from(error: DbErr) -> Self {
+        StorageError::from(error).into()
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.0.status;
         let mut answer = problem_response(self.0);
         if status == 503 {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        } else if status == 401 {
+            let (name, value) = CHALLENGE;
+            answer.headers_mut().insert(name, HeaderValue::from_static(value));
         } else if status == 404 {
             // A second of negative caching: a flood for something absent costs one question a second.
             answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));

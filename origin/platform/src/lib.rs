@@ -1,5 +1,6 @@
 //! What the origin and its apps share.
 //!
+//! - [`Ground`]: what an app stands on; [`Caller`]: the account that asks; [`once`]: requests that are answered once
 //! - [`ApiError`]: every failure of a handler, as a problem that a client can act on
 //! - [`cache`]: the header fields of public answers: tags, versions, lifetimes
 //! - [`Page`]: keyset paging
@@ -7,9 +8,16 @@
 //! The write path is [`sluice_storage::Database::write`] with [`sluice_storage::Tx::emit`]; an answer to a write carries
 //! the version it made ([`cache::version`]).
 
+mod accounts;
 pub mod cache;
 mod error;
+mod ground;
+pub mod once;
 mod page;
+mod schema;
 
+pub use accounts::{Accounts, AccountsConfig, Caller, SessionId};
 pub use error::ApiError;
+pub use ground::Ground;
 pub use page::Page;
+pub use schema::SCHEMA;

@@ -18,14 +18,15 @@ use tokio::time::Instant;
 
 pub use connect::Engine;
 pub(crate) use connect::{check_url, sqlite_path};
-pub(crate) use convert::{flag, from_json, signed, to_json, unsigned, unsigned32};
+pub use convert::{flag, from_json, signed, to_json, unsigned, unsigned32};
 pub use statements::count_statements;
-pub use tx::{Tx, Work};
+pub use tx::{Conn, Tx, Work};
 
 use crate::bus::Bus;
 use crate::clock::SharedClock;
 use crate::error::StorageError;
 use crate::ids::Ids;
+use crate::schema::Schema;
 use crate::wakes::Wakes;
 
 /// How long a write is retried against others before it fails with [`StorageError::Contended`]. Longer than any
@@ -67,7 +68,7 @@ impl Database {
     ) -> Result<Self, StorageError> {
         let (engine, mut writer, mut reader) = connect::open(url).await?;
         [&mut writer, &mut reader].into_iter().for_each(statements::watch);
-        migration::up(&writer, engine).await?;
+        migration::up(&migration::Shared, &writer, engine).await?;
         let wakes = Wakes::open(engine, url, &writer, &bus).await;
         Ok(Self { inner: Arc::new(Inner { engine, writer, reader, bus, wakes, ids, clock }) })
     }
@@ -165,12 +166,16 @@ impl Database {
     }
 
     /// A connection for single reads.
-    pub(crate) fn reader(&self) -> &DatabaseConnection {
+    #[must_use]
+    pub fn reader(&self) -> &DatabaseConnection {
         &self.inner.reader
     }
 
     /// A read-only transaction that sees one state of all tables.
-    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, StorageError> {
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction, StorageError> {
         let options = connect::snapshot_options(self.inner.engine);
         Ok(self.inner.reader.begin_with_options(options).await?)
     }
@@ -186,7 +191,7 @@ impl Database {
     /// # Errors
     /// As [`Database::write`].
     pub async fn migrate_down(&self) -> Result<(), StorageError> {
-        migration::down(&self.inner.writer, self.inner.engine).await
+        migration::down(&migration::Shared, &self.inner.writer, self.inner.engine).await
     }
 
     /// Brings the schema up to date, as opening does.
@@ -194,7 +199,23 @@ impl Database {
     /// # Errors
     /// As [`Database::write`].
     pub async fn migrate_up(&self) -> Result<(), StorageError> {
-        migration::up(&self.inner.writer, self.inner.engine).await
+        migration::up(&migration::Shared, &self.inner.writer, self.inner.engine).await
+    }
+
+    /// Brings an app's tables up to date. Several processes may do so at once.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub async fn install(&self, app: &Schema) -> Result<(), StorageError> {
+        migration::up(app, &self.inner.writer, self.inner.engine).await
+    }
+
+    /// Drops an app's tables and what they hold. For operators and tests.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub async fn uninstall(&self, app: &Schema) -> Result<(), StorageError> {
+        migration::down(app, &self.inner.writer, self.inner.engine).await
     }
 
     /// Asks the engine for a sign of life.

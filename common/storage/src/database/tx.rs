@@ -101,7 +101,9 @@ impl Tx<'_> {
         self.now_ms
     }
 
-    pub(crate) fn ids(&self) -> &Ids {
+    /// The maker of ids.
+    #[must_use]
+    pub fn ids(&self) -> &Ids {
         &self.ids
     }
 
@@ -110,7 +112,9 @@ impl Tx<'_> {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner).insert(topic);
     }
 
-    pub(crate) fn conn(&self) -> &Conn {
+    /// What its statements are sent to.
+    #[must_use]
+    pub fn conn(&self) -> &Conn {
         &self.conn
     }
 
@@ -141,7 +145,8 @@ impl fmt::Debug for Tx<'_> {
 
 /// The engine's transaction, watched: whoever runs it retries when any statement lost to another transaction, whatever
 /// the closure made of that error.
-pub(crate) struct Conn {
+#[derive(Debug)]
+pub struct Conn {
     inner: DatabaseTransaction,
     contended: AtomicBool,
 }

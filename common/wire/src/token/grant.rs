@@ -75,7 +75,11 @@ impl Grant {
         may(self.clients.is_none_or(|net| net.contains(&asked.client.to_canonical())), Refusal::Client)
     }
 
-    fn is_in_time(&self, now_s: u64) -> Result<(), Refusal> {
+    /// Whether it is good at a time, in seconds of Unix time.
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`], or [`Refusal::Early`].
+    pub fn is_in_time(&self, now_s: u64) -> Result<(), Refusal> {
         if self.expires.is_none_or(|end| end.saturating_add(CLOCK_SLACK_S) <= now_s) {
             return Err(Refusal::Expired);
         }

@@ -89,6 +89,21 @@ pub struct Claims {
     /// Address or network of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// The session of an account that it was minted in. What has one is an account's token, and nothing else is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// The account's name, as others see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the account may do beyond what all may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    /// When it was minted, in milliseconds of Unix time: what is revoked at a time is what was minted before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iat_ms: Option<u64>,
+    /// Channels that its bearer may listen to; a trailing `*` covers all that begin so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<String>>,
 }
 
 /// One text, or a list of them (RFC 7519 section 4.1.3).

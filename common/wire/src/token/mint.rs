@@ -1,10 +1,10 @@
 //! Making tokens and signed URLs with a private key: what the command line and an origin do, and no edge can.
 
-use super::MAX_KEY_ID;
 use super::jwt::{ALGORITHM, Claims};
 use super::signed::SignedUrl;
+use super::{MAX_KEY_ID, Refusal};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -103,6 +103,25 @@ impl SigningKey {
         format!("{text}.{signature}")
     }
 
+    /// What a token of this key says, where it is good at a time (seconds of Unix time).
+    ///
+    /// # Errors
+    /// Why it is not: its form, another key, its signature, its times.
+    pub fn read(&self, token: &str, now_s: u64) -> Result<Claims, Refusal> {
+        if super::jwt::key_id(token)?.as_deref() != Some(&self.id) {
+            return Err(Refusal::Key);
+        }
+        let (text, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
+        let (_, claims) = text.split_once('.').ok_or(Refusal::Malformed)?;
+        let decode = |part| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed);
+        UnparsedPublicKey::new(&ED25519, self.pair.public_key().as_ref())
+            .verify(text.as_bytes(), &decode(signature)?)
+            .map_err(|_| Refusal::Signature)?;
+        let claims: Claims = serde_json::from_slice(&decode(claims)?).map_err(|_| Refusal::Malformed)?;
+        claims.clone().grant()?.is_in_time(now_s)?;
+        Ok(claims)
+    }
+
     /// The query of a signed URL at a path, as [`path::compared`](super::path::compared) spells it. The URL names this
     /// key.
     #[must_use]
@@ -126,6 +145,19 @@ mod tests {
         assert_eq!(token, again, "RFC 8032 signs the same text the same way");
         assert_eq!(key.jwks()["keys"][0]["kid"], "2026");
         assert!(key.jwks()["keys"][0].get("d").is_none(), "no secret is told");
+    }
+
+    #[test]
+    fn a_token_is_read_by_its_key_while_it_is_good() {
+        let key = |id| SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes(), id).unwrap();
+        let (ours, other) = (key("1"), key("1"));
+        let claims = Claims { sub: Some("u1".into()), exp: Some(900.into()), ..Claims::default() };
+        let token = ours.token(&claims);
+        assert_eq!(ours.read(&token, 899), Ok(claims));
+        assert_eq!(ours.read(&token, 960), Err(Refusal::Expired));
+        assert_eq!(other.read(&token, 899), Err(Refusal::Signature));
+        assert_eq!(key("2").read(&token, 899), Err(Refusal::Key));
+        assert_eq!(ours.read(&token[1..], 899), Err(Refusal::Malformed));
     }
 
     #[test]

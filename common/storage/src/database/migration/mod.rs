@@ -23,7 +23,7 @@ mod m0019_traffic;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, MigratorTraitSelf};
 use tokio::time::Instant;
 
 use super::connect::{Engine, write_options};
@@ -35,9 +35,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Pause before looking again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-struct Migrator;
+/// The shared tables.
+#[derive(Clone, Copy)]
+pub(super) struct Shared;
 
-impl MigratorTrait for Migrator {
+impl MigratorTrait for Shared {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m0001_first::Migration),
@@ -64,10 +66,14 @@ impl MigratorTrait for Migrator {
 }
 
 /// Applies what is missing, all in one transaction.
-pub(super) async fn up(connection: &DatabaseConnection, engine: Engine) -> Result<(), StorageError> {
+pub(super) async fn up(
+    tables: &impl MigratorTraitSelf,
+    connection: &DatabaseConnection,
+    engine: Engine,
+) -> Result<(), StorageError> {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        match try_up(connection, engine).await {
+        match try_up(tables, connection, engine).await {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() >= deadline => return Err(error.into()),
             Err(error) => tracing::debug!(%error, "migration lost to another process, looking again"),
@@ -76,19 +82,27 @@ pub(super) async fn up(connection: &DatabaseConnection, engine: Engine) -> Resul
     }
 }
 
-async fn try_up(connection: &DatabaseConnection, engine: Engine) -> Result<(), DbErr> {
-    let pending = Migrator::get_pending_migrations_read_only(connection).await?;
+async fn try_up(
+    tables: &impl MigratorTraitSelf,
+    connection: &DatabaseConnection,
+    engine: Engine,
+) -> Result<(), DbErr> {
+    let pending = tables.get_pending_migrations_read_only(connection).await?;
     if pending.is_empty() {
         return Ok(());
     }
     let transaction = connection.begin_with_options(write_options(engine)).await?;
-    Migrator::up(&transaction, None).await?;
+    tables.up(&transaction, None).await?;
     transaction.commit().await
 }
 
 /// Undoes everything, newest first.
-pub(super) async fn down(connection: &DatabaseConnection, engine: Engine) -> Result<(), StorageError> {
+pub(super) async fn down(
+    tables: &impl MigratorTraitSelf,
+    connection: &DatabaseConnection,
+    engine: Engine,
+) -> Result<(), StorageError> {
     let transaction = connection.begin_with_options(write_options(engine)).await?;
-    Migrator::down(&transaction, None).await?;
+    tables.down(&transaction, None).await?;
     Ok(transaction.commit().await?)
 }

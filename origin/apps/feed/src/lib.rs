@@ -1,0 +1,24 @@
+//! Sluice's posts, follows, likes, home pages. Its routes are below `/v1/feed`.
+
+mod schema;
+
+pub use schema::SCHEMA;
+
+use axum::Router;
+use serde::{Deserialize, Serialize};
+use sluice_platform::Ground;
+use sluice_service::ProcessError;
+
+/// The app's keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {}
+
+/// Brings the app's tables up to date, begins its background work, and gives its routes.
+///
+/// # Errors
+/// The engine's.
+pub async fn start(ground: &Ground, _config: &Config) -> Result<Router, ProcessError> {
+    ground.storage.database.install(&SCHEMA).await?;
+    Ok(ground.under(Router::new()))
+}

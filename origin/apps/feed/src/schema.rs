@@ -1,0 +1,6 @@
+//! The app's tables.
+
+use sluice_storage::Schema;
+
+/// See the module.
+pub const SCHEMA: Schema = Schema { migrations: "feed_migrations", steps: &[] };

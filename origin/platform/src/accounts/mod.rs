@@ -1,0 +1,139 @@
+//! Accounts: one for all apps.
+//!
+//! A sign-in makes a session. Its *access token* is a JWT (EdDSA) of minutes, which edges and apps check without asking
+//! anybody; its *refresh token* renews it once, and comes with the next. Who brings a refresh token that was used before has
+//! it from somebody else, or somebody else has: the session ends. What ends is told by the log, and refused everywhere within
+//! a second, though its access tokens would be good for minutes yet.
+//!
+//! - `password`: hashes; `sessions`: rows of who is signed in; `caller`: who asks, as handlers take it
+//! - `http`: `/v1/accounts` and what is below it; `tries`: guessing has a price
+
+mod caller;
+mod http;
+mod password;
+mod rows;
+mod sessions;
+mod tries;
+
+pub(crate) use caller::CHALLENGE;
+pub use caller::Caller;
+pub(crate) use http::routes;
+
+use std::sync::Arc;
+
+use password::Passwords;
+use serde::{Deserialize, Serialize};
+use sluice_storage::Storage;
+use sluice_wire::AccountId;
+use sluice_wire::token::jwt::Claims;
+use sluice_wire::token::mint::SigningKey;
+use tries::Tries;
+
+use crate::ApiError;
+
+sluice_wire::id!(
+    /// A session: a device that is signed in.
+    SessionId
+);
+
+/// The cookie that carries a page's access token.
+pub(crate) const ACCESS_COOKIE: &str = "sluice_access";
+/// The cookie that carries a page's refresh token, sent to [`REFRESH_PATH`] alone.
+const REFRESH_COOKIE: &str = "sluice_refresh";
+/// Where sessions are renewed.
+const REFRESH_PATH: &str = "/v1/accounts/refresh";
+
+/// How accounts are let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountsConfig {
+    /// Seconds for which an access token is good.
+    pub access_ttl_s: u64,
+    /// Seconds for which a session that nobody renews can be.
+    pub session_ttl_s: u64,
+    /// Handles that have the role `admin` from their first sign-up on.
+    pub admins: Vec<String>,
+}
+
+impl Default for AccountsConfig {
+    fn default() -> Self {
+        Self { access_ttl_s: 300, session_ttl_s: 30 * 24 * 3_600, admins: vec![] }
+    }
+}
+
+/// Who asks. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    storage: Storage,
+    signer: Arc<SigningKey>,
+    config: Arc<AccountsConfig>,
+    passwords: Passwords,
+    tries: Arc<Tries>,
+}
+
+impl Accounts {
+    pub(crate) fn new(storage: Storage, signer: Arc<SigningKey>, config: AccountsConfig) -> Self {
+        Self {
+            storage,
+            signer,
+            config: Arc::new(config),
+            passwords: Passwords::default(),
+            tries: Arc::default(),
+        }
+    }
+
+    /// The caller of an access token.
+    ///
+    /// # Errors
+    /// 401, saying why.
+    pub fn read(&self, token: &str) -> Result<Caller, ApiError> {
+        let now_s = self.storage.clock.now_ms() / 1_000;
+        let claims = self.signer.read(token, now_s).map_err(|why| {
+            caller::unauthorised(&format!(
+                "the access token is not good: {}; renew it or sign in again",
+                why.as_str()
+            ))
+        })?;
+        of_claims(claims).ok_or_else(|| caller::unauthorised("the token is not an account's"))
+    }
+
+    /// An access token for an account in a session.
+    fn access(&self, caller: &Caller) -> String {
+        let now_ms = self.storage.clock.now_ms();
+        let claims = Claims {
+            sub: Some(caller.account.to_string()),
+            sid: Some(caller.session.to_string()),
+            name: Some(caller.name.clone()),
+            roles: Some(caller.roles.clone()),
+            iat: Some((now_ms / 1_000).into()),
+            iat_ms: Some(now_ms),
+            exp: Some((now_ms / 1_000 + self.config.access_ttl_s).into()),
+            ..Claims::default()
+        };
+        self.signer.token(&claims)
+    }
+
+    /// A token that lets an account listen to channels, for as long as an access token is good.
+    #[must_use]
+    pub fn channels(&self, account: AccountId, channels: Vec<String>) -> String {
+        let now_ms = self.storage.clock.now_ms();
+        let claims = Claims {
+            sub: Some(account.to_string()),
+            channels: Some(channels),
+            iat: Some((now_ms / 1_000).into()),
+            iat_ms: Some(now_ms),
+            exp: Some((now_ms / 1_000 + self.config.access_ttl_s).into()),
+            ..Claims::default()
+        };
+        self.signer.token(&claims)
+    }
+}
+
+fn of_claims(claims: Claims) -> Option<Caller> {
+    Some(Caller {
+        account: claims.sub?.parse().ok()?,
+        session: claims.sid?.parse().ok()?,
+        name: claims.name.unwrap_or_default(),
+        roles: claims.roles.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,59 @@
+//! What an app stands on.
+
+use std::sync::Arc;
+
+use axum::{Extension, Router};
+use sluice_service::{Drain, Metrics};
+use sluice_storage::{Storage, StorageError};
+use sluice_wire::token::mint::SigningKey;
+
+use crate::accounts::{self, Accounts, AccountsConfig};
+use crate::once::Once;
+use crate::schema::SCHEMA;
+
+/// What every app of a process shares. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// Rows, the log, objects.
+    pub storage: Storage,
+    /// Who asks.
+    pub accounts: Accounts,
+    /// Answers that are given once.
+    pub once: Once,
+    /// Where an app counts.
+    pub metrics: Metrics,
+    /// The process's end; background work is spawned in its tasks.
+    pub drain: Drain,
+}
+
+impl Ground {
+    /// Opens what apps share, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn open(
+        storage: Storage,
+        signer: Arc<SigningKey>,
+        config: &AccountsConfig,
+        metrics: Metrics,
+        drain: Drain,
+    ) -> Result<Self, StorageError> {
+        storage.database.install(&SCHEMA).await?;
+        let accounts = Accounts::new(storage.clone(), signer, config.clone());
+        let once = Once::new(storage.database.clone());
+        drain.tasks().spawn(once.clone().sweep(drain.token()));
+        Ok(Self { storage, accounts, once, metrics, drain })
+    }
+
+    /// Has an app's routes know who asks.
+    #[must_use]
+    pub fn under(&self, routes: Router) -> Router {
+        routes.layer(Extension(self.accounts.clone()))
+    }
+
+    /// The routes of accounts themselves.
+    #[must_use]
+    pub fn routes(&self) -> Router {
+        self.under(accounts::routes(self.accounts.clone()))
+    }
+}

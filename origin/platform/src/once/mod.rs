@@ -1,0 +1,196 @@
+//! Requests that are answered once, whatever happens on the way: `Idempotency-Key`
+//! (draft-ietf-httpapi-idempotency-key-header).
+//!
+//! The answer is committed with what it tells of, in one transaction. So a client that heard nothing asks again with the same
+//! key, of any process, and gets what it would have got; a key that comes with another request is refused, and while the
+//! first is under way here, the second is told so.
+
+mod asked;
+mod rows;
+
+pub use asked::Asked;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode};
+use rows::{Column, Entity};
+use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sluice_storage::rows::signed;
+use sluice_storage::{Database, StorageError, Tx, Work};
+use tokio_util::sync::CancellationToken;
+
+use crate::ApiError;
+
+/// How long an answer is kept, as the issuers of such keys promise: a day.
+const KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Between two looks for answers that had their day.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// An answer: its status, and a JSON document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The document.
+    pub body: serde_json::Value,
+}
+
+impl Answer {
+    /// 201.
+    ///
+    /// # Panics
+    /// Never for the documents of handlers, which are maps with text for keys.
+    pub fn created(body: impl serde::Serialize) -> Self {
+        Self { status: StatusCode::CREATED, body: serde_json::to_value(body).expect("a document is JSON") }
+    }
+
+    /// 200.
+    ///
+    /// # Panics
+    /// As [`Answer::created`].
+    pub fn ok(body: impl serde::Serialize) -> Self {
+        Self { status: StatusCode::OK, ..Self::created(body) }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut answer = (self.status, axum::Json(self.body)).into_response();
+        crate::cache::lifetime(answer.headers_mut(), crate::cache::Lifetime::Never);
+        answer
+    }
+}
+
+/// Answers that are given once. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Once {
+    database: Database,
+    /// Keys of requests that are under way here; as many as requests.
+    running: Arc<Mutex<HashSet<(String, String)>>>,
+}
+
+/// A key under way, until it is dropped.
+struct Running<'a>(&'a Once, (String, String));
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
+impl Once {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database, running: Arc::default() }
+    }
+
+    /// Does a request's transaction, and commits its answer with it; or gives the answer that was committed before. `owner` is
+    /// whose key it is. Without a key it is just done. The closure is one of [`Database::write`].
+    ///
+    /// # Errors
+    /// The closure's own, which nothing of is kept, so that the key is free again; 409 while the first is under way, 422 for a
+    /// key that came with another request.
+    pub async fn write<'env, T, F>(
+        &self,
+        asked: &'env Asked<T>,
+        owner: &'env str,
+        work: &'env F,
+    ) -> Result<Response, ApiError>
+    where
+        T: Sync,
+        F: for<'t> Fn(&'t Tx<'env>) -> Work<'t, Answer, ApiError> + Send + Sync,
+    {
+        let Some(key) = &asked.key else {
+            return Ok(self.database.write(work).await?.into_response());
+        };
+        let _running = self.begin(owner, key)?;
+        if let Some(answer) = self.find(asked, owner, key).await? {
+            return Ok(replayed(answer));
+        }
+        let done = self.database.write::<_, ApiError, _>(move |tx| {
+            Box::pin(async move {
+                let answer = work(tx).await?;
+                keep(tx, owner, (key, &asked.digest), &answer).await?;
+                Ok(answer)
+            })
+        });
+        match done.await {
+            Ok(answer) => Ok(answer.into_response()),
+            // Another process has answered meanwhile, or it is not known whether this one has.
+            Err(error) if error.0.status >= 500 => match self.find(asked, owner, key).await {
+                Ok(Some(answer)) => Ok(replayed(answer)),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin(&self, owner: &str, key: &str) -> Result<Running<'_>, ApiError> {
+        let key = (owner.to_owned(), key.to_owned());
+        let fresh = self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        if fresh {
+            Ok(Running(self, key))
+        } else {
+            Err(ApiError::conflict("a request with this key is under way"))
+        }
+    }
+
+    async fn find<T>(&self, asked: &Asked<T>, owner: &str, key: &str) -> Result<Option<Answer>, ApiError> {
+        let found = Entity::find_by_id((owner.to_owned(), key.to_owned())).one(self.database.reader());
+        let Some(row) = found.await.map_err(StorageError::from)? else { return Ok(None) };
+        if row.digest != asked.digest {
+            let detail = "this Idempotency-Key came with another request before";
+            return Err(ApiError::new(422, "key-reused", "Key reused", detail));
+        }
+        let status = u16::try_from(row.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+        let body = serde_json::from_str(&row.body)
+            .map_err(|e| StorageError::Corrupt(format!("once_answers.body: {e}")))?;
+        Ok(Some(Answer { status: status.unwrap_or(StatusCode::OK), body }))
+    }
+
+    /// Forgets answers that had their day.
+    pub(crate) async fn sweep(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+            let forget = self.database.write::<_, StorageError, _>(|tx| {
+                Box::pin(async move {
+                    let old = Column::UntilMs.lt(signed(tx.now_ms()));
+                    Entity::delete_many().filter(old).exec(tx.conn()).await?;
+                    Ok(())
+                })
+            });
+            if let Err(error) = forget.await {
+                tracing::warn!(%error, "old answers not forgotten");
+            }
+        }
+    }
+}
+
+/// Keeps an answer with what it tells of.
+async fn keep(
+    tx: &Tx<'_>,
+    owner: &str,
+    (key, digest): (&str, &str),
+    answer: &Answer,
+) -> Result<(), StorageError> {
+    let kept_ms = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
+    let row = rows::ActiveModel {
+        owner: Set(owner.to_owned()),
+        key: Set(key.to_owned()),
+        digest: Set(digest.to_owned()),
+        status: Set(i64::from(answer.status.as_u16())),
+        body: Set(answer.body.to_string()),
+        until_ms: Set(signed(tx.now_ms() + kept_ms)),
+    };
+    Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+fn replayed(answer: Answer) -> Response {
+    let mut answer = answer.into_response();
+    answer
+        .headers_mut()
+        .insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+    answer
+}

@@ -1,0 +1,84 @@
+//! The tables that apps share: accounts, their sessions, and answers that are given once.
+
+use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, text};
+use sluice_storage::rows::sea_orm::sea_query::{Index, IndexCreateStatement, Table, TableCreateStatement};
+use sluice_storage::{Schema, Step};
+
+/// See the module.
+pub const SCHEMA: Schema = Schema {
+    migrations: "platform_migrations",
+    steps: &[Step { name: "p0001_accounts", tables: accounts, indexes: account_indexes }],
+};
+
+fn accounts() -> Vec<TableCreateStatement> {
+    let table = |name: &'static str,
+                 columns: Vec<sluice_storage::rows::sea_orm::sea_query::ColumnDef>,
+                 key: &[&'static str]| {
+        let (mut table, mut primary) = (Table::create(), Index::create());
+        table.table(name);
+        columns.into_iter().for_each(|column| _ = table.col(column));
+        key.iter().for_each(|column| _ = primary.col(*column));
+        table.primary_key(&mut primary).to_owned()
+    };
+    vec![
+        table(
+            "accounts",
+            vec![
+                big_integer("id"),
+                string("handle"),
+                string("name"),
+                text("password"),
+                string("roles"),
+                big_integer("created_ms"),
+                boolean("closed"),
+            ],
+            &["id"],
+        ),
+        table("account_handles", vec![string("handle"), big_integer("account")], &["handle"]),
+        table(
+            "sessions",
+            vec![
+                big_integer("account"),
+                big_integer("id"),
+                string("device"),
+                big_integer("created_ms"),
+                big_integer("expires_ms"),
+                big_integer_null("ended_ms"),
+            ],
+            &["account", "id"],
+        ),
+        table(
+            "refresh_tokens",
+            vec![
+                big_integer("account"),
+                big_integer("session"),
+                string("digest"),
+                big_integer_null("used_ms"),
+                big_integer("expires_ms"),
+            ],
+            &["account", "session", "digest"],
+        ),
+        table(
+            "once_answers",
+            vec![
+                string("owner"),
+                string("key"),
+                string("digest"),
+                big_integer("status"),
+                text("body"),
+                big_integer("until_ms"),
+            ],
+            &["owner", "key"],
+        ),
+    ]
+}
+
+fn account_indexes() -> Vec<IndexCreateStatement> {
+    let index = |name: &str, table: &'static str, column: &'static str| {
+        Index::create().name(name).table(table).col(column).to_owned()
+    };
+    vec![
+        index("once_answers_until", "once_answers", "until_ms"),
+        index("refresh_tokens_expires", "refresh_tokens", "expires_ms"),
+    ]
+}

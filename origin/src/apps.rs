@@ -1,0 +1,43 @@
+//! The apps of this process.
+
+use std::sync::Arc;
+
+use axum::Router;
+use sluice_platform::Ground;
+use sluice_service::{Drain, Metrics, ProcessError};
+use sluice_storage::Storage;
+use sluice_wire::token::mint::SigningKey;
+
+use crate::config::{App, Config};
+
+/// Starts the apps that are to be here; their routes.
+pub(crate) async fn start(
+    config: &Config,
+    storage: &Storage,
+    signer: Option<&Arc<SigningKey>>,
+    metrics: &Metrics,
+    drain: &Drain,
+) -> Result<Router, ProcessError> {
+    let wanted: Vec<App> = config.apps.run.iter().copied().filter(|app| *app != App::Videos).collect();
+    let Some(signer) = signer else {
+        if !wanted.is_empty() {
+            tracing::info!("no accounts, and no apps that need them: playback.key_file is not set");
+        }
+        return Ok(Router::new());
+    };
+    if wanted.is_empty() {
+        return Ok(Router::new());
+    }
+    let (signer, accounts) = (Arc::clone(signer), &config.accounts);
+    let ground = Ground::open(storage.clone(), signer, accounts, metrics.clone(), drain.clone()).await?;
+    let (mut routes, apps) = (ground.routes(), &config.apps);
+    for app in wanted {
+        routes = routes.merge(match app {
+            App::Videos => Router::new(),
+            App::Commerce => sluice_commerce::start(&ground, &apps.commerce).await?,
+            App::Chat => sluice_chat::start(&ground, &apps.chat).await?,
+            App::Feed => sluice_feed::start(&ground, &apps.feed).await?,
+        });
+    }
+    Ok(routes)
+}
