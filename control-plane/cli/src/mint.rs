@@ -116,13 +116,13 @@ fn token(token: Token) -> anyhow::Result<String> {
         iss: token.iss,
         aud: some(token.aud).map(OneOrMore::More),
         exp: Some(now.saturating_add(signer.ttl).into()),
-        nbf: None,
         iat: Some(now.into()),
         tenant: token.tenant,
         paths: some(token.path),
         methods: some(signer.method),
         countries: some(signer.country),
         client: signer.client,
+        ..Claims::default()
     };
     ensure!(
         claims.clone().grant().is_ok(),
