@@ -1,0 +1,131 @@
+//! Accounts through an edge: signing up, in and out, renewing once, and what becomes of who steals a token.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use sluice_storage::testing::Postgres;
+use sluice_tests::client::client;
+use sluice_tests::process::binary;
+use sluice_tests::stack::{Engines, Options, Stack};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A stack whose origin has a key, and so accounts.
+async fn scene(database: Option<String>) -> (Stack, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.pem").display().to_string();
+    let made = Command::new(binary("sluice")).args(["key", &key]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut engines = Engines::embedded(dir.path());
+    engines.database = database.unwrap_or(engines.database);
+    let origin = vec![("playback.key_file", key), ("accounts.admins", r#"["boss"]"#.to_owned())];
+    let options = Options { engines: Some(engines), origin, hold_transcoder: true, ..Options::default() };
+    (Stack::with(options).await, dir)
+}
+
+fn asks(edge: &str, method: Method, path: &str) -> RequestBuilder {
+    client().request(method, format!("{edge}/v1/accounts{path}"))
+}
+
+async fn sent(asked: RequestBuilder) -> (u16, Value) {
+    let answer = asked.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
+
+async fn sign_up(edge: &str, handle: &str) -> Value {
+    let body = json!({ "handle": handle, "password": "correct horse" });
+    let (status, account) = sent(asks(edge, Method::POST, "").json(&body)).await;
+    assert_eq!(status, 201, "{account}");
+    account
+}
+
+async fn me(edge: &str, token: &Value) -> u16 {
+    sent(asks(edge, Method::GET, "/me").bearer_auth(token.as_str().unwrap())).await.0
+}
+
+async fn renew(edge: &str, token: &Value) -> (u16, Value) {
+    sent(asks(edge, Method::POST, "/refresh").json(&json!({ "refresh_token": token }))).await
+}
+
+async fn a_life(database: Option<String>) {
+    let (stack, _dir) = scene(database).await;
+    let edge = stack.edge();
+    let ann = sign_up(&edge, "ann").await;
+    let (status, told) =
+        sent(asks(&edge, Method::GET, "/me").bearer_auth(ann["access_token"].as_str().unwrap())).await;
+    assert_eq!((status, &told["handle"], &told["account"]), (200, &json!("ann"), &ann["account"]));
+    assert_eq!(sign_up(&edge, "boss").await["roles"], json!(["admin"]));
+
+    let body = json!({ "handle": "ann", "password": "another one" });
+    assert_eq!(sent(asks(&edge, Method::POST, "").json(&body)).await.0, 409, "a handle is one's alone");
+    assert_eq!(sent(asks(&edge, Method::POST, "/session").json(&body)).await.0, 401);
+    let short = json!({ "handle": "Ä", "password": "short" });
+    let (status, problem) = sent(asks(&edge, Method::POST, "").json(&short)).await;
+    let faults = problem["detail"].as_str().unwrap();
+    assert!(status == 422 && faults.contains("handle") && faults.contains("password"), "{problem}");
+
+    let phone = json!({ "handle": "ann", "password": "correct horse", "device": "phone" });
+    let (status, phone) = sent(asks(&edge, Method::POST, "/session").json(&phone)).await;
+    assert_eq!((status, me(&edge, &phone["access_token"]).await), (200, 200));
+
+    // A token renews once; who brings it again ends that session, and no other.
+    let (status, next) = renew(&edge, &phone["refresh_token"]).await;
+    assert_eq!(status, 200, "{next}");
+    let (again, _) = renew(&edge, &next["refresh_token"]).await;
+    assert_eq!(again, 200);
+    assert_eq!(renew(&edge, &phone["refresh_token"]).await.0, 401, "it was used");
+    assert_eq!(renew(&edge, &next["refresh_token"]).await.0, 401);
+    assert_eq!(renew(&edge, &ann["refresh_token"]).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_account_signs_up_and_in_and_its_refresh_tokens_are_used_once() {
+    a_life(None).await;
+}
+
+#[tokio::test]
+async fn it_is_the_same_on_postgresql() {
+    let postgres = Postgres::start().await;
+    a_life(Some(postgres.url())).await;
+}
+
+fn cookies(answer: &Response) -> Vec<String> {
+    let set = answer.headers().get_all("set-cookie").iter();
+    set.map(|line| line.to_str().unwrap().split(';').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_page_keeps_cookies_and_another_sites_page_can_do_nothing_with_them() {
+    let (stack, _dir) = scene(None).await;
+    let edge = stack.edge();
+    let body = json!({ "handle": "ann", "password": "correct horse" });
+    let made = asks(&edge, Method::POST, "").json(&body).send().await.unwrap();
+    let lines: Vec<_> =
+        made.headers().get_all("set-cookie").iter().map(|l| l.to_str().unwrap().to_owned()).collect();
+    assert!(
+        lines.len() == 2 && lines.iter().all(|l| l.contains("HttpOnly") && l.contains("SameSite=Lax")),
+        "{lines:?}"
+    );
+    let cookie = cookies(&made).join("; ");
+    let with = |method: Method, path: &str, origin: &str| {
+        asks(&edge, method, path).header("cookie", &cookie).header("origin", origin)
+    };
+    assert_eq!(sent(with(Method::GET, "/me", "http://evil.example")).await.0, 200, "reading changes nothing");
+    assert_eq!(sent(with(Method::POST, "/refresh", "http://evil.example")).await.0, 403);
+    assert_eq!(sent(with(Method::DELETE, "/session", "http://evil.example")).await.0, 403);
+    assert_eq!(sent(with(Method::DELETE, "/session", &edge)).await.0, 204);
+    assert_eq!(sent(with(Method::POST, "/refresh", &edge)).await.0, 401, "signed out");
+}
+
+#[tokio::test]
+async fn guessing_has_a_price() {
+    let (stack, _dir) = scene(None).await;
+    let edge = stack.edge();
+    sign_up(&edge, "ann").await;
+    let guess = json!({ "handle": "ann", "password": "a wrong guess" });
+    let mut statuses = vec![];
+    for _ in 0..7 {
+        statuses.push(sent(asks(&edge, Method::POST, "/session").json(&guess)).await.0);
+    }
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 401, 429]);
+}
