@@ -8,6 +8,7 @@ use crate::overload::OverloadConfig;
 use crate::streams::StreamsConfig;
 use crate::tenant::{self, TenantConfig};
 use crate::transform::TransformConfig;
+use crate::upstreams::{self, UpstreamConfig};
 use serde::{Deserialize, Serialize};
 use sluice_service::{Faults, PeerTlsConfig, ProcessConfig, ServerConfig};
 use sluice_wire::published::public_key;
@@ -54,6 +55,8 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Origins, by preference, until a route table names them.
     pub origins: Vec<String>,
+    /// Paths that have origins of their own, whatever the table names.
+    pub upstreams: Vec<UpstreamConfig>,
     /// The cache.
     pub cache: CacheConfig,
     /// Hosts that are one tenant. Any other host is one by itself, but for the fleet's own names.
@@ -144,6 +147,7 @@ impl Default for Config {
             peer_tls: PeerTlsConfig::default(),
             dns: DnsConfig::default(),
             origins: vec![],
+            upstreams: vec![],
             cache: CacheConfig::default(),
             tenants: vec![],
             transform: TransformConfig::default(),
@@ -160,7 +164,7 @@ impl Default for Config {
 }
 
 /// What may change while an edge serves: everything that is looked up anew for each request.
-const LIVE_KEYS: [&str; 24] = [
+const LIVE_KEYS: [&str; 25] = [
     "access.audience",
     "access.cookie",
     "access.issuer",
@@ -184,6 +188,7 @@ const LIVE_KEYS: [&str; 24] = [
     "streams.",
     "tenants",
     "transform.",
+    "upstreams",
     "watchdog_ms",
 ];
 
@@ -213,6 +218,7 @@ impl ProcessConfig for Config {
         self.peer_tls.validate(faults);
         self.dns.validate(faults);
         tenant::faults(&self.tenants, faults);
+        upstreams::faults(&self.upstreams, faults);
         for method in &self.methods {
             let plain = !method.is_empty() && method.bytes().all(|c| c.is_ascii_uppercase() || c == b'-');
             if !plain || matches!(method.as_str(), "CONNECT" | "TRACE") {

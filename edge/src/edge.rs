@@ -23,7 +23,7 @@ use crate::shortcut::Hits;
 use crate::siblings::Siblings;
 use crate::tenant::Tenants;
 use crate::transform::{Images, Pool};
-use crate::{access, feed, fleet, life, purge};
+use crate::{access, feed, fleet, life, purge, upstreams};
 use arc_swap::{ArcSwap, Guard};
 use sluice_service::{
     Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
@@ -212,6 +212,23 @@ impl Shared {
     pub(crate) fn origins(&self) -> Vec<String> {
         let table = self.table();
         if table.origins.is_empty() { self.live().origins.clone() } else { table.origins.clone() }
+    }
+
+    /// The origins of a path.
+    pub(crate) fn origins_of(&self, path: &str) -> Vec<String> {
+        let own = upstreams::of(&self.live().upstreams, path).map(<[String]>::to_vec);
+        own.unwrap_or_else(|| self.origins())
+    }
+
+    /// All origins there are, each once: they share one log.
+    pub(crate) fn all_origins(&self) -> Vec<String> {
+        let mut all = self.origins();
+        for origin in self.live().upstreams.iter().flat_map(|upstream| &upstream.origins) {
+            if !all.contains(origin) {
+                all.push(origin.clone());
+            }
+        }
+        all
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) async fn follow(edge: Arc<Shared>, journal: Option<Journal>) {
     let mut pause = RETRY.0;
     let stop = edge.drain.token();
     loop {
-        for origin in edge.origins() {
+        for origin in edge.all_origins() {
             let before = followed.cursor;
             tokio::select! {
                 ended = read(&edge, &origin, &mut followed) => {

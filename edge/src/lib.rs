@@ -15,7 +15,7 @@
 //! - `disk`: what outlives the process, and what memory has no room for
 //! - `searches`: which queries answers say are alike
 //! - `names`: where names lead, also while nobody can say
-//! - `parent`: where a miss goes, and how; `health`: what is known of a parent; `budget`: bounds of extra fetches; `same`:
+//! - `upstreams`: which origins serve which paths; `parent`: where a miss goes, and how; `health`: what is known of a parent; `budget`: bounds of extra fetches; `same`:
 //!   whether two answers may stand in one body; `watchdog`: bodies that stand still
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge; `cuts`: what broke off a moment ago
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
@@ -63,6 +63,7 @@ mod streams;
 mod tenant;
 mod trailers;
 mod transform;
+mod upstreams;
 mod watchdog;
 mod websocket;
 
@@ -75,6 +76,7 @@ pub use names::DnsConfig;
 pub use streams::StreamsConfig;
 pub use tenant::TenantConfig;
 pub use transform::{ImagesConfig, TransformConfig};
+pub use upstreams::UpstreamConfig;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -44,7 +44,9 @@ use http::HeaderName;
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use sluice_service::{HttpRequest, HttpResponse, Peer, WebSocket, problem_response};
-use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_OWNER, SLUICE_PLACED, SLUICE_SEEN, SLUICE_TENANT};
+use sluice_wire::headers::{
+    SLUICE_AT_LEAST, SLUICE_FLOOR, SLUICE_OWNER, SLUICE_PLACED, SLUICE_SEEN, SLUICE_TENANT,
+};
 use sluice_wire::tag::{Tag, Version, parse_versions};
 use sluice_wire::{MediaPath, Problem, Tier};
 use std::sync::Arc;
@@ -223,10 +225,11 @@ fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase 
         let field = request.headers().get(name).filter(|_| edge.config.tier == Tier::Shield);
         field.and_then(|v| v.to_str().ok())
     };
-    let floors = told(SLUICE_FLOOR).map(parse_versions).unwrap_or_default();
     // What a sibling has seen is heeded too: it costs a client who says so nothing but its own answer.
     let from_edge = gate::is_from_edge(request.headers());
     let is_client = edge.config.tier == Tier::Near && !from_edge;
+    let demanded = request.headers().get(SLUICE_AT_LEAST).filter(|_| is_client).and_then(|v| v.to_str().ok());
+    let floors = told(SLUICE_FLOOR).or(demanded).map(parse_versions).unwrap_or_default();
     let heard = is_client.then(|| edge.players.observe(&request, &target)).flatten();
     let seen = request.headers().get(SLUICE_SEEN).filter(|_| from_edge || edge.config.tier == Tier::Shield);
     let seen = seen.and_then(|seen| seen.to_str().ok()?.parse::<u64>().ok());
@@ -434,6 +437,11 @@ async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
     let fill = Arc::clone(&permit.fill);
     fetch::spawn_alone(edge, permit, &ask);
     match timeout(FILL_LIMIT, fill.outcome()).await {
+        Ok(Filled::Object(object)) if is_client_ahead(edge, &ask, &object) => {
+            let detail = "no origin has the version that Sluice-At-Least names";
+            let problem = Problem::new(412, "version-unknown", "Version unknown").detail(detail);
+            Phase::Done(problem_response(problem), Outcome::Refused)
+        }
         Ok(Filled::Object(object)) => {
             let served = Served::Fetched { why: BYPASS, collapsed: false, stored: true };
             Phase::Deliver(ask, object, served)
@@ -445,6 +453,11 @@ async fn alone(edge: &Arc<Shared>, ask: Ask) -> Phase {
         },
         Err(_) => Phase::Unserved(ask, NoAnswer::Late),
     }
+}
+
+/// True when a client demands more than an origin has just answered.
+fn is_client_ahead(edge: &Shared, ask: &Ask, object: &Object) -> bool {
+    edge.config.tier == Tier::Near && floors::is_below(object, &ask.floors)
 }
 
 async fn answer_from(edge: &Arc<Shared>, ask: Ask, object: Arc<Object>, served: Served) -> Phase {

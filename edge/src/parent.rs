@@ -267,19 +267,19 @@ fn above(edge: &Shared, target: &Target) -> Vec<String> {
         let shields = order.iter().filter_map(|at| placement.node(*at));
         parents.extend(shields.map(|shield| shield.peer_url.clone()));
     }
-    parents.extend(edge.origins());
+    parents.extend(edge.origins_of(&target.path));
     parents
 }
 
 /// Parents of a request with an unsafe method. Where changes are pushed, shields hear of them by the log. Elsewhere they
 /// must see the request: what it changes is kept there too (RFC 9111 section 4.4).
 pub(crate) fn of_unsafe(edge: &Shared, target: &Target) -> Vec<String> {
-    if edge.liveness.is_live() { of_pass(edge) } else { of_miss(edge, target) }
+    if edge.liveness.is_live() { of_pass(edge, target) } else { of_miss(edge, target) }
 }
 
 /// Parents of what is passed through: the origins.
-pub(crate) fn of_pass(edge: &Shared) -> Vec<String> {
-    edge.parents.healthy_first(edge.origins())
+pub(crate) fn of_pass(edge: &Shared, target: &Target) -> Vec<String> {
+    edge.parents.healthy_first(edge.origins_of(&target.path))
 }
 
 /// What a fill leaves out: it asks for the whole, plain representation, for everybody.

@@ -6,6 +6,9 @@ pub const SURROGATE_KEY: &str = "surrogate-key";
 pub const SLUICE_VERSION: &str = "sluice-version";
 /// On a request between tiers: floors the asker holds, as `tag=version` members; an older copy must be fetched anew.
 pub const SLUICE_FLOOR: &str = "sluice-floor";
+/// On a client's request: versions that the answer must show at least, as `tag=version` members: what the answer to a write
+/// said in [`SLUICE_VERSION`]. Where no origin has them, the answer is 412.
+pub const SLUICE_AT_LEAST: &str = "sluice-at-least";
 /// On a request between tiers: how far in the log the asker is. A node that is not so far must not answer out of its
 /// cache.
 pub const SLUICE_SEEN: &str = "sluice-seen";

@@ -66,7 +66,7 @@ pub(super) fn spawn_alone(edge: &Arc<Shared>, permit: Permit, ask: &Ask) {
         selecting: ask.request.headers().clone(),
         of: (ask.tenant.clone(), ask.target.clone()),
         target: ask.target.as_text(),
-        parents: parent::of_pass(edge),
+        parents: parent::of_pass(edge, &ask.target),
         siblings: vec![],
         key: ask.key.clone(),
         stale: None,

@@ -27,7 +27,7 @@ impl Fetch {
         let mut hedged = None;
         let mut may_hedge = self.method == Method::GET;
         // An origin is not asked beside a shield: that it is asked once for many is what shields are for.
-        let origins = self.edge.origins();
+        let origins = self.edge.all_origins();
         let is_origin = |parent: &String| origins.contains(parent);
         let mut slow = std::pin::pin!(sleep(self.edge.parents.hedge_after(first)));
         let mut last = Err(NoAnswer::Unreachable);

@@ -41,7 +41,7 @@ pub(super) async fn tunnel(edge: &Arc<Shared>, mut ask: Ask) -> Phase {
     websocket::ask(&mut headers, key.clone());
     let target = ask.target.as_text();
     let mut why = NoAnswer::Unreachable;
-    for origin in parent::of_pass(edge) {
+    for origin in parent::of_pass(edge, &ask.target) {
         let mut request = HttpRequest::new(Body::empty());
         (*request.method_mut(), *request.headers_mut()) = (Method::GET, headers.clone());
         let (mut answer, upgraded) = match edge.parents.upgrade(&origin, request, &target, &key).await {
