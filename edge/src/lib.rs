@@ -19,6 +19,7 @@
 //!   whether two answers may stand in one body; `watchdog`: bodies that stand still
 //! - `deliver` and `ranges`: answers out of an object; `redirect`: to the next edge; `cuts`: what broke off a moment ago
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
+//! - `assemble`: lists of one client, and the fragments of everybody that they name
 //! - `websocket` and `streams`: what is carried live, and never kept
 //! - `popular` and `asked`: what clients ask for most, now and in a minute
 //! - `floors` and `feed`: what the event log says is stale; `purge`: what operators do; `fleet`: reports, the route table,
@@ -28,6 +29,7 @@
 
 mod access;
 mod asked;
+mod assemble;
 mod budget;
 mod cache;
 mod capped;

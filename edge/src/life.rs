@@ -13,6 +13,7 @@
 //! ```
 
 mod ahead;
+mod assembled;
 mod fetch;
 mod image;
 mod lookup;
@@ -126,6 +127,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
     if let Some(answer) = probe::answer(&edge, &request) {
         return answer;
     }
+    let asker = assembled::Asker::of(&edge, &request);
     let (mut dress, mut placed) = (Dress::default(), None);
     let mut phase = Phase::Accept(request);
     loop {
@@ -150,6 +152,9 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(mut answer, outcome) => {
+                if let Some(asker) = &asker {
+                    answer = asker.assembled(&edge, answer).await;
+                }
                 if let Some(placed) = placed {
                     answer.headers_mut().insert(HeaderName::from_static(SLUICE_PLACED), placed);
                 }

@@ -21,6 +21,8 @@ pub const SLUICE_OWNER: &str = "sluice-owner";
 pub const SLUICE_PLACED: &str = "sluice-placed";
 /// The node that answered the client.
 pub const SLUICE_NODE: &str = "sluice-node";
+/// On an answer of an origin: its body is a list that names fragments, in this form (`json`, `html`); a near edge puts them in.
+pub const SLUICE_ASSEMBLE: &str = "sluice-assemble";
 /// RFC 9211.
 pub const CACHE_STATUS: &str = "cache-status";
 /// RFC 9213: freshness for caches that belong to the origin's operator.

@@ -46,13 +46,11 @@ impl Ground {
     }
 
     /// Has an app's routes know who asks.
-    #[must_use]
     pub fn under(&self, routes: Router) -> Router {
         routes.layer(Extension(self.accounts.clone()))
     }
 
     /// The routes of accounts themselves.
-    #[must_use]
     pub fn routes(&self) -> Router {
         self.under(accounts::routes(self.accounts.clone()))
     }

@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(ours.read(&token, 960), Err(Refusal::Expired));
         assert_eq!(other.read(&token, 899), Err(Refusal::Signature));
         assert_eq!(key("2").read(&token, 899), Err(Refusal::Key));
-        assert_eq!(ours.read(&token[1..], 899), Err(Refusal::Malformed));
+        assert_eq!(ours.read(token.trim_start_matches("e"), 899), Err(Refusal::Malformed));
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! Lists in JSON. A fragment's text goes into the answer as it is: it is read once, to see that it is JSON.
+
+use super::{Fragment, Fragments, is_path};
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+/// The key under which an object names its fragment, and that under which it gets it.
+const NAMES: (&str, &str) = ("fragment", "content");
+
+/// The paths that a list names.
+pub(super) fn paths(list: &[u8]) -> Option<Vec<String>> {
+    let list: Value = serde_json::from_slice(list).ok()?;
+    let mut paths = vec![];
+    collect(&list, &mut paths);
+    Some(paths)
+}
+
+fn collect(value: &Value, paths: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, paths)),
+        Value::Object(fields) => {
+            paths.extend(named(value).map(str::to_owned));
+            fields.values().for_each(|field| collect(field, paths));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn named(value: &Value) -> Option<&str> {
+    value.get(NAMES.0)?.as_str().filter(|path| is_path(path))
+}
+
+/// The list with its fragments.
+pub(super) fn assemble(list: &[u8], fragments: &Fragments) -> Option<Vec<u8>> {
+    let list: Value = serde_json::from_slice(list).ok()?;
+    let mut texts = HashMap::new();
+    for (path, fragment) in fragments {
+        let text = match fragment {
+            Fragment::Text(text) => Some(serde_json::from_slice::<&RawValue>(text).ok()?),
+            Fragment::Gone => None,
+            Fragment::Unavailable => continue,
+        };
+        texts.insert(path.as_str(), text);
+    }
+    serde_json::to_vec(&Whole { value: &list, texts: &texts }).ok()
+}
+
+/// A value with the fragments that it names; `None` among the texts is one that is gone.
+struct Whole<'a> {
+    value: &'a Value,
+    texts: &'a HashMap<&'a str, Option<&'a RawValue>>,
+}
+
+impl<'a> Whole<'a> {
+    const fn of(&self, value: &'a Value) -> Self {
+        Whole { value, texts: self.texts }
+    }
+
+    fn is_gone(&self, item: &Value) -> bool {
+        named(item).is_some_and(|path| matches!(self.texts.get(path), Some(None)))
+    }
+}
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Value::Array(items) => {
+                let mut seq = serializer.serialize_seq(None)?;
+                for item in items.iter().filter(|item| !self.is_gone(item)) {
+                    seq.serialize_element(&self.of(item))?;
+                }
+                seq.end()
+            }
+            Value::Object(fields) => {
+                let mut map = serializer.serialize_map(None)?;
+                let path = named(self.value);
+                for (name, field) in fields.iter().filter(|(name, _)| path.is_none() || *name != NAMES.1) {
+                    map.serialize_entry(name, &self.of(field))?;
+                }
+                if let Some(path) = path {
+                    map.serialize_entry(NAMES.1, &self.texts.get(path).copied().flatten())?;
+                }
+                map.end()
+            }
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    fn fragments(of: &[(&str, Fragment)]) -> Fragments {
+        of.iter().map(|(path, fragment)| ((*path).to_owned(), fragment.clone())).collect()
+    }
+
+    fn text(text: &'static str) -> Fragment {
+        Fragment::Text(Bytes::from_static(text.as_bytes()))
+    }
+
+    const LIST: &str = r#"{"items":[{"id":1,"fragment":"/a"},{"id":2,"fragment":"/b"},{"id":3,"fragment":"/c"}],"next":"x"}"#;
+
+    #[test]
+    fn each_object_gets_its_fragment_and_what_is_gone_is_left_out() {
+        assert_eq!(paths(LIST.as_bytes()).unwrap(), ["/a", "/b", "/c"]);
+        let all = fragments(&[
+            ("/a", text(r#"{"likes": 1.50}"#)),
+            ("/b", Fragment::Gone),
+            ("/c", Fragment::Unavailable),
+        ]);
+        let whole = String::from_utf8(assemble(LIST.as_bytes(), &all).unwrap()).unwrap();
+        assert_eq!(
+            whole,
+            r#"{"items":[{"fragment":"/a","id":1,"content":{"likes": 1.50}},{"fragment":"/c","id":3,"content":null}],"next":"x"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_makes_no_answer() {
+        assert_eq!(assemble(LIST.as_bytes(), &fragments(&[("/a", text("<html>"))])), None);
+        assert_eq!(paths(b"{"), None);
+        let elsewhere = r#"[{"fragment":"//evil/a"},{"fragment":"http://evil"},{"fragment":7}]"#;
+        assert_eq!(paths(elsewhere.as_bytes()).unwrap(), Vec::<String>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_without_fragments_is_what_it_was(ids in prop::collection::vec(any::<u32>(), 0..9), name in ".{0,9}") {
+            let list = serde_json::json!({ "items": ids, "name": name });
+            let whole = assemble(list.to_string().as_bytes(), &Fragments::new()).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<Value>(&whole).unwrap(), list);
+        }
+    }
+}

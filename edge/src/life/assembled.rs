@@ -1,0 +1,100 @@
+//! Lists that name fragments: each is asked for as a client would ask for it, and so it is kept, collapsed and below no floor
+//! like anything else.
+
+use crate::assemble::{Form, Fragment, Fragments, MAX_FRAGMENT, MAX_LIST};
+use crate::edge::Shared;
+use crate::gate;
+use bytes::Bytes;
+use futures::future::join_all;
+use http::header::{CONTENT_LENGTH, ETAG, HOST, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use sluice_service::{Body, HttpRequest, HttpResponse, Peer, problem_response};
+use sluice_wire::headers::{SLUICE_ASSEMBLE, SLUICE_VERSION, SURROGATE_KEY};
+use sluice_wire::{Problem, Tier};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long fragments are waited for; what is not there by then is left open.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a list's own bytes are waited for.
+const LIST: Duration = Duration::from_secs(10);
+
+/// A request whose answer may be a list.
+#[derive(Debug)]
+pub(super) struct Asker {
+    host: HeaderValue,
+    peer: Option<Peer>,
+}
+
+/// Marks what is asked for on behalf of a list: its answer is none.
+#[derive(Debug, Clone, Copy)]
+struct OfList;
+
+impl Asker {
+    /// A client that reads, at a near edge.
+    pub(super) fn of(edge: &Shared, request: &HttpRequest) -> Option<Self> {
+        let reads = *request.method() == Method::GET && edge.config.tier == Tier::Near;
+        let of_list = request.extensions().get::<OfList>().is_some();
+        if !reads || of_list || gate::is_from_edge(request.headers()) {
+            return None;
+        }
+        let host = request.headers().get(HOST)?.clone();
+        Some(Self { host, peer: request.extensions().get::<Peer>().cloned() })
+    }
+
+    /// The answer with what it names, if it is a list.
+    pub(super) async fn assembled(&self, edge: &Arc<Shared>, mut answer: HttpResponse) -> HttpResponse {
+        let form = Form::of(answer.headers()).filter(|_| answer.status() == StatusCode::OK);
+        answer.headers_mut().remove(SLUICE_ASSEMBLE);
+        let Some(form) = form else { return answer };
+        let (mut head, body) = answer.into_parts();
+        let Ok(Ok(list)) = timeout(LIST, Limited::new(body, MAX_LIST).collect()).await else {
+            let detail = format!("a list of fragments came broken, too late or with over {MAX_LIST} bytes");
+            return problem_response(Problem::new(502, "no-list", "No list").detail(detail));
+        };
+        let list = list.to_bytes();
+        let whole = match form.paths(&list) {
+            Some(paths) => form.assemble(&list, &self.fragments(edge, paths).await).map_or(list, Bytes::from),
+            None => list,
+        };
+        // They were the list's; the whole has no name of its own.
+        for name in [ETAG, HeaderName::from_static(SURROGATE_KEY), HeaderName::from_static(SLUICE_VERSION)] {
+            head.headers.remove(name);
+        }
+        head.headers.insert(CONTENT_LENGTH, whole.len().into());
+        edge.metrics.bytes_out.inc_by(whole.len() as u64);
+        HttpResponse::from_parts(head, Body::from(whole))
+    }
+
+    async fn fragments(&self, edge: &Arc<Shared>, paths: Vec<String>) -> Fragments {
+        let all = paths.into_iter().map(|path| async {
+            let fragment =
+                timeout(PATIENCE, self.fragment(edge, &path)).await.unwrap_or(Fragment::Unavailable);
+            (path, fragment)
+        });
+        join_all(all).await.into_iter().collect()
+    }
+
+    /// One fragment, asked for as anybody would.
+    async fn fragment(&self, edge: &Arc<Shared>, path: &str) -> Fragment {
+        let Ok(uri) = path.parse::<Uri>() else { return Fragment::Unavailable };
+        let mut request = HttpRequest::new(Body::empty());
+        *request.uri_mut() = uri;
+        request.headers_mut().insert(HOST, self.host.clone());
+        request.extensions_mut().insert(OfList);
+        if let Some(peer) = &self.peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        let answer = Box::pin(super::live(Arc::clone(edge), request)).await;
+        match answer.status() {
+            StatusCode::OK => match Limited::new(answer.into_body(), MAX_FRAGMENT).collect().await {
+                Ok(text) => Fragment::Text(text.to_bytes()),
+                Err(_) => Fragment::Unavailable,
+            },
+            StatusCode::NOT_FOUND | StatusCode::GONE => Fragment::Gone,
+            _ => Fragment::Unavailable,
+        }
+    }
+}
