@@ -15,7 +15,7 @@ use prometheus::IntGauge;
 use sluice_platform::ApiError;
 use sluice_storage::{VideoState, Visibility};
 use sluice_wire::event::LogLine;
-use sluice_wire::{Event, Tag, VideoId};
+use sluice_wire::{Event, Tag, VideoId, channel};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -102,8 +102,9 @@ impl Follower {
             self.ready = self.state.storage.log().since(self.after, BATCH).await.unwrap_or_default().into();
         }
         let line = match self.ready.pop_front() {
-            Some(event) => {
+            Some(mut event) => {
                 self.after = event.seq;
+                channel::strip(&mut event);
                 LogLine::Event(event)
             }
             None => LogLine::Heartbeat { heartbeat: self.after },

@@ -12,7 +12,7 @@
 //! - `outbound`: requests to URLs that others named
 //! - `webhooks`: receivers told of states, signed
 //! - `apps`: the shop, conversations and the feed, mounted beside
-//! - `feed` and `hub`: what is pushed; `pages`: the built web pages
+//! - `feed`: what is pushed; `pages`: the built web pages
 //!
 //! What it leaves to others: transcoding, caching, steering.
 
@@ -21,7 +21,6 @@ mod apps;
 mod config;
 mod feed;
 pub mod fuzzing;
-mod hub;
 mod keys;
 mod metrics;
 mod origin;

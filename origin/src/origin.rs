@@ -2,7 +2,6 @@
 
 use crate::again::Again;
 use crate::config::{App, Config};
-use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Rules};
 use crate::sealer::Sealer;
@@ -17,7 +16,7 @@ use axum::http::header::{
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post, put};
-use sluice_platform::{ApiError, cache};
+use sluice_platform::{ApiError, Channels, Hub, cache};
 use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
 use sluice_storage::{Keeping, Storage, count_statements};
 use sluice_wire::token::mint::SigningKey;
@@ -31,6 +30,7 @@ pub(crate) struct State {
     pub(crate) intake: Intake,
     pub(crate) outbound: Outbound,
     pub(crate) hub: Hub,
+    pub(crate) channels: Channels,
     pub(crate) metrics: Metrics,
     pub(crate) signer: Option<Arc<SigningKey>>,
     pub(crate) sealer: Arc<Sealer>,
@@ -55,6 +55,9 @@ impl Process for Origin {
         let storage = Storage::open(&config.storage).await?;
         let metrics = Metrics::new(&context.metrics);
         let hub = Hub::start(storage.log(), &context.drain).await?;
+        let channels = Channels::new(&hub, &storage, &context.drain, &context.metrics);
+        // What is in a list may be listened to; a video's channel says when to look, and not what there is to see.
+        let channels = channels.open("v:").open("videos");
         let intake = Intake::new(storage.clone(), &config.upload, &config.quota, metrics.clone());
         let signer = keys::read(&config.playback)?.map(Arc::new);
         let sealer = Arc::new(Sealer::load(&config.protection)?);
@@ -76,12 +79,13 @@ impl Process for Origin {
         context.health.component("storage").set_ready(true, "open");
         let apps = apps::start(&config, &storage, signer.as_ref(), &context.metrics, &drain).await?;
         let config = Arc::new(config);
-        let state = State { storage, intake, outbound, hub, metrics, signer, sealer, again, config, drain };
+        let state =
+            State { storage, intake, outbound, hub, channels, metrics, signer, sealer, again, config, drain };
         Ok(Self { state, apps, listeners: context.listeners })
     }
 
     async fn run(self) -> Result<(), ProcessError> {
-        self.listeners.serve(router(self.state, self.apps)).await;
+        self.listeners.serve_websockets(router(self.state, self.apps)).await;
         Ok(())
     }
 }
@@ -111,6 +115,7 @@ fn shared() -> Router<State> {
     Router::new()
         .route("/v1/keys", get(keys::public))
         .route("/v1/log", get(feed::log))
+        .route(sluice_wire::channel::PATH, get(channels))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
 }
 
@@ -140,6 +145,11 @@ fn videos_api() -> Router<State> {
         .route("/v1/storage", get(videos::usage))
         .route("/v1/events", get(feed::all))
         .route("/v/{*path}", get(serve::media).post(serve::licence).options(preflight))
+}
+
+/// `GET /v1/channels`: live channels, for edges.
+async fn channels(axum::extract::State(state): axum::extract::State<State>, request: Request) -> Response {
+    state.channels.answer(request)
 }
 
 /// Counts the statements that a request costs.

@@ -52,7 +52,7 @@ pub use health::{Health, HealthFlag};
 #[doc(hidden)]
 pub use listen::fuzzing;
 pub use listen::{
-    Addresses, EarlyData, Interim, Listeners, Peer, Plain, Protocol, Shortcut, WebSocket, is_host,
+    Addresses, EarlyData, Interim, Listeners, Peer, Pipe, Plain, Protocol, Shortcut, WebSocket, is_host,
 };
 pub use metrics::Metrics;
 pub use pages::page;

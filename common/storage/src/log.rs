@@ -59,6 +59,21 @@ impl Log {
         rows.into_iter().map(event).collect()
     }
 
+    /// Up to `limit` events of one tag after the version `after`, in the order of their versions, which is the log's own.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn of_tag(&self, tag: &Tag, after: Version, limit: u64) -> Result<Vec<Event>, StorageError> {
+        let rows = log::Entity::find()
+            .filter(log::Column::Tag.eq(tag.as_str()))
+            .filter(log::Column::Version.gt(signed(after.0)))
+            .order_by_asc(log::Column::Version)
+            .limit(limit)
+            .all(self.database.reader())
+            .await?;
+        rows.into_iter().map(event).collect()
+    }
+
     /// Every event after `after`, forever: those that are there, then each as it is committed. A reader that is slow
     /// holds nothing up; it reads on from where it is. While the database is away the stream waits.
     pub fn tail(&self, after: u64) -> impl Stream<Item = Event> + Send + 'static {

@@ -7,6 +7,7 @@
 //! - [`media`]: rungs, the URL grammar of published media ([`MediaPath`]) and the object-key grammar ([`ObjectKey`])
 //! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says; [`purge`]: what operators
 //!   ask to be forgotten
+//! - [`channel`]: live channels, between origin and edge
 //! - [`image`]: variants of images, and their signatures
 //! - [`seal`]: how media is sealed for delivery, and what names a content key
 //! - [`boxes`]: where an MP4 file keeps its index
@@ -29,6 +30,7 @@
 //! What it leaves to others: input and output, time, storage, rendering playlists (the origin).
 
 pub mod boxes;
+pub mod channel;
 pub mod cmcd;
 pub mod codec;
 pub mod conditions;

@@ -4,20 +4,26 @@
 //! - [`ApiError`]: every failure of a handler, as a problem that a client can act on
 //! - [`cache`]: the header fields of public answers: tags, versions, lifetimes
 //! - [`Page`]: keyset paging
+//! - [`Hub`]: the log as a process sees it; [`Channels`]: what edges are told of it as it happens
 //!
 //! The write path is [`sluice_storage::Database::write`] with [`sluice_storage::Tx::emit`]; an answer to a write carries
 //! the version it made ([`cache::version`]).
 
 mod accounts;
 pub mod cache;
+mod channels;
 mod error;
 mod ground;
 pub mod once;
+mod hub;
 mod page;
 mod schema;
 
 pub use accounts::{Accounts, AccountsConfig, Caller, SessionId};
 pub use error::ApiError;
 pub use ground::Ground;
+pub use channels::Channels;
+pub use error::ApiError;
+pub use hub::Hub;
 pub use page::Page;
 pub use schema::SCHEMA;

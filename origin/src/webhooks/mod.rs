@@ -11,13 +11,13 @@
 mod message;
 
 use crate::config::WebhooksConfig;
-use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::view::VideoView;
 use message::Secret;
 use prometheus::IntCounterVec;
 use sha2::{Digest, Sha256};
+use sluice_platform::Hub;
 use sluice_service::ProcessError;
 use sluice_storage::{Storage, StorageError};
 use sluice_wire::{Event, EventKind, Tag, VideoId};

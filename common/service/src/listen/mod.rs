@@ -7,7 +7,7 @@
 //! - `front` is what every request passes: trace, `gate`, `Alt-Svc`
 //! - `shortcut` is the shortest way to what a cache holds
 //! - `h1` is HTTP/1: its strict gate, and what a refused client still sends
-//! - `websocket` is how a WebSocket of any protocol reaches the service
+//! - `websocket` is how a WebSocket of any protocol reaches the service, `pipe` how one that ends there is read and written
 //! - `proxied` is what balancers in front tell of their clients
 //! - `clear` is a connection without TLS, where large bodies go out as they are
 //! - `workers` runs one thread a core where a server asks for it
@@ -33,6 +33,7 @@ mod lent;
 mod limits;
 mod paced;
 mod parked;
+mod pipe;
 mod port;
 mod prefixed;
 mod proxied;
@@ -47,6 +48,7 @@ pub use bind::{Addresses, BindError};
 pub use early::EarlyData;
 pub use gate::is_host;
 pub use h1::Interim;
+pub use pipe::Pipe;
 pub use shortcut::{Plain, Shortcut};
 pub use websocket::WebSocket;
 
@@ -170,7 +172,24 @@ impl Listeners {
         S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
     {
-        let shell = self.shell(None);
+        self.serve_as(service, false).await;
+    }
+
+    /// As [`serve`](Self::serve); requests for a WebSocket reach the service as [`WebSocket`] says.
+    pub async fn serve_websockets<S>(self, service: S)
+    where
+        S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        self.serve_as(service, true).await;
+    }
+
+    async fn serve_as<S>(self, service: S, tunnels: bool)
+    where
+        S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let shell = Shell { tunnels, ..self.shell(None) };
         let accepting = TaskTracker::new();
         for tcp in self.bound.tcp {
             accepting.spawn(tcp::accept(tcp, service.clone(), shell.clone()));

@@ -41,6 +41,10 @@ pub struct Grant {
     pub not_before: Option<u64>,
     /// When it was minted.
     pub issued: Option<u64>,
+    /// The same in milliseconds, as finely as it was said.
+    pub minted_ms: Option<u64>,
+    /// Live channels: names, and beginnings of names that end in `*`.
+    pub channels: Vec<String>,
     /// Prefixes of paths, of which one must cover.
     pub paths: Option<Vec<String>>,
     /// Tests of the URI, which must all hold.

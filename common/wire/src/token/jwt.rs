@@ -128,11 +128,18 @@ impl Claims {
             Some(OneOrMore::One(one)) => vec![one],
             Some(OneOrMore::More(list)) => list,
         };
-        let lists = [self.paths.as_ref(), self.methods.as_ref(), self.countries.as_ref(), Some(&audiences)];
+        let lists = [
+            self.paths.as_ref(),
+            self.methods.as_ref(),
+            self.countries.as_ref(),
+            self.channels.as_ref(),
+            Some(&audiences),
+        ];
         let long = lists.into_iter().flatten().any(|list| list.len() > MAX_LIST);
         if long || self.paths.iter().flatten().any(|prefix| !path::is_prefix(prefix)) {
             return Err(Refusal::Malformed);
         }
+        let issued = date(self.iat.as_ref())?;
         Ok(Grant {
             subject: self.sub,
             issuer: self.iss,
@@ -140,7 +147,9 @@ impl Claims {
             tenant: self.tenant,
             expires: date(self.exp.as_ref())?,
             not_before: date(self.nbf.as_ref())?,
-            issued: date(self.iat.as_ref())?,
+            issued,
+            minted_ms: self.iat_ms.or(issued.map(|s| s.saturating_mul(1_000))),
+            channels: self.channels.unwrap_or_default(),
             paths: self.paths,
             uri: vec![],
             methods: self.methods,

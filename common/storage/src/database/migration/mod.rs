@@ -19,6 +19,7 @@ mod m0016_config;
 mod m0017_fleet_key;
 mod m0018_health;
 mod m0019_traffic;
+mod m0020_channels;
 
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ impl MigratorTrait for Shared {
             Box::new(m0017_fleet_key::Migration),
             Box::new(m0018_health::Migration),
             Box::new(m0019_traffic::Migration),
+            Box::new(m0020_channels::Migration),
         ]
     }
 }

@@ -13,13 +13,16 @@ const BACKLOG: usize = 1_024;
 
 /// The shared tail. Clones are the same one.
 #[derive(Debug, Clone)]
-pub(crate) struct Hub {
+pub struct Hub {
     events: broadcast::Sender<Arc<Event>>,
 }
 
 impl Hub {
     /// Follows the log from its present end until the drain begins.
-    pub(crate) async fn start(log: Log, drain: &Drain) -> Result<Self, StorageError> {
+    ///
+    /// # Errors
+    /// The engine's, when the log's end cannot be read.
+    pub async fn start(log: Log, drain: &Drain) -> Result<Self, StorageError> {
         let head = log.head().await?;
         let (events, _) = broadcast::channel(BACKLOG);
         let hub = Self { events };
@@ -41,7 +44,8 @@ impl Hub {
     }
 
     /// Events from now on.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
     }
 }

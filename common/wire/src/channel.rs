@@ -1,0 +1,232 @@
+//! Live channels: what an origin and an edge say to each other of them, and what events say to subscribers.
+//!
+//! A channel is a tag, its sequence numbers are the tag's versions: 1 upwards without gaps, in the order committed. What
+//! is for subscribers stands in an event's data under `live`, what ends sessions under `revoke`.
+//!
+//! ```text
+//! edge -> origin   {"subscribe":"chat:1","after":12}   {"unsubscribe":"chat:1"}
+//! origin -> edge   {"channel":"chat:1","from":12,"open":false}   then frames, or first
+//!                  {"channel":"chat:1","gap":{"from":13,"to":40}}
+//!                  {"channel":"x","refused":"why"}   {"heartbeat":4711}
+//! ```
+
+use crate::event::Event;
+use crate::tag::Tag;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Where an origin is asked for channels: a WebSocket of text messages, an [`Ask`] or a [`Line`] each.
+pub const PATH: &str = "/v1/channels";
+/// Where an event's data has what is for subscribers.
+pub const LIVE: &str = "live";
+/// Where an event's data has a [`Revocation`].
+pub const REVOKE: &str = "revoke";
+/// Bytes of JSON that subscribers are given of one event: a long message with its sender; files are named, not sent.
+pub const MAX_LIVE: usize = 16 << 10;
+/// Frames that are replayed to one who is behind; who is further is told of a gap. At ten frames a second this is what a
+/// busy room says in a minute and a half.
+pub const MAX_REPLAY: u64 = 1_000;
+/// Bytes of a subject that a revocation names.
+pub const MAX_SUBJECT: usize = 256;
+
+/// What subscribers get of one event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The channel.
+    pub channel: Tag,
+    /// The channel's sequence number: the tag's version.
+    pub seq: u64,
+    /// When the write was committed, in Unix milliseconds.
+    pub at_ms: u64,
+    /// What the write says to subscribers; null when it says nothing.
+    pub data: Value,
+}
+
+impl Frame {
+    /// An event as subscribers get it. What is longer than [`MAX_LIVE`] is left out: the number stays, so that nobody
+    /// takes it for a loss on the way.
+    #[must_use]
+    pub fn of_event(event: &Event) -> Self {
+        let live = event.data.get(LIVE).filter(|live| live.to_string().len() <= MAX_LIVE);
+        Self {
+            channel: event.tag.clone(),
+            seq: event.version.0,
+            at_ms: event.at_ms,
+            data: live.cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// Numbers that are not replayed, both ends among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+}
+
+/// What an edge asks of an origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Ask {
+    /// Frames of a channel. Asked again, the subscription begins anew.
+    Subscribe {
+        /// The channel.
+        subscribe: Tag,
+        /// The last number that is known; from now on without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<u64>,
+    },
+    /// No more of a channel.
+    Unsubscribe {
+        /// The channel.
+        unsubscribe: Tag,
+    },
+}
+
+/// What an origin tells an edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// A subscription begins.
+    Begun {
+        /// The channel.
+        channel: Tag,
+        /// The number before the first frame. Below what was asked for, the channel has another past than the asker knows.
+        from: u64,
+        /// True when anybody may listen.
+        open: bool,
+    },
+    /// A frame.
+    Frame(Frame),
+    /// Some frames are not replayed: they are too many.
+    Gap {
+        /// The channel.
+        channel: Tag,
+        /// Which.
+        gap: Gap,
+    },
+    /// There is no subscription.
+    Refused {
+        /// The channel.
+        channel: Tag,
+        /// Why, for a person to read.
+        refused: String,
+    },
+    /// The origin lives.
+    Heartbeat {
+        /// How far in the log it is.
+        heartbeat: u64,
+    },
+}
+
+/// Ends what a subject was let in to: its tokens that were minted at or before the event are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Whose tokens.
+    pub subject: String,
+    /// For this channel alone; for everything when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Tag>,
+}
+
+impl Revocation {
+    /// The revocation in an event, if there is one.
+    #[must_use]
+    pub fn of_event(event: &Event) -> Option<Self> {
+        let said = event.data.get(REVOKE)?;
+        let read: Self = serde_json::from_value(said.clone()).ok()?;
+        (1..=MAX_SUBJECT).contains(&read.subject.len()).then_some(read)
+    }
+}
+
+/// An event as the log's feed has it: without what is for subscribers alone.
+pub fn strip(event: &mut Event) {
+    if let Some(data) = event.data.as_object_mut() {
+        data.remove(LIVE);
+    }
+}
+
+/// True when a list of names covers a channel: by its name, or by a beginning that ends in `*`.
+#[must_use]
+pub fn covers(names: &[String], channel: &Tag) -> bool {
+    names.iter().any(|name| match name.strip_suffix('*') {
+        Some(prefix) => channel.as_str().starts_with(prefix),
+        None => name == channel.as_str(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventKind;
+    use crate::tag::Version;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn event(data: Value) -> Event {
+        let tag = Tag::new("chat:1").unwrap();
+        Event { seq: 9, tag, version: Version(3), kind: EventKind::Changed, at_ms: 7, data }
+    }
+
+    #[test]
+    fn subscribers_get_what_is_theirs_and_the_feed_does_not() {
+        let mut event = event(json!({ "live": { "text": "hi" }, "soft": true }));
+        let frame = Frame::of_event(&event);
+        assert_eq!((frame.seq, frame.at_ms, &frame.data), (3, 7, &json!({ "text": "hi" })));
+        strip(&mut event);
+        assert_eq!(event.data, json!({ "soft": true }));
+        assert_eq!(Frame::of_event(&event).data, Value::Null);
+        event.data = json!({ "live": "x".repeat(MAX_LIVE) });
+        assert_eq!(Frame::of_event(&event).data, Value::Null, "too long");
+    }
+
+    #[test]
+    fn revocations_are_read_or_passed_over() {
+        let of = |data| Revocation::of_event(&event(data));
+        let whole = of(json!({ "revoke": { "subject": "u1" } })).unwrap();
+        assert_eq!((whole.subject.as_str(), whole.channel), ("u1", None));
+        assert!(of(json!({ "revoke": { "subject": "u1", "channel": "chat:1" } })).unwrap().channel.is_some());
+        for bad in [json!(null), json!({}), json!({ "revoke": {} }), json!({ "revoke": { "subject": "" } })] {
+            assert_eq!(of(bad), None);
+        }
+    }
+
+    #[test]
+    fn names_cover_themselves_and_prefixes_what_is_below() {
+        let covered = |names: &[&str], channel: &str| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            covers(&names, &Tag::new(channel).unwrap())
+        };
+        assert!(
+            covered(&["a", "chat:1"], "chat:1") && covered(&["chat:*"], "chat:1") && covered(&["*"], "x")
+        );
+        assert!(!covered(&["chat:1"], "chat:12") && !covered(&["chat:*"], "cha") && !covered(&[], "x"));
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_read_as_they_were_said(seq in any::<u64>(), to in any::<u64>(), open in any::<bool>(), text in ".{0,20}") {
+            let channel = Tag::new("a:1").unwrap();
+            for line in [
+                Line::Begun { channel: channel.clone(), from: seq, open },
+                Line::Frame(Frame { channel: channel.clone(), seq, at_ms: to, data: json!({ "gap": text, "from": 1 }) }),
+                Line::Frame(Frame { channel: channel.clone(), seq, at_ms: to, data: Value::Null }),
+                Line::Gap { channel: channel.clone(), gap: Gap { from: seq, to } },
+                Line::Refused { channel: channel.clone(), refused: text.clone() },
+                Line::Heartbeat { heartbeat: seq },
+            ] {
+                let said = serde_json::to_string(&line).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Line>(&said).unwrap(), line);
+            }
+            for ask in [
+                Ask::Subscribe { subscribe: channel.clone(), after: open.then_some(seq) },
+                Ask::Unsubscribe { unsubscribe: channel },
+            ] {
+                let said = serde_json::to_string(&ask).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Ask>(&said).unwrap(), ask);
+            }
+        }
+    }
+}
