@@ -18,12 +18,13 @@ use crate::names::Names;
 use crate::overload::{self, Overload};
 use crate::parent::Parents;
 use crate::popular::Popular;
+use crate::revoked::Revocations;
 use crate::searches::Searches;
 use crate::shortcut::Hits;
 use crate::siblings::Siblings;
 use crate::tenant::Tenants;
 use crate::transform::{Images, Pool};
-use crate::{access, feed, fleet, life, purge, upstreams};
+use crate::{access, feed, fleet, life, live, purge, upstreams};
 use arc_swap::{ArcSwap, Guard};
 use sluice_service::{
     Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
@@ -61,6 +62,10 @@ pub(crate) struct Shared {
     /// What answers have said of queries.
     pub(crate) searches: Searches,
     pub(crate) liveness: Liveness,
+    /// Live channels, and who listens to them.
+    pub(crate) channels: live::Table,
+    /// Whose tokens are refused.
+    pub(crate) revoked: Arc<Revocations>,
     pub(crate) parents: Parents,
     /// What was asked of near edges of the same site.
     pub(crate) siblings: Siblings,
@@ -287,6 +292,7 @@ impl Process for Edge {
             floors.resume(journal.kept(), started_ms, |event| purge::of_event(&tenants, event, &|_, _| None));
         }
         let arena = reserve(config.cache.memory_bytes);
+        let revoked = Arc::<Revocations>::default();
         let shared = Shared {
             arena,
             access: Access::load(&config.access, &metrics)?,
@@ -295,6 +301,8 @@ impl Process for Edge {
             searches: Searches::new(metrics.searches.clone()),
             floors,
             liveness: Liveness::default(),
+            channels: live::Table::new(Arc::clone(&revoked), metrics.live.clone()),
+            revoked,
             coders: Pool::for_codings(),
             hedges: Budget::new(100, HEDGES_AT_ONCE),
             resumes: Budget::new(200, RESUMES_AT_ONCE),
@@ -344,7 +352,8 @@ impl Process for Edge {
         let shared = self.shared;
         let tasks = shared.drain.tasks();
         tasks.spawn(feed::follow(Arc::clone(&shared), self.journal));
-        if shared.config.access.rules_file.is_some() {
+        let access = &shared.config.access;
+        if access.rules_file.is_some() || access.keys_file.is_some() || access.keys_url.is_some() {
             tasks.spawn(access::follow(Arc::clone(&shared)));
         }
         if !shared.config.control.is_empty() {
@@ -357,6 +366,7 @@ impl Process for Edge {
         }
         if shared.config.tier == sluice_wire::Tier::Near {
             tasks.spawn(overload::watch(Arc::clone(&shared)));
+            tasks.spawn(live::follow(Arc::clone(&shared)));
         }
         let shortcuts = Arc::clone(&shared);
         let service = service_fn(move |request: HttpRequest| {

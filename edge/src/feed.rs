@@ -13,6 +13,7 @@ use crate::edge::Shared;
 use crate::purge;
 use futures::TryStreamExt;
 use sluice_wire::EventKind;
+use sluice_wire::channel::Revocation;
 use sluice_wire::event::LogLine;
 use sluice_wire::limits::MAX_CODEC_HEAD;
 use std::sync::Arc;
@@ -151,6 +152,11 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
                 edge.floors.apply(&aims, severity, event.version, event.seq);
                 severity
             });
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            if let Some(said) = Revocation::of_event(&event) {
+                edge.revoked.hear(&said, event.at_ms, now.as_millis() as u64);
+                edge.channels.revoke(&said, event.at_ms);
+            }
             if event.kind == EventKind::Purged {
                 edge.metrics.purged(severity);
                 edge.report_now.notify_one();
@@ -160,7 +166,6 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
                 journal.note(&event);
             }
             edge.metrics.events.inc();
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let delay = now.saturating_sub(Duration::from_millis(event.at_ms));
             edge.metrics.event_delay.with_label_values::<&str>(&[]).observe(delay.as_secs_f64());
         }

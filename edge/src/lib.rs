@@ -21,6 +21,7 @@
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
 //! - `assemble`: lists of one client, and the fragments of everybody that they name
 //! - `websocket` and `streams`: what is carried live, and never kept
+//! - `live`: channels that end here, with those who listen; `revoked`: whose tokens are refused since a moment ago
 //! - `popular` and `asked`: what clients ask for most, now and in a minute
 //! - `floors` and `feed`: what the event log says is stale; `purge`: what operators do; `fleet`: reports, the route table,
 //!   its copy on disk, and plans of what is fetched ahead of demand
@@ -48,6 +49,7 @@ mod gate;
 mod health;
 mod lent;
 mod life;
+mod live;
 mod metrics;
 mod names;
 mod overload;
@@ -57,6 +59,7 @@ mod probe;
 mod purge;
 mod ranges;
 mod redirect;
+mod revoked;
 mod same;
 mod searches;
 mod shortcut;

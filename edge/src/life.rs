@@ -9,7 +9,8 @@
 //!                           |-> leave    -> redirect | lookup
 //!                           |-> alone    -> deliver | redirect | refuse
 //!                           |-> pass
-//!                           `-> tunnel
+//!                           |-> tunnel
+//!                           `-> live
 //! ```
 
 mod ahead;
@@ -36,11 +37,12 @@ use crate::deliver::{self, Served};
 use crate::edge::Shared;
 use crate::floors::{self, marks};
 use crate::gate::{self, Target};
+use crate::live::{Brought, Door};
 use crate::metrics::{Miss, Outcome};
 use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
-use crate::{cmcd, probe, redirect, streams, watchdog};
+use crate::{cmcd, live as channels, probe, redirect, streams, watchdog};
 use http::HeaderName;
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -115,6 +117,7 @@ enum Phase {
     Deliver(Ask, Arc<Object>, Served),
     Pass(Ask),
     Tunnel(Ask),
+    Live(Door, HttpRequest, Target),
     Unserved(Ask, NoAnswer),
     Done(HttpResponse, Outcome),
 }
@@ -150,6 +153,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Deliver(ask, object, served) => answer_from(&edge, ask, object, served).await,
             Phase::Pass(ask) => pass::pass(&edge, ask).await,
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
+            Phase::Live(door, request, target) => listen(&edge, door, request, target).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(mut answer, outcome) => {
                 if let Some(asker) = &asker {
@@ -175,7 +179,7 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
-fn accept(edge: &Shared, request: HttpRequest) -> Phase {
+fn accept(edge: &Shared, mut request: HttpRequest) -> Phase {
     let refuse = |problem| Phase::Done(problem_response(problem), Outcome::Refused);
     if gate::loops(request.headers(), &edge.config.node) {
         return refuse(
@@ -184,9 +188,26 @@ fn accept(edge: &Shared, request: HttpRequest) -> Phase {
     }
     match gate::target(&request, &edge.live().methods) {
         Ok(target) if target.path == cmcd::PATH && edge.config.tier == Tier::Near => Phase::Beacon(request),
-        Ok(target) => Phase::Authorise(request, target),
+        Ok(target) if channels::is_inner(&target.path) && edge.config.tier == Tier::Near => {
+            refuse(Problem::new(404, "not-found", "Not found").detail("there is nothing here"))
+        }
+        Ok(target) => {
+            if Door::of(&target.path).is_some() {
+                let brought = Brought::of(request.headers());
+                request.extensions_mut().insert(brought);
+            }
+            Phase::Authorise(request, target)
+        }
         Err(problem) => refuse(problem),
     }
+}
+
+/// Live channels end here.
+async fn listen(edge: &Arc<Shared>, door: Door, request: HttpRequest, target: Target) -> Phase {
+    let mut answer = channels::serve(edge, door, request, &target).await;
+    let refused = answer.status().is_client_error() || answer.status().is_server_error();
+    deliver::label(answer.headers_mut(), &edge.config.node, "detail=live");
+    Phase::Done(answer, if refused { Outcome::Refused } else { Outcome::Bypass })
 }
 
 /// What a player says for its own sake.
@@ -226,6 +247,9 @@ fn place(edge: &Shared, request: &HttpRequest, target: &Target) -> Option<Header
 
 /// One key for all spellings; what a lower tier says of tenant and floors is heeded, what a client says is not.
 fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase {
+    if let Some(door) = Door::of(&target.path).filter(|_| edge.config.tier == Tier::Near) {
+        return Phase::Live(door, request, target);
+    }
     let told = |name: &str| {
         let field = request.headers().get(name).filter(|_| edge.config.tier == Tier::Shield);
         field.and_then(|v| v.to_str().ok())

@@ -2,7 +2,7 @@
 
 use crate::disk::DiskMetrics;
 use crate::floors::Severity;
-use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use sluice_service::Metrics as Registry;
 use sluice_wire::node::NodeCounters;
 
@@ -75,6 +75,8 @@ pub(crate) struct Metrics {
     pub(crate) event_delay: HistogramVec,
     /// WebSockets.
     pub(crate) tunnels: Tunnels,
+    /// Live channels.
+    pub(crate) live: LiveCounts,
     /// Decisions on access by result.
     pub(crate) access: IntCounterVec,
     /// Rules, keys and places read again, by result.
@@ -111,6 +113,76 @@ impl Tunnels {
     /// Counts one that ended.
     pub(crate) fn ended(&self, end: TunnelEnd) {
         self.ended.with_label_values(&[end.as_str()]).inc();
+    }
+}
+
+/// What carries live channels to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// A WebSocket.
+    Socket,
+    /// Server-sent events.
+    Events,
+    /// A request that waits.
+    Poll,
+}
+
+impl Transport {
+    const ALL: [Self; 3] = [Self::Socket, Self::Events, Self::Poll];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Socket => "websocket",
+            Self::Events => "events",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// What is counted of live channels.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveCounts {
+    clients: IntGaugeVec,
+    /// Channels that are held, also those nobody listens to just now.
+    pub(crate) channels: IntGauge,
+    /// Subscriptions that origins were asked for.
+    pub(crate) asked: IntCounter,
+    /// Frames that clients were given.
+    pub(crate) frames: IntCounter,
+    ended: IntCounterVec,
+}
+
+impl LiveCounts {
+    fn new(r: &Registry) -> Self {
+        Self {
+            clients: r.gauges("sluice_edge_live_clients", "Clients of live channels, by what carries them", &["transport"]),
+            channels: r.gauge("sluice_edge_live_channels", "Live channels that are held"),
+            asked: r.counter("sluice_edge_live_subscriptions_total", "Subscriptions to channels that origins were asked for"),
+            frames: r.counter("sluice_edge_live_frames_total", "Frames given to clients"),
+            ended: r.counters(
+                "sluice_edge_live_ended_total",
+                "Clients that went (client) or were cut (slow, dead, fault, drain), and subscriptions that were ended (revoked)",
+                &["reason"],
+            ),
+        }
+    }
+
+    /// Clients there are.
+    pub(crate) fn all_clients(&self) -> i64 {
+        Transport::ALL.iter().map(|one| self.clients.with_label_values(&[one.as_str()]).get()).sum()
+    }
+
+    pub(crate) fn came(&self, transport: Transport) {
+        self.clients.with_label_values(&[transport.as_str()]).inc();
+    }
+
+    pub(crate) fn went(&self, transport: Transport) {
+        self.clients.with_label_values(&[transport.as_str()]).dec();
+    }
+
+    /// Counts so many that ended.
+    pub(crate) fn ended(&self, reason: &str, count: usize) {
+        self.ended.with_label_values(&[reason]).inc_by(count as u64);
     }
 }
 
@@ -286,6 +358,7 @@ impl Metrics {
                 &[],
             ),
             tunnels: Tunnels::new(r),
+            live: LiveCounts::new(r),
             access: r.counters("sluice_edge_access_total", "Decisions on access by result", &["result"]),
             access_reads: r.counters(
                 "sluice_edge_access_reads_total",

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! edge -> origin   {"subscribe":"chat:1","after":12}   {"unsubscribe":"chat:1"}
-//! origin -> edge   {"channel":"chat:1","from":12,"open":false}   then frames, or first
+//! origin -> edge   {"channel":"chat:1","from":12,"head":14,"open":false}   then frames, or first
 //!                  {"channel":"chat:1","gap":{"from":13,"to":40}}
 //!                  {"channel":"x","refused":"why"}   {"heartbeat":4711}
 //! ```
@@ -95,6 +95,8 @@ pub enum Line {
         channel: Tag,
         /// The number before the first frame. Below what was asked for, the channel has another past than the asker knows.
         from: u64,
+        /// The channel's number now.
+        head: u64,
         /// True when anybody may listen.
         open: bool,
     },
@@ -210,7 +212,7 @@ mod tests {
         fn lines_are_read_as_they_were_said(seq in any::<u64>(), to in any::<u64>(), open in any::<bool>(), text in ".{0,20}") {
             let channel = Tag::new("a:1").unwrap();
             for line in [
-                Line::Begun { channel: channel.clone(), from: seq, open },
+                Line::Begun { channel: channel.clone(), from: seq, head: to, open },
                 Line::Frame(Frame { channel: channel.clone(), seq, at_ms: to, data: json!({ "gap": text, "from": 1 }) }),
                 Line::Frame(Frame { channel: channel.clone(), seq, at_ms: to, data: Value::Null }),
                 Line::Gap { channel: channel.clone(), gap: Gap { from: seq, to } },

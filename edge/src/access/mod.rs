@@ -147,6 +147,21 @@ impl Access {
         from.is_some_and(|from| self.config.load().peers.iter().any(|net| net.contains(&from)))
     }
 
+    /// What a token grants its bearer, who comes from an address: signed by a known key, meant for this fleet, in time. What
+    /// it grants is for the caller to look at.
+    ///
+    /// # Errors
+    /// The first reason why it does not count.
+    pub(crate) fn bearer(&self, token: &str, from: IpAddr) -> Result<Grant, Refusal> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let config = self.config.load();
+        let grant = check::read(token, &self.keys.load())?;
+        grant.is_for(config.issuer.as_deref(), config.audience.as_deref(), &[])?;
+        grant.is_in_time(now_s)?;
+        let here = grant.clients.is_none_or(|net| net.contains(&from));
+        if here { Ok(grant) } else { Err(Refusal::Client) }
+    }
+
     /// Decides on a request, and takes its credentials out of it. `above` is true of a tier that edges ask.
     pub(crate) fn authorise(&self, request: &mut HttpRequest, target: &mut Target, above: bool) -> Verdict {
         let says = request.headers().get(SLUICE_ACCESS).map(HeaderValue::as_bytes);

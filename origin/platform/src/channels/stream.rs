@@ -109,7 +109,7 @@ impl Stream {
         self.channels.counts.subscriptions.inc();
         let from = after.unwrap_or(now).min(now);
         self.sent.insert(channel.clone(), from);
-        self.tell(&Line::Begun { channel: channel.clone(), from, open }).await?;
+        self.tell(&Line::Begun { channel: channel.clone(), from, head: now, open }).await?;
         if now - from > MAX_REPLAY {
             self.sent.insert(channel.clone(), now);
             return self.tell(&Line::Gap { channel, gap: Gap { from: from + 1, to: now } }).await;

@@ -1,0 +1,261 @@
+//! A client over WebSocket (`/v1/live`): JSON messages, over HTTP/1.1, HTTP/2 and HTTP/3 alike.
+//!
+//! ```text
+//! client   {"subscribe":"chat:1","after":12,"token":"..."}   {"unsubscribe":"chat:1"}   {"authorize":"TOKEN"}
+//!          {"call":"c1","method":"POST","path":"/v1/...","body":{},"key":"..."}
+//! server   {"subscribed":"chat:1","seq":12}   {"channel":"chat:1","seq":13,"at_ms":0,"data":{}}
+//!          {"channel":"chat:1","gap":{"from":13,"to":40}}   {"refused":"chat:1","problem":{}}
+//!          {"answer":"c1","status":201,"body":{}}   {"problem":{}}
+//! ```
+
+use super::call::{self, Brought, Call};
+use super::client::Out;
+use super::session::{Session, Wish};
+use super::token;
+use crate::edge::Shared;
+use futures::{SinkExt, StreamExt};
+use http::header::HeaderValue;
+use serde::Deserialize;
+use serde_json::json;
+use sluice_service::{Peer, Pipe};
+use sluice_wire::token::MAX_TOKEN;
+use sluice_wire::{Problem, Tag};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+/// Time between two pings: less than most balancers and home routers forget a connection after.
+const PING: Duration = Duration::from_secs(25);
+/// Silence after which a client is gone: two pings went unanswered.
+const DEAD: Duration = Duration::from_secs(60);
+/// Bytes of a client's message.
+const MAX_MESSAGE: usize = 64 << 10;
+/// Bytes read and gathered at a time. Most sockets are silent: what they hold is what they cost.
+const BUFFER: usize = 4 << 10;
+/// Calls of one client under way.
+const MAX_CALLS: usize = 16;
+/// Messages written before the connection is flushed.
+const BATCH: usize = 64;
+/// Time in which a client that is cut must take what it was sent, to hear why.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why a conversation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client ended it.
+    Client,
+    /// The client did not take what waited.
+    Slow,
+    /// Nothing was heard of it.
+    Dead,
+    /// It said what cannot be understood.
+    Fault,
+    /// The edge drains.
+    Drain,
+}
+
+impl End {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Slow => "slow",
+            Self::Dead => "dead",
+            Self::Fault => "fault",
+            Self::Drain => "drain",
+        }
+    }
+
+    /// What the client is told, if it is still there.
+    const fn farewell(self) -> Option<(CloseCode, &'static str)> {
+        match self {
+            Self::Client | Self::Dead => None,
+            Self::Slow => Some((CloseCode::Again, "slow: resume after your last numbers")),
+            Self::Fault => Some((CloseCode::Unsupported, "text messages of 64 KiB")),
+            Self::Drain => Some((CloseCode::Away, "go on elsewhere after your last numbers")),
+        }
+    }
+}
+
+/// What a client says.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Subscribe { subscribe: Tag, after: Option<u64>, token: Option<String> },
+    Unsubscribe { unsubscribe: Tag },
+    Call(Call),
+    Authorize { authorize: String },
+}
+
+/// A socket under way.
+struct Conversation {
+    edge: Arc<Shared>,
+    session: Session,
+    socket: WebSocketStream<Pipe>,
+    calls: JoinSet<String>,
+    brought: Brought,
+    peer: Option<Peer>,
+    heard: Instant,
+}
+
+/// Talks with a client until either side ends.
+pub(super) async fn converse(
+    edge: Arc<Shared>,
+    session: Session,
+    pipe: Pipe,
+    brought: Brought,
+    peer: Option<Peer>,
+) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    let socket = WebSocketStream::from_raw_socket(pipe, Role::Server, Some(config)).await;
+    let (calls, heard) = (JoinSet::new(), Instant::now());
+    let mut talk = Conversation { edge, session, socket, calls, brought, peer, heard };
+    let end = talk.run().await.err().unwrap_or(End::Client);
+    talk.edge.metrics.live.ended(end.as_str(), 1);
+    if let Some((code, reason)) = end.farewell() {
+        let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let parting = async {
+            talk.socket.close(Some(close)).await?;
+            // The client's own close frame: a connection closed before would be reset under what it has not read.
+            while talk.socket.next().await.is_some_and(|said| said.is_ok()) {}
+            Ok::<_, tokio_tungstenite::tungstenite::Error>(())
+        };
+        drop(timeout(FAREWELL, parting).await);
+    }
+}
+
+impl Conversation {
+    async fn run(&mut self) -> Result<(), End> {
+        let stop = self.edge.drain.token();
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        loop {
+            tokio::select! {
+                // Nothing more is asked of who does not take what there is.
+                said = self.socket.next(), if self.session.has_room() => match said {
+                    Some(Ok(said)) => self.heard(said).await?,
+                    Some(Err(_)) => return Err(End::Fault),
+                    None => return Ok(()),
+                },
+                out = self.session.next() => {
+                    let out = out.map_err(|_| End::Slow)?;
+                    self.tell(out).await?;
+                }
+                Some(answer) = self.calls.join_next() => {
+                    // A call that failed by a fault of ours has no answer; its caller has a deadline too.
+                    if let Ok(answer) = answer {
+                        self.send(Message::text(answer)).await?;
+                    }
+                }
+                _ = ping.tick() => self.look().await?,
+                () = stop.cancelled() => return Err(End::Drain),
+            }
+        }
+    }
+
+    /// Whether the client lives, and its tokens.
+    async fn look(&mut self) -> Result<(), End> {
+        if self.heard.elapsed() > DEAD {
+            return Err(End::Dead);
+        }
+        for channel in self.session.expire() {
+            self.send(text(&Out::Refused(channel, token::expired()))).await?;
+        }
+        self.send(Message::Ping(Default::default())).await
+    }
+
+    async fn heard(&mut self, said: Message) -> Result<(), End> {
+        self.heard = Instant::now();
+        let text = match said {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(End::Fault),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
+        };
+        match serde_json::from_str(&text) {
+            Ok(Said::Subscribe { subscribe, after, token }) => self.subscribe(subscribe, after, token).await,
+            Ok(Said::Unsubscribe { unsubscribe }) => {
+                self.session.unwish(&unsubscribe);
+                Ok(())
+            }
+            Ok(Said::Call(call)) => self.call(call).await,
+            Ok(Said::Authorize { authorize }) if authorize.len() <= MAX_TOKEN => {
+                self.brought.authorization = HeaderValue::from_str(&format!("Bearer {authorize}")).ok();
+                Ok(())
+            }
+            Ok(Said::Authorize { .. }) | Err(_) => {
+                let problem = Problem::new(400, "bad-message", "Bad message")
+                    .detail("subscribe, unsubscribe, authorize or call");
+                self.send(Message::text(json!({ "problem": problem }).to_string())).await
+            }
+        }
+    }
+
+    async fn subscribe(
+        &mut self,
+        channel: Tag,
+        after: Option<u64>,
+        token: Option<String>,
+    ) -> Result<(), End> {
+        let brought = self.brought.authorization.as_ref();
+        let token = token.or_else(|| token::of(brought?).map(str::to_owned));
+        let wish = Wish { channel: channel.clone(), after, token };
+        match self.session.wish(wish) {
+            Ok(()) => Ok(()),
+            Err(problem) => self.send(text(&Out::Refused(channel, problem))).await,
+        }
+    }
+
+    async fn call(&mut self, call: Call) -> Result<(), End> {
+        if self.calls.len() >= MAX_CALLS {
+            let problem = Problem::new(429, "too-many-calls", "Too many calls")
+                .detail(format!("at most {MAX_CALLS} at a time"));
+            return self.send(Message::text(call::told(&call.call, Err(problem)))).await;
+        }
+        self.calls.spawn(call.make(Arc::clone(&self.edge), self.brought.clone(), self.peer));
+        Ok(())
+    }
+
+    /// Tells the client something, and what else there is.
+    async fn tell(&mut self, first: Out) -> Result<(), End> {
+        let client = self.session.client();
+        let (socket, session) = (&mut self.socket, &mut self.session);
+        let telling = async {
+            socket.feed(text(&first)).await.map_err(|_| End::Client)?;
+            for _ in 1..BATCH {
+                let Some(out) = session.ready().map_err(|_| End::Slow)? else { break };
+                socket.feed(text(&out)).await.map_err(|_| End::Client)?;
+            }
+            socket.flush().await.map_err(|_| End::Client)
+        };
+        tokio::select! {
+            told = timeout(DEAD, telling) => told.unwrap_or(Err(End::Dead)),
+            () = client.filled() => Err(End::Slow),
+        }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        let client = self.session.client();
+        tokio::select! {
+            sent = timeout(DEAD, self.socket.send(message)) => match sent {
+                Ok(sent) => sent.map_err(|_| End::Client),
+                Err(_) => Err(End::Dead),
+            },
+            () = client.filled() => Err(End::Slow),
+        }
+    }
+}
+
+/// What a client is told, as it is told.
+fn text(out: &Out) -> Message {
+    Message::Text(match out {
+        Out::Frame(_, frame) => frame.text.clone(),
+        other => super::words(other).into(),
+    })
+}

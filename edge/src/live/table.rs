@@ -1,0 +1,253 @@
+//! The channels of this edge, and what is asked of an origin about them: one subscription a channel, however many listen.
+
+use super::channel::{Applicant, Channel, Listener};
+use super::client::Client;
+use super::ring::{Frame, MAX_FRAMES};
+use crate::metrics::LiveCounts;
+use crate::revoked::Revocations;
+use sluice_wire::channel::{Ask, Line, Revocation};
+use sluice_wire::{Problem, Tag};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// Channels at a time: at some 100 bytes each without frames a fraction of what their frames may take.
+pub(super) const MAX_CHANNELS: usize = 16_384;
+/// Bytes of frames that all channels keep.
+const MAX_BYTES: usize = 64 << 20;
+/// How long a channel is kept that nobody listens to: who lost a connection is back by then, at no cost to an origin.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// The channels.
+#[derive(Debug)]
+pub(crate) struct Table {
+    inner: Mutex<Inner>,
+    /// Something is to be asked of an origin.
+    asking: Notify,
+    revoked: Arc<Revocations>,
+    counts: LiveCounts,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    channels: HashMap<Tag, Channel>,
+    bytes: usize,
+    /// What is to be asked, one for each channel.
+    asks: BTreeMap<Tag, Ask>,
+    /// Which connection to an origin may ask it.
+    connection: u64,
+}
+
+impl Inner {
+    fn ask(&mut self, channel: &Tag, now: Instant) {
+        let Some(known) = self.channels.get_mut(channel) else { return };
+        let ask = Ask::Subscribe { subscribe: channel.clone(), after: known.ask(now) };
+        self.asks.insert(channel.clone(), ask);
+    }
+
+    /// Makes room for frames: those whom nobody listens to give way first, then the channel that grows.
+    fn make_room(&mut self, growing: &Tag) {
+        if self.bytes <= MAX_BYTES {
+            return;
+        }
+        for channel in self.channels.values_mut().filter(|channel| channel.idle_since.is_some()) {
+            self.bytes -= channel.ring.bytes();
+            channel.ring.shrink(0, 0);
+        }
+        if let Some(channel) = self.channels.get_mut(growing).filter(|_| self.bytes > MAX_BYTES) {
+            self.bytes -= channel.ring.bytes();
+            let left = channel.ring.bytes() / 2;
+            channel.ring.shrink(MAX_FRAMES, left);
+            self.bytes += channel.ring.bytes();
+        }
+    }
+
+    fn remove(&mut self, channel: &Tag) {
+        if let Some(gone) = self.channels.remove(channel) {
+            self.bytes -= gone.ring.bytes();
+            let ask = Ask::Unsubscribe { unsubscribe: channel.clone() };
+            if gone.is_refused() {
+                self.asks.remove(channel);
+            } else {
+                self.asks.insert(channel.clone(), ask);
+            }
+        }
+    }
+}
+
+impl Table {
+    pub(crate) fn new(revoked: Arc<Revocations>, counts: LiveCounts) -> Self {
+        Self { inner: Mutex::default(), asking: Notify::new(), revoked, counts }
+    }
+
+    fn locked<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = act(&mut inner);
+        let asks = !inner.asks.is_empty();
+        self.counts.channels.set(inner.channels.len() as i64);
+        drop(inner);
+        if asks {
+            self.asking.notify_waiters();
+        }
+        done
+    }
+
+    /// Subscribes a client to a channel: what comes of it waits for the client.
+    ///
+    /// # Errors
+    /// 403 when the listener's token was revoked, 503 when there are too many channels.
+    pub(super) fn subscribe(
+        &self,
+        client: &Arc<Client>,
+        channel: &Tag,
+        after: Option<u64>,
+        listener: Option<Arc<Listener>>,
+    ) -> Result<(), Problem> {
+        let now = Instant::now();
+        self.locked(|inner| {
+            // In here: a revocation that comes later finds the subscription.
+            let revoked = |l: &Arc<Listener>| self.revoked.is_revoked(&l.subject, Some(channel), l.minted_ms);
+            if listener.as_ref().is_some_and(revoked) {
+                return Err(super::token::revoked());
+            }
+            let is_new = !inner.channels.contains_key(channel);
+            if is_new && inner.channels.len() >= MAX_CHANNELS && !evict(inner) {
+                return Err(Problem::new(503, "too-many-channels", "Too many channels")
+                    .detail("this edge carries as many channels as it may"));
+            }
+            let known =
+                inner.channels.entry(channel.clone()).or_insert_with(|| Channel::new(channel.clone(), now));
+            let applicant = Applicant { client: Arc::clone(client), after, listener, since: now };
+            if known.subscribe(applicant, now) || is_new {
+                inner.ask(channel, now);
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends a client's subscription.
+    pub(super) fn unsubscribe(&self, client: &Client, channel: &Tag) {
+        self.locked(|inner| {
+            if let Some(known) = inner.channels.get_mut(channel) {
+                known.leave(client.id, Instant::now());
+            }
+        });
+        client.forget(channel);
+    }
+
+    /// Takes what an origin says.
+    pub(super) fn hear(&self, line: &Line, text: &Utf8Bytes) {
+        let now = Instant::now();
+        self.locked(|inner| {
+            let Inner { channels, bytes, .. } = inner;
+            let channel = match line {
+                Line::Begun { channel, .. } | Line::Gap { channel, .. } | Line::Refused { channel, .. } => {
+                    channel
+                }
+                Line::Frame(frame) => &frame.channel,
+                Line::Heartbeat { .. } => return,
+            };
+            // What was let go of a moment ago may still be spoken of.
+            let Some(known) = channels.get_mut(channel) else { return };
+            *bytes -= known.ring.bytes();
+            match line {
+                Line::Begun { from, head, open, .. } => known.begun(*from, *head, *open),
+                Line::Gap { gap, .. } => known.gap(*gap),
+                Line::Refused { refused, .. } => known.refused(&no_channel(refused), now),
+                Line::Frame(frame) => {
+                    _ = known.frame(&Arc::new(Frame { seq: frame.seq, text: text.clone() }));
+                }
+                Line::Heartbeat { .. } => {}
+            }
+            *bytes += known.ring.bytes();
+            inner.make_room(channel);
+        });
+    }
+
+    /// Ends what a revocation is about.
+    pub(crate) fn revoke(&self, said: &Revocation, at_ms: u64) {
+        let (now, problem) = (Instant::now(), super::token::revoked());
+        let ended: usize = self.locked(|inner| {
+            let gone = |listener: &Listener| listener.subject == said.subject && listener.minted_ms <= at_ms;
+            let meant = |channel: &Tag| said.channel.as_ref().is_none_or(|named| named == channel);
+            let channels = inner.channels.iter_mut().filter(|(name, _)| meant(name));
+            channels.map(|(_, channel)| channel.end_of(gone, &problem, now)).sum()
+        });
+        self.counts.ended("revoked", ended);
+    }
+
+    /// What is due: questions that had to wait, subscriptions that have waited too long, channels nobody came back to.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        self.locked(|inner| {
+            inner.channels.values_mut().for_each(|channel| channel.give_up(now));
+            let due = inner.channels.iter().filter(|(_, channel)| channel.is_due(now));
+            let due: Vec<Tag> = due.map(|(name, _)| name.clone()).collect();
+            due.iter().for_each(|name| inner.ask(name, now));
+            let over = inner.channels.iter().filter(|(_, channel)| channel.is_over(LINGER, now));
+            let over: Vec<Tag> = over.map(|(name, _)| name.clone()).collect();
+            over.iter().for_each(|name| inner.remove(name));
+        });
+    }
+
+    /// Waits until there is a channel to ask an origin for.
+    pub(super) async fn wanted(&self) {
+        loop {
+            let asking = self.asking.notified();
+            if self.locked(|inner| inner.channels.values().any(|channel| !channel.is_refused())) {
+                return;
+            }
+            asking.await;
+        }
+    }
+
+    /// A connection to an origin is there: its number, and what to ask first, which is for all channels. What the one
+    /// before was to ask is part of that.
+    pub(super) fn connected(&self) -> (u64, Vec<Ask>) {
+        let now = Instant::now();
+        self.locked(|inner| {
+            inner.connection += 1;
+            inner.asks.clear();
+            let names: Vec<Tag> = inner.channels.keys().cloned().collect();
+            names.iter().for_each(|name| inner.ask(name, now));
+            let asks: Vec<Ask> = std::mem::take(&mut inner.asks).into_values().collect();
+            self.counts.asked.inc_by(asks.len() as u64);
+            (inner.connection, asks)
+        })
+    }
+
+    /// Waits for what is to be asked next; never again anything once another connection is there.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn next_asks(&self, connection: u64) -> Vec<Ask> {
+        loop {
+            let asking = self.asking.notified();
+            let taken = self.locked(|inner| {
+                let ours = inner.connection == connection;
+                if ours { std::mem::take(&mut inner.asks) } else { BTreeMap::new() }
+            });
+            if !taken.is_empty() {
+                let subscribes = taken.values().filter(|ask| matches!(ask, Ask::Subscribe { .. })).count();
+                self.counts.asked.inc_by(subscribes as u64);
+                return taken.into_values().collect();
+            }
+            asking.await;
+        }
+    }
+}
+
+/// Lets go of the channel that nobody has listened to for longest; false when there is none.
+fn evict(inner: &mut Inner) -> bool {
+    let idle = inner.channels.iter().filter_map(|(name, channel)| Some((channel.idle_since?, name.clone())));
+    let Some((_, oldest)) = idle.min() else { return false };
+    inner.remove(&oldest);
+    true
+}
+
+fn no_channel(why: &str) -> Problem {
+    Problem::new(404, "no-channel", "No such channel").detail(why)
+}
