@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sluice_platform::AccountsConfig;
 use sluice_service::{Faults, ProcessConfig, ServerConfig};
 use sluice_storage::StorageConfig;
+use sluice_wire::Tag;
 use sluice_wire::limits::MAX_SEGMENT;
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub quota: QuotaConfig,
     /// Who is told of every change of a video's state.
     pub webhooks: WebhooksConfig,
+    /// Live channels beside those of the library.
+    pub channels: ChannelsConfig,
     /// The built web pages.
     pub pages: PagesConfig,
     /// Accounts, the same in every app.
@@ -105,6 +108,17 @@ pub struct LibraryConfig {
     pub cold_ms: Option<u64>,
     /// Milliseconds between two looks for what has had its time.
     pub sweep_ms: u64,
+}
+
+/// Live channels beside those of the library: of others who write into the log. A name that ends in `:` stands for all that
+/// begin with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChannelsConfig {
+    /// Those that anybody may listen to.
+    pub open: Vec<String>,
+    /// Those that need a token which names them.
+    pub by_token: Vec<String>,
 }
 
 /// What private videos are played with.
@@ -267,6 +281,13 @@ impl ProcessConfig for Config {
         }
         if self.webhooks.urls.len() > 16 {
             faults.add("webhooks.urls", "at most 16: each is sent to by itself");
+        }
+        for (key, names) in
+            [("channels.open", &self.channels.open), ("channels.by_token", &self.channels.by_token)]
+        {
+            if let Some(name) = names.iter().find(|name| Tag::new(name.as_str()).is_err()) {
+                faults.add(key, format!("{name:.60} begins no channel's name"));
+            }
         }
         if let Some(dir) = self.pages.dir.as_ref().filter(|dir| !dir.join("index.html").is_file()) {
             faults.add(

@@ -34,7 +34,7 @@ mod view;
 mod webhooks;
 
 pub use config::{
-    App, AppsConfig, Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, ProtectionConfig,
+    App, AppsConfig, ChannelsConfig, Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, ProtectionConfig,
     QuotaConfig, UploadConfig, WebhooksConfig,
 };
 pub use origin::Origin;
