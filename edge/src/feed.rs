@@ -13,7 +13,7 @@ use crate::edge::Shared;
 use crate::purge;
 use futures::TryStreamExt;
 use sluice_wire::EventKind;
-use sluice_wire::channel::Revocation;
+use sluice_wire::channel::{self, Revocation, Revoked};
 use sluice_wire::event::LogLine;
 use sluice_wire::limits::MAX_CODEC_HEAD;
 use std::sync::Arc;
@@ -119,6 +119,10 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
         return Err("the log has another past".into());
     }
     let mut body = answer.error_for_status().map_err(|e| e.to_string())?.bytes_stream();
+    if !edge.revoked.is_complete() {
+        // Once the feed is there: what is said meanwhile is in it.
+        revocations(edge, origin).await?;
+    }
     let mut buffer = Vec::new();
     loop {
         let piece =
@@ -143,6 +147,27 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
     }
 }
 
+/// Learns what was revoked before this process began. An origin that does not know of revocations has none.
+async fn revocations(edge: &Shared, origin: &str) -> Result<(), String> {
+    let request = edge.http.get(format!("{origin}{}", channel::REVOCATIONS)).send();
+    let answer = timeout(SILENCE, request).await.map_err(|_| "no answer")?.map_err(|e| e.to_string())?;
+    if answer.status() != reqwest::StatusCode::NOT_FOUND {
+        let answer = answer.error_for_status().map_err(|e| e.to_string())?;
+        let text =
+            timeout(SILENCE, answer.bytes()).await.map_err(|_| "silence")?.map_err(|e| e.to_string())?;
+        for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let said: Revoked = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+            edge.revoked.hear(&said.revoke, said.at_ms, unix_ms());
+        }
+    }
+    edge.revoked.complete();
+    Ok(())
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
 fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
     match line {
         LogLine::Heartbeat { .. } => edge.floors.settle(),
@@ -152,9 +177,9 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
                 edge.floors.apply(&aims, severity, event.version, event.seq);
                 severity
             });
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now_ms = unix_ms();
             if let Some(said) = Revocation::of_event(&event) {
-                edge.revoked.hear(&said, event.at_ms, now.as_millis() as u64);
+                edge.revoked.hear(&said, event.at_ms, now_ms);
                 edge.channels.revoke(&said, event.at_ms);
             }
             if event.kind == EventKind::Purged {
@@ -166,7 +191,7 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
                 journal.note(&event);
             }
             edge.metrics.events.inc();
-            let delay = now.saturating_sub(Duration::from_millis(event.at_ms));
+            let delay = Duration::from_millis(now_ms.saturating_sub(event.at_ms));
             edge.metrics.event_delay.with_label_values::<&str>(&[]).observe(delay.as_secs_f64());
         }
     }

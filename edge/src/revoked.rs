@@ -1,21 +1,21 @@
 //! Revocations, as the log tells of them: whose tokens are refused though they are signed and have not expired.
 //!
-//! They are kept for an hour, and so many. A token that was minted before one that is no longer known may be meant by it, and
+//! They are kept for an hour, and so many; an edge that starts asks an origin for those.  A token that was minted before one that is no longer known may be meant by it, and
 //! is refused: tokens are to be minted for less than an hour.
 
 use sluice_wire::Tag;
-use sluice_wire::channel::Revocation;
+use sluice_wire::channel::{MAX_REVOKED, REVOKED_MS, Revocation};
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-/// How long one is kept, in milliseconds.
-const KEPT_MS: u64 = 3_600_000;
-/// Revocations kept: a company that is logged out whole; some 20 MB.
-const MAX_KEPT: usize = 100_000;
 
 /// What is revoked. Every way in asks it, whatever a token is for.
 #[derive(Debug, Default)]
-pub(crate) struct Revocations(Mutex<Inner>);
+pub(crate) struct Revocations {
+    inner: Mutex<Inner>,
+    /// What was said before this process began is known too.
+    complete: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -30,19 +30,29 @@ struct Inner {
 impl Revocations {
     /// Takes note of one that was said at a time, in Unix milliseconds as both times are.
     pub(crate) fn hear(&self, said: &Revocation, at_ms: u64, now_ms: u64) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.by.entry(said.subject.clone()).or_default().push((said.channel.clone(), at_ms));
         inner.order.push_back((at_ms, said.subject.clone()));
         while let Some((at_ms, _)) = inner.order.front()
-            && (inner.order.len() > MAX_KEPT || at_ms.saturating_add(KEPT_MS) < now_ms)
+            && (inner.order.len() > MAX_REVOKED || at_ms.saturating_add(REVOKED_MS) < now_ms)
         {
             inner.forget();
         }
     }
 
+    /// Takes note of what an origin knows of the time before this process began.
+    pub(crate) fn complete(&self) {
+        self.complete.store(true, Ordering::Release);
+    }
+
+    /// True when all is known that counts. Before, nobody can say that a token was not revoked.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+
     /// True when a token of a subject, minted at a time, is refused: for one channel, or for all that it is good for.
     pub(crate) fn is_revoked(&self, subject: &str, channel: Option<&Tag>, minted_ms: u64) -> bool {
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let meant = |(of, at_ms): &(Option<Tag>, u64)| {
             *at_ms >= minted_ms && (of.is_none() || of.as_ref() == channel)
         };
@@ -92,7 +102,7 @@ mod tests {
         revoked.hear(&of("old", None), 1_000, 1_000);
         revoked.hear(&of("new", None), 5_000_000, 5_000_000);
         assert!(revoked.is_revoked("anybody", None, 1_000) && !revoked.is_revoked("anybody", None, 1_001));
-        for n in 0..=MAX_KEPT as u64 {
+        for n in 0..=MAX_REVOKED as u64 {
             revoked.hear(&of("u", None), 5_000_001 + n, 5_000_001);
         }
         assert!(

@@ -115,6 +115,23 @@ impl Follower {
     }
 }
 
+/// `GET /v1/revocations`: those that still count, newline-delimited JSON, for edges that start.
+pub(crate) async fn revocations(
+    axum::extract::State(state): axum::extract::State<State>,
+) -> Result<Response, ApiError> {
+    let since_ms = state.storage.database.now_ms().saturating_sub(channel::REVOKED_MS);
+    let events =
+        state.storage.log().with_member(channel::REVOKE, since_ms, channel::MAX_REVOKED as u64).await?;
+    let mut text = vec![];
+    for event in &events {
+        let Some(revoke) = channel::Revocation::of_event(event) else { continue };
+        let line = channel::Revoked { revoke, at_ms: event.at_ms };
+        text.extend(serde_json::to_vec(&line).unwrap_or_default());
+        text.push(b'\n');
+    }
+    Ok(streaming("application/x-ndjson", Body::from(text)))
+}
+
 /// `GET /v1/videos/ID/events`: the video's document each time it changes, until there is no more to tell.
 pub(crate) async fn events(
     axum::extract::State(state): axum::extract::State<State>,

@@ -118,6 +118,7 @@ fn shared() -> Router<State> {
         .route("/v1/keys", get(keys::public))
         .route("/v1/log", get(feed::log))
         .route(sluice_wire::channel::PATH, get(channels))
+        .route(sluice_wire::channel::REVOCATIONS, get(feed::revocations))
         .route("/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
 }
 

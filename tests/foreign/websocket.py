@@ -116,4 +116,5 @@ async def main(host, port):
     json.dump(told, sys.stdout)
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

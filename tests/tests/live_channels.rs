@@ -1,23 +1,47 @@
 //! Live channels, as clients of edges have them: the same numbers whatever carries them, whatever ends meanwhile.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
+use http_body_util::Empty;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use sluice_storage::{Storage, StorageConfig, StorageError};
 use sluice_tests::client::client;
 use sluice_tests::process::{Process, free_port};
+use sluice_tests::python::python;
 use sluice_tests::stack::{Engines, lone_edge};
 use sluice_wire::token::jwt::Claims;
 use sluice_wire::token::mint::SigningKey;
 use sluice_wire::{EventKind, Tag};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
+/// aioquic, and wsproto for the frames of a WebSocket.
+const PACKAGES: [&str; 12] = [
+    "aioquic==1.7.2",
+    "attrs==26.1.0",
+    "certifi==2026.10.19.post1",
+    "cffi==2.1.1",
+    "cryptography==50.0.2",
+    "h11==0.16.0",
+    "pycparser==3.12",
+    "pylsqpack==1.0.0",
+    "pyOpenSSL==26.4.0",
+    "service-identity==26.1.0",
+    "typing_extensions==4.16.0",
+    "wsproto==1.3.2",
+];
 /// Time for anything that is waited for.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -423,6 +447,116 @@ async fn a_call_over_a_socket_is_a_request_like_any_other() {
     let Some(Message::Close(Some(close))) = ear.hear().await else { panic!("a close frame") };
     assert_eq!(u16::from(close.code), 1001);
     assert_eq!(story.edges[0].ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn who_has_just_started_knows_what_was_revoked() {
+    let mut story = Story::start(1).await;
+    let good = story.token("u1", &["chat:*"]);
+    story.say("users", json!({ "revoke": { "subject": "u1", "channel": "chat:1" } })).await;
+    story.edges[0].until("sluice_edge_events_total", &[], |events| events >= 1.0).await;
+    story.edges[0].kill9();
+    story.edges[0].start().await;
+    story.edges[0].until("sluice_edge_feed_live", &[], |live| live == 1.0).await;
+    let mut ear = story.ear(0).await;
+    ear.say(json!({ "subscribe": "chat:1", "token": good })).await;
+    assert_eq!(ear.json().await["problem"]["status"], 403);
+    assert_eq!(ear.subscribe("chat:2", None, Some(&good)).await, 0);
+    assert_eq!(poll(&story.url(0, "/v1/revocations")).await.0, 404, "for edges alone");
+}
+
+/// Opens sockets by extended CONNECT, on one HTTP/2 connection that `tasks` drives.
+async fn over_h2(edge: &Process, count: usize, tasks: &mut JoinSet<()>) -> Vec<Ear<TokioIo<Upgraded>>> {
+    let at = edge.at.http.clone().unwrap();
+    let stream = TokioIo::new(TcpStream::connect(&at).await.unwrap());
+    let (mut requests, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tasks.spawn(async move { drop(connection.await) });
+    let (mut ears, begun) = (vec![], Instant::now());
+    while ears.len() < count {
+        let request = http::Request::connect(format!("http://{at}/v1/live"))
+            .extension(hyper::ext::Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        // The server's settings, which allow it, may not have come yet.
+        let Ok(answer) = requests.send_request(request).await else {
+            assert!(begun.elapsed() < LIMIT);
+            sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        assert_eq!(answer.status(), 200);
+        let stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+        ears.push(Ear(WebSocketStream::from_raw_socket(stream, Role::Client, None).await));
+    }
+    ears
+}
+
+#[tokio::test]
+async fn sockets_share_an_http2_connection() {
+    let (story, mut tasks) = (Story::start(1).await, JoinSet::new());
+    let mut ears = over_h2(&story.edges[0], 20, &mut tasks).await;
+    for ear in &mut ears {
+        ear.subscribe("stock:1", None, None).await;
+    }
+    story.say_live("stock:1", 30).await;
+    for ear in &mut ears {
+        ear.hears("stock:1", 1..=30).await;
+    }
+    ears[0].say(json!({ "unsubscribe": "stock:1" })).await;
+    ears[0].say(json!({ "call": "c", "method": "GET", "path": "/v1/keys" })).await;
+    assert_eq!(ears[0].json().await["answer"], "c");
+    story.say_live("stock:1", 1).await;
+    ears[1].hears("stock:1", 31..=31).await;
+    ears[0].say(json!({ "call": "d", "method": "GET", "path": "/v1/keys" })).await;
+    assert_eq!(ears[0].json().await["answer"], "d", "nothing of what it left");
+}
+
+#[tokio::test]
+async fn a_client_of_another_make_listens_over_http3() {
+    let dir = tempfile::tempdir().unwrap();
+    let story = Story::start(0).await;
+    let flags = [("listen.https", "127.0.0.1:0"), ("listen.h3", "true")];
+    let mut edge = lone_edge(dir.path(), "edge", &story.origin.url(), &flags);
+    edge.start().await;
+    story.say_live("stock:1", 3).await;
+    let (host, port) = edge.at.h3.as_ref().unwrap().rsplit_once(':').unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/live.py");
+    let mut listener = Command::new(python(&PACKAGES));
+    let output =
+        within("the client", listener.arg(script).args([host, port, "stock:1"]).output()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let seqs: Vec<_> = told.as_array().unwrap().iter().map(|one| one["seq"].as_u64().unwrap()).collect();
+    assert_eq!((seqs, &told[0]["subscribed"]), (vec![1, 2, 3], &json!("stock:1")), "{told}");
+}
+
+#[tokio::test]
+async fn a_silent_socket_is_small() {
+    const SOCKETS: u64 = 1_000;
+    /// KiB of one: with its connection, in a build that is not optimised.
+    const LARGEST: u64 = 32;
+    let story = Story::start(1).await;
+    // What the first ones need once is not counted.
+    let mut ears = vec![];
+    for _ in 0..100 {
+        let mut ear = story.ear(0).await;
+        ear.subscribe("stock:1", None, None).await;
+        ears.push(ear);
+    }
+    let before = story.edges[0].resident_kib();
+    for _ in 0..SOCKETS {
+        let mut ear = story.ear(0).await;
+        ear.subscribe("stock:1", None, None).await;
+        ears.push(ear);
+    }
+    let each = (story.edges[0].resident_kib() - before) / SOCKETS;
+    println!("{each} KiB each");
+    assert!(each <= LARGEST, "{each} KiB");
+    story.say_live("stock:1", 1).await;
+    for ear in &mut ears {
+        ear.hears("stock:1", 1..=1).await;
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ const PAGE: u64 = 256;
 /// Pause after a failed read before the next.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Events that are looked at for a member of their data: at a hundred a second the last hour and a half, in a good second.
+const MAX_LOOK: u64 = 500_000;
+
 /// The log's one row in `log_heads`.
 pub(crate) const HEAD: &str = "log";
 
@@ -72,6 +75,31 @@ impl Log {
             .all(self.database.reader())
             .await?;
         rows.into_iter().map(event).collect()
+    }
+
+    /// The last events whose data has this member, at most `limit` of those committed at or after `since_ms`, in order.
+    /// Looks at the last half million events of the log alone.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn with_member(
+        &self,
+        member: &str,
+        since_ms: u64,
+        limit: u64,
+    ) -> Result<Vec<Event>, StorageError> {
+        let from = self.head().await?.saturating_sub(MAX_LOOK);
+        let rows = log::Entity::find()
+            .filter(log::Column::Seq.gt(signed(from)))
+            .filter(log::Column::AtMs.gte(signed(since_ms)))
+            .filter(log::Column::Data.contains(format!("\"{member}\":")))
+            .order_by_desc(log::Column::Seq)
+            .limit(limit)
+            .all(self.database.reader())
+            .await?;
+        let events: Result<Vec<_>, _> = rows.into_iter().rev().map(event).collect();
+        // The text may stand deeper in the data, too.
+        events.map(|all| all.into_iter().filter(|event| event.data.get(member).is_some()).collect())
     }
 
     /// Every event after `after`, forever: those that are there, then each as it is committed. A reader that is slow

@@ -17,6 +17,13 @@ use serde_json::Value;
 
 /// Where an origin is asked for channels: a WebSocket of text messages, an [`Ask`] or a [`Line`] each.
 pub const PATH: &str = "/v1/channels";
+/// Where an origin is asked for the revocations that still count: newline-delimited JSON, a [`Revoked`] each. An edge that
+/// starts has not heard them.
+pub const REVOCATIONS: &str = "/v1/revocations";
+/// How long a revocation counts, in milliseconds: tokens are minted for less.
+pub const REVOKED_MS: u64 = 3_600_000;
+/// Revocations that count at a time: a company that is logged out whole.
+pub const MAX_REVOKED: usize = 100_000;
 /// Where an event's data has what is for subscribers.
 pub const LIVE: &str = "live";
 /// Where an event's data has a [`Revocation`].
@@ -141,6 +148,15 @@ impl Revocation {
         let read: Self = serde_json::from_value(said.clone()).ok()?;
         (1..=MAX_SUBJECT).contains(&read.subject.len()).then_some(read)
     }
+}
+
+/// A revocation, and when it was said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// What was said.
+    pub revoke: Revocation,
+    /// When it was committed, in Unix milliseconds.
+    pub at_ms: u64,
 }
 
 /// An event as the log's feed has it: without what is for subscribers alone.

@@ -43,7 +43,7 @@ use serde_json::json;
 use session::Session;
 use sluice_service::{Body, HttpRequest, HttpResponse, Peer, Pipe, problem_response};
 use sluice_wire::tag::parse_versions;
-use sluice_wire::{Problem, Tag};
+use sluice_wire::{Problem, Tag, channel as channel_words};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Door {
 /// True for what origins say to edges alone.
 pub(crate) fn is_inner(path: &str) -> bool {
     let path = path.trim_end_matches('/');
-    path == "/v1/log" || path == sluice_wire::channel::PATH
+    path == "/v1/log" || path == channel_words::PATH || path == channel_words::REVOCATIONS
 }
 
 /// What a query asks for.

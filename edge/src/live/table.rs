@@ -98,7 +98,7 @@ impl Table {
     /// Subscribes a client to a channel: what comes of it waits for the client.
     ///
     /// # Errors
-    /// 403 when the listener's token was revoked, 503 when there are too many channels.
+    /// 403 when the listener's token was revoked, 503 when there are too many channels, or nobody knows yet what was revoked.
     pub(super) fn subscribe(
         &self,
         client: &Arc<Client>,
@@ -112,6 +112,10 @@ impl Table {
             let revoked = |l: &Arc<Listener>| self.revoked.is_revoked(&l.subject, Some(channel), l.minted_ms);
             if listener.as_ref().is_some_and(revoked) {
                 return Err(super::token::revoked());
+            }
+            if listener.is_some() && !self.revoked.is_complete() {
+                return Err(Problem::new(503, "revocations-unknown", "Not ready")
+                    .detail("no origin has said yet which tokens were withdrawn; try again"));
             }
             let is_new = !inner.channels.contains_key(channel);
             if is_new && inner.channels.len() >= MAX_CHANNELS && !evict(inner) {

@@ -51,6 +51,27 @@ pub(crate) async fn events_of_many_writers_are_relayed_in_order_without_gaps(gro
     soon("the relays end", tasks.join_all()).await;
 }
 
+pub(crate) async fn a_tags_events_are_found_after_a_version(ground: Ground) {
+    let (storage, drain) = (ground.open().await, CancellationToken::new());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(storage.relay().run(drain.clone()));
+    for n in 0..12 {
+        emit(&storage, &tag(n % 3), n).await;
+    }
+    let seen = soon("all are relayed", storage.log().tail(0).take(12).collect::<Vec<Event>>()).await;
+    let of = async |after, limit| storage.log().of_tag(&tag(1), Version(after), limit).await.unwrap();
+    let wanted: Vec<Event> = seen.iter().filter(|event| event.tag == tag(1)).cloned().collect();
+    assert_eq!(of(0, 9).await, wanted);
+    assert_eq!(of(1, 2).await, wanted[1..3]);
+    assert_eq!((of(4, 9).await, of(u64::MAX, 9).await), (vec![], vec![]));
+
+    assert_eq!(storage.log().with_member("n", 0, 5).await.unwrap(), seen[7..]);
+    assert_eq!(storage.log().with_member("n", u64::MAX / 2, 5).await.unwrap(), []);
+    assert_eq!(storage.log().with_member("m", 0, 5).await.unwrap(), []);
+    drain.cancel();
+    soon("the relay ends", tasks.join_all()).await;
+}
+
 pub(crate) async fn committed_events_survive_the_death_of_their_writer(ground: Ground) {
     let writer = ground.open().await;
     emit(&writer, &tag(1), 7).await;

@@ -63,7 +63,8 @@ stories! {
         a_dead_relay_is_replaced,
         a_commit_wakes_other_processes,
         a_follower_that_joins_late_reads_everything_from_where_it_asks,
-        versions_are_told_for_any_set_of_tags;
+        versions_are_told_for_any_set_of_tags,
+        a_tags_events_are_found_after_a_version;
     jobs:
         a_job_goes_to_one_of_many_workers,
         urgent_jobs_come_first_then_those_that_waited_longest,
