@@ -8,7 +8,7 @@
 //! - `probe`: how this edge is, for whoever asks
 //! - `life`: a request's life, one enum of phases with a function for each; `gate`: what is let in, in one spelling;
 //!   `tenant`: whose answers are kept apart from whose
-//! - `access`: who may have what, before anything is looked up
+//! - `access`: who may have what, before anything is looked up; `account`: sessions that have ended
 //! - `shortcut`: hits, before a request is even made of the bytes that were read
 //! - `cache`: directives, freshness, variants and [`policy`] (pure), objects, bodies that are read while they grow, the
 //!   store, fills
@@ -29,6 +29,7 @@
 //! What it leaves to others: deciding who is in the fleet, minting tokens, anything that cannot be fetched again.
 
 mod access;
+mod account;
 mod asked;
 mod assemble;
 mod budget;

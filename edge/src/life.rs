@@ -42,7 +42,7 @@ use crate::metrics::{Miss, Outcome};
 use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
-use crate::{cmcd, live as channels, probe, redirect, streams, watchdog};
+use crate::{account, cmcd, live as channels, probe, redirect, streams, watchdog};
 use http::HeaderName;
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -219,6 +219,12 @@ async fn beacon(edge: &Shared, request: HttpRequest) -> Phase {
 
 /// Whether this client may have it. Its answer is dressed accordingly.
 fn authorise(edge: &Shared, mut request: HttpRequest, mut target: Target, dress: &mut Dress) -> Phase {
+    if edge.config.tier == Tier::Near
+        && target.path.starts_with("/v1/")
+        && let Some(answer) = account::refused(edge, &mut request)
+    {
+        return Phase::Done(answer, Outcome::Refused);
+    }
     // A lower tier that has checked says whose it is.
     let told = request.headers().get(SLUICE_OWNER).filter(|_| edge.config.tier == Tier::Shield);
     if let Some(owner) = told.and_then(|owner| owner.to_str().ok()).map(str::to_owned) {

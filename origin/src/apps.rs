@@ -3,12 +3,21 @@
 use std::sync::Arc;
 
 use axum::Router;
-use sluice_platform::Ground;
+use sluice_platform::{Channels, Ground};
 use sluice_service::{Drain, Metrics, ProcessError};
 use sluice_storage::Storage;
 use sluice_wire::token::mint::SigningKey;
 
 use crate::config::{App, Config};
+
+/// The channels of every app, also of those that run elsewhere: they write into one log.
+pub(crate) fn channels(mut channels: Channels) -> Channels {
+    let all = [&sluice_commerce::CHANNELS[..], &sluice_chat::CHANNELS, &sluice_feed::CHANNELS];
+    for (name, open) in all.concat() {
+        channels = if open { channels.open(name) } else { channels.by_token(name) };
+    }
+    channels
+}
 
 /// Starts the apps that are to be here; their routes.
 pub(crate) async fn start(

@@ -34,8 +34,8 @@ mod view;
 mod webhooks;
 
 pub use config::{
-    App, AppsConfig, ChannelsConfig, Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig, ProtectionConfig,
-    QuotaConfig, UploadConfig, WebhooksConfig,
+    App, AppsConfig, ChannelsConfig, Config, FetchConfig, LibraryConfig, PagesConfig, PlaybackConfig,
+    ProtectionConfig, QuotaConfig, UploadConfig, WebhooksConfig,
 };
 pub use origin::Origin;
 

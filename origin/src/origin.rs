@@ -57,7 +57,7 @@ impl Process for Origin {
         let hub = Hub::start(storage.log(), &context.drain).await?;
         let channels = Channels::new(&hub, &storage, &context.drain, &context.metrics);
         // What is in a list may be listened to; a video's channel says when to look, and not what there is to see.
-        let channels = channels.open("v:").open("videos");
+        let channels = apps::channels(channels.open("v:").open("videos"));
         let channels = config.channels.open.iter().fold(channels, |all, name| all.open(name));
         let channels = config.channels.by_token.iter().fold(channels, |all, name| all.by_token(name));
         let intake = Intake::new(storage.clone(), &config.upload, &config.quota, metrics.clone());

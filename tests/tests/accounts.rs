@@ -8,6 +8,7 @@ use sluice_tests::client::client;
 use sluice_tests::process::binary;
 use sluice_tests::stack::{Engines, Options, Stack};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A stack whose origin has a key, and so accounts.
@@ -16,10 +17,14 @@ async fn scene(database: Option<String>) -> (Stack, TempDir) {
     let key = dir.path().join("key.pem").display().to_string();
     let made = Command::new(binary("sluice")).args(["key", &key]).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let keys = dir.path().join("keys.json");
+    std::fs::write(&keys, made.stdout).unwrap();
+    let near = vec![("access.keys_file", keys.display().to_string())];
     let mut engines = Engines::embedded(dir.path());
     engines.database = database.unwrap_or(engines.database);
     let origin = vec![("playback.key_file", key), ("accounts.admins", r#"["boss"]"#.to_owned())];
-    let options = Options { engines: Some(engines), origin, hold_transcoder: true, ..Options::default() };
+    let options =
+        Options { engines: Some(engines), origin, near, hold_transcoder: true, ..Options::default() };
     (Stack::with(options).await, dir)
 }
 
@@ -128,4 +133,28 @@ async fn guessing_has_a_price() {
         statuses.push(sent(asks(&edge, Method::POST, "/session").json(&guess)).await.0);
     }
     assert_eq!(statuses, [401, 401, 401, 401, 401, 401, 429]);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_is_refused_at_every_edge_within_a_second_and_no_other_is() {
+    let (stack, _dir) = scene(None).await;
+    let edges = [stack.edge(), stack.near[1].url()];
+    let ann = sign_up(&edges[0], "ann").await;
+    let laptop = json!({ "handle": "ann", "password": "correct horse" });
+    let (_, laptop) = sent(asks(&edges[1], Method::POST, "/session").json(&laptop)).await;
+    for edge in &edges {
+        assert_eq!(
+            (me(edge, &ann["access_token"]).await, me(edge, &laptop["access_token"]).await),
+            (200, 200)
+        );
+    }
+    let out = asks(&edges[0], Method::DELETE, "/session").bearer_auth(ann["access_token"].as_str().unwrap());
+    assert_eq!(sent(out).await.0, 204);
+    let ended = Instant::now();
+    for edge in &edges {
+        while me(edge, &ann["access_token"]).await != 401 {
+            assert!(ended.elapsed() < Duration::from_secs(1), "{edge} still lets it in");
+        }
+        assert_eq!(me(edge, &laptop["access_token"]).await, 200);
+    }
 }

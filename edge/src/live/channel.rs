@@ -20,6 +20,8 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listener {
     pub(crate) subject: String,
+    /// The session of an account.
+    pub(crate) session: Option<String>,
     /// When its token was minted, in Unix milliseconds.
     pub(crate) minted_ms: u64,
     /// The token's end, in Unix seconds.

@@ -109,7 +109,10 @@ impl Table {
         let now = Instant::now();
         self.locked(|inner| {
             // In here: a revocation that comes later finds the subscription.
-            let revoked = |l: &Arc<Listener>| self.revoked.is_revoked(&l.subject, Some(channel), l.minted_ms);
+            let revoked = |l: &Arc<Listener>| {
+                let is = |name: &str| self.revoked.is_revoked(name, Some(channel), l.minted_ms);
+                is(&l.subject) || l.session.as_deref().is_some_and(is)
+            };
             if listener.as_ref().is_some_and(revoked) {
                 return Err(super::token::revoked());
             }
@@ -175,7 +178,9 @@ impl Table {
     pub(crate) fn revoke(&self, said: &Revocation, at_ms: u64) {
         let (now, problem) = (Instant::now(), super::token::revoked());
         let ended: usize = self.locked(|inner| {
-            let gone = |listener: &Listener| listener.subject == said.subject && listener.minted_ms <= at_ms;
+            let named =
+                |of: &Listener| of.subject == said.subject || of.session.as_ref() == Some(&said.subject);
+            let gone = |listener: &Listener| named(listener) && listener.minted_ms <= at_ms;
             let meant = |channel: &Tag| said.channel.as_ref().is_none_or(|named| named == channel);
             let channels = inner.channels.iter_mut().filter(|(name, _)| meant(name));
             channels.map(|(_, channel)| channel.end_of(gone, &problem, now)).sum()

@@ -31,7 +31,7 @@ pub(super) fn check(
     let subject = grant.subject.ok_or_else(|| refuse(Refusal::Malformed))?;
     // One that does not say when it was minted may have been before any revocation.
     let minted_ms = grant.minted_ms.unwrap_or(0);
-    Ok(Arc::new(Listener { subject, minted_ms, until_s: grant.expires.unwrap_or(0) }))
+    Ok(Arc::new(Listener { subject, session: grant.session, minted_ms, until_s: grant.expires.unwrap_or(0) }))
 }
 
 /// A token that was good once.

@@ -14,16 +14,15 @@ pub mod cache;
 mod channels;
 mod error;
 mod ground;
-pub mod once;
 mod hub;
+pub mod once;
 mod page;
 mod schema;
 
 pub use accounts::{Accounts, AccountsConfig, Caller, SessionId};
-pub use error::ApiError;
-pub use ground::Ground;
 pub use channels::Channels;
 pub use error::ApiError;
+pub use ground::Ground;
 pub use hub::Hub;
 pub use page::Page;
 pub use schema::SCHEMA;

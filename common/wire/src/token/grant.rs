@@ -43,6 +43,8 @@ pub struct Grant {
     pub issued: Option<u64>,
     /// The same in milliseconds, as finely as it was said.
     pub minted_ms: Option<u64>,
+    /// The session of an account that it was minted in.
+    pub session: Option<String>,
     /// Live channels: names, and beginnings of names that end in `*`.
     pub channels: Vec<String>,
     /// Prefixes of paths, of which one must cover.

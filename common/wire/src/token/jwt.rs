@@ -89,7 +89,7 @@ pub struct Claims {
     /// Address or network of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
-    /// The session of an account that it was minted in. What has one is an account's token, and nothing else is.
+    /// The session of an account that it was minted in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     /// The account's name, as others see it.
@@ -148,6 +148,7 @@ impl Claims {
             expires: date(self.exp.as_ref())?,
             not_before: date(self.nbf.as_ref())?,
             issued,
+            session: self.sid,
             minted_ms: self.iat_ms.or(issued.map(|s| s.saturating_mul(1_000))),
             channels: self.channels.unwrap_or_default(),
             paths: self.paths,

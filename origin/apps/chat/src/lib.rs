@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use sluice_platform::Ground;
 use sluice_service::ProcessError;
 
+/// Channels by the beginnings of their names, and whether anybody may listen.
+pub const CHANNELS: [(&str, bool); 2] = [("chat:", false), ("presence:", false)];
+
 /// The app's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

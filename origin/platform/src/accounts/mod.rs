@@ -24,7 +24,6 @@ use std::sync::Arc;
 use password::Passwords;
 use serde::{Deserialize, Serialize};
 use sluice_storage::Storage;
-use sluice_wire::AccountId;
 use sluice_wire::token::jwt::Claims;
 use sluice_wire::token::mint::SigningKey;
 use tries::Tries;
@@ -115,10 +114,11 @@ impl Accounts {
 
     /// A token that lets an account listen to channels, for as long as an access token is good.
     #[must_use]
-    pub fn channels(&self, account: AccountId, channels: Vec<String>) -> String {
+    pub fn channels(&self, caller: &Caller, channels: Vec<String>) -> String {
         let now_ms = self.storage.clock.now_ms();
         let claims = Claims {
-            sub: Some(account.to_string()),
+            sub: Some(caller.account.to_string()),
+            sid: Some(caller.session.to_string()),
             channels: Some(channels),
             iat: Some((now_ms / 1_000).into()),
             iat_ms: Some(now_ms),
@@ -129,7 +129,11 @@ impl Accounts {
     }
 }
 
+/// Of a token that lets one listen to channels nothing else is taken: it stands in URLs.
 fn of_claims(claims: Claims) -> Option<Caller> {
+    if claims.channels.is_some() {
+        return None;
+    }
     Some(Caller {
         account: claims.sub?.parse().ok()?,
         session: claims.sid?.parse().ok()?,

@@ -192,7 +192,7 @@ async fn end(
         return Ok(());
     }
     let tag = Tag::new(format!("account:{account}")).expect("an id is of a tag's characters");
-    let data = json!({ "revoke": { "subject": account.to_string(), "session": id.to_string() } });
+    let data = json!({ "revoke": { "subject": id.to_string() } });
     tx.emit(&tag, EventKind::Changed, data).await?;
     let act = Act { action: "end-session", subject: id.to_string(), before: None, after: Some(json!(why)) };
     audit.record(tx, &who(&account.to_string()), &act).await?;
