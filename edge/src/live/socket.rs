@@ -35,8 +35,8 @@ const PING: Duration = Duration::from_secs(25);
 const DEAD: Duration = Duration::from_secs(60);
 /// Bytes of a client's message.
 const MAX_MESSAGE: usize = 64 << 10;
-/// Bytes read and gathered at a time. Most sockets are silent: what they hold is what they cost.
-const BUFFER: usize = 4 << 10;
+/// Bytes read, and gathered to be written, at a time. Most sockets are silent: what they hold is what they cost.
+const BUFFERS: (usize, usize) = (1 << 10, 2 << 10);
 /// Calls of one client under way.
 const MAX_CALLS: usize = 16;
 /// Messages written before the connection is flushed.
@@ -111,8 +111,8 @@ pub(super) async fn converse(
     peer: Option<Peer>,
 ) {
     let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
+        .read_buffer_size(BUFFERS.0)
+        .write_buffer_size(BUFFERS.1)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
     let socket = WebSocketStream::from_raw_socket(pipe, Role::Server, Some(config)).await;

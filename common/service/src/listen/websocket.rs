@@ -20,6 +20,8 @@ use tokio::time::timeout;
 
 /// Bytes read from a client at a time: a frame of most chats and games, and little for a tunnel that stands still.
 const READ: usize = 16 << 10;
+/// Bytes read at a time from a client that does not send as much: most are silent, and wait with this.
+const READ_LITTLE: usize = 1 << 10;
 /// Pieces between a connection and the service, so that a tunnel holds at most 64 KiB of what the other side does not
 /// take yet.
 const PIECES: usize = 4;
@@ -98,12 +100,16 @@ async fn receive<R: AsyncRead + Unpin>(mut io: R, before: Bytes, pieces: Pieces)
     if !before.is_empty() {
         drop(pieces.send(Ok(before)).await);
     }
-    let mut buffer = BytesMut::new();
+    let mut size = READ_LITTLE;
     loop {
-        buffer.reserve(READ);
-        let piece = match (&mut io).take(READ as u64).read_buf(&mut buffer).await {
+        // Of its own for each piece: what is handed on is let go of whole.
+        let mut buffer = BytesMut::with_capacity(size);
+        let piece = match (&mut io).take(size as u64).read_buf(&mut buffer).await {
             Ok(0) => return,
-            Ok(_) => Ok(buffer.split().freeze()),
+            Ok(read) => {
+                size = if read == size { READ } else { READ_LITTLE };
+                Ok(buffer.freeze())
+            }
             Err(error) => Err(error),
         };
         let failed = piece.is_err();

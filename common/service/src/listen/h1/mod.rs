@@ -15,6 +15,7 @@ mod tunnel;
 use super::clear::Outlet;
 use super::limits::{LAST_REQUEST, PARK_AFTER};
 use super::prefixed::Prefixed;
+use super::websocket::Pieces;
 use super::{Peer, Shell, shortcut, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse, problem_response};
@@ -68,6 +69,8 @@ enum Next {
     Close,
     /// As something else than HTTP/1, from the bytes in the buffer on.
     Other,
+    /// It carries a WebSocket: where what the client sends goes, and what it is sent.
+    Carry(Pieces, Body),
 }
 
 /// What became of a connection.
@@ -121,6 +124,14 @@ where
                 return End::Closed;
             }
             Next::Other => return End::Other(Prefixed { before: buffer.freeze(), io }),
+            Next::Carry(pieces, body) => {
+                // The buffer is let go of: what is read from here on is not a head.
+                let before = Bytes::copy_from_slice(&std::mem::take(&mut buffer));
+                if let Err(error) = Box::pin(websocket::carry(io, before, pieces, body)).await {
+                    tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early");
+                }
+                return End::Closed;
+            }
         }
     }
 }
@@ -257,7 +268,7 @@ where
     buffer.advance(end);
     // Any other upgrade is passed over, as if it was not asked for (RFC 9110 section 7.8).
     if manner.upgrade && manner.framing == Framing::None && websocket::asked_by_upgrade(&request) {
-        return tunnel::exchange(io, buffer, request, manner.keep_alive, peer, service, shell).await;
+        return tunnel::exchange(io, request, manner.keep_alive, peer, service, shell).await;
     }
     let keep_alive = manner.keep_alive && !shell.begun.is_cancelled();
     let (limits, Manner { modern, trailers, .. }) = (shell.front.limits, manner);

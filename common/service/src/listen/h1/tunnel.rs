@@ -1,23 +1,22 @@
 //! A WebSocket asked for by `Upgrade` (RFC 6455): nothing that follows the request's head is read before the answer is 101.
 
 use super::super::clear::Outlet;
-use super::super::websocket::{self, Pieces};
+use super::super::websocket;
 use super::super::{Peer, Shell};
 use super::Next;
 use super::answer::{self, Asked};
 use crate::config::LimitsConfig;
-use crate::{HttpRequest, HttpResponse};
-use bytes::BytesMut;
+use crate::{Body, HttpRequest, HttpResponse};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Request, StatusCode};
 use std::convert::Infallible;
 use tokio::io::AsyncRead;
 use tower::Service;
 
-/// Answers a request for a WebSocket, and carries the WebSocket if it is opened.
+/// Answers a request for a WebSocket. When it is opened, the connection is to carry it from here on: what serves requests
+/// is put away before, since most WebSockets are silent and live long.
 pub(super) async fn exchange<I, S>(
     io: &mut I,
-    buffer: &mut BytesMut,
     request: Request<()>,
     keep_alive: bool,
     peer: Peer,
@@ -32,10 +31,13 @@ where
     let (request, pieces) = websocket::opened(request);
     let Ok(answer) = shell.front.clone().answer(service, request, peer).await;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        if let Err(error) = switch(io, buffer, answer, pieces, shell.front.limits).await {
-            tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early");
-        }
-        return Next::Close;
+        return match switch(io, answer, shell.front.limits).await {
+            Ok(body) => Next::Carry(pieces, body),
+            Err(error) => {
+                tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early");
+                Next::Close
+            }
+        };
     }
     let keep_alive = keep_alive && !shell.begun.is_cancelled();
     let asked =
@@ -46,13 +48,8 @@ where
     }
 }
 
-async fn switch<I>(
-    io: &mut I,
-    buffer: &mut BytesMut,
-    answer: HttpResponse,
-    pieces: Pieces,
-    limits: LimitsConfig,
-) -> std::io::Result<()>
+/// Writes the answer's head; what is to follow it.
+async fn switch<I>(io: &mut I, answer: HttpResponse, limits: LimitsConfig) -> std::io::Result<Body>
 where
     I: AsyncRead + Outlet + Send,
 {
@@ -63,5 +60,5 @@ where
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     answer::interim(io, StatusCode::SWITCHING_PROTOCOLS, &head.headers, limits).await?;
-    websocket::carry(io, buffer.split().freeze(), pieces, body).await
+    Ok(body)
 }
