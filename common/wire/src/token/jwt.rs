@@ -149,7 +149,7 @@ impl Claims {
             not_before: date(self.nbf.as_ref())?,
             issued,
             session: self.sid,
-            minted_ms: self.iat_ms.or(issued.map(|s| s.saturating_mul(1_000))),
+            minted_ms: self.iat_ms.or_else(|| issued.map(|s| s.saturating_mul(1_000))),
             channels: self.channels.unwrap_or_default(),
             paths: self.paths,
             uri: vec![],
