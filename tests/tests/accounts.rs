@@ -8,8 +8,9 @@ use sluice_tests::client::client;
 use sluice_tests::process::binary;
 use sluice_tests::stack::{Engines, Options, Stack};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// A stack whose origin has a key, and so accounts.
 async fn scene(database: Option<String>) -> (Stack, TempDir) {

@@ -81,7 +81,6 @@ impl Story {
             database: engines.database,
             bus: engines.bus,
             objects: engines.objects,
-            ..StorageConfig::default()
         };
         let storage = Storage::open(&config).await.unwrap();
         let mut story = Self { dir, origin, edges: vec![], storage, key };

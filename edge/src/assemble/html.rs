@@ -66,8 +66,8 @@ mod tests {
         #[test]
         fn broken_names_are_text(cut in 0usize..60) {
             let whole = r#"a<sluice-fragment src="/path/of/it"></sluice-fragment>b"#;
-            let page = &whole[..cut.min(whole.len() - 2)];
-            prop_assert_eq!(assemble(page, &Fragments::new()), page.as_bytes());
+            let page: String = whole.chars().take(cut.min(whole.len() - 2)).collect();
+            prop_assert_eq!(assemble(&page, &Fragments::new()), page.as_bytes());
         }
     }
 }

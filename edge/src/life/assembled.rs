@@ -41,7 +41,7 @@ impl Asker {
             return None;
         }
         let host = request.headers().get(HOST)?.clone();
-        Some(Self { host, peer: request.extensions().get::<Peer>().cloned() })
+        Some(Self { host, peer: request.extensions().get::<Peer>().copied() })
     }
 
     /// The answer with what it names, if it is a list.
@@ -85,7 +85,7 @@ impl Asker {
         request.headers_mut().insert(HOST, self.host.clone());
         request.extensions_mut().insert(OfList);
         if let Some(peer) = &self.peer {
-            request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(*peer);
         }
         let answer = Box::pin(super::live(Arc::clone(edge), request)).await;
         match answer.status() {

@@ -172,7 +172,7 @@ impl Channel {
         self.asked = now;
         let waited = self.applicants.iter().filter_map(|applicant| applicant.after).min();
         match self.state {
-            State::Known { .. } => Some(waited.map_or(self.ring.last(), |after| after.min(self.ring.last()))),
+            State::Known { .. } => Some(waited.map_or_else(|| self.ring.last(), |after| after.min(self.ring.last()))),
             State::Asked | State::Refused(..) => waited,
         }
     }
@@ -237,7 +237,7 @@ impl Channel {
         problem: &Problem,
         now: Instant,
     ) -> usize {
-        self.end(|listener| listener.is_some_and(|listener| gone(listener)), problem, now)
+        self.end(|listener| listener.is_some_and(&gone), problem, now)
     }
 
     fn end(&mut self, gone: impl Fn(Option<&Listener>) -> bool, problem: &Problem, now: Instant) -> usize {
