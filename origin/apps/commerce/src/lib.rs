@@ -1,28 +1,96 @@
-//! Sluice's a shop: catalog, stock, orders, payments. Its routes are below `/v1/shop`.
+//! Sluice's shop: catalog, stock, carts, orders, payments. Its routes are below `/v1/shop`.
+//!
+//! - `catalog`: products and their variants, as anybody sees them and administrators change them
+//! - `stock`: counters that cannot go below nothing, and every change of them for ever
+//! - `carts`, `orders`: what somebody may buy, and what somebody buys: reserved, paid, confirmed, whatever crashes on the way
+//! - `gateway`: who takes the money; `webhooks`: what it tells by itself; `ledger`: the books
+//!
+//! Public answers name their tags and versions, and each write raises those that it changed (`raised`): edges keep the catalog
+//! and the stock until the moment they change. Accounts, idempotency and problems are the platform's.
 
+mod carts;
+mod catalog;
+mod config;
+mod gateway;
+mod ids;
+mod ledger;
+mod openapi;
+mod orders;
+mod raised;
+mod rows;
 mod schema;
+mod stock;
+#[cfg(test)]
+mod tests;
+mod webhooks;
 
+pub use config::{Config, GatewayConfig, Market};
+pub use ids::{EntryId, OrderId, PaymentId, ProductId, VariantId};
 pub use schema::SCHEMA;
 
+use std::sync::Arc;
+
 use axum::Router;
-use serde::{Deserialize, Serialize};
-use sluice_platform::Ground;
+use axum::routing::{get, post};
+use gateway::Gateway;
+use gateway::signature::Secret;
+use sluice_platform::once::Once;
+use sluice_platform::{Accounts, Ground};
 use sluice_service::ProcessError;
+use sluice_storage::Storage;
 
 /// Channels by the beginnings of their names, and whether anybody may listen.
 pub const CHANNELS: [(&str, bool); 4] =
     [("product:", true), ("products", true), ("stock:", true), ("order:", false)];
 
-/// The app's keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {}
+/// What handlers share. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Shop {
+    pub(crate) storage: Storage,
+    pub(crate) accounts: Accounts,
+    pub(crate) once: Once,
+    pub(crate) config: Arc<Config>,
+    pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) secret: Option<Secret>,
+}
 
 /// Brings the app's tables up to date, begins its background work, and gives its routes.
 ///
 /// # Errors
-/// The engine's.
-pub async fn start(ground: &Ground, _config: &Config) -> Result<Router, ProcessError> {
+/// The engine's; a configuration that is wrong, or a file of it that cannot be read.
+pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessError> {
+    let faults = config.faults();
+    if !faults.is_empty() {
+        return Err(faults.join("\n").into());
+    }
     ground.storage.database.install(&SCHEMA).await?;
-    Ok(ground.under(Router::new()))
+    let secret = config.gateway.webhook_secret_file.as_deref().map(Secret::read).transpose()?;
+    let shop = Shop {
+        storage: ground.storage.clone(),
+        accounts: ground.accounts.clone(),
+        once: ground.once.clone(),
+        config: Arc::new(config.clone()),
+        gateway: gateway::open(&config.gateway)?,
+        secret,
+    };
+    ground.drain.tasks().spawn(orders::run(shop.clone(), ground.drain.token()));
+    Ok(ground.under(routes(shop)))
+}
+
+fn routes(shop: Shop) -> Router {
+    Router::new()
+        .route("/v1/shop/openapi.json", get(openapi::show))
+        .route("/v1/shop/products", get(catalog::list).post(catalog::create))
+        .route("/v1/shop/products/{id}", get(catalog::one).patch(catalog::edit))
+        .route("/v1/shop/stock/{variant}", get(stock::show).post(stock::receive))
+        .route("/v1/shop/stock/{variant}/entries", get(stock::entries))
+        .route("/v1/shop/carts", post(carts::create))
+        .route("/v1/shop/carts/{cart}", get(carts::show).put(carts::put))
+        .route("/v1/shop/orders", get(orders::list).post(orders::place))
+        .route("/v1/shop/orders/{id}", get(orders::one))
+        .route("/v1/shop/orders/{id}/payment", post(orders::pay))
+        .route("/v1/shop/orders/{id}/channel", post(orders::channel))
+        .route("/v1/shop/ledger/balance", get(ledger::balance))
+        .route("/v1/shop/webhooks/payments", post(webhooks::payments))
+        .with_state(shop)
 }

@@ -1,6 +1,136 @@
-//! The app's tables.
+//! The app's tables. What is a buyer's is keyed by the account first, what is a variant's by the variant: either can be spread
+//! over several databases.
 
-use sluice_storage::Schema;
+use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, string_null, text};
+use sluice_storage::rows::sea_orm::sea_query::{
+    ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement,
+};
+use sluice_storage::{Schema, Step};
 
 /// See the module.
-pub const SCHEMA: Schema = Schema { migrations: "commerce_migrations", steps: &[] };
+pub const SCHEMA: Schema = Schema {
+    migrations: "commerce_migrations",
+    steps: &[
+        Step { name: "s0001_catalog", tables: catalog, indexes: catalog_indexes },
+        Step { name: "s0002_orders", tables: orders, indexes: order_indexes },
+    ],
+};
+
+fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
+    let (mut table, mut primary) = (Table::create(), Index::create());
+    table.table(name);
+    columns.into_iter().for_each(|column| _ = table.col(column));
+    key.iter().for_each(|column| _ = primary.col(*column));
+    table.primary_key(&mut primary).to_owned()
+}
+
+fn index(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(table);
+    columns.iter().for_each(|column| _ = index.col(*column));
+    index.to_owned()
+}
+
+fn catalog() -> Vec<TableCreateStatement> {
+    let product = vec![
+        big_integer("id"),
+        string("title"),
+        text("description"),
+        text("images"),
+        big_integer_null("video"),
+        boolean("active"),
+        big_integer("created_ms"),
+        big_integer("changed_ms"),
+    ];
+    let variant = vec![
+        big_integer("id"),
+        big_integer("product"),
+        string("sku"),
+        string("title"),
+        text("options"),
+        text("prices"),
+    ];
+    let stock =
+        vec![big_integer("variant"), big_integer("available"), big_integer("reserved"), big_integer("sold")];
+    let entry = vec![
+        big_integer("variant"),
+        big_integer("id"),
+        string("kind"),
+        big_integer("quantity"),
+        big_integer_null("order_id"),
+        big_integer("at_ms"),
+    ];
+    vec![
+        table("shop_products", product, &["id"]),
+        table("shop_variants", variant, &["id"]),
+        table("shop_skus", vec![string("sku"), big_integer("variant")], &["sku"]),
+        table("shop_stock", stock, &["variant"]),
+        table("shop_stock_entries", entry, &["variant", "id"]),
+        table("shop_carts", vec![string("id"), text("lines"), big_integer("changed_ms")], &["id"]),
+    ]
+}
+
+fn catalog_indexes() -> Vec<IndexCreateStatement> {
+    vec![
+        index("shop_variants_product", "shop_variants", &["product"]),
+        index("shop_carts_changed", "shop_carts", &["changed_ms"]),
+    ]
+}
+
+fn orders() -> Vec<TableCreateStatement> {
+    let order = vec![
+        big_integer("account"),
+        big_integer("id"),
+        string("market"),
+        string("currency"),
+        big_integer("total"),
+        big_integer("tax"),
+        string("state"),
+        boolean("held"),
+        big_integer_null("until_ms"),
+        big_integer_null("due_ms"),
+        big_integer("created_ms"),
+        big_integer("changed_ms"),
+    ];
+    let line = vec![
+        big_integer("account"),
+        big_integer("order_id"),
+        big_integer("variant"),
+        string("sku"),
+        string("title"),
+        big_integer("quantity"),
+        big_integer("price"),
+    ];
+    let payment = vec![
+        big_integer("account"),
+        big_integer("order_id"),
+        big_integer("id"),
+        string("method"),
+        string_null("intent"),
+        big_integer("created_ms"),
+    ];
+    let ledger = vec![
+        big_integer("account"),
+        big_integer("order_id"),
+        big_integer("id"),
+        string("name"),
+        string("currency"),
+        big_integer("amount"),
+        big_integer("at_ms"),
+    ];
+    vec![
+        table("shop_orders", order, &["account", "id"]),
+        table("shop_order_lines", line, &["account", "order_id", "variant"]),
+        table("shop_payments", payment, &["account", "order_id"]),
+        table("shop_ledger", ledger, &["account", "order_id", "id"]),
+        table("shop_webhook_events", vec![string("id"), big_integer("at_ms")], &["id"]),
+    ]
+}
+
+fn order_indexes() -> Vec<IndexCreateStatement> {
+    vec![
+        index("shop_orders_until", "shop_orders", &["until_ms"]),
+        index("shop_orders_due", "shop_orders", &["due_ms"]),
+        index("shop_webhook_events_at", "shop_webhook_events", &["at_ms"]),
+    ]
+}

@@ -1,0 +1,108 @@
+//! The catalog's documents.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sluice_platform::ApiError;
+use sluice_storage::rows::from_json;
+use sluice_wire::VideoId;
+use utoipa::ToSchema;
+
+use crate::config::Market;
+use crate::ids::{self, ProductId, VariantId};
+use crate::rows::{product, variant};
+
+/// A page of products.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProductPage {
+    /// ISO 4217.
+    pub(super) currency: String,
+    pub(super) products: Vec<Listed>,
+    /// What to ask for as `after`; absent on the last page.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<ProductId>,
+}
+
+/// A product in a listing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed {
+    #[schema(value_type = String)]
+    pub(super) id: ProductId,
+    title: String,
+    /// The first picture.
+    image: Option<String>,
+    /// The least price of its variants in this market, in minor units; absent where it is not sold.
+    from: Option<i64>,
+}
+
+impl Listed {
+    pub(super) fn of(row: product::Model, from: Option<i64>) -> Result<Self, ApiError> {
+        let images: Vec<String> = from_json("shop_products.images", &row.images)?;
+        let id = ids::of_column("shop_products.id", row.id)?;
+        Ok(Self { id, title: row.title, image: images.into_iter().next(), from })
+    }
+}
+
+/// A product at a market's prices.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Product {
+    #[schema(value_type = String)]
+    id: ProductId,
+    title: String,
+    description: String,
+    /// URLs of pictures.
+    images: Vec<String>,
+    /// The id of a video of Sluice.
+    #[schema(value_type = Option<String>)]
+    video: Option<VideoId>,
+    market: String,
+    /// ISO 4217.
+    currency: String,
+    /// The tax that prices include, in basis points of the price without it.
+    tax_bp: u32,
+    variants: Vec<Variant>,
+}
+
+/// What is sold of a product.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Variant {
+    #[schema(value_type = String)]
+    id: VariantId,
+    sku: String,
+    title: String,
+    options: BTreeMap<String, String>,
+    /// Minor units, with the tax; absent where it is not sold.
+    price: Option<i64>,
+}
+
+impl Product {
+    pub(super) fn of(
+        row: product::Model,
+        variants: Vec<variant::Model>,
+        name: &str,
+        market: &Market,
+    ) -> Result<Self, ApiError> {
+        let variant = |row: variant::Model| {
+            let prices: BTreeMap<String, i64> = from_json("shop_variants.prices", &row.prices)?;
+            Ok::<_, ApiError>(Variant {
+                id: ids::of_column("shop_variants.id", row.id)?,
+                options: from_json("shop_variants.options", &row.options)?,
+                price: prices.get(name).copied(),
+                sku: row.sku,
+                title: row.title,
+            })
+        };
+        Ok(Self {
+            id: ids::of_column("shop_products.id", row.id)?,
+            images: from_json("shop_products.images", &row.images)?,
+            video: row.video.map(|video| ids::of_column("shop_products.video", video)).transpose()?,
+            title: row.title,
+            description: row.description,
+            market: name.to_owned(),
+            currency: market.currency.clone(),
+            tax_bp: market.tax_bp,
+            variants: variants.into_iter().map(variant).collect::<Result<_, _>>()?,
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! Who takes the money: a trait, with a gateway that speaks Stripe's interface and a simulator behind it.
+//!
+//! Both honour keys: whoever asks again for the same payment hears what became of the first question.
+
+pub(crate) mod signature;
+mod simulator;
+mod stripe;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sluice_service::ProcessError;
+use sluice_wire::AccountId;
+
+use crate::config::GatewayConfig;
+use crate::ids::{OrderId, PaymentId};
+use simulator::Simulator;
+use stripe::Stripe;
+
+/// What is asked for: the same for a payment each time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Charge {
+    /// What its keys are made of.
+    pub(crate) payment: PaymentId,
+    pub(crate) order: OrderId,
+    pub(crate) account: AccountId,
+    /// Minor units.
+    pub(crate) amount: u64,
+    /// ISO 4217.
+    pub(crate) currency: String,
+    /// The gateway's token for what is paid with.
+    pub(crate) method: String,
+    /// What the gateway calls the payment, where that is known.
+    pub(crate) intent: Option<String>,
+}
+
+/// What became of a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The gateway has the money; what it calls the payment.
+    Charged(String),
+    /// It has not, and will not have it.
+    Declined,
+    /// It does not know yet.
+    Pending,
+}
+
+/// The gateway did not say what became of a payment: it may have the money or not. Asking again is right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unknown(pub(crate) String);
+
+/// Takes money, and gives it back.
+#[async_trait]
+pub(crate) trait Gateway: fmt::Debug + Send + Sync {
+    /// Asks for a payment, or for what became of it: once charged, it stays so, however often it is asked for.
+    async fn charge(&self, charge: &Charge) -> Result<Outcome, Unknown>;
+
+    /// Gives a payment back, once.
+    async fn refund(&self, charge: &Charge) -> Result<(), Unknown>;
+}
+
+/// The gateway of a configuration.
+///
+/// # Errors
+/// A key that cannot be read.
+pub(crate) fn open(config: &GatewayConfig) -> Result<Arc<dyn Gateway>, ProcessError> {
+    let Some(url) = &config.url else {
+        tracing::warn!("apps.commerce.gateway.url is not set: payments are simulated, and nobody pays");
+        return Ok(Arc::new(Simulator::default()));
+    };
+    Ok(Arc::new(Stripe::open(url, config)?))
+}

@@ -1,0 +1,175 @@
+//! A gateway that speaks Stripe's interface.
+//!
+//! ```text
+//! create an intent (key PAYMENT) -> confirm it (key PAYMENT-confirm) -> where that says nothing: look at it
+//! ```
+//!
+//! Each step may be taken again: the keys make the gateway answer as it did, and an intent is charged once.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use form_urlencoded::Serializer;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde::Deserialize;
+use sluice_service::ProcessError;
+
+use super::{Charge, Gateway, Outcome, Unknown};
+use crate::config::GatewayConfig;
+
+/// Bytes of an answer that are read: theirs have a few thousand.
+const MAX_ANSWER: usize = 256 << 10;
+
+/// See the module.
+pub(crate) struct Stripe {
+    client: Client,
+    base: String,
+    key: String,
+}
+
+impl std::fmt::Debug for Stripe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stripe").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// What is read of an intent, or of an error that has one.
+#[derive(Debug, Default, Deserialize)]
+struct Answered {
+    id: Option<String>,
+    status: Option<String>,
+    error: Option<Refusal>,
+    last_payment_error: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    code: Option<String>,
+}
+
+impl Stripe {
+    pub(super) fn open(url: &str, config: &GatewayConfig) -> Result<Self, ProcessError> {
+        let file = config.key_file.as_ref().ok_or("apps.commerce.gateway.key_file is missing")?;
+        let key = std::fs::read_to_string(file)
+            .map_err(|error| format!("apps.commerce.gateway.key_file {}: {error}", file.display()))?;
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let client =
+            Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { client, base: url.trim_end_matches('/').to_owned(), key: key.trim().to_owned() })
+    }
+
+    fn post(&self, path: &str, key: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let form = Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.client.post(format!("{}{path}", self.base)).bearer_auth(&self.key);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.header("idempotency-key", key).body(form)
+    }
+
+    async fn create(&self, charge: &Charge) -> Result<String, Unknown> {
+        let (amount, currency) = (charge.amount.to_string(), charge.currency.to_ascii_lowercase());
+        let (order, account) = (charge.order.to_string(), charge.account.to_string());
+        let fields = [
+            ("amount", amount.as_str()),
+            ("currency", &currency),
+            ("payment_method", &charge.method),
+            ("payment_method_types[]", "card"),
+            ("metadata[order]", &order),
+            ("metadata[account]", &account),
+        ];
+        let (status, made) =
+            sent(self.post("/v1/payment_intents", &charge.payment.to_string(), &fields)).await?;
+        made.id.ok_or_else(|| Unknown(format!("no payment intent was made: {status} {:?}", made.error)))
+    }
+
+    async fn confirm(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown> {
+        let path = format!("/v1/payment_intents/{intent}/confirm");
+        let fields = [("payment_method", charge.method.as_str())];
+        let (status, answer) =
+            sent(self.post(&path, &format!("{}-confirm", charge.payment), &fields)).await?;
+        if status == StatusCode::PAYMENT_REQUIRED {
+            return Ok(Outcome::Declined);
+        }
+        read(intent, &answer).ok_or_else(|| Unknown(format!("{intent} not confirmed: {status}")))
+    }
+
+    async fn look(&self, intent: &str) -> Result<Outcome, Unknown> {
+        let at = format!("{}/v1/payment_intents/{intent}", self.base);
+        let (status, answer) = sent(self.client.get(at).bearer_auth(&self.key)).await?;
+        read(intent, &answer).ok_or_else(|| Unknown(format!("{intent}: {status} {:?}", answer.status)))
+    }
+}
+
+#[async_trait]
+impl Gateway for Stripe {
+    async fn charge(&self, charge: &Charge) -> Result<Outcome, Unknown> {
+        let intent = match &charge.intent {
+            Some(intent) => intent.clone(),
+            None => self.create(charge).await?,
+        };
+        match self.confirm(charge, &intent).await {
+            Ok(outcome @ (Outcome::Charged(_) | Outcome::Declined)) => Ok(outcome),
+            Ok(Outcome::Pending) | Err(_) => self.look(&intent).await,
+        }
+    }
+
+    async fn refund(&self, charge: &Charge) -> Result<(), Unknown> {
+        let intent = charge.intent.as_deref().ok_or_else(|| Unknown("no payment intent is known".into()))?;
+        let key = format!("{}-refund", charge.payment);
+        let (status, answer) = sent(self.post("/v1/refunds", &key, &[("payment_intent", intent)])).await?;
+        let code = answer.error.and_then(|error| error.code);
+        if status.is_success() || code.as_deref() == Some("charge_already_refunded") {
+            return Ok(());
+        }
+        Err(Unknown(format!("{intent} not given back: {status} {code:?}")))
+    }
+}
+
+/// What an intent says of its payment; `None` where that is nothing.
+fn read(intent: &str, answer: &Answered) -> Option<Outcome> {
+    let failed = answer.last_payment_error.as_ref().is_some_and(|error| !error.is_null());
+    match answer.status.as_deref()? {
+        "succeeded" => Some(Outcome::Charged(intent.to_owned())),
+        "canceled" => Some(Outcome::Declined),
+        "requires_payment_method" if failed => Some(Outcome::Declined),
+        "processing" | "requires_confirmation" | "requires_action" | "requires_payment_method" => {
+            Some(Outcome::Pending)
+        }
+        _ => None,
+    }
+}
+
+async fn sent(request: RequestBuilder) -> Result<(StatusCode, Answered), Unknown> {
+    let failed = |error: reqwest::Error| Unknown(error.without_url().to_string());
+    let mut answer = request.send().await.map_err(failed)?;
+    let status = answer.status();
+    let mut body = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(failed)? {
+        if body.len() + part.len() > MAX_ANSWER {
+            return Err(Unknown(format!("an answer of more than {MAX_ANSWER} bytes")));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(text: &str) -> Option<Outcome> {
+        read("pi_1", &serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn an_intent_is_read_as_what_it_says_and_no_more() {
+        assert_eq!(outcome(r#"{"status":"succeeded"}"#), Some(Outcome::Charged("pi_1".into())));
+        let refused = r#"{"status":"requires_payment_method","last_payment_error":{"code":"card_declined"}}"#;
+        assert_eq!(outcome(refused), Some(Outcome::Declined));
+        let fresh = r#"{"status":"requires_payment_method","last_payment_error":null}"#;
+        assert_eq!(
+            (outcome(fresh), outcome(r#"{"status":"processing"}"#)),
+            (Some(Outcome::Pending), Some(Outcome::Pending))
+        );
+        assert_eq!((outcome("{}"), outcome(r#"{"status":"new"}"#)), (None, None));
+    }
+}

@@ -1,0 +1,33 @@
+//! The description of the shop's interface, at `/v1/shop/openapi.json`.
+
+use axum::Json;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::{carts, catalog, ledger, orders, stock, webhooks};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Sluice shop", description = "Catalog, stock, carts, orders, payments.", version = "1"),
+    paths(
+        catalog::list, catalog::one, catalog::create, catalog::edit,
+        stock::show, stock::receive, stock::entries,
+        carts::create, carts::show, carts::put,
+        orders::list, orders::one, orders::place, orders::pay, orders::channel,
+        ledger::balance, webhooks::payments
+    ),
+    security((), ("bearer" = []))
+)]
+struct Description;
+
+/// The description.
+pub(crate) async fn show() -> Json<utoipa::openapi::OpenApi> {
+    let mut description = Description::openapi();
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    description
+        .components
+        .get_or_insert_default()
+        .security_schemes
+        .insert("bearer".to_owned(), bearer.into());
+    Json(description)
+}

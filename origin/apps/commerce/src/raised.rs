@@ -1,0 +1,62 @@
+//! The tags that a write raised.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sluice_storage::{StorageError, Tx};
+use sluice_wire::{EventKind, Tag, Version};
+
+use crate::ids::{OrderId, ProductId, VariantId};
+
+/// The versions that a write made, for its answer: whoever asks with one sees the write.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Raised(BTreeMap<String, Version>);
+
+impl Raised {
+    /// Tells of a change: one event, with what those who listen to the tag's channel are sent.
+    pub(crate) async fn emit(
+        &mut self,
+        tx: &Tx<'_>,
+        tag: &Tag,
+        kind: EventKind,
+        live: Value,
+    ) -> Result<(), StorageError> {
+        let version = tx.emit(tag, kind, json!({ "live": live })).await?;
+        self.0.insert(tag.as_str().to_owned(), version);
+        Ok(())
+    }
+
+    /// Takes over what another write raised after this one.
+    pub(crate) fn and(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+
+    /// `{"TAG": VERSION}`.
+    pub(crate) fn json(&self) -> Value {
+        json!(self.0)
+    }
+}
+
+fn tag(text: String) -> Tag {
+    Tag::new(text).expect("ids are of a tag's characters")
+}
+
+/// Every listing of products.
+pub(crate) fn products() -> Tag {
+    tag("products".to_owned())
+}
+
+/// A product's document.
+pub(crate) fn product(id: ProductId) -> Tag {
+    tag(format!("product:{id}"))
+}
+
+/// How many there are of a variant.
+pub(crate) fn stock(id: VariantId) -> Tag {
+    tag(format!("stock:{id}"))
+}
+
+/// An order's state.
+pub(crate) fn order(id: OrderId) -> Tag {
+    tag(format!("order:{id}"))
+}
