@@ -254,6 +254,7 @@ impl ProcessConfig for Config {
         if self.apps.run.is_empty() {
             faults.add("apps.run", "names at least one of videos, commerce, chat and feed");
         }
+        self.apps.commerce.faults().iter().for_each(|fault| faults.add("apps.commerce", fault));
         if !(30..=3_600).contains(&self.accounts.access_ttl_s) {
             faults.add(
                 "accounts.access_ttl_s",

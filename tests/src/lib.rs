@@ -8,6 +8,7 @@
 //! - [`faulty`]: disks that fail when a story wants it
 //! - [`mutate`]: media that is broken a little
 //! - [`store`]: an object store that errs when a story wants it
+//! - [`stripe`]: a payment gateway that errs when a story wants it; [`shop`]: origins with a shop
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket
 //! - [`h2`]: an HTTP/2 client that sends what no client should
@@ -47,9 +48,11 @@ pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod rawlog;
+pub mod shop;
 pub mod sources;
 pub mod stack;
 pub mod store;
+pub mod stripe;
 pub mod swapped;
 pub mod tls;
 pub mod viewer;

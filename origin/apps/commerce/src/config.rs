@@ -1,6 +1,6 @@
 //! The shop's keys.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,21 +16,58 @@ pub struct Config {
     pub reserve_ms: u64,
     /// Milliseconds between two looks for reservations that ran out and orders that wait for the gateway.
     pub sweep_ms: u64,
-    /// Where is sold, by name: currency and tax.
-    pub markets: BTreeMap<String, Market>,
+    /// Where is sold: `NAME:CURRENCY:TAX` each, such as `de:EUR:1900`.
+    pub markets: Vec<Market>,
     /// Who takes the money.
     pub gateway: GatewayConfig,
 }
 
-/// A market: its prices are in one currency and hold one tax.
+/// A market: its prices are in one currency and hold one tax. As text: `de:EUR:1900`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "String", into = "String")]
 pub struct Market {
+    /// 1 to 16 of a-z and `-`.
+    pub name: String,
     /// ISO 4217, in capitals.
     pub currency: String,
     /// The tax that prices include, in basis points of the price without it: 1900 is 19 %.
-    #[serde(default)]
     pub tax_bp: u32,
+}
+
+/// Why a text is not a market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a market is NAME:CURRENCY:TAX: a-z and '-', three capitals, at most {MAX_TAX} basis points")]
+pub struct MarketError;
+
+impl TryFrom<String> for Market {
+    type Error = MarketError;
+
+    fn try_from(text: String) -> Result<Self, MarketError> {
+        let mut parts = text.splitn(3, ':').map(str::to_owned);
+        let mut next = || parts.next().ok_or(MarketError);
+        let (name, currency, tax) = (next()?, next()?, next()?);
+        let named =
+            (1..=16).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_lowercase() || c == b'-');
+        let money = currency.len() == 3 && currency.bytes().all(|c| c.is_ascii_uppercase());
+        let tax_bp = tax.parse().map_err(|_| MarketError)?;
+        if named && money && tax_bp <= MAX_TAX {
+            Ok(Self { name, currency, tax_bp })
+        } else {
+            Err(MarketError)
+        }
+    }
+}
+
+impl From<Market> for String {
+    fn from(market: Market) -> Self {
+        market.to_string()
+    }
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.name, self.currency, self.tax_bp)
+    }
 }
 
 /// Who takes the money.
@@ -51,11 +88,15 @@ pub struct GatewayConfig {
 impl Default for Config {
     /// Ten minutes to find the card; Germany and the United States.
     fn default() -> Self {
-        let market = |currency: &str, tax_bp| Market { currency: currency.into(), tax_bp };
+        let market = |name: &str, currency: &str, tax_bp| Market {
+            name: name.into(),
+            currency: currency.into(),
+            tax_bp,
+        };
         Self {
             reserve_ms: 600_000,
             sweep_ms: 1_000,
-            markets: BTreeMap::from([("de".into(), market("EUR", 1_900)), ("us".into(), market("USD", 0))]),
+            markets: vec![market("de", "EUR", 1_900), market("us", "USD", 0)],
             gateway: GatewayConfig::default(),
         }
     }
@@ -68,24 +109,14 @@ impl Default for GatewayConfig {
 }
 
 impl Config {
-    /// What is wrong with it, a line per key.
+    /// What is wrong with it, a line per key, without opening anything.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let gateway = &self.gateway;
-        let capitals = |text: &str| text.len() == 3 && text.bytes().all(|c| c.is_ascii_uppercase());
-        let name = |text: &str| {
-            (1..=16).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_lowercase() || c == b'-')
-        };
-        let good_market = |(key, market): (&String, &Market)| {
-            name(key) && capitals(&market.currency) && market.tax_bp <= MAX_TAX
-        };
         let checks = [
             (self.reserve_ms >= 1_000, "reserve_ms: at least a second"),
             ((10..=60_000).contains(&self.sweep_ms), "sweep_ms: from 10 to 60000"),
-            (
-                !self.markets.is_empty() && self.markets.iter().all(good_market),
-                "markets: at least one; a name of a-z and '-', a currency of three capitals, at most 10000 basis points",
-            ),
+            (!self.markets.is_empty(), "markets: at least one"),
             (
                 gateway.url.as_ref().is_none_or(|url| url.starts_with("http")),
                 "gateway.url: an http:// or https:// address",
@@ -96,11 +127,27 @@ impl Config {
             ),
             ((100..=60_000).contains(&gateway.timeout_ms), "gateway.timeout_ms: from 100 to 60000"),
         ];
-        checks.iter().filter(|(good, _)| !good).map(|(_, fault)| format!("apps.commerce.{fault}")).collect()
+        checks.iter().filter(|(good, _)| !good).map(|(_, fault)| (*fault).to_owned()).collect()
     }
 
     /// For how long one process may be about an order before another looks after it: three questions to the gateway.
     pub(crate) fn turn_ms(&self) -> u64 {
         3 * self.gateway.timeout_ms + 1_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markets_are_read_as_they_are_written() {
+        assert!(Config::default().faults().is_empty());
+        for market in Config::default().markets {
+            assert_eq!(Market::try_from(market.to_string()), Ok(market));
+        }
+        for bad in ["", "de", "de:EUR", "de:eur:0", "DE:EUR:0", "de:EUR:10001", "de:EUR:x", ":EUR:0"] {
+            assert_eq!(Market::try_from(bad.to_owned()), Err(MarketError), "{bad}");
+        }
     }
 }

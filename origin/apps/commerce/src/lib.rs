@@ -24,7 +24,7 @@ mod stock;
 mod tests;
 mod webhooks;
 
-pub use config::{Config, GatewayConfig, Market};
+pub use config::{Config, GatewayConfig, Market, MarketError};
 pub use ids::{EntryId, OrderId, PaymentId, ProductId, VariantId};
 pub use schema::SCHEMA;
 
@@ -57,12 +57,8 @@ pub(crate) struct Shop {
 /// Brings the app's tables up to date, begins its background work, and gives its routes.
 ///
 /// # Errors
-/// The engine's; a configuration that is wrong, or a file of it that cannot be read.
+/// The engine's; a file of the configuration that cannot be read.
 pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessError> {
-    let faults = config.faults();
-    if !faults.is_empty() {
-        return Err(faults.join("\n").into());
-    }
     ground.storage.database.install(&SCHEMA).await?;
     let secret = config.gateway.webhook_secret_file.as_deref().map(Secret::read).transpose()?;
     let shop = Shop {

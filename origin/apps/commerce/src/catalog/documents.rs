@@ -80,7 +80,6 @@ impl Product {
     pub(super) fn of(
         row: product::Model,
         variants: Vec<variant::Model>,
-        name: &str,
         market: &Market,
     ) -> Result<Self, ApiError> {
         let variant = |row: variant::Model| {
@@ -88,7 +87,7 @@ impl Product {
             Ok::<_, ApiError>(Variant {
                 id: ids::of_column("shop_variants.id", row.id)?,
                 options: from_json("shop_variants.options", &row.options)?,
-                price: prices.get(name).copied(),
+                price: prices.get(&market.name).copied(),
                 sku: row.sku,
                 title: row.title,
             })
@@ -99,7 +98,7 @@ impl Product {
             video: row.video.map(|video| ids::of_column("shop_products.video", video)).transpose()?,
             title: row.title,
             description: row.description,
-            market: name.to_owned(),
+            market: market.name.clone(),
             currency: market.currency.clone(),
             tax_bp: market.tax_bp,
             variants: variants.into_iter().map(variant).collect::<Result<_, _>>()?,

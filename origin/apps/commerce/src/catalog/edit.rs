@@ -202,7 +202,7 @@ fn check<'a>(
     for (options, prices) in variants {
         let fine = options.iter().all(|(name, value)| text(name) && text(value));
         need(fine && options.len() <= MAX_OPTIONS, "options: at most 10, of 1 to 500 characters");
-        let known = prices.keys().all(|market| config.markets.contains_key(market));
+        let known = prices.keys().all(|name| config.markets.iter().any(|market| market.name == *name));
         need(known, "prices: by the names of markets");
         need(prices.values().all(|price| (1..=MAX_PRICE).contains(price)), "prices: from 1 to 1000000000000");
     }

@@ -89,7 +89,7 @@ pub(crate) async fn one(
         .order_by_asc(variant::Column::Id)
         .all(reader)
         .await?;
-    Ok(public(Json(Product::of(row, variants, &wanted.market, market)?), &versions))
+    Ok(public(Json(Product::of(row, variants, market)?), &versions))
 }
 
 /// An answer that every cache of ours may keep until one of its tags is raised. The versions were read before the rows.
@@ -106,6 +106,10 @@ impl Shop {
     /// # Errors
     /// 404.
     pub(crate) fn market(&self, name: &str) -> Result<&Market, ApiError> {
-        self.config.markets.get(name).ok_or_else(|| ApiError::not_found(format!("no market {name:?}")))
+        self.config
+            .markets
+            .iter()
+            .find(|market| market.name == name)
+            .ok_or_else(|| ApiError::not_found(format!("no market {name:?}")))
     }
 }

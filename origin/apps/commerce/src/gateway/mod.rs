@@ -3,7 +3,7 @@
 //! Both honour keys: whoever asks again for the same payment hears what became of the first question.
 
 pub(crate) mod signature;
-mod simulator;
+pub(crate) mod simulator;
 mod stripe;
 
 use std::fmt;

@@ -16,6 +16,8 @@ pub(crate) use pay::{__path_pay, pay};
 pub(crate) use place::{__path_place, place};
 pub(crate) use show::{__path_channel, __path_list, __path_one, channel, list, one};
 pub(crate) use sweep::run;
+#[cfg(test)]
+pub(crate) use sweep::{due, sweep_once};
 
 /// An order's key: the account's id and its own.
 pub(crate) type Key = (i64, i64);

@@ -31,8 +31,7 @@ pub(crate) async fn run(shop: Shop, stop: CancellationToken) {
     let mut tidied: Option<Instant> = None;
     loop {
         let round = async {
-            expire(&shop).await?;
-            resume(&shop).await?;
+            sweep_once(&shop).await?;
             if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
                 carts::forget(&shop).await?;
                 forget_events(&shop).await?;
@@ -47,6 +46,12 @@ pub(crate) async fn run(shop: Shop, stop: CancellationToken) {
             return;
         }
     }
+}
+
+/// One look after all orders.
+pub(crate) async fn sweep_once(shop: &Shop) -> Result<(), ApiError> {
+    expire(shop).await?;
+    resume(shop).await
 }
 
 /// Gives back what orders held for too long.
@@ -118,4 +123,19 @@ async fn forget_events(shop: &Shop) -> Result<(), StorageError> {
         })
     });
     forget.await
+}
+
+#[cfg(test)]
+impl Shop {
+    /// Gives back what orders held for too long, and nothing else.
+    pub(crate) async fn expire_all(&self) {
+        expire(self).await.unwrap();
+    }
+}
+
+/// Orders that wait to be looked after.
+#[cfg(test)]
+pub(crate) async fn due(shop: &Shop) -> usize {
+    let due = order::Entity::find().filter(order::Column::DueMs.is_not_null());
+    due.all(shop.storage.database.reader()).await.unwrap().len()
 }

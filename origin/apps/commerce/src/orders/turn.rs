@@ -77,7 +77,9 @@ pub(super) async fn store(
 ) -> Result<Option<order::Model>, ApiError> {
     let held = made.holds(row.held);
     let until = row.until_ms.filter(|_| made.to.expires() && held);
-    let due = made.to.is_moving().then(|| signed(tx.now_ms() + config.turn_ms()));
+    let fresh_due = made.to.is_moving().then(|| signed(tx.now_ms() + config.turn_ms()));
+    // Giving the stock back does not put off whoever is to ask the gateway.
+    let due = if made.to.as_str() == row.state { row.due_ms } else { fresh_due };
     let changed = order::Entity::update_many()
         .col_expr(order::Column::State, Expr::value(made.to.as_str()))
         .col_expr(order::Column::Held, Expr::value(held))

@@ -1,0 +1,130 @@
+//! Origins with a shop, on one database, and what its administrator and its buyers do.
+
+use crate::client::client;
+use crate::process::Process;
+use crate::stripe;
+use serde_json::{Value, json};
+use sluice_wire::token::mint::SigningKey;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// How long anything may take that comes by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The shop's ground: folders, keys, a database.
+#[derive(Debug)]
+pub struct Shop {
+    dir: TempDir,
+    database: String,
+    /// Keys that each of its origins has.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+impl Shop {
+    /// On SQLite.
+    #[must_use]
+    pub fn sqlite() -> Self {
+        let dir = tempfile::Builder::new().prefix("sluice-shop-").tempdir().unwrap();
+        let database = format!("sqlite:{}", dir.path().join("sluice.db").display());
+        Self::on(dir, database)
+    }
+
+    /// On a database that is there.
+    #[must_use]
+    pub fn at(database: String) -> Self {
+        Self::on(tempfile::Builder::new().prefix("sluice-shop-").tempdir().unwrap(), database)
+    }
+
+    fn on(dir: TempDir, database: String) -> Self {
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("key.pem", &SigningKey::generate().unwrap());
+        write("gateway.key", stripe::KEY);
+        write("gateway.secret", stripe::SECRET);
+        Self { dir, database, flags: vec![] }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    /// An origin with this gateway, not started yet.
+    #[must_use]
+    pub fn origin(&self, name: &str, gateway: &str) -> Process {
+        let mut flags = vec![
+            ("listen.http", "127.0.0.1:0".to_owned()),
+            ("listen.admin", "127.0.0.1:0".to_owned()),
+            ("storage.database", self.database.clone()),
+            ("storage.objects", format!("file:{}", self.file("objects"))),
+            ("playback.key_file", self.file("key.pem")),
+            ("accounts.admins", "boss".to_owned()),
+            ("apps.run", "commerce".to_owned()),
+            ("apps.commerce.gateway.url", gateway.to_owned()),
+            ("apps.commerce.gateway.key_file", self.file("gateway.key")),
+            ("apps.commerce.gateway.webhook_secret_file", self.file("gateway.secret")),
+        ];
+        flags.extend(self.flags.iter().cloned());
+        Process::new(name, "sluice-origin", self.dir.path(), &flags)
+    }
+}
+
+/// Signs up; an access token.
+pub async fn sign_up(origin: &str, handle: &str) -> String {
+    let body = json!({ "handle": handle, "password": "correct horse" });
+    let answer = client().post(format!("{origin}/v1/accounts")).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Posts a document; status and document.
+pub async fn post(at: &str, token: &str, body: &Value) -> (u16, Value) {
+    let answer = client().post(at).bearer_auth(token).json(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
+
+/// Gets a document; status and document.
+pub async fn get(at: &str, token: &str) -> (u16, Value) {
+    let answer = client().get(at).bearer_auth(token).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
+
+/// A product for 11.90 EUR, and so many of it; its id and its variant's.
+pub async fn product(origin: &str, boss: &str, units: i64) -> (String, String) {
+    let variant = json!({ "sku": "shirt-m", "title": "M", "prices": { "de": 1_190 } });
+    let body = json!({ "title": "Shirt", "variants": [variant] });
+    let (status, made) = post(&format!("{origin}/v1/shop/products"), boss, &body).await;
+    assert_eq!(status, 201, "{made}");
+    let variant = made["variants"][0].as_str().unwrap().to_owned();
+    let stock = format!("{origin}/v1/shop/stock/{variant}");
+    assert_eq!(post(&stock, boss, &json!({ "quantity": units })).await.0, 200);
+    (made["id"].as_str().unwrap().to_owned(), variant)
+}
+
+/// Available, reserved and sold.
+pub async fn counts(origin: &str, boss: &str, variant: &str) -> [i64; 3] {
+    let (status, told) = get(&format!("{origin}/v1/shop/stock/{variant}/entries"), boss).await;
+    assert_eq!(status, 200, "{told}");
+    ["available", "reserved", "sold"].map(|name| told[name].as_i64().unwrap())
+}
+
+/// Waits until an order rests; its document.
+pub async fn rested(origin: &str, token: &str, order: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let (_, told) = get(&format!("{origin}/v1/shop/orders/{order}"), token).await;
+        if ["confirmed", "released", "refunded"].iter().any(|state| told["state"] == *state) {
+            return told;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it never rests: {told}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The books: the sum of one name in one currency, once all orders were found to be zero in all.
+pub async fn balance(origin: &str, boss: &str, name: &str, currency: &str) -> i64 {
+    let (status, told) = get(&format!("{origin}/v1/shop/ledger/balance"), boss).await;
+    assert_eq!((status, &told["unbalanced"]), (200, &json!(0)), "{told}");
+    let sums = told["accounts"].as_array().unwrap();
+    let sum = sums.iter().find(|sum| sum["name"] == name && sum["currency"] == currency);
+    sum.map_or(0, |sum| sum["amount"].as_i64().unwrap())
+}
