@@ -61,6 +61,8 @@ struct Inner {
     keys: HashMap<String, (Form, Stored)>,
     intents: BTreeMap<String, Intent>,
     hooks: Vec<String>,
+    /// Faults of both kinds that there were.
+    erred: (u32, u32),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -100,6 +102,12 @@ impl Stripe {
     /// Where it tells of payments, from now on: each event twice, and out of order.
     pub fn tell(&self, hooks: Vec<String>) {
         self.shared.0.lock().unwrap().hooks = hooks;
+    }
+
+    /// How often it failed before, and answered too late.
+    #[must_use]
+    pub fn erred(&self) -> (u32, u32) {
+        self.shared.0.lock().unwrap().erred
     }
 
     /// All payments, by id.
@@ -147,6 +155,7 @@ impl Shared {
         let form: Form = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         let mut inner = self.0.lock().unwrap();
         if rand::rng().random_bool(inner.faults.before) {
+            inner.erred.0 += 1;
             return error(503, "api_error", "injected");
         }
         let key = field("idempotency-key");
@@ -165,6 +174,9 @@ impl Shared {
 
 async fn create(State(shared): State<Shared>, headers: HeaderMap, body: String) -> Response {
     answer(shared.once(&headers, &body, |inner, form| {
+        if form["payment_method"] == "pm_nobody" {
+            return error(400, "invalid_request_error", "resource_missing");
+        }
         let id = format!("pi_{:06}", inner.intents.len());
         let field = |name: &str| form.get(name).cloned().unwrap_or_default();
         let intent = Intent {
@@ -205,8 +217,10 @@ async fn confirm(
         (200, document(&id, intent))
     });
     let (late, hooks) = {
-        let inner = shared.0.lock().unwrap();
-        (rand::rng().random_bool(inner.faults.late).then_some(inner.faults.lateness), inner.hooks.clone())
+        let mut inner = shared.0.lock().unwrap();
+        let late = rand::rng().random_bool(inner.faults.late);
+        inner.erred.1 += u32::from(late);
+        (late.then_some(inner.faults.lateness), inner.hooks.clone())
     };
     if fresh && !hooks.is_empty() {
         let intent = shared.0.lock().unwrap().intents[&id].clone();

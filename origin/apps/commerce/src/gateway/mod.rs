@@ -1,6 +1,7 @@
 //! Who takes the money: a trait, with a gateway that speaks Stripe's interface and a simulator behind it.
 //!
-//! Both honour keys: whoever asks again for the same payment hears what became of the first question.
+//! A payment is opened first, and charged under the name that it got. Whoever asks again for the same payment hears what
+//! became of the first question.
 
 pub(crate) mod signature;
 pub(crate) mod simulator;
@@ -31,15 +32,24 @@ pub(crate) struct Charge {
     pub(crate) currency: String,
     /// The gateway's token for what is paid with.
     pub(crate) method: String,
-    /// What the gateway calls the payment, where that is known.
+    /// What the gateway calls the payment; absent until it was opened.
     pub(crate) intent: Option<String>,
+}
+
+/// What came of opening a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// What the gateway calls it. Nothing was charged.
+    Intent(String),
+    /// The gateway does not take what is to be paid with.
+    Refused,
 }
 
 /// What became of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The gateway has the money; what it calls the payment.
-    Charged(String),
+    /// The gateway has the money.
+    Charged,
     /// It has not, and will not have it.
     Declined,
     /// It does not know yet.
@@ -54,11 +64,16 @@ pub(crate) struct Unknown(pub(crate) String);
 /// Takes money, and gives it back.
 #[async_trait]
 pub(crate) trait Gateway: fmt::Debug + Send + Sync {
-    /// Asks for a payment, or for what became of it: once charged, it stays so, however often it is asked for.
-    async fn charge(&self, charge: &Charge) -> Result<Outcome, Unknown>;
+    /// Opens a payment, so that it has a name before there is money in it. Opened again, it is the same one, for as long as
+    /// the gateway keeps keys.
+    async fn open(&self, charge: &Charge) -> Result<Opened, Unknown>;
 
-    /// Gives a payment back, once.
-    async fn refund(&self, charge: &Charge) -> Result<(), Unknown>;
+    /// Asks for an opened payment, or for what became of it: it is charged once, however often and however late it is asked
+    /// for.
+    async fn charge(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown>;
+
+    /// Gives an opened payment back, once.
+    async fn refund(&self, charge: &Charge, intent: &str) -> Result<(), Unknown>;
 }
 
 /// The gateway of a configuration.

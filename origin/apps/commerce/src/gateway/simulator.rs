@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Charge, Gateway, Outcome, Unknown};
+use super::{Charge, Gateway, Opened, Outcome, Unknown};
 use crate::ids::PaymentId;
 
 /// Payments that are remembered; beyond that it is no trial any more.
@@ -54,7 +54,11 @@ impl Simulator {
 
 #[async_trait]
 impl Gateway for Simulator {
-    async fn charge(&self, charge: &Charge) -> Result<Outcome, Unknown> {
+    async fn open(&self, charge: &Charge) -> Result<Opened, Unknown> {
+        Ok(Opened::Intent(format!("pi_sim_{}", charge.payment)))
+    }
+
+    async fn charge(&self, charge: &Charge, _: &str) -> Result<Outcome, Unknown> {
         let method = charge.method.as_str();
         let kept = self.with(charge, |kept| {
             kept.tries += 1;
@@ -66,11 +70,11 @@ impl Gateway for Simulator {
         match method {
             DECLINED => Ok(Outcome::Declined),
             ERROR | TIMEOUT if kept.tries == 1 => Err(Unknown(format!("simulated: {method}"))),
-            _ => Ok(Outcome::Charged(format!("pi_sim_{}", charge.payment))),
+            _ => Ok(Outcome::Charged),
         }
     }
 
-    async fn refund(&self, charge: &Charge) -> Result<(), Unknown> {
+    async fn refund(&self, charge: &Charge, _: &str) -> Result<(), Unknown> {
         self.with(charge, |kept| kept.refunds = kept.charges)?;
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! A gateway that speaks Stripe's interface.
 //!
 //! ```text
-//! create an intent (key PAYMENT) -> confirm it (key PAYMENT-confirm) -> where that says nothing: look at it
+//! open: create an intent (key PAYMENT); charge: confirm it (key PAYMENT-confirm) -> where that says nothing, look at it
 //! ```
 //!
-//! Each step may be taken again: the keys make the gateway answer as it did, and an intent is charged once.
+//! Each step may be taken again: an intent is charged once, and a key makes the gateway answer as it did. Its keys are
+//! forgotten after a day; an intent is not.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use sluice_service::ProcessError;
 
-use super::{Charge, Gateway, Outcome, Unknown};
+use super::{Charge, Gateway, Opened, Outcome, Unknown};
 use crate::config::GatewayConfig;
 
 /// Bytes of an answer that are read: theirs have a few thousand.
@@ -45,6 +46,8 @@ struct Answered {
 #[derive(Debug, Deserialize)]
 struct Refusal {
     code: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 impl Stripe {
@@ -65,7 +68,7 @@ impl Stripe {
         request.header("idempotency-key", key).body(form)
     }
 
-    async fn create(&self, charge: &Charge) -> Result<String, Unknown> {
+    async fn create(&self, charge: &Charge) -> Result<Opened, Unknown> {
         let (amount, currency) = (charge.amount.to_string(), charge.currency.to_ascii_lowercase());
         let (order, account) = (charge.order.to_string(), charge.account.to_string());
         let fields = [
@@ -78,7 +81,14 @@ impl Stripe {
         ];
         let (status, made) =
             sent(self.post("/v1/payment_intents", &charge.payment.to_string(), &fields)).await?;
-        made.id.ok_or_else(|| Unknown(format!("no payment intent was made: {status} {:?}", made.error)))
+        if let Some(id) = made.id {
+            return Ok(Opened::Intent(id));
+        }
+        let kind = made.error.as_ref().and_then(|error| error.kind.as_deref());
+        if may_end(status) && matches!(kind, Some("invalid_request_error" | "card_error")) {
+            return Ok(Opened::Refused);
+        }
+        Err(Unknown(format!("no payment intent was made: {status} {:?}", made.error)))
     }
 
     async fn confirm(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown> {
@@ -89,31 +99,30 @@ impl Stripe {
         if status == StatusCode::PAYMENT_REQUIRED {
             return Ok(Outcome::Declined);
         }
-        read(intent, &answer).ok_or_else(|| Unknown(format!("{intent} not confirmed: {status}")))
+        read(&answer).ok_or_else(|| Unknown(format!("{intent} not confirmed: {status}")))
     }
 
     async fn look(&self, intent: &str) -> Result<Outcome, Unknown> {
         let at = format!("{}/v1/payment_intents/{intent}", self.base);
         let (status, answer) = sent(self.client.get(at).bearer_auth(&self.key)).await?;
-        read(intent, &answer).ok_or_else(|| Unknown(format!("{intent}: {status} {:?}", answer.status)))
+        read(&answer).ok_or_else(|| Unknown(format!("{intent}: {status} {:?}", answer.status)))
     }
 }
 
 #[async_trait]
 impl Gateway for Stripe {
-    async fn charge(&self, charge: &Charge) -> Result<Outcome, Unknown> {
-        let intent = match &charge.intent {
-            Some(intent) => intent.clone(),
-            None => self.create(charge).await?,
-        };
-        match self.confirm(charge, &intent).await {
-            Ok(outcome @ (Outcome::Charged(_) | Outcome::Declined)) => Ok(outcome),
-            Ok(Outcome::Pending) | Err(_) => self.look(&intent).await,
+    async fn open(&self, charge: &Charge) -> Result<Opened, Unknown> {
+        self.create(charge).await
+    }
+
+    async fn charge(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown> {
+        match self.confirm(charge, intent).await {
+            Ok(outcome @ (Outcome::Charged | Outcome::Declined)) => Ok(outcome),
+            Ok(Outcome::Pending) | Err(_) => self.look(intent).await,
         }
     }
 
-    async fn refund(&self, charge: &Charge) -> Result<(), Unknown> {
-        let intent = charge.intent.as_deref().ok_or_else(|| Unknown("no payment intent is known".into()))?;
+    async fn refund(&self, charge: &Charge, intent: &str) -> Result<(), Unknown> {
         let key = format!("{}-refund", charge.payment);
         let (status, answer) = sent(self.post("/v1/refunds", &key, &[("payment_intent", intent)])).await?;
         let code = answer.error.and_then(|error| error.code);
@@ -124,11 +133,16 @@ impl Gateway for Stripe {
     }
 }
 
+/// Whether an error is about what was asked for, and would be the same another time: not about our key, or our haste.
+fn may_end(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND)
+}
+
 /// What an intent says of its payment; `None` where that is nothing.
-fn read(intent: &str, answer: &Answered) -> Option<Outcome> {
+fn read(answer: &Answered) -> Option<Outcome> {
     let failed = answer.last_payment_error.as_ref().is_some_and(|error| !error.is_null());
     match answer.status.as_deref()? {
-        "succeeded" => Some(Outcome::Charged(intent.to_owned())),
+        "succeeded" => Some(Outcome::Charged),
         "canceled" => Some(Outcome::Declined),
         "requires_payment_method" if failed => Some(Outcome::Declined),
         "processing" | "requires_confirmation" | "requires_action" | "requires_payment_method" => {
@@ -157,12 +171,12 @@ mod tests {
     use super::*;
 
     fn outcome(text: &str) -> Option<Outcome> {
-        read("pi_1", &serde_json::from_str(text).unwrap())
+        read(&serde_json::from_str(text).unwrap())
     }
 
     #[test]
     fn an_intent_is_read_as_what_it_says_and_no_more() {
-        assert_eq!(outcome(r#"{"status":"succeeded"}"#), Some(Outcome::Charged("pi_1".into())));
+        assert_eq!(outcome(r#"{"status":"succeeded"}"#), Some(Outcome::Charged));
         let refused = r#"{"status":"requires_payment_method","last_payment_error":{"code":"card_declined"}}"#;
         assert_eq!(outcome(refused), Some(Outcome::Declined));
         let fresh = r#"{"status":"requires_payment_method","last_payment_error":null}"#;

@@ -15,7 +15,7 @@ use super::Key;
 use super::machine::State;
 use super::turn::{Told, state_of, turn};
 use crate::Shop;
-use crate::gateway::{Charge, Outcome};
+use crate::gateway::{Charge, Opened, Outcome};
 use crate::ids;
 use crate::raised::Raised;
 use crate::rows::{order, payment};
@@ -36,9 +36,9 @@ impl Shop {
                 State::Reserved | State::Confirmed | State::Released | State::Refunded => None,
             };
             let Some(told) = told else { break };
-            raised.and(self.tell(key, &told).await?);
+            raised.and(self.tell(key, told).await?);
             crash::point(match told {
-                Told::Charged(_) => "shop-charged",
+                Told::Charged => "shop-charged",
                 Told::Declined => "shop-declined",
                 Told::Refunded => "shop-refunded",
                 Told::Settle | Told::Expire => "shop-settled",
@@ -48,7 +48,7 @@ impl Shop {
     }
 
     /// Tells an order something; what was raised by it.
-    pub(super) async fn tell(&self, key: Key, told: &Told) -> Result<Raised, ApiError> {
+    pub(super) async fn tell(&self, key: Key, told: Told) -> Result<Raised, ApiError> {
         let config = &self.config;
         let write = self.storage.database.write::<_, ApiError, _>(|tx| {
             Box::pin(async move {
@@ -67,7 +67,7 @@ impl Shop {
         let mut raised = Raised::default();
         if matches!(state_of(&row)?, State::Failed | State::Released) {
             match self.ask(&row).await? {
-                Some(told @ Told::Charged(_)) => raised.and(self.tell(key, &told).await?),
+                Some(told @ Told::Charged) => raised.and(self.tell(key, told).await?),
                 Some(_) => self.rest(&row).await?,
                 None => {}
             }
@@ -96,10 +96,23 @@ impl Shop {
     /// What the gateway made of an order's payment; `None` when that is not known yet, or there is none.
     async fn ask(&self, row: &order::Model) -> Result<Option<Told>, ApiError> {
         let Some(charge) = self.charge(row).await? else { return Ok(None) };
-        let outcome = self.gateway.charge(&charge).await;
+        let opened = match charge.intent.clone() {
+            Some(intent) => Ok(Opened::Intent(intent)),
+            None => self.gateway.open(&charge).await,
+        };
+        let outcome = match opened {
+            Ok(Opened::Intent(intent)) => {
+                crash::point("shop-opened");
+                let known = charge.intent.is_some();
+                let intent = if known { intent } else { self.named((row.account, row.id), intent).await? };
+                self.gateway.charge(&charge, &intent).await
+            }
+            Ok(Opened::Refused) => Ok(Outcome::Declined),
+            Err(error) => Err(error),
+        };
         crash::point("shop-after-charge");
         Ok(match outcome {
-            Ok(Outcome::Charged(intent)) => Some(Told::Charged(intent)),
+            Ok(Outcome::Charged) => Some(Told::Charged),
             Ok(Outcome::Declined) => Some(Told::Declined),
             Ok(Outcome::Pending) => None,
             Err(error) => {
@@ -109,9 +122,34 @@ impl Shop {
         })
     }
 
+    /// Keeps what the gateway calls a payment, before it is charged: from here on it is charged under this name or not at
+    /// all. The name that was kept, if another was first.
+    async fn named(&self, key: Key, intent: String) -> Result<String, ApiError> {
+        let intent = &intent;
+        let write = self.storage.database.write::<_, ApiError, _>(|tx| {
+            Box::pin(async move {
+                let row = payment::Entity::find_by_id(key).one(tx.conn()).await?;
+                let row = row.ok_or_else(|| ApiError::not_found("no such payment"))?;
+                if let Some(first) = row.intent {
+                    return Ok(first);
+                }
+                payment::Entity::update_many()
+                    .col_expr(payment::Column::Intent, Expr::value(intent.clone()))
+                    .filter(payment::Column::Account.eq(key.0))
+                    .filter(payment::Column::OrderId.eq(key.1))
+                    .filter(payment::Column::Intent.is_null())
+                    .exec(tx.conn())
+                    .await?;
+                Ok(intent.clone())
+            })
+        });
+        write.await
+    }
+
     async fn refund(&self, row: &order::Model) -> Result<Option<Told>, ApiError> {
         let Some(charge) = self.charge(row).await? else { return Ok(None) };
-        match self.gateway.refund(&charge).await {
+        let Some(intent) = &charge.intent else { return Ok(None) };
+        match self.gateway.refund(&charge, intent).await {
             Ok(()) => Ok(Some(Told::Refunded)),
             Err(error) => {
                 tracing::warn!(order = %charge.order, %error, "not given back yet; it is asked again");

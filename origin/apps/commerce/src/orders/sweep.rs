@@ -64,7 +64,7 @@ async fn expire(shop: &Shop) -> Result<(), ApiError> {
         .all(shop.storage.database.reader())
         .await?;
     for row in over {
-        shop.tell((row.account, row.id), &Told::Expire).await?;
+        shop.tell((row.account, row.id), Told::Expire).await?;
     }
     Ok(())
 }

@@ -12,15 +12,15 @@ use super::Key;
 use super::machine::{Change, Happened, State, Stock, change};
 use crate::config::Config;
 use crate::raised::{self, Raised};
-use crate::rows::{line, order, payment, stock};
+use crate::rows::{line, order, stock};
 use crate::stock::{Move, shift};
 use crate::{ids, ledger};
 
 /// What is told to an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// The gateway took the money; what it calls the payment.
-    Charged(String),
+    /// The gateway took the money.
+    Charged,
     /// The gateway refused for good.
     Declined,
     /// Its time is over.
@@ -42,12 +42,12 @@ pub(crate) async fn turn(
     raised: &mut Raised,
     config: &Config,
     key: Key,
-    told: &Told,
+    told: Told,
 ) -> Result<Option<order::Model>, ApiError> {
     let Some(row) = order::Entity::find_by_id(key).one(tx.conn()).await? else { return Ok(None) };
     let over = row.until_ms.is_some_and(|until| until <= signed(tx.now_ms()));
     let happened = match told {
-        Told::Charged(_) => Happened::Charged { covered: row.held || is_covered(tx, key).await? },
+        Told::Charged => Happened::Charged { covered: row.held || is_covered(tx, key).await? },
         Told::Declined => Happened::Declined,
         Told::Expire if over => Happened::Expire,
         Told::Expire => return Ok(None),
@@ -55,16 +55,7 @@ pub(crate) async fn turn(
         Told::Refunded => Happened::Refunded,
     };
     let Some(made) = change(state_of(&row)?, row.held, happened) else { return Ok(None) };
-    let Some(after) = store(tx, raised, config, &row, made).await? else { return Ok(None) };
-    if let Told::Charged(intent) = told {
-        payment::Entity::update_many()
-            .col_expr(payment::Column::Intent, Expr::value(intent.clone()))
-            .filter(payment::Column::Account.eq(key.0))
-            .filter(payment::Column::OrderId.eq(key.1))
-            .exec(tx.conn())
-            .await?;
-    }
-    Ok(Some(after))
+    store(tx, raised, config, &row, made).await
 }
 
 /// Stores a change of a row, as long as nobody else has changed it since; with its stock, its books and its event.
