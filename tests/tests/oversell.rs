@@ -89,6 +89,41 @@ impl Buyers<'_> {
         assert!(paid.is_none_or(|(status, _)| matches!(status, 200 | 202 | 409)), "{order}");
     }
 
+    /// What was reserved and not paid comes back, and those who come later have it: to the last unit.
+    async fn buy_the_rest(&self, url: &str, boss: &str) {
+        for round in 0..10 {
+            let [available, reserved, sold] = settled(url, boss, self.variant).await;
+            assert_eq!((available + reserved + sold, reserved), (UNITS, 0));
+            if available == 0 {
+                return;
+            }
+            let late = futures::stream::iter(0..usize::try_from(available).unwrap());
+            late.for_each_concurrent(AT_ONCE, |n| async move {
+                // None of those who walk off, whose card is refused, or who order twice.
+                self.try_to_buy(4 + n % 6, &format!("late-{round}-{n}")).await;
+            })
+            .await;
+        }
+        panic!("some units are never sold");
+    }
+
+    /// Every confirmed order was charged once, and nothing else was.
+    async fn are_charged_once(&self, url: &str, stripe: &Stripe) {
+        let orders = self.rested(url).await;
+        let confirmed = orders.values().filter(|order| order["state"] == "confirmed").count();
+        assert_eq!(i64::try_from(confirmed).unwrap(), UNITS);
+        let mut charged = 0;
+        for (id, intent) in stripe.intents() {
+            let order =
+                orders.get(&intent.order).unwrap_or_else(|| panic!("{id} is of no order: {intent:?}"));
+            let kept = intent.charges - intent.refunds;
+            assert!(intent.charges <= 1 && intent.amount == order["total"].as_i64().unwrap(), "{intent:?}");
+            assert_eq!(kept == 1, order["state"] == "confirmed", "{intent:?}: {order}");
+            charged += kept;
+        }
+        assert_eq!(i64::from(charged), UNITS);
+    }
+
     /// All orders, once each of them rests.
     async fn rested(&self, url: &str) -> BTreeMap<String, Value> {
         let begun = Instant::now();
@@ -160,43 +195,13 @@ async fn a_sale(mut shop: Shop) {
     };
     tokio::join!(crowd, killer);
 
-    // What was reserved and not paid comes back, and those who come later have it: to the last unit.
-    let mut round = 0;
-    loop {
-        let [available, reserved, sold] = settled(url, &boss, &variant).await;
-        assert_eq!((available + reserved + sold, reserved), (UNITS, 0));
-        if available == 0 {
-            break;
-        }
-        round += 1;
-        assert!(round < 10, "{available} units are never sold");
-        let late = futures::stream::iter(2..usize::try_from(available).unwrap() + 2);
-        late.for_each_concurrent(AT_ONCE, |n| {
-            let buyers = &buyers;
-            // Neither of those who walk off nor of those whose card is refused.
-            async move { buyers.try_to_buy(2 + n % 18, &format!("late-{round}-{n}")).await }
-        })
-        .await;
-    }
+    buyers.buy_the_rest(url, &boss).await;
     assert_eq!(counts(url, &boss, &variant).await, [0, 0, UNITS]);
-
-    // Every confirmed order was charged once, nothing else was, and the books say so.
-    let orders = buyers.rested(url).await;
-    let confirmed = orders.values().filter(|order| order["state"] == "confirmed").count();
-    assert_eq!(i64::try_from(confirmed).unwrap(), UNITS);
-    let mut charged = 0;
-    for (id, intent) in stripe.intents() {
-        let order = orders.get(&intent.order).unwrap_or_else(|| panic!("{id} is of no order: {intent:?}"));
-        let kept = intent.charges - intent.refunds;
-        assert!(intent.charges <= 1 && intent.amount == order["total"].as_i64().unwrap(), "{intent:?}");
-        assert_eq!(kept == 1, order["state"] == "confirmed", "{intent:?}: {order}");
-        charged += kept;
-    }
-    assert_eq!(i64::from(charged), UNITS);
-    let (before, late) = stripe.erred();
-    assert!(before > 0 && late > 0, "the gateway was to err: {before} and {late} times");
+    buyers.are_charged_once(url, &stripe).await;
     assert_eq!(balance(url, &boss, "gateway", "EUR").await, 1_190 * UNITS);
     assert_eq!(balance(url, &boss, "buyers", "EUR").await, 0);
+    let (before, late) = stripe.erred();
+    assert!(before > 0 && late > 0, "the gateway was to err: {before} and {late} times");
 }
 
 async fn until(good: impl Fn() -> bool) {

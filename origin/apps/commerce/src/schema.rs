@@ -101,6 +101,15 @@ fn orders() -> Vec<TableCreateStatement> {
         big_integer("quantity"),
         big_integer("price"),
     ];
+    let mut tables = vec![
+        table("shop_orders", order, &["account", "id"]),
+        table("shop_order_lines", line, &["account", "order_id", "variant"]),
+    ];
+    tables.extend(payments());
+    tables
+}
+
+fn payments() -> Vec<TableCreateStatement> {
     let payment = vec![
         big_integer("account"),
         big_integer("order_id"),
@@ -119,8 +128,6 @@ fn orders() -> Vec<TableCreateStatement> {
         big_integer("at_ms"),
     ];
     vec![
-        table("shop_orders", order, &["account", "id"]),
-        table("shop_order_lines", line, &["account", "order_id", "variant"]),
         table("shop_payments", payment, &["account", "order_id"]),
         table("shop_ledger", ledger, &["account", "order_id", "id"]),
         table("shop_webhook_events", vec![string("id"), big_integer("at_ms")], &["id"]),

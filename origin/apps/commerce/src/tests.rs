@@ -9,7 +9,7 @@ use place::Place;
 use serde_json::json;
 use sluice_storage::testing::Postgres;
 
-/// What is sold: everything that is told of it is told again by the edge of the counter.
+/// From a product to the money for it, and each version that is told on the way.
 async fn from_catalog_to_books(place: Place) {
     let (product, variant) = place.product("shirt", 5).await;
     let (status, headers, shown) = place.get(&format!("/v1/shop/products/{product}?market=de"), None).await;
@@ -77,6 +77,19 @@ async fn a_cart_becomes_an_order_and_is_empty(place: Place) {
     assert_eq!(place.post("/v1/shop/orders", Some(&place.buyer), None, &body).await.0, 422);
 }
 
+async fn its_tables_go_and_come_again(place: Place) {
+    place.product("a", 1).await;
+    let database = &place.shop.storage.database;
+    database.uninstall(&crate::SCHEMA).await.unwrap();
+    database.install(&crate::SCHEMA).await.unwrap();
+    let listed = place.get("/v1/shop/products?market=de", None).await.2;
+    assert_eq!(listed["products"], json!([]));
+    // The SKU is free again, and the versions that edges know go on.
+    let (id, _) = place.product("again", 1).await;
+    let (_, headers, _) = place.get("/v1/shop/products?market=de", None).await;
+    assert_eq!(headers["sluice-version"], "products=2", "{id}");
+}
+
 /// Makes each story a test on SQLite, and all of them one on PostgreSQL, whose server takes a while to start.
 macro_rules! stories {
     ($($module:ident: $($story:ident),+;)+) => {
@@ -99,7 +112,8 @@ macro_rules! stories {
 }
 
 stories! {
-    own: from_catalog_to_books, a_shortage_is_an_error_and_keeps_nothing, a_cart_becomes_an_order_and_is_empty;
+    own: from_catalog_to_books, a_shortage_is_an_error_and_keeps_nothing, a_cart_becomes_an_order_and_is_empty,
+        its_tables_go_and_come_again;
     crashes: a_reservation_goes_back_when_its_time_is_over, a_refused_payment_gives_the_stock_back,
         what_a_crash_left_is_taken_to_its_end, money_for_stock_that_is_gone_is_given_back,
         money_that_came_late_takes_the_stock_again;
@@ -109,6 +123,7 @@ stories! {
 
 mod own {
     pub(super) use super::{
-        a_cart_becomes_an_order_and_is_empty, a_shortage_is_an_error_and_keeps_nothing, from_catalog_to_books,
+        a_cart_becomes_an_order_and_is_empty, a_shortage_is_an_error_and_keeps_nothing,
+        from_catalog_to_books, its_tables_go_and_come_again,
     };
 }

@@ -1,10 +1,12 @@
-//! Products and their variants, as anybody sees them.
+//! Products and their variants: as anybody sees them, and as administrators make and change them.
 
+mod checks;
 mod documents;
 mod edit;
 
+pub(crate) use checks::invalid;
 use documents::{Listed, Product, ProductPage};
-pub(crate) use edit::{__path_create, __path_edit, create, edit, invalid};
+pub(crate) use edit::{__path_create, __path_edit, create, edit};
 
 use std::collections::BTreeMap;
 
