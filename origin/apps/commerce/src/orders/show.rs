@@ -164,7 +164,7 @@ pub(crate) async fn channel(
 ) -> Result<Response, ApiError> {
     shop.order_row((caller.account.as_i64(), id.as_i64())).await?;
     let channel = raised::order(id).as_str().to_owned();
-    let token = shop.accounts.channels(caller.account, vec![channel.clone()]);
+    let token = shop.accounts.channels(&caller, vec![channel.clone()]);
     Ok(private(Json(json!({ "channel": channel, "token": token }))))
 }
 
