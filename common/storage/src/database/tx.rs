@@ -1,6 +1,6 @@
 //! One transaction, as the closure of [`Database::write`](super::Database::write) sees it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,23 +54,48 @@ impl Tx<'_> {
         kind: EventKind,
         data: serde_json::Value,
     ) -> Result<Version, StorageError> {
-        let row = self.raise(tag).await?;
-        let event = outbox::ActiveModel {
-            tag: Set(row.tag),
-            version: Set(row.version),
-            position: Set(row.position),
-            kind: Set(kind.as_str().to_owned()),
-            at_ms: Set(signed(self.now_ms)),
-            data: Set(to_json(&data)?),
-        };
-        outbox::Entity::insert(event).exec_without_returning(&self.conn).await?;
-        self.wake_after_commit(topics::OUTBOX);
-        Ok(Version(unsigned("tag_versions.version", row.version)?))
+        let versions = self.emit_all(&[(tag.clone(), kind, data)]).await?;
+        Ok(versions[0].1)
     }
 
-    /// Raises a tag's version, and its place in the outbox's order: an id, but above the tag's last one even if this
-    /// process's clock is behind that of the tag's last writer.
-    async fn raise(&self, tag: &Tag) -> Result<tag_version::Model, StorageError> {
+    /// As [`Tx::emit`], for several tags, each of which may be there once: two statements for all of them. Gives the
+    /// version of each, in the order asked.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn emit_all(
+        &self,
+        events: &[(Tag, EventKind, serde_json::Value)],
+    ) -> Result<Vec<(Tag, Version)>, StorageError> {
+        if events.is_empty() {
+            return Ok(vec![]);
+        }
+        let rows = self.raise(events.iter().map(|(tag, ..)| tag)).await?;
+        let (mut made, mut versions) = (vec![], vec![]);
+        for (tag, kind, data) in events {
+            let row = rows.get(tag.as_str());
+            let row = row.ok_or_else(|| StorageError::Corrupt(format!("{tag} was not raised")))?;
+            versions.push((tag.clone(), Version(unsigned("tag_versions.version", row.version)?)));
+            made.push(outbox::ActiveModel {
+                tag: Set(row.tag.clone()),
+                version: Set(row.version),
+                position: Set(row.position),
+                kind: Set(kind.as_str().to_owned()),
+                at_ms: Set(signed(self.now_ms)),
+                data: Set(to_json(data)?),
+            });
+        }
+        outbox::Entity::insert_many(made).exec_without_returning(&self.conn).await?;
+        self.wake_after_commit(topics::OUTBOX);
+        Ok(versions)
+    }
+
+    /// Raises the versions of tags, and their places in the outbox's order: ids, but each above the tag's last one even if
+    /// this process's clock is behind that of the tag's last writer.
+    async fn raise(
+        &self,
+        tags: impl Iterator<Item = &Tag>,
+    ) -> Result<HashMap<String, tag_version::Model>, StorageError> {
         let old = |column| Expr::col((tag_version::Entity, column));
         let new = |column| Expr::col((Alias::new("excluded"), column));
         let after = Expr::case(
@@ -78,12 +103,12 @@ impl Tx<'_> {
             old(tag_version::Column::Position).add(1),
         )
         .finally(new(tag_version::Column::Position));
-        let first = tag_version::ActiveModel {
+        let first = tags.map(|tag| tag_version::ActiveModel {
             tag: Set(tag.as_str().to_owned()),
             version: Set(1),
             position: Set(self.ids.job().as_i64()),
-        };
-        let row = tag_version::Entity::insert(first)
+        });
+        let rows = tag_version::Entity::insert_many(first)
             .on_conflict(
                 OnConflict::column(tag_version::Column::Tag)
                     .value(tag_version::Column::Version, old(tag_version::Column::Version).add(1))
@@ -92,7 +117,7 @@ impl Tx<'_> {
             )
             .exec_with_returning(&self.conn)
             .await?;
-        Ok(row)
+        Ok(rows.into_iter().map(|row| (row.tag.clone(), row)).collect())
     }
 
     /// The time of this attempt, in Unix milliseconds: the same for all its statements.

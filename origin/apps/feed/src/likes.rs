@@ -1,0 +1,59 @@
+//! Likes: a row each, and a counter that changes with it in one transaction.
+
+use sluice_platform::ApiError;
+use sluice_storage::rows::sea_orm::sea_query::OnConflict;
+use sluice_storage::rows::sea_orm::{ActiveValue::Set, EntityTrait};
+use sluice_storage::rows::signed;
+use sluice_storage::{StorageError, Tx};
+use sluice_wire::{AccountId, EventKind, Tag, Version};
+
+use crate::PostId;
+use crate::affinity::{self, Interaction};
+use crate::feed::Feed;
+use crate::posts::{self, gone};
+use crate::rows::{like, post};
+use crate::tags;
+
+/// A post after a like, and the version of what changed; none when it was so already.
+pub(crate) type Liked = (post::Model, Vec<(Tag, Version)>);
+
+impl Feed {
+    /// Likes a post, or no longer. How often it is asked for makes no difference.
+    pub(crate) async fn like(&self, who: AccountId, id: PostId, wanted: bool) -> Result<Liked, ApiError> {
+        let write = self.database().write::<_, ApiError, _>(|tx| {
+            Box::pin(async move {
+                let by = if wanted { insert(tx, who, id).await? } else { -remove(tx, who, id).await? };
+                if by == 0 {
+                    return Ok((posts::present(tx.conn(), id).await?, vec![]));
+                }
+                let counted = posts::count(tx, id, post::Column::Likes, by).await?;
+                let Some(row) = counted else { return Err(gone(tx.conn(), id).await) };
+                if wanted && row.author != who.as_i64() {
+                    affinity::add(tx, who.as_i64(), row.author, Interaction::Like).await?;
+                }
+                let tag = tags::post(id);
+                let version = tx.emit(&tag, EventKind::Changed, tags::live(&row)).await?;
+                Ok((row, vec![(tag, version)]))
+            })
+        });
+        write.await
+    }
+}
+
+async fn insert(tx: &Tx<'_>, who: AccountId, id: PostId) -> Result<i64, StorageError> {
+    let row = like::ActiveModel {
+        post: Set(id.as_i64()),
+        account: Set(who.as_i64()),
+        made_ms: Set(signed(tx.now_ms())),
+    };
+    let made = like::Entity::insert(row)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(tx.conn())
+        .await?;
+    Ok(signed(made))
+}
+
+async fn remove(tx: &Tx<'_>, who: AccountId, id: PostId) -> Result<i64, StorageError> {
+    let gone = like::Entity::delete_by_id((id.as_i64(), who.as_i64())).exec(tx.conn()).await?;
+    Ok(signed(gone.rows_affected))
+}

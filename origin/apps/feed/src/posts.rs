@@ -1,0 +1,341 @@
+//! Posts, replies and reposts: how they are made, and how they go.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sluice_platform::{ApiError, Caller};
+use sluice_storage::rows::sea_orm::sea_query::{Expr, OnConflict};
+use sluice_storage::rows::sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+};
+use sluice_storage::rows::{signed, to_json};
+use sluice_storage::{StorageError, Tx};
+use sluice_wire::{EventKind, Tag, Version, VideoId};
+use utoipa::ToSchema;
+
+use crate::PostId;
+use crate::affinity::{self, Interaction};
+use crate::feed::{self, Feed, plus};
+use crate::rows::{post, profile, repost, work};
+use crate::tags;
+
+/// Characters of a post.
+pub(crate) const MAX_TEXT: usize = 500;
+/// Photos of a post.
+const MAX_PHOTOS: usize = 4;
+/// Characters of a photo's path, of what stands for it until it is there, and of what it shows.
+const MAX_PHOTO: (usize, usize, usize) = (256, 64, 500);
+
+/// What a post is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Post,
+    Reply,
+    Repost,
+}
+
+impl Kind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "post",
+            Self::Reply => "reply",
+            Self::Repost => "repost",
+        }
+    }
+}
+
+/// A photo: a picture that the origin or an edge serves already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Photo {
+    /// Its path on this host, such as `/i/KEY.jpg`.
+    pub(crate) path: String,
+    /// A few characters that a client paints until it has the photo (such as a BlurHash).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) blur: String,
+    /// What it shows, for who does not see it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) alt: String,
+}
+
+/// A post that is to be made: words, photos or a film.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NewPost {
+    /// At most 500 characters.
+    pub(crate) text: String,
+    /// At most four.
+    pub(crate) photos: Vec<Photo>,
+    /// A video of this installation.
+    #[schema(value_type = Option<String>)]
+    pub(crate) video: Option<VideoId>,
+    /// The post that it answers.
+    #[schema(value_type = Option<String>)]
+    pub(crate) reply_to: Option<PostId>,
+}
+
+impl NewPost {
+    /// Says everything that is wrong with it at once.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        let local =
+            |path: &str| path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', ' ']);
+        let fits = |photo: &Photo| {
+            let long = |text: &str, most: usize| text.chars().count() > most;
+            let (path, blur, alt) = MAX_PHOTO;
+            local(&photo.path)
+                && !long(&photo.path, path)
+                && !long(&photo.blur, blur)
+                && !long(&photo.alt, alt)
+        };
+        let empty = self.text.trim().is_empty() && self.photos.is_empty() && self.video.is_none();
+        let checks = [
+            (!empty, "text, photos or video: a post shows something"),
+            (self.text.chars().count() <= MAX_TEXT, "text: at most 500 characters"),
+            (self.photos.len() <= MAX_PHOTOS, "photos: at most 4"),
+            (
+                self.photos.iter().all(fits),
+                "photos: path is a path on this host, of at most 256 characters; blur has at most 64, alt 500",
+            ),
+        ];
+        let faults: Vec<&str> = checks.iter().filter(|(good, _)| !good).map(|(_, fault)| *fault).collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(ApiError::new(422, "invalid", "Not a post", faults.join("; ")))
+    }
+}
+
+/// A post that was made or removed, and the versions of what changed with it.
+pub(crate) type Written = (PostId, Vec<(Tag, Version)>);
+
+/// Makes a post or a reply.
+pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<Written, ApiError> {
+    let id: PostId = tx.ids().make();
+    let mut row = row(id, who, Kind::Post);
+    row.text = Set(new.text.clone());
+    row.photos = Set(to_json(&new.photos)?);
+    row.video = Set(new.video.map(VideoId::as_i64));
+    let Some(to) = new.reply_to else {
+        posted(tx, who, 1).await?;
+        post::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        bring(tx, id, who).await?;
+        let versions = tx.emit_all(&[changed(tags::user(&who.name))]).await?;
+        return Ok((id, versions));
+    };
+    let parent = count(tx, to, post::Column::Replies, 1).await?;
+    let Some(parent) = parent else { return Err(gone(tx.conn(), to).await) };
+    row.kind = Set(Kind::Reply.as_str().to_owned());
+    row.parent = Set(Some(parent.id));
+    row.root = Set(parent.root);
+    post::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    if parent.author != who.account.as_i64() {
+        affinity::add(tx, who.account.as_i64(), parent.author, Interaction::Reply).await?;
+    }
+    let thread = changed(tags::thread(feed::post(parent.root)?));
+    let counts = (tags::post(to), EventKind::Changed, tags::live(&parent));
+    Ok((id, tx.emit_all(&[counts, thread]).await?))
+}
+
+/// Makes a repost; the one that is there, when there is one.
+pub(crate) async fn share(tx: &Tx<'_>, who: &Caller, original: PostId) -> Result<Written, ApiError> {
+    let id: PostId = tx.ids().make();
+    let key = (original.as_i64(), who.account.as_i64());
+    let mark = repost::ActiveModel { post: Set(key.0), account: Set(key.1), repost: Set(id.as_i64()) };
+    let made = repost::Entity::insert(mark)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(tx.conn())
+        .await?;
+    if made == 0 {
+        let there = repost::Entity::find_by_id(key).one(tx.conn()).await?;
+        let there = there.ok_or_else(|| StorageError::Corrupt("feed_reposts: a mark is not there".into()))?;
+        return Ok((feed::post(there.repost)?, vec![]));
+    }
+    let counted = count(tx, original, post::Column::Reposts, 1).await?;
+    let Some(of) = counted else { return Err(gone(tx.conn(), original).await) };
+    if of.original.is_some() {
+        return Err(ApiError::bad_request("this is a repost itself: repost what it shows"));
+    }
+    let row = post::ActiveModel { original: Set(Some(of.id)), ..row(id, who, Kind::Repost) };
+    post::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    bring(tx, id, who).await?;
+    if of.author != key.1 {
+        affinity::add(tx, key.1, of.author, Interaction::Repost).await?;
+    }
+    let counts = (tags::post(original), EventKind::Changed, tags::live(&of));
+    Ok((id, tx.emit_all(&[counts, changed(tags::user(&who.name))]).await?))
+}
+
+/// Deletes a post of the caller's own: everywhere, at once. What was deleted before stays so.
+pub(crate) async fn delete(tx: &Tx<'_>, who: &Caller, id: PostId) -> Result<Written, ApiError> {
+    let rows = post::Entity::update_many()
+        .col_expr(post::Column::DeletedMs, Expr::value(signed(tx.now_ms())))
+        .col_expr(post::Column::Text, Expr::value(""))
+        .col_expr(post::Column::Photos, Expr::value("[]"))
+        .filter(post::Column::Id.eq(id.as_i64()))
+        .filter(post::Column::Author.eq(who.account.as_i64()))
+        .filter(post::Column::DeletedMs.is_null())
+        .exec_with_returning(tx.conn())
+        .await?;
+    let Some(row) = rows.into_iter().next() else {
+        return match post::Entity::find_by_id(id.as_i64()).one(tx.conn()).await? {
+            Some(row) if row.author == who.account.as_i64() => Ok((id, vec![])),
+            Some(_) => Err(ApiError::new(403, "forbidden", "Forbidden", "a post is deleted by its author")),
+            None => Err(unknown(id)),
+        };
+    };
+    let mut events = vec![(tags::post(id), EventKind::Deleted, Value::Null)];
+    if let Some(parent) = row.parent {
+        counted(tx, &mut events, parent, post::Column::Replies).await?;
+        events.push(changed(tags::thread(feed::post(row.root)?)));
+    } else if let Some(original) = row.original {
+        repost::Entity::delete_by_id((original, row.author)).exec(tx.conn()).await?;
+        counted(tx, &mut events, original, post::Column::Reposts).await?;
+        events.push(changed(tags::user(&who.name)));
+    } else {
+        posted(tx, who, -1).await?;
+        unshare(tx, id).await?;
+        events.extend([changed(tags::user(&who.name)), changed(tags::thread(id))]);
+    }
+    Ok((id, tx.emit_all(&events).await?))
+}
+
+/// The caller's repost of a post, if there is one.
+pub(crate) async fn shared(feed: &Feed, who: &Caller, of: PostId) -> Result<Option<PostId>, ApiError> {
+    let key = (of.as_i64(), who.account.as_i64());
+    let row = repost::Entity::find_by_id(key).one(feed.database().reader()).await?;
+    Ok(row.map(|row| feed::post(row.repost)).transpose()?)
+}
+
+/// Changes a counter of a post that is there; the post after it.
+pub(crate) async fn count(
+    tx: &Tx<'_>,
+    id: PostId,
+    column: post::Column,
+    by: i64,
+) -> Result<Option<post::Model>, StorageError> {
+    let rows = post::Entity::update_many()
+        .col_expr(column, plus(column, by))
+        .filter(post::Column::Id.eq(id.as_i64()))
+        .filter(post::Column::DeletedMs.is_null())
+        .exec_with_returning(tx.conn())
+        .await?;
+    Ok(rows.into_iter().next())
+}
+
+/// A post that is there.
+///
+/// # Errors
+/// 410 once it is deleted, 404 when it never was.
+pub(crate) async fn present(db: &impl ConnectionTrait, id: PostId) -> Result<post::Model, ApiError> {
+    match post::Entity::find_by_id(id.as_i64()).one(db).await? {
+        Some(row) if row.deleted_ms.is_none() => Ok(row),
+        Some(_) => Err(deleted(id)),
+        None => Err(unknown(id)),
+    }
+}
+
+/// Why a post cannot be changed.
+pub(crate) async fn gone(db: &impl ConnectionTrait, id: PostId) -> ApiError {
+    present(db, id).await.err().unwrap_or_else(|| ApiError::conflict("the post changed meanwhile; try again"))
+}
+
+fn deleted(id: PostId) -> ApiError {
+    ApiError::new(410, "gone", "Gone", format!("the post {id} was deleted"))
+}
+
+fn unknown(id: PostId) -> ApiError {
+    ApiError::not_found(format!("there is no post {id}"))
+}
+
+fn row(id: PostId, who: &Caller, kind: Kind) -> post::ActiveModel {
+    post::ActiveModel {
+        id: Set(id.as_i64()),
+        author: Set(who.account.as_i64()),
+        handle: Set(who.name.clone()),
+        kind: Set(kind.as_str().to_owned()),
+        text: Set(String::new()),
+        photos: Set("[]".into()),
+        video: Set(None),
+        parent: Set(None),
+        root: Set(id.as_i64()),
+        original: Set(None),
+        likes: Set(0),
+        replies: Set(0),
+        reposts: Set(0),
+        pulled: Set(false),
+        deleted_ms: Set(None),
+    }
+}
+
+fn changed(tag: Tag) -> (Tag, EventKind, Value) {
+    (tag, EventKind::Changed, Value::Null)
+}
+
+/// Counts a post of an author.
+async fn posted(tx: &Tx<'_>, who: &Caller, by: i64) -> Result<(), StorageError> {
+    profile::Entity::update_many()
+        .col_expr(profile::Column::Posts, plus(profile::Column::Posts, by))
+        .filter(profile::Column::Account.eq(who.account.as_i64()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Has a post brought to followers once the transaction is committed.
+async fn bring(tx: &Tx<'_>, id: PostId, who: &Caller) -> Result<(), StorageError> {
+    let row = work::ActiveModel {
+        post: Set(id.as_i64()),
+        author: Set(who.account.as_i64()),
+        after: Set(0),
+        holder: Set(String::new()),
+        until_ms: Set(0),
+    };
+    work::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// One fewer, at a post that may be gone itself.
+async fn counted(
+    tx: &Tx<'_>,
+    events: &mut Vec<(Tag, EventKind, Value)>,
+    of: i64,
+    column: post::Column,
+) -> Result<(), StorageError> {
+    let id = feed::post(of)?;
+    if let Some(row) = count(tx, id, column, -1).await? {
+        events.push((tags::post(id), EventKind::Changed, tags::live(&row)));
+    }
+    Ok(())
+}
+
+/// What showed a post that is deleted goes with it.
+async fn unshare(tx: &Tx<'_>, id: PostId) -> Result<(), StorageError> {
+    post::Entity::update_many()
+        .col_expr(post::Column::DeletedMs, Expr::value(signed(tx.now_ms())))
+        .filter(post::Column::Original.eq(id.as_i64()))
+        .filter(post::Column::DeletedMs.is_null())
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_post_is_said_at_once() {
+        let photo = |path: &str| Photo { path: path.into(), blur: String::new(), alt: String::new() };
+        let good = NewPost { photos: vec![photo("/i/x.jpg")], ..NewPost::default() };
+        assert_eq!(good.check(), Ok(()));
+        let bad = NewPost {
+            text: "ü".repeat(501),
+            photos: ["//evil.example/x", "http://evil.example", "/a", "/b", "/c"].map(photo).to_vec(),
+            ..NewPost::default()
+        };
+        let said = bad.check().unwrap_err().0.detail.unwrap_or_default();
+        for fault in ["at most 500", "at most 4", "on this host"] {
+            assert!(said.contains(fault), "{said}");
+        }
+        assert!(NewPost { text: " \n".into(), ..NewPost::default() }.check().is_err());
+    }
+}
