@@ -1,0 +1,308 @@
+//! The app's routes on both engines, in one process: what they answer, and how many statements that takes.
+#![allow(clippy::unwrap_used, reason = "tests report a broken assumption by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use sluice_feed::Config;
+use sluice_platform::{AccountsConfig, Ground};
+use sluice_service::{Drain, Metrics};
+use sluice_storage::testing::Postgres;
+use sluice_storage::{Storage, StorageConfig, count_statements};
+use sluice_wire::token::mint::SigningKey;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+use tower::ServiceExt;
+
+/// How long what happens behind a request may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The app, alone in a process.
+struct App {
+    routes: Router,
+    storage: Storage,
+    drain: Drain,
+    /// Nothing is done twice: on PostgreSQL, a transaction that lost to another one is done again, and counts again.
+    exact: bool,
+    _dir: TempDir,
+}
+
+/// An answer.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+    /// Bytes of its body.
+    bytes: usize,
+    /// Statements that it took.
+    statements: u64,
+}
+
+impl App {
+    async fn start(database: Option<&Postgres>, config: &Config) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = format!("sqlite:{}", dir.path().join("sluice.db").display());
+        let exact = database.is_none();
+        let database = match database {
+            Some(server) => server.fresh_database().await,
+            None => file,
+        };
+        let objects = format!("file:{}", dir.path().display());
+        let storage = StorageConfig { database, objects, ..StorageConfig::default() };
+        let storage = Storage::open(&storage).await.unwrap();
+        let signer = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes(), "k").unwrap();
+        let accounts = AccountsConfig { admins: vec!["root".into()], ..AccountsConfig::default() };
+        let drain = Drain::new(Duration::from_secs(1));
+        let ground =
+            Ground::open(storage.clone(), Arc::new(signer), &accounts, Metrics::default(), drain.clone());
+        let ground = ground.await.unwrap();
+        let routes = ground.routes().merge(sluice_feed::start(&ground, config).await.unwrap());
+        Self { routes, storage, drain, exact, _dir: dir }
+    }
+
+    async fn ask(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = if token.is_empty() {
+            request
+        } else {
+            request.header("authorization", format!("Bearer {token}"))
+        };
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let asked = self.routes.clone().oneshot(request.body(body).unwrap());
+        let (answer, statements) = count_statements(asked).await;
+        let (parts, body) = answer.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: serde_json::from_slice(&bytes).unwrap_or_default(),
+            bytes: bytes.len(),
+            statements,
+        }
+    }
+
+    /// Holds a write to its number of statements.
+    fn took(&self, answer: &Answer, statements: u64) {
+        let took = answer.statements;
+        assert!(took == statements || (!self.exact && took > statements), "{took}, not {statements}");
+    }
+
+    /// A new account's access token.
+    async fn join(&self, handle: &str) -> String {
+        let body = json!({ "handle": handle, "password": "correct horse" });
+        let answer = self.ask("POST", "/v1/accounts", "", body).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn post(&self, token: &str, text: &str) -> String {
+        let answer = self.ask("POST", "/v1/feed/posts", token, json!({ "text": text })).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Ids of a home page by time.
+    async fn home(&self, token: &str) -> Vec<String> {
+        let answer = self.ask("GET", "/v1/feed/home?order=latest", token, Value::Null).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        ids(&answer.body)
+    }
+
+    /// What explains a home page.
+    async fn whys(&self, token: &str) -> Vec<String> {
+        let answer = self.ask("GET", "/v1/feed/home/explain", token, Value::Null).await;
+        answer.body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["why"].as_str().unwrap().into())
+            .collect()
+    }
+
+    /// Waits until a reader's home comes from its list alone, of so many entries.
+    async fn listed(&self, token: &str, entries: usize) {
+        let begun = Instant::now();
+        while self.whys(token).await.iter().filter(|why| *why == "pushed").count() != entries {
+            assert!(begun.elapsed() < LIMIT, "the list was not there: {:?}", self.whys(token).await);
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn end(self) {
+        self.drain.begin();
+        self.storage.database.close().await.unwrap();
+    }
+}
+
+fn ids(page: &Value) -> Vec<String> {
+    let last = |item: &Value| item["f"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    page["items"].as_array().unwrap().iter().map(last).collect()
+}
+
+/// Of a write: its own statements, and two for all its events.
+const EVENTS: u64 = 2;
+
+async fn the_whole_life_of_a_post(app: App) {
+    let (ann, ben) = (app.join("ann").await, app.join("ben").await);
+    for token in [&ann, &ben] {
+        assert_eq!(app.home(token).await, [""; 0]);
+    }
+    let first = app.post(&ann, "first").await;
+    let follow = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
+    assert_eq!(follow.status, 200, "{}", follow.body);
+    app.took(&follow, 3 + EVENTS);
+    let again = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
+    assert_eq!(again.status, 200);
+    app.took(&again, 2);
+    assert_eq!(app.home(&ben).await, [first.clone()], "what was posted before is there");
+    app.listed(&ben, 1).await;
+
+    let new = json!({ "text": "second", "photos": [{ "path": "/i/a.jpg", "blur": "L00000" }] });
+    let made = app.ask("POST", "/v1/feed/posts", &ann, new).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    app.took(&made, 3 + EVENTS);
+    let second = made.body["id"].as_str().unwrap().to_owned();
+    app.listed(&ben, 2).await;
+    assert_eq!(app.home(&ben).await, [second.clone(), first.clone()]);
+    assert_eq!(app.whys(&ann).await, ["own", "own"]);
+
+    let like = format!("/v1/feed/posts/{second}/like");
+    for (method, n, statements) in [
+        ("PUT", 1, 3 + EVENTS),
+        ("PUT", 1, 2),
+        ("DELETE", 0, 2 + EVENTS),
+        ("DELETE", 0, 2),
+        ("PUT", 1, 3 + EVENTS),
+    ] {
+        let liked = app.ask(method, &like, &ben, Value::Null).await;
+        assert_eq!((liked.status, &liked.body["likes"]), (200, &json!(n)), "{method}");
+        app.took(&liked, statements);
+    }
+    let reply = json!({ "text": "yes", "reply_to": second });
+    let reply = app.ask("POST", "/v1/feed/posts", &ben, reply).await;
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    app.took(&reply, 3 + EVENTS);
+    let reply = reply.body["id"].as_str().unwrap().to_owned();
+    let deeper = json!({ "text": "so", "reply_to": reply });
+    let deeper =
+        app.ask("POST", "/v1/feed/posts", &ann, deeper).await.body["id"].as_str().unwrap().to_owned();
+    let thread = app.ask("GET", &format!("/v1/feed/posts/{second}/thread"), "", Value::Null).await;
+    assert_eq!((ids(&thread.body), thread.statements), (vec![reply.clone(), deeper.clone()], 3));
+    assert_eq!(thread.body["items"][1]["p"], json!(reply));
+
+    let shared = app.ask("PUT", &format!("/v1/feed/posts/{first}/repost"), &ben, Value::Null).await;
+    assert_eq!(shared.status, 200, "{}", shared.body);
+    app.took(&shared, 5 + EVENTS);
+    let twice = app.ask("PUT", &format!("/v1/feed/posts/{first}/repost"), &ben, Value::Null).await;
+    assert_eq!(twice.body["id"], shared.body["id"]);
+
+    let fragment = app.ask("GET", &format!("/v1/feed/posts/{second}"), "", Value::Null).await;
+    assert_eq!((fragment.status, fragment.statements), (200, 2));
+    let counts = json!([fragment.body["likes"], fragment.body["replies"], fragment.body["reposts"]]);
+    assert_eq!(counts, json!([1, 1, 0]));
+    let version = fragment.headers["sluice-version"].to_str().unwrap();
+    assert_eq!(version, format!("post:{second}=4"), "three likes that changed it, and a reply");
+    let home = app.ask("GET", "/v1/feed/home", &ben, Value::Null).await;
+    assert!(home.statements <= 3 && home.headers["cache-control"] == "no-store", "{}", home.statements);
+    let shown = app.ask("GET", "/v1/feed/users/ann", "", Value::Null).await;
+    assert_eq!(
+        (&shown.body, shown.statements),
+        (&json!({"handle":"ann","followers":1,"following":0,"posts":2}), 2)
+    );
+    let list = app.ask("GET", "/v1/feed/users/ann/posts", "", Value::Null).await;
+    assert_eq!((ids(&list.body), list.statements), (vec![second.clone(), first.clone()], 3));
+
+    let seen = app.ask("PUT", "/v1/feed/home/seen", &ben, json!({ "seen": second })).await;
+    assert_eq!(seen.status, 200);
+    app.took(&seen, 1 + EVENTS);
+    app.ask("PUT", "/v1/feed/home/seen", &ben, json!({ "seen": first })).await;
+    let home = app.ask("GET", "/v1/feed/home", &ben, Value::Null).await;
+    assert_eq!(home.body["seen"], json!(second), "it never goes back");
+
+    let path = format!("/v1/feed/posts/{first}");
+    assert_eq!(app.ask("DELETE", &path, &ben, Value::Null).await.status, 403);
+    let gone = app.ask("DELETE", &path, &ann, Value::Null).await;
+    assert_eq!(gone.status, 204);
+    app.took(&gone, 3 + EVENTS);
+    assert_eq!(app.ask("DELETE", &path, &ann, Value::Null).await.status, 204);
+    assert_eq!(app.home(&ben).await, [second.clone()], "with it went what reposted it");
+    let tombstone = app.ask("GET", &path, "", Value::Null).await;
+    assert_eq!(
+        (tombstone.status, &tombstone.headers["surrogate-key"]),
+        (410, &format!("post:{first}").parse().unwrap())
+    );
+    assert_eq!(app.ask("PUT", &format!("{path}/like"), &ben, Value::Null).await.status, 410);
+    assert_eq!(app.ask("GET", "/v1/feed/posts/0000000000000", "", Value::Null).await.status, 404);
+
+    let left = app.ask("DELETE", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
+    assert_eq!(left.status, 200);
+    app.took(&left, 4 + EVENTS);
+    assert_eq!(app.home(&ben).await, [""; 0]);
+    app.end().await;
+}
+
+async fn lists_that_are_lost_leave_no_page_empty(app: App) {
+    let (root, ann, ben) = (app.join("root").await, app.join("ann").await, app.join("ben").await);
+    app.home(&ann).await;
+    let follow = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
+    assert_eq!(follow.status, 200, "{}", follow.body);
+    let mut posts = vec![];
+    for n in 0..30 {
+        posts.insert(0, app.post(&ann, &format!("post {n}")).await);
+    }
+    app.home(&ben).await;
+    app.listed(&ben, 24).await;
+    let page = app.ask("GET", "/v1/feed/home", &ben, Value::Null).await;
+    assert!(page.bytes < 1_024, "{} bytes: {}", page.bytes, page.body);
+    let dropped = app.ask("DELETE", "/v1/feed/lists", &root, Value::Null).await;
+    assert_eq!(
+        (dropped.status, app.ask("DELETE", "/v1/feed/lists", &ann, Value::Null).await.status),
+        (204, 403)
+    );
+    let page = app.ask("GET", "/v1/feed/home?order=latest", &ben, Value::Null).await;
+    assert_eq!(ids(&page.body), posts[..24], "without its list it is the same page");
+    assert!(page.statements <= 3, "{}", page.statements);
+    let next = page.body["next"].as_str().unwrap();
+    let rest = app.ask("GET", &format!("/v1/feed/home?order=latest&after={next}"), &ben, Value::Null).await;
+    assert_eq!(ids(&rest.body), posts[24..]);
+    assert_eq!(rest.body.get("next"), None);
+    app.listed(&ben, 24).await;
+    assert_eq!(app.home(&ben).await, posts[..24]);
+    app.end().await;
+}
+
+#[tokio::test]
+async fn the_whole_life_of_a_post_on_sqlite() {
+    the_whole_life_of_a_post(App::start(None, &Config::default()).await).await;
+}
+
+#[tokio::test]
+async fn the_whole_life_of_a_post_on_postgres() {
+    let server = Postgres::start().await;
+    the_whole_life_of_a_post(App::start(Some(&server), &Config::default()).await).await;
+}
+
+#[tokio::test]
+async fn lists_that_are_lost_leave_no_page_empty_on_sqlite() {
+    lists_that_are_lost_leave_no_page_empty(App::start(None, &Config::default()).await).await;
+}
+
+#[tokio::test]
+async fn lists_that_are_lost_leave_no_page_empty_on_postgres() {
+    let server = Postgres::start().await;
+    lists_that_are_lost_leave_no_page_empty(App::start(Some(&server), &Config::default()).await).await;
+}
+
+#[tokio::test]
+async fn every_route_is_described() {
+    let app = App::start(None, &Config::default()).await;
+    let document = app.ask("GET", "/v1/feed/openapi.json", "", Value::Null).await;
+    assert_eq!(document.body["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    assert_eq!(document.body["paths"].as_object().unwrap().len(), 13);
+    app.end().await;
+}
