@@ -185,6 +185,7 @@ async fn likes_are_exact_and_pages_have_no_gap(scene: Scene) {
         posted.insert(0, scene.post(&ann, &format!("post {n}")).await);
     }
     for order in ["latest", "ranked"] {
+        scene.brought().await;
         let (mut got, mut after) = (vec![], String::new());
         loop {
             let path = format!("/home?order={order}&limit=7{after}");
