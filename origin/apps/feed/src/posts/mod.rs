@@ -1,6 +1,9 @@
 //! Posts, replies and reposts: how they are made, and how they go.
 
-use serde::{Deserialize, Serialize};
+mod new;
+
+pub(crate) use new::{NewPost, Photo};
+
 use serde_json::Value;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::{Expr, OnConflict};
@@ -10,20 +13,12 @@ use sluice_storage::rows::sea_orm::{
 use sluice_storage::rows::{signed, to_json};
 use sluice_storage::{StorageError, Tx};
 use sluice_wire::{EventKind, Tag, Version, VideoId};
-use utoipa::ToSchema;
 
 use crate::PostId;
 use crate::affinity::{self, Interaction};
 use crate::feed::{self, Feed, plus};
 use crate::rows::{post, profile, repost, work};
 use crate::tags;
-
-/// Characters of a post.
-pub(crate) const MAX_TEXT: usize = 500;
-/// Photos of a post.
-const MAX_PHOTOS: usize = 4;
-/// Characters of a photo's path, of what stands for it until it is there, and of what it shows.
-const MAX_PHOTO: (usize, usize, usize) = (256, 64, 500);
 
 /// What a post is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,67 +35,6 @@ impl Kind {
             Self::Reply => "reply",
             Self::Repost => "repost",
         }
-    }
-}
-
-/// A photo: a picture that the origin or an edge serves already.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Photo {
-    /// Its path on this host, such as `/i/KEY.jpg`.
-    pub(crate) path: String,
-    /// A few characters that a client paints until it has the photo (such as a BlurHash).
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) blur: String,
-    /// What it shows, for who does not see it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) alt: String,
-}
-
-/// A post that is to be made: words, photos or a film.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct NewPost {
-    /// At most 500 characters.
-    pub(crate) text: String,
-    /// At most four.
-    pub(crate) photos: Vec<Photo>,
-    /// A video of this installation.
-    #[schema(value_type = Option<String>)]
-    pub(crate) video: Option<VideoId>,
-    /// The post that it answers.
-    #[schema(value_type = Option<String>)]
-    pub(crate) reply_to: Option<PostId>,
-}
-
-impl NewPost {
-    /// Says everything that is wrong with it at once.
-    pub(crate) fn check(&self) -> Result<(), ApiError> {
-        let local =
-            |path: &str| path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', ' ']);
-        let fits = |photo: &Photo| {
-            let long = |text: &str, most: usize| text.chars().count() > most;
-            let (path, blur, alt) = MAX_PHOTO;
-            local(&photo.path)
-                && !long(&photo.path, path)
-                && !long(&photo.blur, blur)
-                && !long(&photo.alt, alt)
-        };
-        let empty = self.text.trim().is_empty() && self.photos.is_empty() && self.video.is_none();
-        let checks = [
-            (!empty, "text, photos or video: a post shows something"),
-            (self.text.chars().count() <= MAX_TEXT, "text: at most 500 characters"),
-            (self.photos.len() <= MAX_PHOTOS, "photos: at most 4"),
-            (
-                self.photos.iter().all(fits),
-                "photos: path is a path on this host, of at most 256 characters; blur has at most 64, alt 500",
-            ),
-        ];
-        let faults: Vec<&str> = checks.iter().filter(|(good, _)| !good).map(|(_, fault)| *fault).collect();
-        if faults.is_empty() {
-            return Ok(());
-        }
-        Err(ApiError::new(422, "invalid", "Not a post", faults.join("; ")))
     }
 }
 
@@ -316,26 +250,4 @@ async fn unshare(tx: &Tx<'_>, id: PostId) -> Result<(), StorageError> {
         .exec(tx.conn())
         .await?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_wrong_with_a_post_is_said_at_once() {
-        let photo = |path: &str| Photo { path: path.into(), blur: String::new(), alt: String::new() };
-        let good = NewPost { photos: vec![photo("/i/x.jpg")], ..NewPost::default() };
-        assert_eq!(good.check(), Ok(()));
-        let bad = NewPost {
-            text: "ü".repeat(501),
-            photos: ["//evil.example/x", "http://evil.example", "/a", "/b", "/c"].map(photo).to_vec(),
-            ..NewPost::default()
-        };
-        let said = bad.check().unwrap_err().0.detail.unwrap_or_default();
-        for fault in ["at most 500", "at most 4", "on this host"] {
-            assert!(said.contains(fault), "{said}");
-        }
-        assert!(NewPost { text: " \n".into(), ..NewPost::default() }.check().is_err());
-    }
 }

@@ -3,34 +3,29 @@
 //! A list that is not there, or was not kept up because the reader did not come, is no reason for an empty page: the page is
 //! read from all whom the reader follows, and the list is rebuilt behind it.
 
+mod renew;
+mod select;
+
+pub(crate) use renew::renew;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use select::{NAMES, Row, candidates};
 use serde_json::json;
 use sluice_platform::{ApiError, Caller};
-use sluice_storage::rows::sea_orm::sea_query::{
-    Asterisk, Expr, ExprTrait, JoinType, OnConflict, Order, Query, SelectStatement, UnionType,
-};
-use sluice_storage::rows::sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryResult,
-};
+use sluice_storage::StorageError;
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, JoinType, Query};
+use sluice_storage::rows::sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use sluice_storage::rows::{signed, unsigned};
-use sluice_storage::{StorageError, Tx};
 use sluice_wire::{EventKind, Tag, Version};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::PostId;
-use crate::affinity::worth;
 use crate::config::Config;
 use crate::feed::{self, Feed};
-use crate::posts::Kind;
-use crate::rank::{Candidate, Facts, Why};
-use crate::rows::{affinity, follow, home, post, profile};
+use crate::rank::{Candidate, Facts};
+use crate::rows::{home, profile};
 use crate::tags;
-
-/// Names of tables within statements: the post, who is followed, the list, how near its author is.
-const NAMES: (&str, &str, &str, &str) = ("p", "f", "h", "x");
 
 /// What may be on a page, newest first.
 #[derive(Debug, Default)]
@@ -197,146 +192,4 @@ impl Place {
     fn seen(&self) -> Result<Option<PostId>, StorageError> {
         Ok(if self.seen == 0 { None } else { Some(feed::post(self.seen)?) })
     }
-}
-
-/// A row of a window.
-#[derive(Debug)]
-struct Row {
-    candidate: Candidate,
-    facts: Facts,
-}
-
-impl Row {
-    fn read(row: &QueryResult, now_ms: u64) -> Result<(PostId, Self), StorageError> {
-        let count = |column: &'static str| unsigned(column, row.try_get("", column)?);
-        let id = feed::post(row.try_get("", "id")?)?;
-        let (original, score): (Option<i64>, Option<f64>) =
-            (row.try_get("", "original")?, row.try_get("", "score")?);
-        let why: String = row.try_get("", "why")?;
-        let why = [Why::Pushed, Why::Pulled, Why::Own].into_iter().find(|one| one.as_str() == why);
-        let facts = Facts {
-            likes: count("likes")?,
-            replies: count("replies")?,
-            reposts: count("reposts")?,
-            affinity: worth(score.unwrap_or_default(), now_ms),
-            original: original.map(feed::post).transpose()?,
-        };
-        let author = row.try_get("", "author")?;
-        Ok((id, Self { candidate: Candidate { id, author, why: why.unwrap_or(Why::Pulled) }, facts }))
-    }
-}
-
-/// The newest of a list, of what is pulled and of the reader's own, each cut by itself, in one statement.
-fn candidates(reader: i64, below: i64, size: u64, from_all: bool) -> SelectStatement {
-    let (p, f, h, _) = NAMES;
-    let mut own = posts(reader, below, Why::Own);
-    own.and_where(Expr::col((p, post::Column::Author)).eq(reader));
-    let follows = Expr::col((f, follow::Column::Author))
-        .equals((p, post::Column::Author))
-        .and(Expr::col((f, follow::Column::Reader)).eq(reader));
-    let mut pulled = posts(reader, below, Why::Pulled);
-    pulled.join_as(JoinType::InnerJoin, follow::Entity, f, follows);
-    let mut parts = vec![];
-    if !from_all {
-        let many = Expr::col(("a", profile::Column::Account))
-            .equals((f, follow::Column::Author))
-            .and(Expr::col(("a", profile::Column::Pulled)).eq(true));
-        pulled
-            .join_as(JoinType::InnerJoin, profile::Entity, "a", many)
-            .and_where(Expr::col((p, post::Column::Pulled)).eq(true));
-        let entry = Expr::col((h, home::Column::Post))
-            .equals((p, post::Column::Id))
-            .and(Expr::col((h, home::Column::Reader)).eq(reader));
-        let mut list = posts(reader, below, Why::Pushed);
-        list.join_as(JoinType::InnerJoin, home::Entity, h, entry);
-        parts.push(("b1", list));
-    }
-    parts.extend([("b2", pulled), ("b3", own)]);
-    let mut all = parts.into_iter().map(|(name, mut part)| {
-        part.order_by((p, post::Column::Id), Order::Desc).limit(size);
-        Query::select().expr(Expr::col(Asterisk)).from_subquery(part, name).to_owned()
-    });
-    let mut first = all.next().expect("there are two parts or three");
-    all.for_each(|part| _ = first.union(UnionType::All, part));
-    first
-}
-
-/// Posts and reposts that are there, below one, with what ranks them.
-fn posts(reader: i64, below: i64, why: Why) -> SelectStatement {
-    let (p, _, _, x) = NAMES;
-    let near = Expr::col((x, affinity::Column::Author))
-        .equals((p, post::Column::Author))
-        .and(Expr::col((x, affinity::Column::Reader)).eq(reader));
-    let mut select = shown();
-    select
-        .columns([
-            (p, post::Column::Id),
-            (p, post::Column::Author),
-            (p, post::Column::Likes),
-            (p, post::Column::Replies),
-            (p, post::Column::Reposts),
-            (p, post::Column::Original),
-        ])
-        .column((x, affinity::Column::Score))
-        .expr_as(Expr::cust(format!("'{}'", why.as_str())), "why")
-        .join_as(JoinType::LeftJoin, affinity::Entity, x, near)
-        .and_where(Expr::col((p, post::Column::Id)).lt(below));
-    select
-}
-
-fn shown() -> SelectStatement {
-    let p = NAMES.0;
-    let mut select = Query::select();
-    select
-        .from_as(post::Entity, p)
-        .and_where(Expr::col((p, post::Column::Kind)).ne(Kind::Reply.as_str()))
-        .and_where(Expr::col((p, post::Column::DeletedMs)).is_null());
-    select
-}
-
-/// Rebuilds lists that were found missing, until the process ends.
-pub(crate) async fn renew(feed: Feed, mut wanted: mpsc::Receiver<i64>, stop: CancellationToken) {
-    while let Some(Some(reader)) = stop.run_until_cancelled(wanted.recv()).await {
-        let list = feed.config.list;
-        let done = feed.database().write::<_, StorageError, _>(|tx| Box::pin(rebuild(tx, reader, list)));
-        if let Err(error) = done.await {
-            tracing::warn!(reader, %error, "a home list was not rebuilt; it is with the next read");
-        }
-    }
-}
-
-/// Rebuilds a list from whom the reader follows: three statements.
-async fn rebuild(tx: &Tx<'_>, reader: i64, list: u64) -> Result<(), StorageError> {
-    let (p, f, ..) = NAMES;
-    let follows = Expr::col((f, follow::Column::Author))
-        .equals((p, post::Column::Author))
-        .and(Expr::col((f, follow::Column::Reader)).eq(reader));
-    let mut select = shown();
-    select
-        .column((f, follow::Column::Reader))
-        .columns([(p, post::Column::Id), (p, post::Column::Author)])
-        .join_as(JoinType::InnerJoin, follow::Entity, f, follows)
-        .and_where(Expr::col((p, post::Column::Pulled)).eq(false))
-        .order_by((p, post::Column::Id), Order::Desc)
-        .limit(list);
-    let columns = [home::Column::Reader, home::Column::Post, home::Column::Author];
-    let nothing = || OnConflict::new().do_nothing().to_owned();
-    let insert = Query::insert()
-        .into_table(home::Entity)
-        .columns(columns)
-        .select_from(select)
-        .expect("a select of as many columns")
-        .on_conflict(nothing())
-        .to_owned();
-    tx.conn().execute(&insert).await?;
-    let there = home::ActiveModel { reader: Set(reader), post: Set(0), author: Set(0) };
-    home::Entity::insert(there).on_conflict(nothing()).exec_without_returning(tx.conn()).await?;
-    profile::Entity::update_many()
-        .col_expr(profile::Column::Listed, Expr::value(true))
-        .col_expr(profile::Column::Badged, Expr::value(false))
-        .col_expr(profile::Column::ReadMs, Expr::value(signed(tx.now_ms())))
-        .filter(profile::Column::Account.eq(reader))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
 }
