@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sluice_feed::Config;
 use sluice_platform::{AccountsConfig, Ground};
 use sluice_service::{Drain, Metrics};
+use sluice_storage::rows::sea_orm::{ConnectionTrait, Statement};
 use sluice_storage::testing::Postgres;
 use sluice_storage::{Storage, StorageConfig, count_statements};
 use sluice_wire::token::mint::SigningKey;
@@ -129,6 +130,22 @@ impl App {
         let begun = Instant::now();
         while self.whys(token).await.iter().filter(|why| *why == "pushed").count() != entries {
             assert!(begun.elapsed() < LIMIT, "the list was not there: {:?}", self.whys(token).await);
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A number out of the tables.
+    async fn number(&self, sql: &str) -> i64 {
+        let reader = self.storage.database.reader();
+        let ask = Statement::from_string(reader.get_database_backend(), sql);
+        reader.query_one_raw(ask).await.unwrap().unwrap().try_get("", "n").unwrap()
+    }
+
+    /// Waits until every post was brought to all.
+    async fn brought(&self) {
+        let begun = Instant::now();
+        while self.number("SELECT COUNT(*) AS n FROM feed_work").await != 0 {
+            assert!(begun.elapsed() < LIMIT, "posts are not brought");
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -274,6 +291,36 @@ async fn lists_that_are_lost_leave_no_page_empty(app: App) {
     app.listed(&ben, 24).await;
     assert_eq!(app.home(&ben).await, posts[..24]);
     app.end().await;
+}
+
+/// With a list of three, and readers who are idle at once.
+async fn who_does_not_come_is_brought_nothing_and_misses_nothing(app: App) {
+    let (ann, ben) = (app.join("ann").await, app.join("ben").await);
+    assert_eq!((app.home(&ann).await.len(), app.home(&ben).await.len()), (0, 0));
+    app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
+    let mut posts = vec![];
+    for n in 0..5 {
+        posts.insert(0, app.post(&ann, &format!("post {n}")).await);
+    }
+    app.brought().await;
+    assert_eq!(app.number("SELECT COUNT(*) AS n FROM feed_home WHERE post > 0").await, 0);
+    let page = app.ask("GET", "/v1/feed/home?order=latest", &ben, Value::Null).await;
+    assert_eq!(ids(&page.body), posts);
+    assert!(page.statements <= 3, "{}", page.statements);
+    let begun = Instant::now();
+    while app.number("SELECT COUNT(*) AS n FROM feed_home WHERE post > 0").await != 3 {
+        assert!(begun.elapsed() < LIMIT, "the list is not rebuilt to its bound");
+        sleep(Duration::from_millis(10)).await;
+    }
+    app.end().await;
+}
+
+#[tokio::test]
+async fn who_does_not_come_is_brought_nothing_and_misses_nothing_on_both_engines() {
+    let config = Config { idle_ms: 0, list: 3, ..Config::default() };
+    who_does_not_come_is_brought_nothing_and_misses_nothing(App::start(None, &config).await).await;
+    let server = Postgres::start().await;
+    who_does_not_come_is_brought_nothing_and_misses_nothing(App::start(Some(&server), &config).await).await;
 }
 
 #[tokio::test]
