@@ -19,7 +19,7 @@ pub mod once;
 mod page;
 mod schema;
 
-pub use accounts::{Accounts, AccountsConfig, Caller, SessionId};
+pub use accounts::{Accounts, AccountsConfig, Caller, Known, SessionId};
 pub use channels::Channels;
 pub use error::ApiError;
 pub use ground::Ground;

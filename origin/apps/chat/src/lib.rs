@@ -1,13 +1,51 @@
 //! Sluice's conversations: messages in order, once, on every device. Its routes are below `/v1/chat`.
+//!
+//! ```text
+//! a change      one transaction: Tx::emit(chat:ID) gives its seq, the row is kept under that seq (`record`)
+//! a device      knows the last seq it has seen: what came after it is a range (`events`), and the live channel says the same
+//! ```
+//!
+//! The seq of a change is the version of the tag `chat:ID`, so that a conversation's history, its live channel and what caches
+//! know of it count alike, and a gap is seen by whoever misses something.
+//!
+//! - `conversations`: made, shown; `list`: those of an account; `members`: who is in one
+//! - `messages`: said, changed, deleted; `reactions`; `cursors`: what devices have, `receipts`: who is told of it
+//! - `record`: what happened, in order; `events`: the same, read
+//! - `search`: words; `presence`: who is here, in memory; `tokens`: what lets a device listen at an edge
+//! - `http`: what all handlers share; `describe`: the interface's description
+//!
+//! What it leaves to others: delivery (edges), accounts (the platform), attachments' bytes (uploads).
 
+mod conversations;
+mod cursors;
+mod describe;
+mod events;
+mod http;
+mod ids;
+mod list;
+mod members;
+mod messages;
+mod presence;
+mod reactions;
+mod receipts;
+mod record;
+mod rows;
 mod schema;
+mod search;
+mod tokens;
+mod turns;
 
+pub use ids::{ConversationId, MessageId};
 pub use schema::SCHEMA;
 
 use axum::Router;
+use axum::routing::{get, post, put};
+use presence::Presence;
+use receipts::Receipts;
 use serde::{Deserialize, Serialize};
 use sluice_platform::Ground;
 use sluice_service::ProcessError;
+use turns::Turns;
 
 /// Channels by the beginnings of their names, and whether anybody may listen.
 pub const CHANNELS: [(&str, bool); 2] = [("chat:", false), ("presence:", false)];
@@ -17,11 +55,54 @@ pub const CHANNELS: [(&str, bool); 2] = [("chat:", false), ("presence:", false)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {}
 
+/// What handlers share. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Chat {
+    ground: Ground,
+    turns: Turns,
+    receipts: Receipts,
+    presence: Presence,
+}
+
 /// Brings the app's tables up to date, begins its background work, and gives its routes.
 ///
 /// # Errors
 /// The engine's.
 pub async fn start(ground: &Ground, _config: &Config) -> Result<Router, ProcessError> {
     ground.storage.database.install(&SCHEMA).await?;
-    Ok(ground.under(Router::new()))
+    let presence = Presence::new(ground.storage.bus.clone(), ground.storage.clock.clone());
+    let chat = Chat {
+        ground: ground.clone(),
+        turns: Turns::default(),
+        receipts: Receipts::default(),
+        presence: presence.clone(),
+    };
+    ground.drain.tasks().spawn(presence.exchange(ground.drain.token()));
+    ground.drain.tasks().spawn(receipts::tell_late(chat.clone(), ground.drain.token()));
+    Ok(ground.under(routes(chat)))
+}
+
+fn routes(chat: Chat) -> Router {
+    Router::new()
+        .route("/v1/chat", get(list::list).post(conversations::make))
+        .route("/v1/chat/openapi.json", get(describe::document))
+        .route("/v1/chat/channels", get(list::channels))
+        .route("/v1/chat/token", post(tokens::token))
+        .route("/v1/chat/search", get(search::search))
+        .route("/v1/chat/presence", get(presence::http::see).put(presence::http::be))
+        .route("/v1/chat/{conversation}", get(conversations::show))
+        .route("/v1/chat/{conversation}/members", get(members::list).post(members::invite))
+        .route("/v1/chat/{conversation}/members/{account}", put(members::role).delete(members::remove))
+        .route("/v1/chat/{conversation}/join", post(members::join))
+        .route("/v1/chat/{conversation}/leave", post(members::leave))
+        .route("/v1/chat/{conversation}/messages", post(messages::send))
+        .route("/v1/chat/{conversation}/messages/{message}", put(messages::edit).delete(messages::delete))
+        .route(
+            "/v1/chat/{conversation}/messages/{message}/reactions/{emoji}",
+            put(reactions::add).delete(reactions::remove),
+        )
+        .route("/v1/chat/{conversation}/cursor", get(cursors::show).put(cursors::put))
+        .route("/v1/chat/{conversation}/events", get(events::after))
+        .route("/v1/chat/{conversation}/history/{page}", get(events::page))
+        .with_state(chat)
 }

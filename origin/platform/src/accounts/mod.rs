@@ -6,10 +6,11 @@
 //! a second, though its access tokens would be good for minutes yet.
 //!
 //! - `password`: hashes; `sessions`: rows of who is signed in; `caller`: who asks, as handlers take it
-//! - `http`: `/v1/accounts` and what is below it; `tries`: guessing has a price
+//! - `http`: `/v1/accounts` and what is below it; `tries`: guessing has a price; `known`: accounts as others name them
 
 mod caller;
 mod http;
+mod known;
 mod password;
 mod rows;
 mod sessions;
@@ -18,6 +19,7 @@ mod tries;
 pub(crate) use caller::CHALLENGE;
 pub use caller::Caller;
 pub(crate) use http::routes;
+pub use known::Known;
 
 use std::sync::Arc;
 

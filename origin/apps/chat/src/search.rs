@@ -1,0 +1,265 @@
+//! Search: words, and who said them, where, before when; the newest first, and only in what one is in now.
+//!
+//! Each word of a message is a row (conversation, word, message), the same on both engines: words are told apart here, in one
+//! way, rather than by FTS5 and by tsvector in two, rows come and go with their message in its transaction, and the tables
+//! are those of the app's schema. A hit list is for each of the account's conversations a walk from the newest message down the
+//! longest word's part of the key, which asks for the other words as it goes and ends with a page's worth of hits; so a common
+//! word costs a page for each conversation, whether there are a thousand messages or a million. Membership is joined in the
+//! same statement: who has left finds nothing.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use sluice_platform::{ApiError, Caller};
+use sluice_storage::Tx;
+use sluice_storage::rows::sea_orm::{
+    ActiveValue::Set, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Value,
+};
+use sluice_wire::AccountId;
+
+use crate::conversations::number;
+use crate::http::{Wanted, answer, invalid};
+use crate::messages::MessageView;
+use crate::record::statement;
+use crate::rows::{message, term};
+use crate::{Chat, ConversationId, MessageId};
+
+/// Different words of a message that are found: two pages of prose.
+const MAX_TERMS: usize = 200;
+/// Characters of a word that count.
+const MAX_TERM: usize = 40;
+/// Words of a question, and characters of it.
+const MAX_WORDS: usize = 8;
+const MAX_QUESTION: usize = 400;
+/// Hits of a page.
+const HITS: usize = 20;
+
+/// The words of a text: letters and digits, without case.
+fn terms(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words = words.map(|word| word.to_lowercase().chars().take(MAX_TERM).collect());
+    let mut found = BTreeSet::new();
+    for word in words {
+        if found.len() == MAX_TERMS {
+            break;
+        }
+        found.insert(word);
+    }
+    found
+}
+
+/// Has a message found by its words.
+pub(crate) async fn learn(
+    tx: &Tx<'_>,
+    chat: ConversationId,
+    id: MessageId,
+    text: &str,
+) -> Result<(), ApiError> {
+    let (chat, message) = (chat.as_i64(), id.as_i64());
+    let row = |term| term::ActiveModel { chat: Set(chat), term: Set(term), message: Set(message) };
+    let rows: Vec<_> = terms(text).into_iter().map(row).collect();
+    if !rows.is_empty() {
+        term::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// Has a message found by none of the words that it had.
+pub(crate) async fn forget(
+    tx: &Tx<'_>,
+    chat: ConversationId,
+    id: MessageId,
+    text: &str,
+) -> Result<(), ApiError> {
+    term::Entity::delete_many()
+        .filter(term::Column::Chat.eq(chat.as_i64()))
+        .filter(term::Column::Term.is_in(terms(text)))
+        .filter(term::Column::Message.eq(id.as_i64()))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Question {
+    /// The longest first: it is the rarest, more often than not.
+    words: Vec<String>,
+    from: Option<From>,
+    within: Option<ConversationId>,
+    before: Option<MessageId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum From {
+    Id(AccountId),
+    Handle(String),
+}
+
+impl Question {
+    fn parse(text: &str) -> Result<Self, ApiError> {
+        if text.chars().count() > MAX_QUESTION {
+            return Err(invalid("q has at most 400 characters"));
+        }
+        let mut asked = Self::default();
+        let mut words = BTreeSet::new();
+        for part in text.split_whitespace() {
+            match part.split_once(':') {
+                Some(("from", who)) => {
+                    let handle = || From::Handle(who.trim_start_matches('@').to_owned());
+                    asked.from = Some(who.parse().map_or_else(|_| handle(), From::Id));
+                }
+                Some(("in", id)) => {
+                    let id = id.parse().map_err(|_| invalid("in: names a conversation by its id"))?;
+                    asked.within = Some(id);
+                }
+                Some(("before", when)) => {
+                    let ms = moment(when).ok_or_else(|| invalid("before: is YYYY-MM-DD, or milliseconds"))?;
+                    asked.before = Some(MessageId::from_parts(ms, 0));
+                }
+                _ => words.extend(terms(part)),
+            }
+        }
+        if words.is_empty() || words.len() > MAX_WORDS {
+            return Err(invalid("q has 1 to 8 different words"));
+        }
+        asked.words = words.into_iter().collect();
+        asked.words.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
+        Ok(asked)
+    }
+
+    /// The statement, and its values.
+    fn sql(&self, engine: DbBackend, who: AccountId, after: Option<MessageId>) -> (String, Vec<Value>) {
+        let before = [self.before, after].into_iter().flatten().min().map_or(i64::MAX, MessageId::as_i64);
+        let first = self.words.first().cloned().unwrap_or_default();
+        let mut values: Vec<Value> = vec![who.as_i64().into(), first.into(), before.into()];
+        let mut place = |value: Value| {
+            values.push(value);
+            format!("${}", values.len())
+        };
+        let mut and = String::new();
+        for word in self.words.iter().skip(1) {
+            let n = place(word.clone().into());
+            and += &format!(
+                " AND EXISTS (SELECT 1 FROM chat_terms u WHERE u.chat = t.chat AND u.term = {n} \
+                 AND u.message = t.message)"
+            );
+        }
+        let author = match &self.from {
+            Some(From::Id(id)) => Some(format!("y.author = {}", place(id.as_i64().into()))),
+            Some(From::Handle(name)) => Some(format!("y.name = {}", place(name.clone().into()))),
+            None => None,
+        };
+        let said = "JOIN chat_messages y ON y.chat = t.chat AND y.id = t.message";
+        let (join, author) = author.map_or_else(Default::default, |is| (said, format!(" AND {is}")));
+        let within = self.within.map(|id| format!(" AND m.chat = {}", place(id.as_i64().into())));
+        let hits = format!(
+            "SELECT t.message FROM chat_terms t {join} WHERE t.chat = m.chat AND t.term = $2 AND t.message < $3\
+             {and}{author} ORDER BY t.message DESC LIMIT {HITS}"
+        );
+        // The same walk, as each engine takes it: neither plans the other's well.
+        let (from, is_hit) = match engine {
+            DbBackend::Postgres => (
+                format!(
+                    "chat_members m CROSS JOIN LATERAL ({hits}) h \
+                     JOIN chat_messages x ON x.chat = m.chat AND x.id = h.message"
+                ),
+                String::new(),
+            ),
+            _ => (
+                "chat_members m CROSS JOIN chat_messages x".to_owned(),
+                format!(" AND x.chat = m.chat AND x.id IN ({hits})"),
+            ),
+        };
+        let sql = format!(
+            "SELECT x.chat, x.seq, x.id, x.author, x.name, x.client_id, x.text, x.attachments, x.at_ms, \
+             x.edited_ms, x.deleted_ms FROM {from} WHERE m.account = $1{}{is_hit} ORDER BY x.id DESC LIMIT {HITS}",
+            within.unwrap_or_default()
+        );
+        (sql, values)
+    }
+}
+
+/// A day's beginning (UTC), or milliseconds, in Unix milliseconds.
+fn moment(text: &str) -> Option<u64> {
+    let mut parts = text.splitn(3, '-');
+    let year: i64 = parts.next()?.parse().ok()?;
+    let Some(month) = parts.next() else { return u64::try_from(year).ok() };
+    let (month, day): (i64, i64) = (month.parse().ok()?, parts.next()?.parse().ok()?);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Days since 1970 of the Gregorian calendar, with years that begin in March so that the leap day is their last.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    u64::try_from(days * 86_400_000).ok()
+}
+
+/// What a client asks for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asks {
+    q: String,
+    after: Option<MessageId>,
+}
+
+/// `GET /v1/chat/search?q=WORDS from:HANDLE in:ID before:YYYY-MM-DD`. One statement.
+#[utoipa::path(get, path = "/v1/chat/search", params(("q" = String, Query), ("after" = Option<String>, Query)), responses((status = 200, description = "hits, next")))]
+pub(crate) async fn search(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Wanted(asks): Wanted<Asks>,
+) -> Result<Response, ApiError> {
+    let question = Question::parse(&asks.q)?;
+    let reader = chat.ground.storage.database.reader();
+    let engine = sluice_storage::rows::sea_orm::ConnectionTrait::get_database_backend(reader);
+    let (sql, values) = question.sql(engine, caller.account, asks.after);
+    let rows = message::Model::find_by_statement(statement(reader, sql, values)).all(reader).await?;
+    let full = rows.len() == HITS;
+    let mut hits = vec![];
+    for row in rows {
+        let conversation: ConversationId = number(row.chat)?;
+        hits.push(json!({ "conversation": conversation, "message": MessageView::of(row)? }));
+    }
+    let next = hits.last().filter(|_| full).map(|hit| hit["message"]["id"].clone());
+    Ok(answer(StatusCode::OK, json!({ "hits": hits, "next": next })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_question_is_words_and_filters() {
+        let id = ConversationId::from_parts(1_800_000_000_000, 1);
+        let asked = Question::parse(&format!("Big from:@ann in:{id} before:2026-03-01 WORDS!")).unwrap();
+        assert_eq!(asked.words, ["words", "big"]);
+        assert_eq!((asked.from, asked.within), (Some(From::Handle("ann".into())), Some(id)));
+        assert_eq!(asked.before.unwrap().unix_ms(), 1_772_323_200_000);
+        assert!(Question::parse("from:ann").is_err() && Question::parse("a before:soon").is_err());
+    }
+
+    #[test]
+    fn days_are_of_the_calendar() {
+        assert_eq!(moment("1970-01-01"), Some(0));
+        assert_eq!(moment("2000-02-29"), Some(951_782_400_000));
+        assert_eq!(moment("2024-12-31"), Some(1_735_603_200_000));
+        assert_eq!((moment("17"), moment("2024-13-01"), moment("x")), (Some(17), None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_bounded_and_the_same_when_asked_for(text in ".{0,300}") {
+            for term in terms(&text) {
+                prop_assert!(!term.is_empty() && term.chars().count() <= MAX_TERM);
+            }
+            prop_assert!(terms(&text).len() <= MAX_TERMS);
+            drop(Question::parse(&text));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What lets a device listen at an edge.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use sluice_platform::once::Asked;
+use sluice_platform::{ApiError, Caller};
+use sluice_storage::rows::sea_orm;
+use sluice_storage::rows::sea_orm::FromQueryResult;
+use utoipa::ToSchema;
+
+use crate::conversations::number;
+use crate::http::{answer, invalid, outside};
+use crate::ids::tag;
+use crate::record::statement;
+use crate::{Chat, ConversationId};
+
+/// Conversations of a token: with more, a head of HTTP would not hold it.
+const MAX_CHANNELS: usize = 100;
+
+/// What is to be listened to.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// Conversations, at most 100; without, the 100 in which something was said last.
+    #[schema(value_type = Vec<String>)]
+    conversations: Vec<ConversationId>,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Row {
+    id: i64,
+}
+
+/// `POST /v1/chat/token`: a token for `chat:ID` of each, and for `presence:ACCOUNT`. Whoever leaves a conversation cannot
+/// listen to it with what was minted before.
+#[utoipa::path(post, path = "/v1/chat/token", request_body = Option<Listen>, responses((status = 200, description = "token, channels")))]
+pub(crate) async fn token(
+    State(chat): State<Chat>,
+    caller: Caller,
+    asked: Asked<Option<Listen>>,
+) -> Result<Response, ApiError> {
+    let wanted = asked.body.unwrap_or_default().conversations;
+    if wanted.len() > MAX_CHANNELS {
+        return Err(invalid("at most 100 conversations"));
+    }
+    let reader = chat.ground.storage.database.reader();
+    let mut values = vec![caller.account.as_i64().into(), (MAX_CHANNELS as i64).into()];
+    let mut only = String::new();
+    if !wanted.is_empty() {
+        let places: Vec<String> = (3..wanted.len() + 3).map(|n| format!("${n}")).collect();
+        only = format!("AND m.chat IN ({})", places.join(", "));
+        values.extend(wanted.iter().map(|id| id.as_i64().into()));
+    }
+    let sql = format!(
+        "SELECT c.id FROM chat_members m JOIN chats c ON c.id = m.chat WHERE m.account = $1 {only} \
+         ORDER BY c.last_ms DESC LIMIT $2"
+    );
+    let rows = Row::find_by_statement(statement(reader, sql, values)).all(reader).await?;
+    let found = rows.iter().map(|row| number(row.id)).collect::<Result<Vec<ConversationId>, _>>()?;
+    if wanted.iter().any(|id| !found.contains(id)) {
+        return Err(outside());
+    }
+    let mut channels: Vec<String> = found.into_iter().map(|id| tag(id).as_str().to_owned()).collect();
+    channels.push(format!("presence:{}", caller.account));
+    let token = chat.ground.accounts.channels(caller.account, channels.clone());
+    Ok(answer(StatusCode::OK, json!({ "token": token, "channels": channels })))
+}

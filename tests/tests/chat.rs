@@ -1,0 +1,258 @@
+//! Conversations on two origins over one database: whoever is killed in between, what was acknowledged is there once, in one
+//! order for all; and who has left sees and finds nothing.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use sluice_storage::testing::Postgres;
+use sluice_tests::client::{client, header};
+use sluice_tests::process::{Process, binary};
+use sluice_tests::stack::Engines;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+/// How long anything may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Messages of a device.
+const EACH: usize = 20;
+
+/// Two origins over one database.
+struct Scene {
+    origins: [Process; 2],
+    http: Client,
+    _dir: TempDir,
+}
+
+#[derive(Clone)]
+struct Account {
+    id: String,
+    handle: String,
+    token: String,
+}
+
+fn origin(dir: &Path, name: &str, engines: &Engines) -> Process {
+    let flags = [
+        ("listen.http", "127.0.0.1:0".to_owned()),
+        ("listen.admin", "127.0.0.1:0".to_owned()),
+        ("storage.database", engines.database.clone()),
+        ("storage.bus", engines.bus.clone()),
+        ("storage.objects", engines.objects.clone()),
+        ("playback.key_file", dir.join("key.pem").display().to_string()),
+    ];
+    Process::new(name, "sluice-origin", dir, &flags)
+}
+
+impl Scene {
+    async fn new(database: Option<String>) -> Self {
+        let dir = tempfile::Builder::new().prefix("sluice-chat-").tempdir().unwrap();
+        let mut engines = Engines::embedded(dir.path());
+        engines.database = database.unwrap_or(engines.database);
+        let made = std::process::Command::new(binary("sluice")).arg("key").arg(dir.path().join("key.pem"));
+        assert!({ made }.output().unwrap().status.success());
+        let mut origins = ["origin-a", "origin-b"].map(|name| origin(dir.path(), name, &engines));
+        for origin in &mut origins {
+            origin.start().await;
+        }
+        Self { origins, http: client(), _dir: dir }
+    }
+
+    fn urls(&self) -> [String; 2] {
+        [self.origins[0].url(), self.origins[1].url()]
+    }
+
+    async fn account(&self, handle: &str) -> Account {
+        let body = json!({ "handle": handle, "password": "correct horse" });
+        let url = format!("{}/v1/accounts", self.urls()[0]);
+        let made = self.http.post(url).json(&body).send().await.unwrap();
+        assert_eq!(made.status(), 201);
+        let made: Value = made.json().await.unwrap();
+        let text = |key: &str| made[key].as_str().unwrap().to_owned();
+        Account { id: text("account"), handle: handle.into(), token: text("access_token") }
+    }
+
+    /// Asks the first origin; status and document.
+    async fn ask(&self, who: &Account, method: Method, path: &str, body: Value) -> (u16, Value) {
+        self.ask_at(0, who, method, path, body).await
+    }
+
+    async fn ask_at(
+        &self,
+        at: usize,
+        who: &Account,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        let asked = self.http.request(method, format!("{}/v1/chat{path}", self.urls()[at]));
+        let asked = asked.bearer_auth(&who.token);
+        let asked = if body.is_null() { asked } else { asked.json(&body) };
+        let answer = asked.send().await.unwrap();
+        let status = answer.status().as_u16();
+        assert!(status >= 300 || header(&answer, "cache-control") == "no-store", "{path} is kept by nobody");
+        (status, answer.json().await.unwrap_or_default())
+    }
+
+    async fn get(&self, who: &Account, path: &str) -> (u16, Value) {
+        self.ask(who, Method::GET, path, Value::Null).await
+    }
+
+    /// All that happened, as a device that was away fetches it: in small answers, now here and now there.
+    async fn events(&self, who: &Account, chat: &str) -> Vec<Value> {
+        let (mut all, mut after, mut at) = (vec![], 0, 0);
+        loop {
+            let path = format!("/{chat}/events?after={after}&limit=37");
+            let (status, page) = self.ask_at(at, who, Method::GET, &path, Value::Null).await;
+            assert_eq!(status, 200, "{page}");
+            all.extend(page["events"].as_array().unwrap().clone());
+            after = page["last"].as_i64().unwrap();
+            at = 1 - at;
+            if page["more"] == false {
+                return all;
+            }
+        }
+    }
+}
+
+/// What was acknowledged: `(client id, message's id, seq)`, only ever added to.
+type Ledger = Arc<Mutex<Vec<(String, String, i64)>>>;
+
+/// A device that sends its messages one after another, each until it is acknowledged, by whichever origin answers.
+async fn device(urls: [String; 2], who: Account, chat: String, name: String, ledger: Ledger) {
+    let http = Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+    let begun = Instant::now();
+    for n in 0..EACH {
+        let client_id = format!("{name}-{n}");
+        let body = json!({ "client_id": client_id, "text": format!("message {n} of {name}") });
+        let mut at = usize::from(rand::random::<bool>());
+        let (mut acknowledged, mut wanted) = (None, 1 + usize::from(n % 4 == 0));
+        // Every fourth is sent again after its acknowledgement, as by a device that missed it.
+        while wanted > 0 {
+            assert!(begun.elapsed() < LIMIT, "{client_id} is never taken");
+            let url = format!("{}/v1/chat/{chat}/messages", urls[at]);
+            at = 1 - at;
+            let sent = http.post(url).bearer_auth(&who.token).json(&body).send().await;
+            let Ok(answer) = sent else {
+                sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            let status = answer.status().as_u16();
+            let Ok(said) = answer.json::<Value>().await else { continue };
+            assert!(matches!(status, 200 | 201 | 500 | 503), "{status}: {said}");
+            if status >= 500 {
+                continue;
+            }
+            let got = (said["id"].as_str().unwrap().to_owned(), said["seq"].as_i64().unwrap());
+            assert_eq!(*acknowledged.get_or_insert(got.clone()), got, "sent again it is the same");
+            wanted -= 1;
+        }
+        let (id, seq) = acknowledged.unwrap();
+        ledger.lock().unwrap().push((client_id, id, seq));
+    }
+}
+
+/// Kills an origin whenever some more messages were acknowledged, and starts it again.
+async fn kill(victim: &mut Process, ledger: &Ledger, all: usize) {
+    for round in 1..=3 {
+        let begun = Instant::now();
+        let until = all * round / 4 + rand::random_range(0..all / 8);
+        while ledger.lock().unwrap().len() < until {
+            assert!(begun.elapsed() < LIMIT, "{} are acknowledged", ledger.lock().unwrap().len());
+            sleep(Duration::from_millis(1)).await;
+        }
+        victim.kill9();
+        victim.start().await;
+    }
+}
+
+async fn once_in_one_order(database: Option<String>) {
+    let mut scene = Scene::new(database).await;
+    let mut people = vec![];
+    for handle in ["ann", "ben", "cat"] {
+        people.push(scene.account(handle).await);
+    }
+    let body = json!({ "kind": "group", "name": "Three", "members": ["@ben", people[2].id] });
+    let (status, made) = scene.ask(&people[0], Method::POST, "", body).await;
+    assert_eq!(status, 201, "{made}");
+    let chat = made["id"].as_str().unwrap().to_owned();
+    let ledger = Ledger::default();
+    let mut devices = JoinSet::new();
+    for who in &people {
+        for n in 1..=2 {
+            let name = format!("{}{n}", who.handle);
+            let one = device(scene.urls(), who.clone(), chat.clone(), name, Arc::clone(&ledger));
+            devices.spawn(one);
+        }
+    }
+    let all = devices.len() * EACH;
+    let ((), ()) = tokio::join!(kill(&mut scene.origins[1], &ledger, all), async {
+        while let Some(done) = devices.join_next().await {
+            done.unwrap();
+        }
+    });
+
+    let seen = scene.events(&people[0], &chat).await;
+    for other in &people[1..] {
+        assert_eq!(scene.events(other, &chat).await, seen, "the same for all");
+    }
+    let seqs: Vec<i64> = seen.iter().map(|event| event["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as i64).collect::<Vec<_>>(), "without gaps");
+    let messages: Vec<&Value> = seen.iter().filter(|event| event["type"] == "message").collect();
+    let found: BTreeMap<&str, &Value> =
+        messages.iter().map(|said| (said["client_id"].as_str().unwrap(), *said)).collect();
+    let ledger = ledger.lock().unwrap();
+    assert_eq!((ledger.len(), messages.len(), found.len()), (all, all, all), "each once, and nothing else");
+    for (client_id, id, seq) in &*ledger {
+        let said = found[client_id.as_str()];
+        assert_eq!((said["id"].as_str(), said["seq"].as_i64()), (Some(id.as_str()), Some(*seq)));
+        let (device, n) = client_id.rsplit_once('-').unwrap();
+        assert_eq!(said["text"], format!("message {n} of {device}"));
+    }
+    // In the order in which each device sent them.
+    let names: BTreeSet<&str> = found.keys().map(|id| id.rsplit_once('-').unwrap().0).collect();
+    for device in names {
+        let of = |said: &&&Value| said["client_id"].as_str().unwrap().rsplit_once('-').unwrap().0 == device;
+        let order: Vec<String> =
+            messages.iter().filter(of).map(|said| said["client_id"].to_string()).collect();
+        let sent: Vec<String> = (0..EACH).map(|n| format!("\"{device}-{n}\"")).collect();
+        assert_eq!(order, sent);
+    }
+    drop(ledger);
+    told_by_the_log(&scene, &chat, &seen).await;
+}
+
+/// What edges hear is the same: each version of the conversation's tag is a change's seq, with what it says.
+async fn told_by_the_log(scene: &Scene, chat: &str, seen: &[Value]) {
+    let mut feed = scene.http.get(format!("{}/v1/log?after=0", scene.urls()[0])).send().await.unwrap();
+    let (mut text, mut versions) = (Vec::new(), 0);
+    while versions < seen.len() {
+        text.extend(tokio::time::timeout(LIMIT, feed.chunk()).await.unwrap().unwrap().unwrap());
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            let event: Value = serde_json::from_slice(&line).unwrap();
+            if event["tag"] == format!("chat:{chat}") {
+                let change = &seen[versions];
+                versions += 1;
+                assert_eq!(event["version"], versions);
+                for field in ["type", "id", "client_id", "text", "by", "at_ms"] {
+                    assert_eq!(event["data"]["live"][field], change[field], "{field} of {event}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_once_in_one_order_on_sqlite() {
+    once_in_one_order(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_once_in_one_order_on_postgres() {
+    let postgres = Postgres::start().await;
+    once_in_one_order(Some(postgres.url())).await;
+}
