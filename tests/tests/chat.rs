@@ -52,8 +52,8 @@ impl Scene {
         let dir = tempfile::Builder::new().prefix("sluice-chat-").tempdir().unwrap();
         let mut engines = Engines::embedded(dir.path());
         engines.database = database.unwrap_or(engines.database);
-        let made = std::process::Command::new(binary("sluice")).arg("key").arg(dir.path().join("key.pem"));
-        assert!({ made }.output().unwrap().status.success());
+        let mut key = std::process::Command::new(binary("sluice"));
+        assert!(key.arg("key").arg(dir.path().join("key.pem")).output().unwrap().status.success());
         let mut origins = ["origin-a", "origin-b"].map(|name| origin(dir.path(), name, &engines));
         for origin in &mut origins {
             origin.start().await;
@@ -95,10 +95,6 @@ impl Scene {
         let status = answer.status().as_u16();
         assert!(status >= 300 || header(&answer, "cache-control") == "no-store", "{path} is kept by nobody");
         (status, answer.json().await.unwrap_or_default())
-    }
-
-    async fn get(&self, who: &Account, path: &str) -> (u16, Value) {
-        self.ask(who, Method::GET, path, Value::Null).await
     }
 
     /// All that happened, as a device that was away fetches it: in small answers, now here and now there.
@@ -244,6 +240,97 @@ async fn told_by_the_log(scene: &Scene, chat: &str, seen: &[Value]) {
             }
         }
     }
+}
+
+/// What is changed, deleted, read and left; asked here and there.
+async fn changed_and_left(database: Option<String>) {
+    let scene = Scene::new(database).await;
+    let (ann, ben) = (scene.account("ann").await, scene.account("ben").await);
+    let at = async |at: usize, who: &Account, method: Method, path: &str, body: Value, wanted: u16| {
+        let (status, said) = scene.ask_at(at, who, method.clone(), path, body).await;
+        assert_eq!(status, wanted, "{method} {path}: {said}");
+        said
+    };
+    // One conversation of two, whoever begins it.
+    let direct = at(0, &ann, Method::POST, "", json!({ "kind": "direct", "with": "@ben" }), 201).await;
+    let again = at(1, &ben, Method::POST, "", json!({ "kind": "direct", "with": ann.id }), 200).await;
+    assert_eq!(direct["id"], again["id"]);
+    let group = json!({ "kind": "group", "name": "Two", "members": ["@ben"] });
+    let made = at(0, &ann, Method::POST, "", group, 201).await;
+    let chat = made["id"].as_str().unwrap();
+    let messages = format!("/{chat}/messages");
+    let say = async |who: &Account, client_id: &str, text: &str| {
+        let body = json!({ "client_id": client_id, "text": text });
+        let said = at(1, who, Method::POST, &messages, body, 201).await;
+        said["id"].as_str().unwrap().to_owned()
+    };
+    let first = say(&ann, "1", "the tide is high").await;
+    say(&ann, "2", "the moon is full").await;
+    let found = async |who: &Account, q: &str| {
+        let q = q.replace(' ', "%20");
+        let hits = scene.http.get(format!("{}/v1/chat/search?q={q}", scene.urls()[1]));
+        let hits: Value = hits.bearer_auth(&who.token).send().await.unwrap().json().await.unwrap();
+        hits["hits"].as_array().unwrap_or_else(|| panic!("{hits}")).len()
+    };
+    assert_eq!((found(&ben, "the is").await, found(&ben, "TIDE from:ann").await), (2, 1));
+    assert_eq!((found(&ben, "tide from:ben").await, found(&ben, "tide before:2020-01-01").await), (0, 0));
+    let unread = async || {
+        let list = at(1, &ben, Method::GET, "", Value::Null, 200).await;
+        let of = |listed: &&Value| listed["id"] == chat;
+        list["conversations"].as_array().unwrap().iter().find(of).unwrap()["unread"].clone()
+    };
+    assert_eq!(unread().await, 2);
+
+    let one = format!("{messages}/{first}");
+    at(0, &ben, Method::PUT, &one, json!({ "text": "no" }), 403).await;
+    at(0, &ann, Method::PUT, &one, json!({ "text": "the ebb is low" }), 200).await;
+    assert_eq!((found(&ben, "tide").await, found(&ben, "ebb").await), (0, 1));
+    let thumb = format!("{one}/reactions/%F0%9F%91%8D");
+    for origin in [0, 1] {
+        at(origin, &ben, Method::PUT, &thumb, Value::Null, 200).await;
+    }
+    let page = at(1, &ben, Method::GET, &format!("/{chat}/history/0"), Value::Null, 200).await;
+    assert_eq!((&page["settled"], &page["reactions"][0]["count"]), (&json!(false), &json!(1)));
+
+    // Cursors never go back; a receipt is told of a message once.
+    let cursor = format!("/{chat}/cursor");
+    for (read, is) in [(3, 3), (1, 3), (99, 5)] {
+        let body = json!({ "device": "phone", "delivered": read, "read": read });
+        let now = at(read % 2, &ben, Method::PUT, &cursor, body, 200).await;
+        assert_eq!(now["read"].as_i64().unwrap().min(5), is, "{now}");
+    }
+    assert_eq!(unread().await, 0);
+    let kinds: Vec<Value> =
+        scene.events(&ann, chat).await.iter().map(|event| event["type"].clone()).collect();
+    assert_eq!(kinds, ["made", "message", "message", "edit", "reaction", "receipt"]);
+
+    at(1, &ann, Method::DELETE, &one, Value::Null, 200).await;
+    let all = json!(scene.events(&ben, chat).await).to_string();
+    assert!(!all.contains("tide") && !all.contains("ebb") && all.contains(&first), "{all}");
+    assert_eq!((found(&ann, "ebb").await, found(&ann, "moon").await), (0, 1));
+
+    // Who has left sees and finds nothing, anywhere.
+    at(0, &ann, Method::POST, &format!("/{chat}/leave"), Value::Null, 200).await;
+    assert_eq!((found(&ann, "moon").await, found(&ben, "moon").await), (0, 1));
+    for path in ["", "/events", "/history/0", "/members", "/cursor"] {
+        at(1, &ann, Method::GET, &format!("/{chat}{path}"), Value::Null, 403).await;
+    }
+    at(0, &ann, Method::POST, "/token", json!({ "conversations": [chat] }), 403).await;
+    let token = at(0, &ben, Method::POST, "/token", Value::Null, 200).await;
+    assert!(token["channels"].as_array().unwrap().contains(&json!(format!("chat:{chat}"))), "{token}");
+    let members = at(1, &ben, Method::GET, &format!("/{chat}/members"), Value::Null, 200).await;
+    assert_eq!(members["members"][0]["role"], "owner", "who is left inherits");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_or_left_is_neither_seen_nor_found_on_sqlite() {
+    changed_and_left(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_or_left_is_neither_seen_nor_found_on_postgres() {
+    let postgres = Postgres::start().await;
+    changed_and_left(Some(postgres.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

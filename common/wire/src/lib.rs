@@ -23,6 +23,7 @@
 //! - [`token`]: what tokens and signed URLs say, apart from who signed them
 //! - [`steering`]: who is served from where, and how players are told; [`geo`]: countries, positions
 //! - [`cmcd`]: what players say of themselves, [`quality`]: what an edge makes of it
+//! - [`compact`]: what happens in conversations, in few bytes
 //! - [`problem`]: RFC 9457 problem details
 //! - [`overload`]: what is given up when there is too much
 //! - [`limits`]: every bound, each with how it was chosen; [`headers`]: field names
@@ -33,6 +34,7 @@ pub mod boxes;
 pub mod channel;
 pub mod cmcd;
 pub mod codec;
+pub mod compact;
 pub mod conditions;
 pub mod event;
 pub mod fleet;

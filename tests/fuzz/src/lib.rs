@@ -6,6 +6,7 @@
 //! showed a fault becomes a seed (`seeds/TARGET/`).
 
 mod boxes;
+mod compact;
 mod fields;
 mod frames;
 pub mod mutate;
@@ -17,6 +18,7 @@ mod texts;
 mod tokens;
 
 pub use boxes::boxes;
+pub use compact::compact;
 pub use fields::fields;
 pub use frames::frames;
 pub use names::names;

@@ -73,6 +73,7 @@ targets!(
     cache_control,
     cache_status,
     chunks,
+    compact,
     credentials,
     fields,
     frames,

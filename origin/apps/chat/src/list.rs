@@ -8,7 +8,8 @@ use serde_json::json;
 use sluice_platform::{ApiError, Caller, Page};
 use sluice_storage::rows::sea_orm::sea_query::ExprTrait;
 use sluice_storage::rows::sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use sluice_storage::rows::{sea_orm, signed};
 use sluice_wire::AccountId;
@@ -83,17 +84,16 @@ pub(crate) async fn list(
     caller: Caller,
     Wanted(page): Wanted<Page>,
 ) -> Result<Response, ApiError> {
-    let (views, next) = mine(&chat, caller.account, &page).await?;
+    let (views, next) = mine(chat.ground.storage.database.reader(), caller.account, &page).await?;
     Ok(answer(StatusCode::OK, json!({ "conversations": views, "next": next })))
 }
 
 /// A page, and where the next one begins.
-pub(crate) async fn mine(
-    chat: &Chat,
+async fn mine(
+    reader: &DatabaseConnection,
     who: AccountId,
     page: &Page,
 ) -> Result<(Vec<Listed>, Option<String>), ApiError> {
-    let reader = chat.ground.storage.database.reader();
     let (ms, id) = match page.after.as_deref() {
         Some(text) => place(text).ok_or_else(|| ApiError::bad_request("after is what `next` was"))?,
         None => (i64::MAX, i64::MAX),
@@ -177,4 +177,96 @@ pub(crate) async fn channels(
     }
     let next = views.last().filter(|_| full).map(|view| view["id"].clone());
     Ok(answer(StatusCode::OK, json!({ "channels": views, "next": next })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::members;
+    use crate::schema::SCHEMA;
+    use sluice_platform::Known;
+    use sluice_storage::rows::sea_orm::ActiveValue::Set;
+    use sluice_storage::testing::Postgres;
+    use sluice_storage::{Storage, StorageConfig, count_statements};
+
+    /// Ann's conversations with Ben: so many, each with a message of his.
+    async fn fill(storage: &Storage, ann: &Known, ben: &Known, count: i64) {
+        let (ann, ben) = (&ann.clone(), &ben.clone());
+        for n in 1..=count {
+            let made = storage.database.write::<_, ApiError, _>(move |tx| {
+                Box::pin(async move {
+                    let id: ConversationId = tx.ids().make();
+                    let row = conversation::ActiveModel {
+                        id: Set(id.as_i64()),
+                        kind: Set("direct".into()),
+                        name: Set(String::new()),
+                        made_by: Set(ann.account.as_i64()),
+                        created_ms: Set(n),
+                        members: Set(2),
+                        seq: Set(1),
+                        message_seq: Set(1),
+                        last_ms: Set(n),
+                    };
+                    conversation::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+                    let rows = [ann, ben].map(|who| members::row(id, who, "member", 0));
+                    member::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+                    let said = message::ActiveModel {
+                        chat: Set(id.as_i64()),
+                        seq: Set(1),
+                        id: Set(id.as_i64()),
+                        author: Set(ben.account.as_i64()),
+                        name: Set(ben.handle.clone()),
+                        client_id: Set("1".into()),
+                        text: Set("hello".into()),
+                        attachments: Set("[]".into()),
+                        at_ms: Set(n),
+                        edited_ms: Set(None),
+                        deleted_ms: Set(None),
+                    };
+                    message::Entity::insert(said).exec_without_returning(tx.conn()).await?;
+                    Ok(())
+                })
+            });
+            made.await.unwrap();
+        }
+    }
+
+    async fn pages_in_three_statements(database: String, dir: &std::path::Path) {
+        let config =
+            StorageConfig { database, objects: format!("file:{}", dir.display()), bus: "local:".into() };
+        let storage = Storage::open(&config).await.unwrap();
+        storage.database.install(&SCHEMA).await.unwrap();
+        let someone = |handle: &str| Known { account: storage.ids.make(), handle: handle.into() };
+        let (ann, ben) = (someone("ann"), someone("ben"));
+        fill(&storage, &ann, &ben, 12).await;
+        let (mut page, mut seen) = (Page { after: None, limit: Some(5) }, vec![]);
+        loop {
+            let listed = mine(storage.database.reader(), ann.account, &page);
+            let (listed, statements) = count_statements(listed).await;
+            let (listed, next) = listed.unwrap();
+            assert!(statements <= 3, "{statements}");
+            for one in &listed {
+                assert_eq!((one.unread, one.with.as_ref().unwrap().name.as_str()), (1, "ben"));
+                assert_eq!(one.last.as_ref().unwrap().text, "hello");
+            }
+            seen.extend(listed.iter().map(|one| one.last_ms));
+            page.after = next;
+            if page.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, (1..=12).rev().collect::<Vec<_>>(), "each once, the newest first");
+        storage.database.uninstall(&SCHEMA).await.unwrap();
+        storage.database.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_list_takes_three_statements_however_long_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let postgres = Postgres::start().await;
+        let sqlite = format!("sqlite:{}", dir.path().join("sluice.db").display());
+        for database in [sqlite, postgres.url()] {
+            pages_in_three_statements(database, dir.path()).await;
+        }
+    }
 }
