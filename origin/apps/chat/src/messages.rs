@@ -218,7 +218,7 @@ async fn keep(
         moved = moved.col_expr(column, Expr::value(value));
     }
     moved.filter(conversation::Column::Id.eq(chat.as_i64())).exec(tx.conn()).await?;
-    search::learn(tx, chat, view.id, &view.text).await?;
+    search::learn(tx, chat, view.id, (&view.name, &view.text)).await?;
     view.seq = Some(seq);
     Ok(view)
 }
@@ -296,8 +296,8 @@ async fn change(
         .filter(message::Column::Seq.eq(row.seq))
         .exec(tx.conn())
         .await?;
-    search::forget(tx, chat, which, &row.text).await?;
-    search::learn(tx, chat, which, text).await?;
+    search::forget(tx, chat, which, (&row.name, &row.text)).await?;
+    search::learn(tx, chat, which, (&row.name, text)).await?;
     stir(tx, chat, [row.seq], seq).await?;
     Ok(seq)
 }
@@ -352,7 +352,7 @@ async fn empty(
         .filter(message::Column::Seq.eq(row.seq))
         .exec(tx.conn())
         .await?;
-    search::forget(tx, chat, which, &row.text).await?;
+    search::forget(tx, chat, which, (&row.name, &row.text)).await?;
     reaction::Entity::delete_many()
         .filter(reaction::Column::Chat.eq(row.chat))
         .filter(reaction::Column::Message.eq(row.id))

@@ -4,7 +4,8 @@
 //! way, rather than by FTS5 and by tsvector in two, rows come and go with their message in its transaction, and the tables
 //! are those of the app's schema. A hit list is for each of the account's conversations a walk from the newest message down the
 //! longest word's part of the key, which asks for the other words as it goes and ends with a page's worth of hits; so a common
-//! word costs a page for each conversation, whether there are a thousand messages or a million. Membership is joined in the
+//! word costs a page for each conversation, whether there are a thousand messages or a million. The author is one more word
+//! (`@handle`). Membership is joined in the
 //! same statement: who has left finds nothing.
 
 use std::collections::BTreeSet;
@@ -52,19 +53,22 @@ fn terms(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Has a message found by its words.
+/// Who said it, as one more word that no text has.
+fn said_by(handle: &str) -> String {
+    format!("@{handle}")
+}
+
+/// Has a message found by its words, and by its author.
 pub(crate) async fn learn(
     tx: &Tx<'_>,
     chat: ConversationId,
     id: MessageId,
-    text: &str,
+    (by, text): (&str, &str),
 ) -> Result<(), ApiError> {
     let (chat, message) = (chat.as_i64(), id.as_i64());
     let row = |term| term::ActiveModel { chat: Set(chat), term: Set(term), message: Set(message) };
-    let rows: Vec<_> = terms(text).into_iter().map(row).collect();
-    if !rows.is_empty() {
-        term::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    }
+    let rows: Vec<_> = terms(text).into_iter().chain([said_by(by)]).map(row).collect();
+    term::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
@@ -73,11 +77,11 @@ pub(crate) async fn forget(
     tx: &Tx<'_>,
     chat: ConversationId,
     id: MessageId,
-    text: &str,
+    (by, text): (&str, &str),
 ) -> Result<(), ApiError> {
     term::Entity::delete_many()
         .filter(term::Column::Chat.eq(chat.as_i64()))
-        .filter(term::Column::Term.is_in(terms(text)))
+        .filter(term::Column::Term.is_in(terms(text).into_iter().chain([said_by(by)])))
         .filter(term::Column::Message.eq(id.as_i64()))
         .exec(tx.conn())
         .await?;
@@ -89,15 +93,10 @@ pub(crate) async fn forget(
 struct Question {
     /// The longest first: it is the rarest, more often than not.
     words: Vec<String>,
-    from: Option<From>,
+    /// A handle.
+    from: Option<String>,
     within: Option<ConversationId>,
     before: Option<MessageId>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum From {
-    Id(AccountId),
-    Handle(String),
 }
 
 impl Question {
@@ -110,8 +109,7 @@ impl Question {
         for part in text.split_whitespace() {
             match part.split_once(':') {
                 Some(("from", who)) => {
-                    let handle = || From::Handle(who.trim_start_matches('@').to_owned());
-                    asked.from = Some(who.parse().map_or_else(|_| handle(), From::Id));
+                    asked.from = Some(who.trim_start_matches('@').to_owned());
                 }
                 Some(("in", id)) => {
                     let id = id.parse().map_err(|_| invalid("in: names a conversation by its id"))?;
@@ -142,24 +140,18 @@ impl Question {
             format!("${}", values.len())
         };
         let mut and = String::new();
-        for word in self.words.iter().skip(1) {
+        let from = self.from.as_deref().map(said_by);
+        for word in self.words.iter().skip(1).chain(&from) {
             let n = place(word.clone().into());
             and += &format!(
                 " AND EXISTS (SELECT 1 FROM chat_terms u WHERE u.chat = t.chat AND u.term = {n} \
                  AND u.message = t.message)"
             );
         }
-        let author = match &self.from {
-            Some(From::Id(id)) => Some(format!("y.author = {}", place(id.as_i64().into()))),
-            Some(From::Handle(name)) => Some(format!("y.name = {}", place(name.clone().into()))),
-            None => None,
-        };
-        let said = "JOIN chat_messages y ON y.chat = t.chat AND y.id = t.message";
-        let (join, author) = author.map_or_else(Default::default, |is| (said, format!(" AND {is}")));
         let within = self.within.map(|id| format!(" AND m.chat = {}", place(id.as_i64().into())));
         let hits = format!(
-            "SELECT t.message FROM chat_terms t {join} WHERE t.chat = m.chat AND t.term = $2 AND t.message < $3\
-             {and}{author} ORDER BY t.message DESC LIMIT {HITS}"
+            "SELECT t.message FROM chat_terms t WHERE t.chat = m.chat AND t.term = $2 AND t.message < $3\
+             {and} ORDER BY t.message DESC LIMIT {HITS}"
         );
         // The same walk, as each engine takes it: neither plans the other's well.
         let (from, is_hit) = match engine {
@@ -239,7 +231,7 @@ mod tests {
         let id = ConversationId::from_parts(1_800_000_000_000, 1);
         let asked = Question::parse(&format!("Big from:@ann in:{id} before:2026-03-01 WORDS!")).unwrap();
         assert_eq!(asked.words, ["words", "big"]);
-        assert_eq!((asked.from, asked.within), (Some(From::Handle("ann".into())), Some(id)));
+        assert_eq!((asked.from, asked.within), (Some("ann".into()), Some(id)));
         assert_eq!(asked.before.unwrap().unix_ms(), 1_772_323_200_000);
         assert!(Question::parse("from:ann").is_err() && Question::parse("a before:soon").is_err());
     }
