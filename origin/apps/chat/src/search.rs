@@ -5,8 +5,7 @@
 //! are those of the app's schema. A hit list is for each of the account's conversations a walk from the newest message down the
 //! longest word's part of the key, which asks for the other words as it goes and ends with a page's worth of hits; so a common
 //! word costs a page for each conversation, whether there are a thousand messages or a million. The author is one more word
-//! (`@handle`). Membership is joined in the
-//! same statement: who has left finds nothing.
+//! (`@handle`). Membership is joined in the same statement: who has left finds nothing.
 
 use std::collections::BTreeSet;
 
