@@ -77,11 +77,7 @@ impl Story {
         ];
         let mut origin = Process::new("origin", "sluice-origin", dir.path(), &flags);
         origin.start().await;
-        let config = StorageConfig {
-            database: engines.database,
-            bus: engines.bus,
-            objects: engines.objects,
-        };
+        let config = StorageConfig { database: engines.database, bus: engines.bus, objects: engines.objects };
         let storage = Storage::open(&config).await.unwrap();
         let mut story = Self { dir, origin, edges: vec![], storage, key };
         for n in 0..edges {

@@ -172,7 +172,9 @@ impl Channel {
         self.asked = now;
         let waited = self.applicants.iter().filter_map(|applicant| applicant.after).min();
         match self.state {
-            State::Known { .. } => Some(waited.map_or_else(|| self.ring.last(), |after| after.min(self.ring.last()))),
+            State::Known { .. } => {
+                Some(waited.map_or_else(|| self.ring.last(), |after| after.min(self.ring.last())))
+            }
             State::Asked | State::Refused(..) => waited,
         }
     }

@@ -65,6 +65,6 @@ pub(crate) async fn token(
     }
     let mut channels: Vec<String> = found.into_iter().map(|id| tag(id).as_str().to_owned()).collect();
     channels.push(format!("presence:{}", caller.account));
-    let token = chat.ground.accounts.channels(caller.account, channels.clone());
+    let token = chat.ground.accounts.channels(&caller, channels.clone());
     Ok(answer(StatusCode::OK, json!({ "token": token, "channels": channels })))
 }
