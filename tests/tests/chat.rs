@@ -143,7 +143,7 @@ async fn device(urls: [String; 2], who: Account, chat: String, name: String, led
                 continue;
             }
             let got = (said["id"].as_str().unwrap().to_owned(), said["seq"].as_i64().unwrap());
-            assert_eq!(*acknowledged.get_or_insert(got.clone()), got, "sent again it is the same");
+            assert_eq!(*acknowledged.get_or_insert_with(|| got.clone()), got, "sent again it is the same");
             wanted -= 1;
         }
         let (id, seq) = acknowledged.unwrap();
@@ -200,9 +200,9 @@ async fn once_in_one_order(database: Option<String>) {
     let messages: Vec<&Value> = seen.iter().filter(|event| event["type"] == "message").collect();
     let found: BTreeMap<&str, &Value> =
         messages.iter().map(|said| (said["client_id"].as_str().unwrap(), *said)).collect();
-    let ledger = ledger.lock().unwrap();
+    let ledger = ledger.lock().unwrap().clone();
     assert_eq!((ledger.len(), messages.len(), found.len()), (all, all, all), "each once, and nothing else");
-    for (client_id, id, seq) in &*ledger {
+    for (client_id, id, seq) in &ledger {
         let said = found[client_id.as_str()];
         assert_eq!((said["id"].as_str(), said["seq"].as_i64()), (Some(id.as_str()), Some(*seq)));
         let (device, n) = client_id.rsplit_once('-').unwrap();
@@ -217,7 +217,6 @@ async fn once_in_one_order(database: Option<String>) {
         let sent: Vec<String> = (0..EACH).map(|n| format!("\"{device}-{n}\"")).collect();
         assert_eq!(order, sent);
     }
-    drop(ledger);
     told_by_the_log(&scene, &chat, &seen).await;
 }
 

@@ -227,7 +227,7 @@ async fn a_post_is_at_each_follower_once_whatever_is_killed(mut scene: Scene) {
     assert_eq!((scene.lists_with(&post).await, lists), (READERS.into(), READERS.into()), "once each");
 
     scene.follow(&ben, "ann").await;
-    assert_eq!(scene.home(&ben).await, [post.clone()]);
+    assert_eq!(scene.home(&ben).await, std::slice::from_ref(&post));
     let wrong = scene.post(&ann, "to be deleted").await;
     scene.under_way(&wrong).await;
     let (status, _) = scene.ask(Method::DELETE, &format!("/posts/{wrong}"), &ann, Value::Null).await;

@@ -7,8 +7,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
-/// The key under which an object names its fragment, and that under which it gets it.
-const NAMES: (&str, &str) = ("fragment", "content");
+/// Keys under which an object names its fragment, each with that under which it gets it. A list is sent for each reader: it
+/// may be short.
+const NAMES: [(&str, &str); 2] = [("fragment", "content"), ("f", "c")];
 
 /// The paths that a list names.
 pub(super) fn paths(list: &[u8]) -> Option<Vec<String>> {
@@ -22,15 +23,19 @@ fn collect(value: &Value, paths: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, paths)),
         Value::Object(fields) => {
-            paths.extend(named(value).map(str::to_owned));
+            paths.extend(named(value).map(|(path, _)| path.to_owned()));
             fields.values().for_each(|field| collect(field, paths));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-fn named(value: &Value) -> Option<&str> {
-    value.get(NAMES.0)?.as_str().filter(|path| is_path(path))
+/// The path that an object names, and the key for what is there.
+fn named(value: &Value) -> Option<(&str, &'static str)> {
+    NAMES.iter().find_map(|(name, content)| {
+        let path = value.get(name)?.as_str().filter(|path| is_path(path))?;
+        Some((path, *content))
+    })
 }
 
 /// The list with its fragments.
@@ -60,7 +65,7 @@ impl<'a> Whole<'a> {
     }
 
     fn is_gone(&self, item: &Value) -> bool {
-        named(item).is_some_and(|path| matches!(self.texts.get(path), Some(None)))
+        named(item).is_some_and(|(path, _)| matches!(self.texts.get(path), Some(None)))
     }
 }
 
@@ -76,12 +81,13 @@ impl Serialize for Whole<'_> {
             }
             Value::Object(fields) => {
                 let mut map = serializer.serialize_map(None)?;
-                let path = named(self.value);
-                for (name, field) in fields.iter().filter(|(name, _)| path.is_none() || *name != NAMES.1) {
+                let named = named(self.value);
+                let own = |name: &str| named.is_none_or(|(_, content)| name != content);
+                for (name, field) in fields.iter().filter(|(name, _)| own(name)) {
                     map.serialize_entry(name, &self.of(field))?;
                 }
-                if let Some(path) = path {
-                    map.serialize_entry(NAMES.1, &self.texts.get(path).copied().flatten())?;
+                if let Some((path, content)) = named {
+                    map.serialize_entry(content, &self.texts.get(path).copied().flatten())?;
                 }
                 map.end()
             }
@@ -119,6 +125,12 @@ mod tests {
             whole,
             r#"{"items":[{"fragment":"/a","id":1,"content":{"likes": 1.50}},{"fragment":"/c","id":3,"content":null}],"next":"x"}"#
         );
+    }
+
+    #[test]
+    fn a_short_list_has_short_names() {
+        let all = fragments(&[("/a", text("{}"))]);
+        assert_eq!(assemble(br#"[{"f":"/a"}]"#, &all).unwrap(), br#"[{"f":"/a","c":{}}]"#);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //!
 //! An origin asks for it with `Sluice-Assemble` on the list's answer:
 //!
-//! - `json`: each object of the list with a `fragment` (a path) gets that document as `content`; an element of an array whose
-//!   fragment is gone is left out
+//! - `json`: each object of the list with a `fragment` (a path) gets that document as `content`, or as `c` where it says `f`; an
+//!   element of an array whose fragment is gone is left out
 //! - `html`: each `<sluice-fragment src="PATH"></sluice-fragment>` is replaced by that text
 
 mod html;

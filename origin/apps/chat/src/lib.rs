@@ -38,6 +38,8 @@ mod turns;
 pub use ids::{ConversationId, MessageId};
 pub use schema::SCHEMA;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{get, post, put};
 use presence::Presence;
@@ -70,7 +72,7 @@ pub(crate) struct Chat {
 /// The engine's.
 pub async fn start(ground: &Ground, _config: &Config) -> Result<Router, ProcessError> {
     ground.storage.database.install(&SCHEMA).await?;
-    let presence = Presence::new(ground.storage.bus.clone(), ground.storage.clock.clone());
+    let presence = Presence::new(ground.storage.bus.clone(), Arc::clone(&ground.storage.clock));
     let chat = Chat {
         ground: ground.clone(),
         turns: Turns::default(),

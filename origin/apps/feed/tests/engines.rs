@@ -176,7 +176,7 @@ async fn the_whole_life_of_a_post(app: App) {
     let again = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
     assert_eq!(again.status, 200);
     app.took(&again, 2);
-    assert_eq!(app.home(&ben).await, [first.clone()], "what was posted before is there");
+    assert_eq!(app.home(&ben).await, std::slice::from_ref(&first), "what was posted before is there");
     app.listed(&ben, 1).await;
 
     let new = json!({ "text": "second", "photos": [{ "path": "/i/a.jpg", "blur": "L00000" }] });
@@ -247,7 +247,7 @@ async fn the_whole_life_of_a_post(app: App) {
     assert_eq!(gone.status, 204);
     app.took(&gone, 3 + EVENTS);
     assert_eq!(app.ask("DELETE", &path, &ann, Value::Null).await.status, 204);
-    assert_eq!(app.home(&ben).await, [second.clone()], "with it went what reposted it");
+    assert_eq!(app.home(&ben).await, std::slice::from_ref(&second), "with it went what reposted it");
     let tombstone = app.ask("GET", &path, "", Value::Null).await;
     assert_eq!(
         (tombstone.status, &tombstone.headers["surrogate-key"]),
@@ -349,7 +349,7 @@ async fn lists_that_are_lost_leave_no_page_empty_on_postgres() {
 async fn every_route_is_described() {
     let app = App::start(None, &Config::default()).await;
     let document = app.ask("GET", "/v1/feed/openapi.json", "", Value::Null).await;
-    assert_eq!(document.body["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    assert_eq!(document.body["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
     assert_eq!(document.body["paths"].as_object().unwrap().len(), 13);
     app.end().await;
 }

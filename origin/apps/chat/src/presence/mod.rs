@@ -168,7 +168,7 @@ mod tests {
     async fn processes_on_one_bus_know_of_each_others_accounts() {
         let (bus, clock) = (Bus::local(), ManualClock::at(1_800_000_000_000));
         let drain = CancellationToken::new();
-        let [a, b] = std::array::from_fn(|_| Presence::new(bus.clone(), clock.clone()));
+        let [a, b] = std::array::from_fn(|_| Presence::new(bus.clone(), Arc::clone(&clock) as _));
         let mut tasks = tokio::task::JoinSet::new();
         for one in [&a, &b] {
             tasks.spawn(one.clone().exchange(drain.clone()));

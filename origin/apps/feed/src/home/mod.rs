@@ -9,7 +9,7 @@ mod select;
 pub(crate) use renew::renew;
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use tokio::time::Instant;
 
 use select::{NAMES, Row, candidates};
 use serde_json::json;

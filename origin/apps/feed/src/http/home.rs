@@ -2,10 +2,11 @@
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use sluice_platform::once::Asked;
 use sluice_platform::{ApiError, Caller, Page};
+use sluice_wire::headers::SLUICE_ASSEMBLE;
 use utoipa::ToSchema;
 
 use super::{after, place, private};
@@ -99,7 +100,10 @@ pub(super) async fn home(
         next: window.next.map(text),
         seen: window.seen.map(text),
     };
-    Ok(private(&body, &[]))
+    let mut answer = private(&body, &[]);
+    // A near edge puts the posts in, which are everybody's.
+    answer.headers_mut().insert(HeaderName::from_static(SLUICE_ASSEMBLE), HeaderValue::from_static("json"));
+    Ok(answer)
 }
 
 /// Why the reader's home is as it is: what each post's score is made of, and what each stage took.

@@ -8,7 +8,7 @@ mod mix;
 mod score;
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use tokio::time::Instant;
 
 pub(crate) use mix::mix;
 pub(crate) use score::{Terms, score};

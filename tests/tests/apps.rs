@@ -1,0 +1,165 @@
+//! The three apps behind the same edges: what is written by way of one is read, and heard, by way of the other.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use sluice_tests::client::{client, header};
+use sluice_tests::process::{Process, binary};
+use sluice_tests::shop;
+use sluice_tests::stack::{Engines, lone_edge};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// How long what is pushed may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// An origin for each app, on one database, behind two near edges.
+struct Scene {
+    origins: Vec<Process>,
+    edges: Vec<Process>,
+    http: Client,
+    _dir: TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("sluice-apps-").tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let made = Command::new(binary("sluice")).args(["key", &at("key.pem")]).output().unwrap();
+        std::fs::write(at("keys.json"), made.stdout).unwrap();
+        let mut origins = vec![];
+        for app in ["commerce", "chat", "feed"] {
+            let engines = Engines::embedded(dir.path());
+            let flags = [
+                ("listen.http", "127.0.0.1:0".to_owned()),
+                ("listen.admin", "127.0.0.1:0".to_owned()),
+                ("storage.database", engines.database),
+                ("storage.objects", engines.objects),
+                ("playback.key_file", at("key.pem")),
+                ("accounts.admins", "boss".to_owned()),
+                ("apps.run", app.to_owned()),
+            ];
+            let mut origin = Process::new(app, "sluice-origin", dir.path(), &flags);
+            origin.start().await;
+            origins.push(origin);
+        }
+        let upstream = |app: &str, n: usize| {
+            format!("[[upstreams]]\nprefix = \"/v1/{app}\"\norigins = [\"{}\"]\n", origins[n].url())
+        };
+        std::fs::write(at("edge.toml"), [upstream("shop", 0), upstream("chat", 1), upstream("feed", 2)].concat()).unwrap();
+        let all: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.url())).collect();
+        let mut edges = vec![];
+        for name in ["near-a", "near-b"] {
+            let flags = [("config", at("edge.toml")), ("access.keys_file", at("keys.json"))];
+            let flags: Vec<(&str, &str)> = flags.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            let mut edge = lone_edge(dir.path(), name, &format!("[{}]", all.join(",")), &flags);
+            edge.start().await;
+            edges.push(edge);
+        }
+        Self { origins, edges, http: client(), _dir: dir }
+    }
+
+    /// What an account is answered at an edge.
+    async fn ask(&self, edge: usize, method: Method, path: &str, token: &str, body: Value) -> (u16, Value) {
+        let asked = self.http.request(method, format!("{}{path}", self.edges[edge].url())).bearer_auth(token);
+        let asked = if body.is_null() { asked } else { asked.json(&body) };
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    async fn get(&self, edge: usize, path: &str, token: &str) -> Value {
+        let (status, told) = self.ask(edge, Method::GET, path, token, Value::Null).await;
+        assert_eq!(status, 200, "{path}: {told}");
+        told
+    }
+
+    async fn done(&self, edge: usize, method: Method, path: &str, token: &str, body: Value) -> Value {
+        let (status, told) = self.ask(edge, method, path, token, body).await;
+        assert!((200..300).contains(&status), "{path}: {status} {told}");
+        told
+    }
+
+    /// What comes on a channel at an edge after a number: the numbers, and what each says.
+    async fn heard(&self, edge: usize, channel: &str, after: u64, token: &str) -> Vec<(u64, Value)> {
+        let path = format!("/v1/live/poll?channel={channel}&after={after}&wait=10");
+        let told = self.get(edge, &path, token).await;
+        let frames = told["frames"].as_array().unwrap();
+        frames.iter().map(|frame| (frame["seq"].as_u64().unwrap(), frame["data"].clone())).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_post_is_everybodys_fragment_and_its_likes_are_pushed() {
+    let scene = Scene::new().await;
+    let edge = scene.edges[0].url();
+    let (ann, ben) = (shop::sign_up(&edge, "ann").await, shop::sign_up(&edge, "ben").await);
+    let post = scene.done(0, Method::POST, "/v1/feed/posts", &ben, json!({ "text": "hello" })).await;
+    let post = post["id"].as_str().unwrap();
+    scene.done(1, Method::PUT, "/v1/feed/users/ben/follow", &ann, Value::Null).await;
+    let begun = Instant::now();
+    let content = loop {
+        let home = scene.get(1, "/v1/feed/home", &ann).await;
+        if let Some(item) = home["items"].get(0) {
+            break item["c"].clone();
+        }
+        assert!(begun.elapsed() < LIMIT, "the post never comes: {home}");
+        sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&content["text"], &content["likes"]), (&json!("hello"), &json!(0)), "put in at the edge: {content}");
+
+    let path = format!("/v1/feed/posts/{post}");
+    let shown = scene.http.get(format!("{}{path}", scene.edges[1].url())).send().await.unwrap();
+    assert!(header(&shown, "cache-status").contains("hit"), "{}", header(&shown, "cache-status"));
+    let version: u64 = header(&shown, "sluice-version").rsplit_once('=').unwrap().1.parse().unwrap();
+    let channel = format!("post:{post}");
+    let listening = scene.heard(1, &channel, version, "");
+    let liking = scene.done(0, Method::PUT, &format!("{path}/like"), &ann, Value::Null);
+    let (heard, _) = tokio::join!(listening, liking);
+    assert_eq!((heard[0].0, &heard[0].1["likes"]), (version + 1, &json!(1)), "{heard:?}");
+    let demanded = scene.http.get(format!("{}{path}", scene.edges[0].url()));
+    let demanded = demanded.header("sluice-at-least", format!("{channel}={}", version + 1)).send().await.unwrap();
+    assert_eq!(demanded.json::<Value>().await.unwrap()["likes"], 1);
+}
+
+#[tokio::test]
+async fn a_message_sent_at_one_edge_is_heard_at_the_other_by_members_alone() {
+    let scene = Scene::new().await;
+    let edge = scene.edges[0].url();
+    let (ann, ben) = (shop::sign_up(&edge, "ann").await, shop::sign_up(&edge, "ben").await);
+    let eve = shop::sign_up(&edge, "eve").await;
+    let whom = scene.get(0, "/v1/accounts/me", &ben).await["account"].clone();
+    let chat = scene.done(0, Method::POST, "/v1/chat", &ann, json!({ "kind": "direct", "with": whom })).await;
+    let chat = chat["id"].as_str().unwrap();
+    let listen = scene.done(1, Method::POST, "/v1/chat/token", &ben, json!({ "conversations": [chat] })).await;
+    let token = listen["token"].as_str().unwrap();
+    let said = json!({ "client_id": "a1", "text": "good morning" });
+    let sent = scene.done(0, Method::POST, &format!("/v1/chat/{chat}/messages"), &ann, said).await;
+    let seq = sent["seq"].as_u64().unwrap();
+    let channel = format!("chat:{chat}");
+    let heard = scene.heard(1, &channel, seq - 1, token).await;
+    assert_eq!((heard[0].0, &heard[0].1["text"]), (seq, &json!("good morning")), "{heard:?}");
+    let path = format!("/v1/live/poll?channel={channel}&after=0&wait=1");
+    assert_eq!(scene.ask(1, Method::GET, &path, &eve, Value::Null).await.0, 403, "who is no member hears nothing");
+    assert_eq!(scene.ask(1, Method::GET, &format!("/v1/chat/{chat}/events"), &eve, Value::Null).await.0, 403);
+}
+
+#[tokio::test]
+async fn one_app_is_killed_and_the_others_go_on_while_what_is_kept_of_it_is_served() {
+    let mut scene = Scene::new().await;
+    let edge = scene.edges[0].url();
+    let (boss, ann) = (shop::sign_up(&edge, "boss").await, shop::sign_up(&edge, "ann").await);
+    let (product, variant) = shop::product(&edge, &boss, 3).await;
+    let path = format!("/v1/shop/products/{product}?market=de");
+    let stock = format!("/v1/shop/stock/{variant}");
+    assert_eq!(scene.get(1, &path, "").await["title"], "Shirt");
+    assert_eq!(scene.get(1, &stock, "").await["available"], 3);
+    scene.origins[0].kill9();
+    assert_eq!(scene.get(1, &path, "").await["title"], "Shirt", "what is kept is served");
+    assert_eq!(scene.get(1, &stock, "").await["available"], 3);
+    assert!(scene.ask(1, Method::GET, "/v1/shop/orders", &ann, Value::Null).await.0 >= 502);
+    scene.done(0, Method::POST, "/v1/feed/posts", &ann, json!({ "text": "the shop is closed" })).await;
+    scene.done(1, Method::POST, "/v1/chat", &ann, json!({ "kind": "group", "name": "all" })).await;
+    assert_eq!(scene.get(0, "/v1/feed/home", &ann).await["items"][0]["c"]["text"], "the shop is closed");
+}
