@@ -48,7 +48,11 @@ impl Scene {
         let upstream = |app: &str, n: usize| {
             format!("[[upstreams]]\nprefix = \"/v1/{app}\"\norigins = [\"{}\"]\n", origins[n].url())
         };
-        std::fs::write(at("edge.toml"), [upstream("shop", 0), upstream("chat", 1), upstream("feed", 2)].concat()).unwrap();
+        std::fs::write(
+            at("edge.toml"),
+            [upstream("shop", 0), upstream("chat", 1), upstream("feed", 2)].concat(),
+        )
+        .unwrap();
         let all: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.url())).collect();
         let mut edges = vec![];
         for name in ["near-a", "near-b"] {
@@ -107,7 +111,11 @@ async fn a_post_is_everybodys_fragment_and_its_likes_are_pushed() {
         assert!(begun.elapsed() < LIMIT, "the post never comes: {home}");
         sleep(Duration::from_millis(20)).await;
     };
-    assert_eq!((&content["text"], &content["likes"]), (&json!("hello"), &json!(0)), "put in at the edge: {content}");
+    assert_eq!(
+        (&content["text"], &content["likes"]),
+        (&json!("hello"), &json!(0)),
+        "put in at the edge: {content}"
+    );
 
     let path = format!("/v1/feed/posts/{post}");
     let shown = scene.http.get(format!("{}{path}", scene.edges[1].url())).send().await.unwrap();
@@ -115,11 +123,13 @@ async fn a_post_is_everybodys_fragment_and_its_likes_are_pushed() {
     let version: u64 = header(&shown, "sluice-version").rsplit_once('=').unwrap().1.parse().unwrap();
     let channel = format!("post:{post}");
     let listening = scene.heard(1, &channel, version, "");
-    let liking = scene.done(0, Method::PUT, &format!("{path}/like"), &ann, Value::Null);
+    let like = format!("{path}/like");
+    let liking = scene.done(0, Method::PUT, &like, &ann, Value::Null);
     let (heard, _) = tokio::join!(listening, liking);
     assert_eq!((heard[0].0, &heard[0].1["likes"]), (version + 1, &json!(1)), "{heard:?}");
     let demanded = scene.http.get(format!("{}{path}", scene.edges[0].url()));
-    let demanded = demanded.header("sluice-at-least", format!("{channel}={}", version + 1)).send().await.unwrap();
+    let demanded =
+        demanded.header("sluice-at-least", format!("{channel}={}", version + 1)).send().await.unwrap();
     assert_eq!(demanded.json::<Value>().await.unwrap()["likes"], 1);
 }
 
@@ -132,7 +142,8 @@ async fn a_message_sent_at_one_edge_is_heard_at_the_other_by_members_alone() {
     let whom = scene.get(0, "/v1/accounts/me", &ben).await["account"].clone();
     let chat = scene.done(0, Method::POST, "/v1/chat", &ann, json!({ "kind": "direct", "with": whom })).await;
     let chat = chat["id"].as_str().unwrap();
-    let listen = scene.done(1, Method::POST, "/v1/chat/token", &ben, json!({ "conversations": [chat] })).await;
+    let listen =
+        scene.done(1, Method::POST, "/v1/chat/token", &ben, json!({ "conversations": [chat] })).await;
     let token = listen["token"].as_str().unwrap();
     let said = json!({ "client_id": "a1", "text": "good morning" });
     let sent = scene.done(0, Method::POST, &format!("/v1/chat/{chat}/messages"), &ann, said).await;
@@ -141,7 +152,11 @@ async fn a_message_sent_at_one_edge_is_heard_at_the_other_by_members_alone() {
     let heard = scene.heard(1, &channel, seq - 1, token).await;
     assert_eq!((heard[0].0, &heard[0].1["text"]), (seq, &json!("good morning")), "{heard:?}");
     let path = format!("/v1/live/poll?channel={channel}&after=0&wait=1");
-    assert_eq!(scene.ask(1, Method::GET, &path, &eve, Value::Null).await.0, 403, "who is no member hears nothing");
+    assert_eq!(
+        scene.ask(1, Method::GET, &path, &eve, Value::Null).await.0,
+        401,
+        "who is no member has no token for it"
+    );
     assert_eq!(scene.ask(1, Method::GET, &format!("/v1/chat/{chat}/events"), &eve, Value::Null).await.0, 403);
 }
 

@@ -220,7 +220,7 @@ async fn once_in_one_order(database: Option<String>) {
     told_by_the_log(&scene, &chat, &seen).await;
 }
 
-/// What edges hear is the same: each version of the conversation's tag is a change's seq, with what it says.
+/// What all edges hear is the same: each version of the conversation's tag is a change's seq.
 async fn told_by_the_log(scene: &Scene, chat: &str, seen: &[Value]) {
     let mut feed = scene.http.get(format!("{}/v1/log?after=0", scene.urls()[0])).send().await.unwrap();
     let (mut text, mut versions) = (Vec::new(), 0);
@@ -230,12 +230,9 @@ async fn told_by_the_log(scene: &Scene, chat: &str, seen: &[Value]) {
             let line: Vec<u8> = text.drain(..=end).collect();
             let event: Value = serde_json::from_slice(&line).unwrap();
             if event["tag"] == format!("chat:{chat}") {
-                let change = &seen[versions];
                 versions += 1;
                 assert_eq!(event["version"], versions);
-                for field in ["type", "id", "client_id", "text", "by", "at_ms"] {
-                    assert_eq!(event["data"]["live"][field], change[field], "{field} of {event}");
-                }
+                assert_eq!(event["data"].get("live"), None, "what is said is for who listens");
             }
         }
     }
