@@ -3,7 +3,7 @@
 //! Everything here is pure: no clock, no socket, no runtime. A process parses what it received into these types at its
 //! border, and renders them when it speaks; nothing in between formats a key or a URL by hand.
 //!
-//! - [`id`]: 64-bit, time-sorted ids and node names
+//! - [`mod@id`]: 64-bit, time-sorted ids and node names
 //! - [`media`]: rungs, the URL grammar of published media ([`MediaPath`]) and the object-key grammar ([`ObjectKey`])
 //! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says; [`purge`]: what operators
 //!   ask to be forgotten

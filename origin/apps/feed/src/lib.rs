@@ -1,6 +1,6 @@
 //! Sluice's posts, follows, likes, home pages. Its routes are below `/v1/feed`.
 //!
-//! - Public answers are fragments: the same for every reader, kept by edges until an event of their tag ([`tags`]) says
+//! - Public answers are fragments: the same for every reader, kept by edges until an event of their tag (`tags`) says
 //!   otherwise. What a reader alone may see is a small list of fragments (`home`), which nobody keeps.
 //! - `people`: profiles and follows; `posts`: posts, replies, reposts and what deletes them; `likes`
 //! - `fanout`: brings posts to the lists of followers, from rows that the post's transaction wrote; `home`: reads a list,
