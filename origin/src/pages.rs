@@ -6,6 +6,9 @@ use axum::response::Response;
 use http::{Method, Request};
 use sluice_platform::ApiError;
 
+/// Paths of the page itself, beside those of videos.
+const PAGES: [&str; 4] = ["/", "/shop", "/chat", "/feed"];
+
 /// Everything that is no resource of the interface: a file of the pages, or the page itself where it has routes.
 pub(crate) async fn page(
     axum::extract::State(state): axum::extract::State<State>,
@@ -17,6 +20,7 @@ pub(crate) async fn page(
         return Err(missing());
     }
     let dir = state.config.pages.dir.as_ref().ok_or_else(missing)?;
-    let file = if path == "/" || path.starts_with("/watch/") { "/index.html" } else { path };
+    let is_page = path.starts_with("/watch/") || PAGES.contains(&path);
+    let file = if is_page { "/index.html" } else { path };
     sluice_service::page(dir, file, request.headers()).await.ok_or_else(missing)
 }

@@ -83,6 +83,8 @@ impl Stack {
             put(&mut config, "pages", "dir", path(&options.pages));
             put(&mut config, "playback", "key_file", path(&key(&options.dir, "playback.pem")?));
             config.insert("steering_url".into(), control.clone().into());
+            // Whoever signs up as `admin` keeps the shop.
+            put(&mut config, "accounts", "admins", list(["admin".to_owned()]));
             config
         });
         let origin = origin.await?;

@@ -2,3 +2,11 @@
 export function watched(path: string): string | null {
   return /^\/watch\/([0-9a-z]{1,20})\/?$/.exec(path)?.[1] ?? null;
 }
+
+export type App = 'videos' | 'shop' | 'chat' | 'feed';
+
+/** The app that a path belongs to. */
+export function app(path: string): App {
+  const first = path.split('/')[1];
+  return first === 'shop' || first === 'chat' || first === 'feed' ? first : 'videos';
+}

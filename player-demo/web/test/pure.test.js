@@ -6,10 +6,12 @@ import { bytes, clock, eta, rate } from '../src/format.ts';
 import { kids, opened } from '../src/keys.ts';
 import { health, hitRatio, inWords, offload } from '../src/operations/fleet.ts';
 import { WIDTH, land, x, y } from '../src/operations/world.ts';
-import { watched } from '../src/route.ts';
+import { money } from '../src/money.ts';
+import { app, watched } from '../src/route.ts';
 import { rungs, variant } from '../src/rungs.ts';
 import { tileAt, tiles, written } from '../src/storyboard.ts';
 import { admitted, guarded } from '../src/token.ts';
+import { atLeast, note } from '../src/versions.ts';
 
 test('each hop of Cache-Status is read', () => {
   const hops = parseCacheStatus('shield-a; fwd=miss; stored, near-a; hit; ttl=3599');
@@ -126,4 +128,23 @@ test('the land is drawn without a line across the world', () => {
   for (const ring of rings) {
     for (let n = 1; n < ring.length; n += 1) assert.ok(Math.abs(ring[n][0] - ring[n - 1][0]) < WIDTH / 4, `${ring[n - 1]} to ${ring[n]}`);
   }
+});
+
+test('a page shows at least what it has written, and remembers the newest of a few tags', () => {
+  note('post:1=3 user:ann=2', null);
+  note(null, { versions: { 'stock:7': 4 } });
+  note('post:1=2', { versions: 'thread:1=9' });
+  assert.equal(atLeast(), 'user:ann=2 stock:7=4 post:1=3 thread:1=9');
+  note('nonsense =5 x=y', undefined);
+  for (let n = 0; n < 40; n += 1) note(`t:${n}=1`, null);
+  assert.equal(atLeast().split(' ').length, 16);
+});
+
+test('amounts are written as people write them', () => {
+  assert.equal(money(4990, 'EUR'), '€49.90');
+  assert.equal(money(500, 'JPY'), '¥500');
+});
+
+test('each app has its path, and every other is of videos', () => {
+  assert.deepEqual(['/', '/watch/abc', '/shop', '/chat', '/feed', '/feeds'].map(app), ['videos', 'videos', 'shop', 'chat', 'feed', 'videos']);
 });

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sluice_platform::once::Once;
-use sluice_platform::{ApiError, Caller, Ground};
+use sluice_platform::{Accounts, ApiError, Caller, Ground};
 use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait};
 use sluice_storage::rows::unsigned;
@@ -27,6 +27,7 @@ pub(crate) struct Feed {
     pub(crate) storage: Storage,
     pub(crate) log: Log,
     pub(crate) once: Once,
+    pub(crate) accounts: Accounts,
     pub(crate) config: Arc<Config>,
     /// There is a post to bring to followers.
     pub(crate) posted: Arc<Notify>,
@@ -44,6 +45,7 @@ impl Feed {
             log: storage.log(),
             storage,
             once: ground.once.clone(),
+            accounts: ground.accounts.clone(),
             config: Arc::new(config),
             posted: Arc::default(),
             renew,

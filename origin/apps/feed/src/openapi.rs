@@ -27,6 +27,7 @@ use crate::http;
         http::home,
         http::explain,
         http::seen,
+        http::token,
         http::lists
     )
 )]

@@ -24,6 +24,13 @@ pub(crate) struct Wanted {
     order: Option<String>,
 }
 
+/// What to listen with, for as long as an access token is good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Listen {
+    channel: String,
+    token: String,
+}
+
 /// An item of a home page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct HomeItem {
@@ -104,6 +111,14 @@ pub(super) async fn home(
     // A near edge puts the posts in, which are everybody's.
     answer.headers_mut().insert(HeaderName::from_static(SLUICE_ASSEMBLE), HeaderValue::from_static("json"));
     Ok(answer)
+}
+
+/// A token with which the reader hears that there is something new, on the channel `home:ACCOUNT`.
+#[utoipa::path(post, path = "/v1/feed/token", responses((status = 200, body = Listen), (status = 401)))]
+pub(super) async fn token(State(feed): State<Feed>, who: Caller) -> Response {
+    let channel = format!("home:{}", who.account);
+    let token = feed.accounts.channels(&who, vec![channel.clone()]);
+    private(&Listen { channel, token }, &[])
 }
 
 /// Why the reader's home is as it is: what each post's score is made of, and what each stage took.

@@ -4,7 +4,7 @@ mod home;
 mod people;
 mod posts;
 
-pub(crate) use home::{__path_explain, __path_home, __path_lists, __path_seen};
+pub(crate) use home::{__path_explain, __path_home, __path_lists, __path_seen, __path_token};
 pub(crate) use people::{__path_follow, __path_import, __path_list, __path_show, __path_unfollow};
 pub(crate) use posts::{
     __path_create, __path_delete, __path_fragment, __path_like, __path_repost, __path_thread, __path_unlike,
@@ -39,6 +39,7 @@ pub(crate) fn routes(feed: Feed) -> Router {
         .route("/v1/feed/home", get(home::home))
         .route("/v1/feed/home/explain", get(home::explain))
         .route("/v1/feed/home/seen", put(home::seen))
+        .route("/v1/feed/token", post(home::token))
         .route("/v1/feed/import", post(people::import))
         .route("/v1/feed/lists", delete(home::lists))
         .route("/v1/feed/openapi.json", get(openapi::document))

@@ -1,0 +1,38 @@
+// The bar above every page: where one is, and who one is.
+import { el } from './dom';
+import type { App } from './route';
+import { leave, me } from './session';
+import { signIn } from './sign-in';
+
+/** Marks the app of this page, and shows whose session it is. */
+export function mark(here: App): void {
+  document.querySelector(`nav.apps [data-app="${here}"]`)?.setAttribute('aria-current', 'page');
+  const place = document.querySelector<HTMLElement>('#me');
+  if (!place) return;
+  me().then(
+    (found) => place.replaceChildren(...(found ? signedIn(found.handle) : [door()])),
+    // Without accounts there is nothing to sign in to.
+    () => place.replaceChildren(),
+  );
+}
+
+function door(): HTMLElement {
+  const button = el('button', { type: 'button', class: 'quiet', 'data-testid': 'door' }, 'Sign in');
+  button.addEventListener('click', signIn);
+  return button;
+}
+
+function signedIn(handle: string): HTMLElement[] {
+  const out = el('button', { type: 'button', class: 'quiet', 'data-testid': 'sign-out' }, 'Sign out');
+  out.addEventListener('click', () => {
+    out.disabled = true;
+    leave().finally(() => location.reload());
+  });
+  return [el('span', { class: 'who', 'data-testid': 'who' }, face(handle), el('span', {}, handle)), out];
+}
+
+/** A round picture of a handle, until there are others. */
+export function face(handle: string): HTMLElement {
+  const hue = [...handle].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
+  return el('span', { class: 'face', style: `--hue: ${hue}`, 'aria-hidden': 'true' }, (handle[0] ?? '?').toUpperCase());
+}

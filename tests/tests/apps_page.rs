@@ -1,0 +1,37 @@
+//! The pages of the three apps in a real Chromium: two people on two edges sell and buy, talk, post and like.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use serde_json::{Value, json};
+use sluice_tests::process::binary;
+use sluice_tests::stack::{Options, Stack};
+use std::path::Path;
+use std::process::Command;
+
+#[tokio::test]
+async fn two_people_on_two_edges_buy_talk_and_like() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    let pages = root.join("player-demo/web/dist");
+    assert!(pages.join("index.html").is_file(), "the pages are not built: `make web` builds them");
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let made = Command::new(binary("sluice")).args(["key", &at("key.pem")]).output().unwrap();
+    std::fs::write(at("keys.json"), made.stdout).unwrap();
+    let origin = vec![("playback.key_file", at("key.pem")), ("accounts.admins", "boss".to_owned())];
+    let near = vec![("access.keys_file", at("keys.json"))];
+    let options = Options { pages: Some(pages), origin, near, hold_transcoder: true, ..Options::default() };
+    let stack = Stack::with(options).await;
+    let output = Command::new("node")
+        .current_dir(root.join("tests/browser"))
+        .args(["apps.mjs", &stack.edge(), &stack.near[1].url()])
+        .arg(root.join("target/browser"))
+        .output()
+        .expect("node is installed by `make setup`");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(report["failure"], Value::Null, "{report}");
+    assert_eq!(report["errors"], json!([]), "{report}");
+    assert_eq!(report["serious"], json!([]), "what axe finds serious: {report}");
+    assert_eq!((&report["sold"], &report["likes"]), (&json!("Only 5 left"), &json!("1")), "{report}");
+    assert_eq!(report["waits"], 0, "every message was acknowledged: {report}");
+}
