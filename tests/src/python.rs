@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// aioquic, a QUIC and HTTP/3 implementation of its own, with what it needs.
 pub const AIOQUIC: &[&str] = &[
@@ -18,12 +19,64 @@ pub const AIOQUIC: &[&str] = &[
     "typing_extensions==4.16.0",
 ];
 
+/// schemathesis, which makes requests out of a description (OpenAPI), with what it needs.
+pub const SCHEMATHESIS: &[&str] = &[
+    "schemathesis==4.32.5",
+    "anyio==4.16.0",
+    "certifi==2026.10.19.post1",
+    "charset-normalizer==3.5.3",
+    "click==8.5.1",
+    "graphql-core==3.3.2",
+    "harfile==0.6.0",
+    "hypothesis==6.170.17",
+    "hypothesis-graphql==0.13.5",
+    "idna==3.20",
+    "iniconfig==2.3.1",
+    "jsonschema_rs==0.60.3",
+    "markdown-it-py==4.3.0",
+    "MarkupSafe==3.0.4",
+    "mdurl==0.1.2",
+    "packaging==26.4",
+    "pluggy==1.7.0",
+    "Pygments==2.21.0",
+    "pyrate-limiter==4.5.1",
+    "pytest==9.2.0",
+    "PyYAML==6.0.4",
+    "requests==2.34.2",
+    "rich==15.0.0",
+    "sortedcontainers==2.4.0",
+    "typing_extensions==4.16.0",
+    "urllib3==2.8.0",
+    "Werkzeug==3.1.9",
+];
+
+/// localstripe, a gateway of others with Stripe's interface, with what it needs.
+pub const LOCALSTRIPE: &[&str] = &[
+    "localstripe==1.15.10",
+    "aiohappyeyeballs==2.7.1",
+    "aiohttp==3.14.5",
+    "aiosignal==1.4.0",
+    "attrs==26.1.0",
+    "frozenlist==1.8.0",
+    "idna==3.20",
+    "multidict==7.2.1",
+    "propcache==0.5.4",
+    "python-dateutil==4.0.0",
+    "typing_extensions==4.16.0",
+    "tzdata==2026.6",
+    "yarl==1.25.1",
+];
+
 /// The Python of a virtual environment that has these packages (`Pillow==13.0.0`). It is made in the target folder once,
 /// and stays there.
 #[must_use]
 pub fn python(packages: &[&str]) -> PathBuf {
     let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
-    let folder = target.join("python").join(packages.join("+").replace("==", "-"));
+    let all = packages.join("+").replace("==", "-");
+    // A folder's name has an end.
+    let name =
+        if all.len() < 200 { all } else { format!("{}+{:016x}", packages[0], xxh3_64(all.as_bytes())) };
+    let folder = target.join("python").join(name);
     let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
     std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
     // Stories of several processes want it at the same time. The lock goes with the file.
