@@ -93,9 +93,8 @@ impl Stripe {
 
     async fn confirm(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown> {
         let path = format!("/v1/payment_intents/{intent}/confirm");
-        let fields = [("payment_method", charge.method.as_str())];
-        let (status, answer) =
-            sent(self.post(&path, &format!("{}-confirm", charge.payment), &fields)).await?;
+        // By the method that it was opened with.
+        let (status, answer) = sent(self.post(&path, &format!("{}-confirm", charge.payment), &[])).await?;
         if status == StatusCode::PAYMENT_REQUIRED {
             return Ok(Outcome::Declined);
         }
