@@ -54,6 +54,7 @@ mod wakes;
 /// columns and values.
 pub mod rows {
     pub use crate::database::{flag, from_json, signed, to_json, unsigned, unsigned32};
+    pub use crate::schema::{index, table};
     pub use sea_orm;
     pub use sea_orm_migration::schema as columns;
 }

@@ -2,7 +2,9 @@
 //! added to a database, and taken out of it, without the others.
 
 use sea_orm::DbErr;
-use sea_orm::sea_query::{Alias, DynIden, IndexCreateStatement, IntoIden, Table, TableCreateStatement};
+use sea_orm::sea_query::{
+    Alias, ColumnDef, DynIden, Index, IndexCreateStatement, IntoIden, Table, TableCreateStatement,
+};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTraitSelf, SchemaManager};
 
 /// The tables of an app.
@@ -23,6 +25,25 @@ pub struct Step {
     pub tables: fn() -> Vec<TableCreateStatement>,
     /// Makes its indexes.
     pub indexes: fn() -> Vec<IndexCreateStatement>,
+}
+
+/// A table with its primary key.
+#[must_use]
+pub fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
+    let (mut table, mut primary) = (Table::create(), Index::create());
+    table.table(name);
+    columns.into_iter().for_each(|column| _ = table.col(column));
+    key.iter().for_each(|column| _ = primary.col(*column));
+    table.primary_key(&mut primary).to_owned()
+}
+
+/// An index of a table.
+#[must_use]
+pub fn index(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(table);
+    columns.iter().for_each(|column| _ = index.col(*column));
+    index.to_owned()
 }
 
 impl MigratorTraitSelf for Schema {

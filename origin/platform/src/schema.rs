@@ -1,7 +1,8 @@
 //! The tables that apps share: accounts, their sessions, and answers that are given once.
 
 use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, text};
-use sluice_storage::rows::sea_orm::sea_query::{Index, IndexCreateStatement, Table, TableCreateStatement};
+use sluice_storage::rows::sea_orm::sea_query::{IndexCreateStatement, TableCreateStatement};
+use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
 /// See the module.
@@ -11,15 +12,6 @@ pub const SCHEMA: Schema = Schema {
 };
 
 fn accounts() -> Vec<TableCreateStatement> {
-    let table = |name: &'static str,
-                 columns: Vec<sluice_storage::rows::sea_orm::sea_query::ColumnDef>,
-                 key: &[&'static str]| {
-        let (mut table, mut primary) = (Table::create(), Index::create());
-        table.table(name);
-        columns.into_iter().for_each(|column| _ = table.col(column));
-        key.iter().for_each(|column| _ = primary.col(*column));
-        table.primary_key(&mut primary).to_owned()
-    };
     vec![
         table(
             "accounts",
@@ -74,11 +66,8 @@ fn accounts() -> Vec<TableCreateStatement> {
 }
 
 fn account_indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &str, table: &'static str, column: &'static str| {
-        Index::create().name(name).table(table).col(column).to_owned()
-    };
     vec![
-        index("once_answers_until", "once_answers", "until_ms"),
-        index("refresh_tokens_expires", "refresh_tokens", "expires_ms"),
+        index("once_answers_until", "once_answers", &["until_ms"]),
+        index("refresh_tokens_expires", "refresh_tokens", &["expires_ms"]),
     ]
 }

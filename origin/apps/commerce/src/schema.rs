@@ -2,9 +2,8 @@
 //! over several databases.
 
 use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, string_null, text};
-use sluice_storage::rows::sea_orm::sea_query::{
-    ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement,
-};
+use sluice_storage::rows::sea_orm::sea_query::{IndexCreateStatement, TableCreateStatement};
+use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
 /// See the module.
@@ -15,21 +14,6 @@ pub const SCHEMA: Schema = Schema {
         Step { name: "s0002_orders", tables: orders, indexes: order_indexes },
     ],
 };
-
-fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
-    let (mut table, mut primary) = (Table::create(), Index::create());
-    table.table(name);
-    columns.into_iter().for_each(|column| _ = table.col(column));
-    key.iter().for_each(|column| _ = primary.col(*column));
-    table.primary_key(&mut primary).to_owned()
-}
-
-fn index(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(table);
-    columns.iter().for_each(|column| _ = index.col(*column));
-    index.to_owned()
-}
 
 fn catalog() -> Vec<TableCreateStatement> {
     let product = vec![

@@ -1,22 +1,13 @@
 //! The app's tables. The first column of each key is what rows would be spread by: a reader's rows are together, and a post's.
 
 use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, double, string, text};
-use sluice_storage::rows::sea_orm::sea_query::{
-    ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement,
-};
+use sluice_storage::rows::sea_orm::sea_query::{ColumnDef, IndexCreateStatement, TableCreateStatement};
+use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
 /// See the module.
 pub const SCHEMA: Schema =
     Schema { migrations: "feed_migrations", steps: &[Step { name: "f0001_feed", tables, indexes }] };
-
-fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
-    let (mut table, mut primary) = (Table::create(), Index::create());
-    table.table(name);
-    columns.into_iter().for_each(|column| _ = table.col(column));
-    key.iter().for_each(|column| _ = primary.col(*column));
-    table.primary_key(&mut primary).to_owned()
-}
 
 fn tables() -> Vec<TableCreateStatement> {
     vec![
@@ -97,12 +88,6 @@ fn post() -> Vec<ColumnDef> {
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &str, table: &'static str, columns: &[&'static str]| {
-        let mut index = Index::create();
-        index.name(name).table(table);
-        columns.iter().for_each(|column| _ = index.col(*column));
-        index.to_owned()
-    };
     vec![
         index("feed_profiles_handle", "feed_profiles", &["handle"]),
         index("feed_follows_author", "feed_follows", &["author", "reader"]),
