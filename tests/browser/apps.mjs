@@ -1,19 +1,13 @@
 // The shop, conversations and the feed, by two people on two edges, each in a window of their own.
 // usage: node apps.mjs EDGE_A EDGE_B PICTURES. The last line of output is JSON for the story to assert.
-import { chromium } from 'playwright-core';
+import { launched } from './chromium.mjs';
 import axe from 'axe-core';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 
 const [edgeA, edgeB, pictures] = process.argv.slice(2);
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 mkdirSync(pictures, { recursive: true });
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await launched();
 const report = { errors: [], serious: [] };
 
 async function person(edge, viewport) {

@@ -1,20 +1,14 @@
 // Stock dash.js in a real Chromium is steered: it begins where it is told, and goes on elsewhere when that edge is drained.
 // usage: node dash.mjs EDGE CONTROL VIDEO. The last line of output is JSON for the story to assert.
-import { chromium } from 'playwright-core';
-import { existsSync } from 'node:fs';
+import { launched } from './chromium.mjs';
 import { fileURLToPath } from 'node:url';
 
 const [edge, control, id] = process.argv.slice(2);
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 const dashjs = fileURLToPath(new URL('node_modules/dashjs/dist/modern/umd/dash.all.min.js', import.meta.url));
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
-    // The page is made up, which Chromium takes for one of the internet's that reaches into this machine.
-    '--disable-features=LocalNetworkAccessChecks'],
+const browser = await launched({
+  // The page is made up, which Chromium takes for one of the internet's that reaches into this machine.
+  args: ['--disable-features=LocalNetworkAccessChecks'],
 });
 const report = { before: [], after: [] };
 try {

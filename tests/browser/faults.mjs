@@ -2,13 +2,10 @@
 // usage: node faults.mjs; its input is lines, its output JSON lines for the story to assert.
 //   {"base": URL, "watch_ms": N, "cases": [{"name", "master", "node"}]}   -> {"playing": true} once all play and have their buffers
 //   the name of a case, as it is broken                                   -> the report, once each was watched for so long
-import { chromium } from 'playwright-core';
-import { existsSync } from 'node:fs';
+import { launched } from './chromium.mjs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 const script = (path) => fileURLToPath(new URL(`node_modules/${path}`, import.meta.url));
 
 // Each with what docs/control.md recommends, and so little room that they never have more than ten seconds: another segment of
@@ -22,11 +19,7 @@ const players = {
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const next = async () => (await lines.next()).value;
 const { base, watch_ms: watch, cases } = JSON.parse(await next());
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launched();
 
 async function begin(one, name) {
   const page = await (await browser.newContext()).newPage();

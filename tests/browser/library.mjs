@@ -1,18 +1,12 @@
 // The library, as a person keeps it: searched, tagged, hidden, deleted and brought back; a private video is watched.
 // usage: node library.mjs EDGE PICTURES FILE; FILE is harbour.mp4 with its index at its end, uploaded by the page. The last line of output is JSON for the story to assert.
-import { chromium } from 'playwright-core';
-import { existsSync, mkdirSync } from 'node:fs';
+import { launched } from './chromium.mjs';
+import { mkdirSync } from 'node:fs';
 
 const [edge, pictures, file] = process.argv.slice(2);
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 mkdirSync(pictures, { recursive: true });
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launched();
 const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
 const page = await context.newPage();
 page.setDefaultTimeout(20_000);

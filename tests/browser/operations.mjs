@@ -1,21 +1,16 @@
 // The operations page: a viewer looks, an operator drains and purges, an administrator rolls back; on a desk and on a phone.
 // usage: node operations.mjs CONTROL EDGES ID PICTURES; EDGES is JSON, ["http://...", ...]; operators' tokens are their names:
 // eve (viewer), bob (operator), ann (admin). The last line of output is JSON for the story to assert.
-import { chromium } from 'playwright-core';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { launched } from './chromium.mjs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 const [control, edgesJson, id, pictures] = process.argv.slice(2);
 const edges = JSON.parse(edgesJson);
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 mkdirSync(pictures, { recursive: true });
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
+const browser = await launched();
 const report = { errors: [], refused: 0, axe: {} };
 
 async function opened(width, address) {

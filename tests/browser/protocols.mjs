@@ -1,17 +1,15 @@
 // What a real browser gets over HTTP/1.1, HTTP/2 and HTTP/3.
 // usage: node protocols.mjs HTTP_ORIGIN TLS_ORIGIN H3_ORIGIN SPKI < CASES; the output is JSON: answers by protocol.
-import { chromium } from 'playwright-core';
-import { existsSync, readFileSync } from 'node:fs';
+import { launched } from './chromium.mjs';
+import { readFileSync } from 'node:fs';
 
 const [http, tls, h3, spki] = process.argv.slice(2);
 const cases = JSON.parse(readFileSync(0, 'utf8'));
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
-const quiet = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP localhost 127.0.0.1', `--ignore-certificate-errors-spki-list=${spki}`];
 
-async function answers(origin, args) {
-  const browser = await chromium.launch({ executablePath, args: [...quiet, ...args] });
+const known = ['--host-resolver-rules=MAP localhost 127.0.0.1', `--ignore-certificate-errors-spki-list=${spki}`];
+
+async function answers(origin, quic = []) {
+  const browser = await launched({ quic: quic.length > 0, args: [...known, ...quic] });
   try {
     const page = await browser.newPage();
     await page.goto(`${origin}/page`);
@@ -41,8 +39,8 @@ async function ask(cases) {
 }
 
 const result = {
-  'http/1.1': await answers(http, ['--disable-quic']),
-  h2: await answers(tls, ['--disable-quic']),
+  'http/1.1': await answers(http),
+  h2: await answers(tls),
   h3: await answers(h3, ['--enable-quic', `--origin-to-force-quic-on=${new URL(h3).host}`]),
 };
 console.log(JSON.stringify(result));

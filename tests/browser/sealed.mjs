@@ -1,16 +1,9 @@
 // Stock players play sealed videos: hls.js and Shaka Player in a real Chromium, with ClearKey where keys are asked by licence.
 // usage: node sealed.mjs EDGE PLAYS; PLAYS is JSON: [{ how, player, id, token }]. The last line of output is JSON for the story.
-import { chromium } from 'playwright-core';
-import { existsSync } from 'node:fs';
+import { launched } from './chromium.mjs';
 
 const [edge, plays] = process.argv.slice(2);
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launched();
 
 // Plays to the end, or says why not. Keys and licences are asked for with the token, nothing else is.
 async function play({ player, id, token }) {

@@ -1,19 +1,12 @@
 // Stock Shaka Player in a real Chromium plays HLS and DASH, with text and pictures of the seek bar.
 // usage: node shaka.mjs EDGE VIDEO [CODEC]. With a codec (av01) that is what is preferred. The last line of output is JSON for the story to assert.
-import { chromium } from 'playwright-core';
-import { existsSync } from 'node:fs';
+import { launched } from './chromium.mjs';
 import { fileURLToPath } from 'node:url';
 
 const [edge, id, codec] = process.argv.slice(2);
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 const shaka = fileURLToPath(new URL('node_modules/shaka-player/dist/shaka-player.compiled.js', import.meta.url));
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launched();
 const report = {};
 try {
   const page = await browser.newPage();

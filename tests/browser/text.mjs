@@ -1,18 +1,12 @@
 // Subtitles on the watch page: chosen and shown; a file is added.
 // usage: node text.mjs EDGE VIDEO PICTURES. The last line of output is JSON for the story to assert.
-import { chromium } from 'playwright-core';
-import { existsSync, mkdirSync } from 'node:fs';
+import { launched } from './chromium.mjs';
+import { mkdirSync } from 'node:fs';
 
 const [edge, id, pictures] = process.argv.slice(2);
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
 mkdirSync(pictures, { recursive: true });
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launched();
 const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
 page.setDefaultTimeout(20_000);
 const errors = [];
