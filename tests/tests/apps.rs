@@ -170,9 +170,20 @@ async fn one_app_is_killed_and_the_others_go_on_while_what_is_kept_of_it_is_serv
     let stock = format!("/v1/shop/stock/{variant}");
     assert_eq!(scene.get(1, &path, "").await["title"], "Shirt");
     assert_eq!(scene.get(1, &stock, "").await["available"], 3);
+    let body = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
+    let order = scene.done(1, Method::POST, "/v1/shop/orders", &boss, body).await;
+    let order = format!("/v1/shop/orders/{}", order["id"].as_str().unwrap());
+    assert_eq!(scene.ask(1, Method::GET, &order, &ann, Value::Null).await.0, 404, "it is somebody else's");
+    assert_eq!(scene.get(1, &order, &boss).await["state"], "reserved", "which hides it from nobody");
+    let left = async || scene.get(1, &stock, "").await["available"].clone();
+    let begun = Instant::now();
+    while left().await != 2 {
+        assert!(begun.elapsed() < LIMIT, "the edge never hears that one is held");
+        sleep(Duration::from_millis(20)).await;
+    }
     scene.origins[0].kill9();
     assert_eq!(scene.get(1, &path, "").await["title"], "Shirt", "what is kept is served");
-    assert_eq!(scene.get(1, &stock, "").await["available"], 3);
+    assert_eq!(scene.get(1, &stock, "").await["available"], 2);
     assert!(scene.ask(1, Method::GET, "/v1/shop/orders", &ann, Value::Null).await.0 >= 502);
     scene.done(0, Method::POST, "/v1/feed/posts", &ann, json!({ "text": "the shop is closed" })).await;
     scene.done(1, Method::POST, "/v1/chat", &ann, json!({ "kind": "group", "name": "all" })).await;

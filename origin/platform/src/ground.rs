@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::{Extension, Router};
+use http::StatusCode;
 use sluice_service::{Drain, Metrics};
 use sluice_storage::{Storage, StorageError};
 use sluice_wire::token::mint::SigningKey;
 
 use crate::accounts::{self, Accounts, AccountsConfig};
+use crate::cache::{self, Lifetime};
 use crate::once::Once;
 use crate::schema::SCHEMA;
 
@@ -24,6 +29,16 @@ pub struct Ground {
     pub metrics: Metrics,
     /// The process's end; background work is spawned in its tasks.
     pub drain: Drain,
+}
+
+/// What is not there for one account may be there for another: nobody keeps such an answer.
+async fn own_absence(request: Request, next: Next) -> Response {
+    let known = accounts::brings_token(request.headers());
+    let mut answer = next.run(request).await;
+    if known && answer.status() == StatusCode::NOT_FOUND {
+        cache::lifetime(answer.headers_mut(), Lifetime::Never);
+    }
+    answer
 }
 
 impl Ground {
@@ -47,7 +62,7 @@ impl Ground {
 
     /// Has an app's routes know who asks.
     pub fn under(&self, routes: Router) -> Router {
-        routes.layer(Extension(self.accounts.clone()))
+        routes.layer(from_fn(own_absence)).layer(Extension(self.accounts.clone()))
     }
 
     /// The routes of accounts themselves.

@@ -76,6 +76,11 @@ fn caller(parts: &Parts) -> Result<Option<Caller>, ApiError> {
     accounts.read(token).map(Some)
 }
 
+/// True for a request that brings an access token, good or not.
+pub(crate) fn brings_token(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || cookie(headers, ACCESS_COOKIE).is_some()
+}
+
 /// A cookie of a request.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());

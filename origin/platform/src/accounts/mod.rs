@@ -16,8 +16,8 @@ mod rows;
 mod sessions;
 mod tries;
 
-pub(crate) use caller::CHALLENGE;
 pub use caller::Caller;
+pub(crate) use caller::{CHALLENGE, brings_token};
 pub(crate) use http::routes;
 pub use known::Known;
 
