@@ -18,6 +18,8 @@ interface Listening {
 
 /** Milliseconds before the first try after a cut, and at most. */
 const PAUSE = [300, 8000] as const;
+/** Milliseconds before a channel that was refused is asked for with another token. */
+const AGAIN = 3000;
 
 class Live {
   private socket: WebSocket | null = null;
@@ -64,6 +66,7 @@ class Live {
     const listening = this.channels.get(channel);
     if (!listening) return;
     if ('subscribed' in said) listening.after ??= Number(said.seq);
+    else if ('refused' in said) this.again(channel, listening);
     else if ('gap' in said) {
       listening.after = (said.gap as { to: number }).to;
       listening.missed();
@@ -72,6 +75,14 @@ class Live {
       listening.after = frame.seq;
       listening.hear(frame);
     }
+  }
+
+  /** Tokens are good for minutes: with the next one it goes on. */
+  private again(channel: string, listening: Listening): void {
+    if (!listening.token) return;
+    window.setTimeout(() => {
+      if (this.channels.get(channel) === listening && this.socket?.readyState === WebSocket.OPEN) void this.subscribe(channel, listening);
+    }, AGAIN);
   }
 
   private say(message: object): void {
