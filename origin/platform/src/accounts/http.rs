@@ -163,7 +163,10 @@ fn signed_in(accounts: &Accounts, status: StatusCode, caller: &Caller, token: &R
     (status, answer, axum::Json(body)).into_response()
 }
 
-/// Cookies that pages keep and scripts cannot read, each with its seconds.
+/// Says to a page's scripts that somebody is signed in, and nothing else: they need not ask in vain.
+const KNOWN_COOKIE: &str = "sluice_known";
+
+/// Cookies that pages keep and scripts cannot read, each with its seconds; and one that they can.
 fn set_cookies(headers: &mut HeaderMap, access: (&str, u64), refresh: (&str, u64)) {
     for (name, (value, seconds), path) in
         [(ACCESS_COOKIE, access, "/"), (REFRESH_COOKIE, refresh, REFRESH_PATH)]
@@ -171,4 +174,6 @@ fn set_cookies(headers: &mut HeaderMap, access: (&str, u64), refresh: (&str, u64
         let text = format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax");
         headers.append(SET_COOKIE, HeaderValue::from_str(&text).expect("tokens are plain characters"));
     }
+    let known = format!("{KNOWN_COOKIE}=1; Path=/; Max-Age={}; SameSite=Lax", refresh.1);
+    headers.append(SET_COOKIE, HeaderValue::from_str(&known).expect("plain characters"));
 }
