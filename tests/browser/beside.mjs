@@ -1,6 +1,6 @@
 // What lies beside a film, on the pages: pictures of the seek bar, chapters, fast forward, downloads, a card that moves.
 // usage: node beside.mjs EDGE VIDEO PICTURES. The last line of output is JSON for the story to assert.
-import { launched } from './chromium.mjs';
+import { launched, play } from './chromium.mjs';
 import { mkdirSync } from 'node:fs';
 
 const [edge, id, pictures] = process.argv.slice(2);
@@ -25,7 +25,7 @@ try {
   await page.goto(`${edge}/watch/${id}`, { waitUntil: 'load' });
   const player = page.locator('#player');
   await page.getByTestId('trick-forward').waitFor();
-  await player.evaluate((video) => { video.muted = true; return video.play(); });
+  await play(player);
   await page.waitForFunction(() => document.querySelector('#player').currentTime > 0.3);
   report.tracks = await player.evaluate((video) => [...video.textTracks].map((track) => track.kind).sort());
   report.downloads = await page.getByTestId('download').evaluateAll((all) => all.map((one) => new URL(one.href).pathname.split('/').pop()));

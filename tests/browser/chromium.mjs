@@ -11,3 +11,10 @@ export function launched({ quic = false, args = [] } = {}) {
   if (!executablePath) throw new Error('no Chromium: `make setup` installs it');
   return chromium.launch({ executablePath, args: [...QUIET, ...(quic ? [] : ['--disable-quic']), ...args] });
 }
+
+/** Plays once there is something to show: until then the page may load anew, and breaks a `play()` off. */
+export const play = (player) => player.evaluate(async (video) => {
+  video.muted = true;
+  while (video.readyState < 2) await new Promise((done) => setTimeout(done, 20));
+  await video.play();
+});

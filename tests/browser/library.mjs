@@ -1,6 +1,6 @@
 // The library, as a person keeps it: searched, tagged, hidden, deleted and brought back; a private video is watched.
 // usage: node library.mjs EDGE PICTURES FILE; FILE is harbour.mp4 with its index at its end, uploaded by the page. The last line of output is JSON for the story to assert.
-import { launched } from './chromium.mjs';
+import { launched, play } from './chromium.mjs';
 import { mkdirSync } from 'node:fs';
 
 const [edge, pictures, file] = process.argv.slice(2);
@@ -108,7 +108,7 @@ try {
   await page.waitForURL(/\/watch\//);
   const player = page.locator('#player');
   await player.waitFor({ state: 'attached' });
-  await player.evaluate((video) => { video.muted = true; return video.play(); });
+  await play(player);
   await page.waitForFunction(() => document.querySelector('#player').currentTime > 1, null, { timeout: 30_000 });
   report.played = await player.evaluate((video) => video.currentTime);
   report.media = media;

@@ -1,6 +1,6 @@
 // Subtitles on the watch page: chosen and shown; a file is added.
 // usage: node text.mjs EDGE VIDEO PICTURES. The last line of output is JSON for the story to assert.
-import { launched } from './chromium.mjs';
+import { launched, play } from './chromium.mjs';
 import { mkdirSync } from 'node:fs';
 
 const [edge, id, pictures] = process.argv.slice(2);
@@ -21,7 +21,7 @@ try {
   await page.locator('[data-testid="text-select"] option').nth(2).waitFor({ state: 'attached' });
   report.choices = await page.getByTestId('text-select').locator('option').allInnerTexts();
   await page.getByTestId('text-select').selectOption({ label: 'English' });
-  await player.evaluate((video) => { video.muted = true; return video.play(); });
+  await play(player);
   const active = () => {
     const tracks = [...document.querySelector('#player').textTracks].filter((t) => t.mode === 'showing');
     const cue = tracks.flatMap((t) => [...(t.activeCues ?? [])])[0];

@@ -1,6 +1,6 @@
 // A person's way through the pages, in a real browser: upload, see it become playable, watch, choose a rung.
 // usage: node watch.mjs EDGE FILE PICTURES; the last line of output is JSON for the story to assert.
-import { launched } from './chromium.mjs';
+import { launched, play } from './chromium.mjs';
 import { mkdirSync } from 'node:fs';
 
 const [edge, file, pictures] = process.argv.slice(2);
@@ -32,7 +32,7 @@ try {
   const player = page.locator('#player');
   await player.waitFor({ state: 'attached', timeout: 15_000 });
   const time = () => player.evaluate((video) => video.currentTime);
-  await player.evaluate((video) => { video.muted = true; return video.play(); });
+  await play(player);
   await page.waitForFunction(() => document.querySelector('#player').currentTime > 1.5, null, { timeout: 30_000 });
   const earlier = await time();
   await page.waitForFunction((t) => document.querySelector('#player').currentTime > t + 2, earlier, { timeout: 30_000 });
