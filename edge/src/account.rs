@@ -53,14 +53,14 @@ fn edge_knows_better(edge: &Shared, grant: &Grant) -> bool {
 /// Takes an access token out of the cookies where it is to go.
 fn without_cookie(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
     let Some(line) = headers.get(COOKIE).and_then(|line| line.to_str().ok()) else { return };
-    let is_ended = |pair: &&str| {
+    let is_ended = |pair: &str| {
         let named = pair.trim().split_once('=').filter(|(name, _)| *name == ACCESS_COOKIE);
         named.is_some_and(|(_, token)| goes(token))
     };
-    if !line.split(';').any(|pair| is_ended(&pair)) {
+    let rest: Vec<&str> = line.split(';').filter(|pair| !is_ended(pair)).map(str::trim).collect();
+    if rest.len() == line.split(';').count() {
         return;
     }
-    let rest: Vec<&str> = line.split(';').filter(|pair| !is_ended(pair)).map(str::trim).collect();
     match HeaderValue::from_str(&rest.join("; ")) {
         Ok(rest) if !rest.is_empty() => drop(headers.insert(COOKIE, rest)),
         _ => drop(headers.remove(COOKIE)),

@@ -100,34 +100,27 @@ impl Accounts {
 
     /// An access token for an account in a session.
     fn access(&self, caller: &Caller) -> String {
-        let now_ms = self.storage.clock.now_ms();
-        let claims = Claims {
-            sub: Some(caller.account.to_string()),
-            sid: Some(caller.session.to_string()),
-            name: Some(caller.name.clone()),
-            roles: Some(caller.roles.clone()),
-            iat: Some((now_ms / 1_000).into()),
-            iat_ms: Some(now_ms),
-            exp: Some((now_ms / 1_000 + self.config.access_ttl_s).into()),
-            ..Claims::default()
-        };
-        self.signer.token(&claims)
+        let (name, roles) = (Some(caller.name.clone()), Some(caller.roles.clone()));
+        self.signer.token(&Claims { name, roles, ..self.claims(caller) })
     }
 
     /// A token that lets an account listen to channels, for as long as an access token is good.
     #[must_use]
     pub fn channels(&self, caller: &Caller, channels: Vec<String>) -> String {
+        self.signer.token(&Claims { channels: Some(channels), ..self.claims(caller) })
+    }
+
+    /// What every token of a session says.
+    fn claims(&self, caller: &Caller) -> Claims {
         let now_ms = self.storage.clock.now_ms();
-        let claims = Claims {
+        Claims {
             sub: Some(caller.account.to_string()),
             sid: Some(caller.session.to_string()),
-            channels: Some(channels),
             iat: Some((now_ms / 1_000).into()),
             iat_ms: Some(now_ms),
             exp: Some((now_ms / 1_000 + self.config.access_ttl_s).into()),
             ..Claims::default()
-        };
-        self.signer.token(&claims)
+        }
     }
 }
 
