@@ -20,7 +20,12 @@ async fn scene(database: Option<String>) -> (Stack, TempDir) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let keys = dir.path().join("keys.json");
     std::fs::write(&keys, made.stdout).unwrap();
-    let near = vec![("access.keys_file", keys.display().to_string())];
+    let rules = dir.path().join("rules.toml");
+    std::fs::write(&rules, "[[rule]]\nprefix = \"/v1/storage\"\nneed = \"token\"\n").unwrap();
+    let near = vec![
+        ("access.keys_file", keys.display().to_string()),
+        ("access.rules_file", rules.display().to_string()),
+    ];
     let mut engines = Engines::embedded(dir.path());
     engines.database = database.unwrap_or(engines.database);
     let origin = vec![("playback.key_file", key), ("accounts.admins", r#"["boss"]"#.to_owned())];
@@ -157,4 +162,22 @@ async fn a_session_that_ends_is_refused_at_every_edge_within_a_second_and_no_oth
         }
         assert_eq!(me(edge, &laptop["access_token"]).await, 200);
     }
+}
+
+#[tokio::test]
+async fn what_a_rule_closes_is_not_opened_by_an_account_that_anybody_may_have() {
+    let (stack, dir) = scene(None).await;
+    let edge = stack.edge();
+    let ann = sign_up(&edge, "ann").await;
+    let key = dir.path().join("key.pem").display().to_string();
+    let minted =
+        Command::new(binary("sluice")).args(["token", "--key", &key, "--path", "/v1"]).output().unwrap();
+    let minted = String::from_utf8(minted.stdout).unwrap();
+    let shown = async |token: &str| {
+        let asked = client().get(format!("{edge}/v1/storage")).bearer_auth(token).send().await.unwrap();
+        asked.status().as_u16()
+    };
+    assert_eq!(shown(minted.trim()).await, 200);
+    let status = shown(ann["access_token"].as_str().unwrap()).await;
+    assert!(matches!(status, 401 | 403), "{status}");
 }

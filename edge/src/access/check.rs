@@ -32,6 +32,10 @@ pub(crate) fn check(
         }
         Kind::Token(token) if rule.need.takes_tokens() => {
             let grant = read(token, keys)?;
+            // Anybody may have an account: what a rule closes is for tokens that were minted for it.
+            if grant.session.is_some() || !grant.channels.is_empty() {
+                return Err(Refusal::Kind);
+            }
             grant.is_for(expected.issuer, expected.audience, &rule.tenants)?;
             grant
         }
