@@ -7,8 +7,10 @@
 
 mod asked;
 mod rows;
+mod together;
 
 pub use asked::Asked;
+pub use together::{Batch, Decided, Together};
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +18,10 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
-use rows::{Column, Entity};
-use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use rows::{Column, Entity, Model};
+use sluice_storage::rows::sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
+};
 use sluice_storage::rows::signed;
 use sluice_storage::{Database, StorageError, Tx, Work};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +76,14 @@ pub struct Once {
     running: Arc<Mutex<HashSet<(String, String)>>>,
 }
 
+/// A key, and what came with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    owner: String,
+    key: String,
+    digest: String,
+}
+
 /// A key under way, until it is dropped.
 struct Running<'a>(&'a Once, (String, String));
 
@@ -106,20 +118,22 @@ impl Once {
             return Ok(self.database.write(work).await?.into_response());
         };
         let _running = self.begin(owner, key)?;
-        if let Some(answer) = self.find(asked, owner, key).await? {
+        let key = Key { owner: owner.to_owned(), key: key.clone(), digest: asked.digest.clone() };
+        if let Some(answer) = self.find(&key).await? {
             return Ok(replayed(answer));
         }
-        let done = self.database.write::<_, ApiError, _>(move |tx| {
+        let done = self.database.write::<_, ApiError, _>(|tx| {
+            let key = key.clone();
             Box::pin(async move {
                 let answer = work(tx).await?;
-                keep(tx, owner, (key, &asked.digest), &answer).await?;
+                keep(tx, std::iter::once((&key, &answer))).await?;
                 Ok(answer)
             })
         });
         match done.await {
             Ok(answer) => Ok(answer.into_response()),
             // Another process has answered meanwhile, or it is not known whether this one has.
-            Err(error) if error.0.status >= 500 => match self.find(asked, owner, key).await {
+            Err(error) if error.0.status >= 500 => match self.find(&key).await {
                 Ok(Some(answer)) => Ok(replayed(answer)),
                 _ => Err(error),
             },
@@ -137,17 +151,9 @@ impl Once {
         }
     }
 
-    async fn find<T>(&self, asked: &Asked<T>, owner: &str, key: &str) -> Result<Option<Answer>, ApiError> {
-        let found = Entity::find_by_id((owner.to_owned(), key.to_owned())).one(self.database.reader());
-        let Some(row) = found.await.map_err(StorageError::from)? else { return Ok(None) };
-        if row.digest != asked.digest {
-            let detail = "this Idempotency-Key came with another request before";
-            return Err(ApiError::new(422, "key-reused", "Key reused", detail));
-        }
-        let status = u16::try_from(row.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-        let body = serde_json::from_str(&row.body)
-            .map_err(|e| StorageError::Corrupt(format!("once_answers.body: {e}")))?;
-        Ok(Some(Answer { status: status.unwrap_or(StatusCode::OK), body }))
+    async fn find(&self, key: &Key) -> Result<Option<Answer>, ApiError> {
+        let found = kept(self.database.reader(), &[Some(key)]).await?;
+        found.into_iter().flatten().next().transpose()
     }
 
     /// Forgets answers that had their day.
@@ -167,23 +173,54 @@ impl Once {
     }
 }
 
-/// Keeps an answer with what it tells of.
-async fn keep(
-    tx: &Tx<'_>,
-    owner: &str,
-    (key, digest): (&str, &str),
-    answer: &Answer,
-) -> Result<(), StorageError> {
+/// What was answered to keys before, in their order: nothing, the answer, or that the key came with another request. One
+/// statement, and none where there is no key.
+async fn kept(
+    conn: &impl ConnectionTrait,
+    keys: &[Option<&Key>],
+) -> Result<Vec<Option<Result<Answer, ApiError>>>, StorageError> {
+    let asked: Vec<&Key> = keys.iter().copied().flatten().collect();
+    if asked.is_empty() {
+        return Ok(keys.iter().map(|_| None).collect());
+    }
+    let any = asked.iter().fold(Condition::any(), |any, key| {
+        any.add(Condition::all().add(Column::Owner.eq(&key.owner)).add(Column::Key.eq(&key.key)))
+    });
+    let rows = Entity::find().filter(any).all(conn).await?;
+    let of = |key: &Key| {
+        let row = rows.iter().find(|row| row.owner == key.owner && row.key == key.key);
+        row.map(|row| before(row, &key.digest)).transpose()
+    };
+    keys.iter().map(|key| Ok(key.map(of).transpose()?.flatten())).collect()
+}
+
+/// An answer that was given, to who asks for the same again.
+fn before(row: &Model, digest: &str) -> Result<Result<Answer, ApiError>, StorageError> {
+    if row.digest != digest {
+        let detail = "this Idempotency-Key came with another request before";
+        return Ok(Err(ApiError::new(422, "key-reused", "Key reused", detail)));
+    }
+    let status = u16::try_from(row.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let body = serde_json::from_str(&row.body)
+        .map_err(|e| StorageError::Corrupt(format!("once_answers.body: {e}")))?;
+    Ok(Ok(Answer { status: status.unwrap_or(StatusCode::OK), body }))
+}
+
+/// Keeps answers with what they tell of: one statement.
+async fn keep(tx: &Tx<'_>, answers: impl Iterator<Item = (&Key, &Answer)>) -> Result<(), StorageError> {
     let kept_ms = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
-    let row = rows::ActiveModel {
-        owner: Set(owner.to_owned()),
-        key: Set(key.to_owned()),
-        digest: Set(digest.to_owned()),
+    let row = |(key, answer): (&Key, &Answer)| rows::ActiveModel {
+        owner: Set(key.owner.clone()),
+        key: Set(key.key.clone()),
+        digest: Set(key.digest.clone()),
         status: Set(i64::from(answer.status.as_u16())),
         body: Set(answer.body.to_string()),
         until_ms: Set(signed(tx.now_ms() + kept_ms)),
     };
-    Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    let rows: Vec<_> = answers.map(row).collect();
+    if !rows.is_empty() {
+        Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    }
     Ok(())
 }
 
