@@ -1,5 +1,7 @@
 //! Carts: an account's own (`mine`), or one that whoever has its name may fill.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -62,7 +64,7 @@ pub(crate) fn tidy(lines: &[Line]) -> Result<Vec<Line>, ApiError> {
     if lines.len() > MAX_LINES || !fine {
         return Err(invalid("lines: at most 50, each of 1 to 1000"));
     }
-    let mut sums = std::collections::BTreeMap::new();
+    let mut sums = BTreeMap::new();
     lines.iter().for_each(|line| *sums.entry(line.variant).or_insert(0) += line.quantity);
     Ok(sums.into_iter().map(|(variant, quantity)| Line { variant, quantity }).collect())
 }
@@ -120,12 +122,18 @@ async fn keep(tx: &Tx<'_>, id: &str, lines: &[Line]) -> Result<(), StorageError>
     Ok(())
 }
 
-/// Empties a cart into an order.
-pub(crate) async fn take(tx: &Tx<'_>, id: &str) -> Result<Vec<Line>, ApiError> {
-    let row = cart::Entity::find_by_id(id.to_owned()).one(tx.conn()).await?;
-    let Some(row) = row else { return Err(invalid("cart: it is empty")) };
-    cart::Entity::delete_by_id(id.to_owned()).exec(tx.conn()).await?;
-    Ok(from_json("shop_carts.lines", &row.lines)?)
+/// What is in some carts, for orders. One that is not there is empty.
+pub(crate) async fn read(tx: &Tx<'_>, ids: &[&str]) -> Result<BTreeMap<String, Vec<Line>>, StorageError> {
+    let rows =
+        cart::Entity::find().filter(cart::Column::Id.is_in(ids.iter().copied())).all(tx.conn()).await?;
+    rows.into_iter().map(|row| Ok((row.id, from_json("shop_carts.lines", &row.lines)?))).collect()
+}
+
+/// Empties carts that became orders.
+pub(crate) async fn empty(tx: &Tx<'_>, ids: &[&str]) -> Result<(), StorageError> {
+    let these = cart::Column::Id.is_in(ids.iter().copied());
+    cart::Entity::delete_many().filter(these).exec(tx.conn()).await?;
+    Ok(())
 }
 
 /// Forgets carts that nobody touched for long.

@@ -14,6 +14,8 @@ const MAX_TAX: u32 = 10_000;
 pub struct Config {
     /// Milliseconds for which an order holds its stock unpaid.
     pub reserve_ms: u64,
+    /// Orders that are placed in one transaction at most, of those that came while the one before was committed.
+    pub together: usize,
     /// Milliseconds between two looks for reservations that ran out and orders that wait for the gateway.
     pub sweep_ms: u64,
     /// Where is sold: `NAME:CURRENCY:TAX` each, such as `de:EUR:1900`.
@@ -95,6 +97,7 @@ impl Default for Config {
         };
         Self {
             reserve_ms: 600_000,
+            together: 64,
             sweep_ms: 1_000,
             markets: vec![market("de", "EUR", 1_900), market("us", "USD", 0)],
             gateway: GatewayConfig::default(),
@@ -115,6 +118,7 @@ impl Config {
         let gateway = &self.gateway;
         let checks = [
             (self.reserve_ms >= 1_000, "reserve_ms: at least a second"),
+            ((1..=64).contains(&self.together), "together: from 1 to 64"),
             ((10..=60_000).contains(&self.sweep_ms), "sweep_ms: from 10 to 60000"),
             (!self.markets.is_empty(), "markets: at least one"),
             (

@@ -34,7 +34,8 @@ use axum::Router;
 use axum::routing::{get, post};
 use gateway::Gateway;
 use gateway::signature::Secret;
-use sluice_platform::once::Once;
+use orders::{Counter, Wanted};
+use sluice_platform::once::{Once, Together};
 use sluice_platform::{Accounts, Ground};
 use sluice_service::ProcessError;
 use sluice_storage::Storage;
@@ -49,6 +50,7 @@ pub(crate) struct Shop {
     pub(crate) storage: Storage,
     pub(crate) accounts: Accounts,
     pub(crate) once: Once,
+    pub(crate) counter: Together<Wanted>,
     pub(crate) config: Arc<Config>,
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) secret: Option<Secret>,
@@ -60,12 +62,14 @@ pub(crate) struct Shop {
 /// The engine's; a file of the configuration that cannot be read.
 pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessError> {
     ground.storage.database.install(&SCHEMA).await?;
+    let config = Arc::new(config.clone());
     let secret = config.gateway.webhook_secret_file.as_deref().map(Secret::read).transpose()?;
     let shop = Shop {
         storage: ground.storage.clone(),
         accounts: ground.accounts.clone(),
         once: ground.once.clone(),
-        config: Arc::new(config.clone()),
+        counter: ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain),
+        config: Arc::clone(&config),
         gateway: gateway::open(&config.gateway)?,
         secret,
     };

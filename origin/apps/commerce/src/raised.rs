@@ -21,9 +21,26 @@ impl Raised {
         kind: EventKind,
         live: Value,
     ) -> Result<(), StorageError> {
-        let version = tx.emit(tag, kind, json!({ "live": live })).await?;
-        self.0.insert(tag.as_str().to_owned(), version);
+        self.emit_all(tx, [(tag.clone(), kind, live)]).await
+    }
+
+    /// As [`Raised::emit`], for several tags, each of which may be there once: two statements for all.
+    pub(crate) async fn emit_all(
+        &mut self,
+        tx: &Tx<'_>,
+        changes: impl IntoIterator<Item = (Tag, EventKind, Value)>,
+    ) -> Result<(), StorageError> {
+        let events: Vec<_> =
+            changes.into_iter().map(|(tag, kind, live)| (tag, kind, json!({ "live": live }))).collect();
+        let versions = tx.emit_all(&events).await?;
+        self.0.extend(versions.into_iter().map(|(tag, version)| (tag.as_str().to_owned(), version)));
         Ok(())
+    }
+
+    /// What was raised of these tags.
+    pub(crate) fn of(&self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        let of = |tag: Tag| Some((tag.as_str().to_owned(), *self.0.get(tag.as_str())?));
+        Self(tags.into_iter().filter_map(of).collect())
     }
 
     /// Takes over what another write raised after this one.

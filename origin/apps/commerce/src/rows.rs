@@ -197,6 +197,13 @@ pub(crate) mod line {
     pub(crate) enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Model {
+        /// What it takes of the stock.
+        pub(crate) const fn units(&self) -> crate::stock::Units {
+            crate::stock::Units { variant: self.variant, quantity: self.quantity, order: Some(self.order_id) }
+        }
+    }
 }
 
 /// An order's one payment; there before the gateway is asked.

@@ -3,6 +3,8 @@
 //! `available`, `reserved` and `sold` are changed by one conditional statement each, so that nothing is sold twice whoever
 //! else is at it; the entry that says why is committed with it.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -11,10 +13,12 @@ use serde_json::json;
 use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller};
-use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
-use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sluice_storage::rows::sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, SimpleExpr};
+use sluice_storage::rows::sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
+};
 use sluice_storage::rows::signed;
-use sluice_storage::{Act, Tx, Who};
+use sluice_storage::{Act, StorageError, Tx, Who};
 use sluice_wire::EventKind;
 use utoipa::ToSchema;
 
@@ -61,40 +65,67 @@ impl Move {
     }
 }
 
-/// Moves units of a variant, for an order or for none; `None` when there are not so many.
+/// Units of a variant, and the order that they are moved for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Units {
+    pub(crate) variant: i64,
+    pub(crate) quantity: i64,
+    pub(crate) order: Option<i64>,
+}
+
+/// Moves units: all of them in one statement, or, when there are not so many of a variant, none that counts: `None`, and the
+/// transaction must not be committed. At most some hundred variants. The stocks after it.
 pub(crate) async fn shift(
     tx: &Tx<'_>,
     raised: &mut Raised,
     what: Move,
-    (variant, quantity): (i64, i64),
-    order: Option<i64>,
-) -> Result<Option<stock::Model>, ApiError> {
-    let columns = [stock::Column::Available, stock::Column::Reserved, stock::Column::Sold];
-    let mut update = stock::Entity::update_many().filter(stock::Column::Variant.eq(variant));
-    for (column, add) in columns.into_iter().zip(what.adds()) {
-        if add != 0 {
-            update = update.col_expr(column, Expr::col(column).add(add * quantity));
-        }
-        if add < 0 {
-            update = update.filter(column.gte(quantity));
-        }
+    units: &[Units],
+) -> Result<Option<Vec<stock::Model>>, ApiError> {
+    let mut sums = BTreeMap::new();
+    units.iter().for_each(|units| *sums.entry(units.variant).or_insert(0) += units.quantity);
+    if sums.is_empty() {
+        return Ok(Some(vec![]));
     }
-    let Some(row) = update.exec_with_returning(tx.conn()).await?.into_iter().next() else { return Ok(None) };
-    let entry = stock_entry::ActiveModel {
-        variant: Set(variant),
+    let rows = count(tx, what, &sums).await?;
+    if rows.len() != sums.len() {
+        return Ok(None);
+    }
+    let entry = |units: &Units| stock_entry::ActiveModel {
+        variant: Set(units.variant),
         id: Set(tx.ids().make::<EntryId>().as_i64()),
         kind: Set(what.as_str().to_owned()),
-        quantity: Set(quantity),
-        order_id: Set(order),
+        quantity: Set(units.quantity),
+        order_id: Set(units.order),
         at_ms: Set(signed(tx.now_ms())),
     };
-    stock_entry::Entity::insert(entry).exec_without_returning(tx.conn()).await?;
+    stock_entry::Entity::insert_many(units.iter().map(entry)).exec_without_returning(tx.conn()).await?;
     if what.adds()[0] != 0 {
-        let id = ids::of_column("shop_stock.variant", variant)?;
-        let live = json!({ "available": row.available });
-        raised.emit(tx, &raised::stock(id), EventKind::Changed, live).await?;
+        let change = |row: &stock::Model| {
+            let id = ids::of_column("shop_stock.variant", row.variant)?;
+            Ok((raised::stock(id), EventKind::Changed, json!({ "available": row.available })))
+        };
+        let changes: Result<Vec<_>, StorageError> = rows.iter().map(change).collect();
+        raised.emit_all(tx, changes?).await?;
     }
-    Ok(Some(row))
+    Ok(Some(rows))
+}
+
+/// Changes the counters of variants that have enough.
+async fn count(tx: &Tx<'_>, what: Move, sums: &BTreeMap<i64, i64>) -> Result<Vec<stock::Model>, ApiError> {
+    let columns = [stock::Column::Available, stock::Column::Reserved, stock::Column::Sold];
+    let columns: Vec<_> = columns.into_iter().zip(what.adds()).filter(|(_, add)| *add != 0).collect();
+    let enough = sums.iter().fold(Condition::any(), |any, (variant, quantity)| {
+        let of = Condition::all().add(stock::Column::Variant.eq(*variant));
+        let takes = columns.iter().filter(|(_, add)| *add < 0);
+        any.add(takes.fold(of, |all, (column, _)| all.add(column.gte(*quantity))))
+    });
+    let update = columns.iter().fold(stock::Entity::update_many().filter(enough), |update, (column, add)| {
+        let add = sums.iter().fold(CaseStatement::new(), |case, (variant, quantity)| {
+            case.case(stock::Column::Variant.eq(*variant), add * quantity)
+        });
+        update.col_expr(*column, Expr::col(*column).add(add.finally(0)))
+    });
+    Ok(update.exec_with_returning(tx.conn()).await?)
 }
 
 /// How many can be ordered.
@@ -147,7 +178,9 @@ pub(crate) async fn receive(
         .write(&asked, &owner, &|tx| {
             Box::pin(async move {
                 let mut raised = Raised::default();
-                let row = shift(tx, &mut raised, Move::Receive, (variant.as_i64(), quantity), None).await?;
+                let units = Units { variant: variant.as_i64(), quantity, order: None };
+                let rows = shift(tx, &mut raised, Move::Receive, &[units]).await?;
+                let row = rows.into_iter().flatten().next();
                 let row = row.ok_or_else(|| ApiError::not_found(format!("no variant {variant}")))?;
                 let (action, subject) = ("receive-stock", variant.to_string());
                 let act = Act { action, subject, before: None, after: Some(json!(quantity)) };
@@ -167,7 +200,7 @@ pub(crate) struct Account {
     reserved: i64,
     sold: i64,
     /// Units by what happened to them.
-    entries: std::collections::BTreeMap<String, i64>,
+    entries: BTreeMap<String, i64>,
 }
 
 /// A stock, with the sums of its entries.

@@ -91,11 +91,9 @@ pub(super) async fn store(
         Stock::Sell => Some(Move::Sell),
     };
     if let Some(what) = what {
-        for line in lines(tx, (row.account, row.id)).await? {
-            let moved = shift(tx, raised, what, (line.variant, line.quantity), Some(row.id)).await?;
-            let short = || StorageError::Corrupt(format!("order {}: no stock to {what:?}", row.id));
-            moved.ok_or_else(short)?;
-        }
+        let units: Vec<_> = lines(tx, (row.account, row.id)).await?.iter().map(line::Model::units).collect();
+        let short = || StorageError::Corrupt(format!("order {}: no stock to {what:?}", row.id));
+        shift(tx, raised, what, &units).await?.ok_or_else(short)?;
     }
     ledger::write(tx, row, made.entries).await?;
     if made.to.as_str() != row.state {
@@ -105,12 +103,10 @@ pub(super) async fn store(
     Ok(Some(after))
 }
 
-/// An order's lines, by variant: whoever changes several stocks does so in one order.
+/// An order's lines.
 pub(super) async fn lines(tx: &Tx<'_>, key: Key) -> Result<Vec<line::Model>, ApiError> {
     let mine = line::Entity::find().filter(line::Column::Account.eq(key.0));
-    let mut lines = mine.filter(line::Column::OrderId.eq(key.1)).all(tx.conn()).await?;
-    lines.sort_by_key(|line| line.variant);
-    Ok(lines)
+    Ok(mine.filter(line::Column::OrderId.eq(key.1)).all(tx.conn()).await?)
 }
 
 /// Whether there is enough of everything to take it again.

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::signature::Secret;
 use crate::gateway::simulator::Simulator;
+use crate::orders::Counter;
 use crate::{SCHEMA, Shop, routes};
 
 /// 2026-11-23.
@@ -61,12 +62,13 @@ impl Place {
         let ground = Ground::open(storage, Arc::clone(&signer), &accounts, Metrics::default(), drain);
         let ground = ground.await.unwrap();
         ground.storage.database.install(&SCHEMA).await.unwrap();
-        let gateway = Arc::new(Simulator::default());
+        let (gateway, config) = (Arc::new(Simulator::default()), Arc::new(Config::default()));
         let shop = Shop {
             storage: ground.storage.clone(),
             accounts: ground.accounts.clone(),
             once: ground.once.clone(),
-            config: Arc::new(Config::default()),
+            counter: ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain),
+            config,
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
             secret: Some(Secret::of(SECRET)),
         };
