@@ -18,6 +18,8 @@ pub(crate) enum Bench {
     Purge,
     /// Lists and searches in a library of 100,000 videos.
     Library,
+    /// Orders a second at the shop, on SQLite and PostgreSQL.
+    Orders,
     /// Where keys go, and how even a site is loaded.
     Placement,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
@@ -37,6 +39,7 @@ impl Bench {
             Self::FirstPlay => "first-play",
             Self::Purge => "purge",
             Self::Library => "library",
+            Self::Orders => "orders",
             Self::Replay => "replay",
             Self::Placement => "placement",
             Self::Ahead => "ahead",
@@ -55,7 +58,7 @@ pub(crate) struct Options {
     /// The benchmarks to run; all of them when none is named
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// Measured seconds of each cell and round of cache-hit (3), simulated ones of simulate (1,800)
+    /// Measured seconds of each cell and round of cache-hit and orders (3), simulated ones of simulate (1,800)
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
     /// Seconds of load before each measurement of cache-hit
@@ -91,6 +94,9 @@ pub(crate) struct Options {
     /// Questions of each kind asked of it
     #[arg(long, default_value_t = 500)]
     pub(crate) questions: usize,
+    /// Clients of orders
+    #[arg(long, default_value_t = 128)]
+    pub(crate) clients: usize,
     /// The trace of replay and ahead, lines of `time,key,size`; replay makes a Zipf trace when none is named
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -165,6 +171,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
         (1..=1_000_000).contains(&questions),
         "--questions: between 1 and a million, not {questions}"
     );
+    let clients = options.clients;
+    anyhow::ensure!((1..=1_000).contains(&clients), "--clients: between 1 and 1,000, not {clients}");
     let (viewers, edges) = (options.viewers, options.edges);
     anyhow::ensure!(
         (1_000..=50_000_000).contains(&viewers),
@@ -195,6 +203,7 @@ mod tests {
                 Bench::FirstPlay,
                 Bench::Purge,
                 Bench::Library,
+                Bench::Orders,
                 Bench::Placement,
                 Bench::Replay,
                 Bench::Ahead,

@@ -6,6 +6,7 @@
 //! - `first-play`: how soon uploads play, queued, still being sent, and on two workers ([`first_play`])
 //! - `purge`: from the commit of a purge to what is new on three edges ([`purge`])
 //! - `library`: lists and searches in a library of 100,000 videos, on SQLite and on PostgreSQL ([`library`])
+//! - `orders`: orders a second at the shop, on SQLite and on PostgreSQL, beside one order a transaction ([`orders`])
 //! - `placement`: where keys go, beside ketama, Maglev, jump and AnchorHash; how even a site is loaded ([`placement`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
 //! - `ahead`: what is fetched ahead of demand, by forecasts and plans, beside nothing and who knows what is coming ([`ahead`])
@@ -23,6 +24,7 @@ mod library;
 mod machine;
 mod measure;
 mod network;
+mod orders;
 mod placement;
 mod process;
 mod purge;
@@ -61,6 +63,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Bench::FirstPlay => first_play::run(options),
             Bench::Purge => purge::run(options),
             Bench::Library => library::run(options),
+            Bench::Orders => orders::run(options),
             Bench::Replay => replay::run(options),
             Bench::Placement => placement::run(options),
             Bench::Ahead => ahead::run(options),
