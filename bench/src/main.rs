@@ -20,6 +20,7 @@ mod args;
 mod cache_hit;
 mod cpu;
 mod first_play;
+mod fleet;
 mod library;
 mod machine;
 mod measure;
@@ -32,6 +33,7 @@ mod replay;
 mod report;
 mod simulate;
 mod statistics;
+mod tls;
 mod transcode;
 
 use anyhow::Context;

@@ -2,6 +2,7 @@
 
 use crate::cpu;
 use anyhow::{Context, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -143,6 +144,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
     }
+}
+
+/// As many open files as the system allows: thousands of connections need them, here and in the servers
+/// that are started from now on.
+pub(crate) fn raise_file_limit() -> anyhow::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raising the limit of open files")
 }
 
 /// A port of loopback that is free now. Whoever is to use it should do so soon.

@@ -1,6 +1,6 @@
 //! One connection to a server, and requests on it: HTTP/1.1 and HTTP/2 by hyper, HTTP/3 by h3 over quinn.
 
-use super::tls::{CONNECTION_WINDOW, Identity, NAME, STREAM_WINDOW};
+use crate::tls::{CONNECTION_WINDOW, Identity, NAME, STREAM_WINDOW};
 use anyhow::{Context, ensure};
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HOST};

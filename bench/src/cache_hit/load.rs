@@ -3,9 +3,9 @@
 use super::client::{Client, Protocol, connect};
 use super::origin::{self, Origin};
 use super::servers::{Server, is_hit};
-use super::tls::Identity;
 use crate::args::Options;
 use crate::cpu::{self, Plan};
+use crate::tls::Identity;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use hdrhistogram::Histogram;

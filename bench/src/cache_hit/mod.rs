@@ -20,17 +20,16 @@ mod paced;
 mod servers;
 mod sides;
 mod table;
-mod tls;
 mod zipf;
 
 use crate::args::{Bench, Options};
 use crate::cpu::{self, Plan};
 use crate::network;
+use crate::process::raise_file_limit;
 use crate::report::{Report, progress};
-use anyhow::Context;
+use crate::tls::Identity;
 use client::Protocol;
 use load::Cell;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use origin::Origin;
 use servers::Server;
 use std::path::Path;
@@ -53,15 +52,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     })?
 }
 
-/// As many open files as the system allows: the idle connections need them, here and in the servers.
-fn raise_file_limit() -> anyhow::Result<()> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raising the limit of open files")
-}
-
 async fn bench(options: &Options, plan: &Plan, control: &str) -> anyhow::Result<Report> {
     let folder = tempfile::tempdir()?;
-    let identity = tls::Identity::make(folder.path())?;
+    let identity = Identity::make(folder.path())?;
     let origin = Origin::start().await?;
     let ground = Ground { options, plan, identity: &identity, origin: &origin };
     let ample = folder.path().join("ample");
@@ -93,7 +86,7 @@ async fn bench(options: &Options, plan: &Plan, control: &str) -> anyhow::Result<
 struct Ground<'g> {
     options: &'g Options,
     plan: &'g Plan,
-    identity: &'g tls::Identity,
+    identity: &'g Identity,
     origin: &'g Origin,
 }
 

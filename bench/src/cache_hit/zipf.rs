@@ -3,8 +3,8 @@
 use super::client::{Client, Protocol, connect};
 use super::origin;
 use super::servers::{Server, is_hit};
-use super::tls::Identity;
 use crate::replay::{Request, Trace};
+use crate::tls::Identity;
 use anyhow::Context;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,12 +1,12 @@
 //! The processes: a control plane, an origin, three edges.
 
-use crate::process::{Process, free_port, sibling};
-use anyhow::{Context, ensure};
+use crate::fleet::Node;
+use crate::process::free_port;
+use anyhow::ensure;
 use reqwest::Client;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::process::Command;
 use tokio::time::sleep;
 
 /// The edges' names.
@@ -26,10 +26,7 @@ pub(super) struct Fleet {
     pub(super) control: String,
     /// The edges' URLs.
     pub(super) edges: Vec<String>,
-    /// How each was started.
-    pub(super) commands: Vec<String>,
-    admins: Vec<String>,
-    processes: Vec<Process>,
+    nodes: Vec<Node>,
     pages: PathBuf,
     folder: PathBuf,
 }
@@ -41,9 +38,9 @@ impl Fleet {
         std::fs::create_dir_all(pages.join("assets"))?;
         std::fs::write(pages.join("index.html"), "<!doctype html>")?;
         let client = Client::builder().timeout(PATIENCE).build()?;
-        let (control, edges, commands, admins, processes) = Default::default();
+        let (control, edges, nodes) = Default::default();
         let folder = folder.to_path_buf();
-        let mut fleet = Self { client, control, edges, commands, admins, processes, pages, folder };
+        let mut fleet = Self { client, control, edges, nodes, pages, folder };
         fleet.write(0)?;
         let origin_at = free_port()?;
         let origin = format!("http://{origin_at}");
@@ -68,21 +65,10 @@ impl Fleet {
     }
 
     async fn add(&mut self, name: &str, role: &str, flags: &[&str]) -> anyhow::Result<String> {
-        let announce = self.folder.join(format!("{name}.json"));
-        let mut command = Command::new(sibling("sluice-demo")?);
-        command.args(["role", role]).args(flags);
-        command.args(["--listen.admin", "127.0.0.1:0", "--log.filter", "warn"]);
-        let folder = self.folder.display().to_string();
-        let words = command.as_std().get_args().map(|word| word.to_string_lossy().replace(&folder, "DIR"));
-        self.commands.push(format!("sluice-demo {}", words.collect::<Vec<_>>().join(" ")));
-        command.arg("--listen.announce").arg(&announce);
-        let mut process = Process::start(name, command, None, &self.folder)?;
-        let text = process.until(|| async { std::fs::read(&announce).ok() }).await?;
-        self.processes.push(process);
-        let at: Value = serde_json::from_slice(&text).context("reading an announcement")?;
-        let url = |key: &str| at[key].as_str().map(|at| format!("http://{at}"));
-        self.admins.push(url("admin").context("no admin listener")?);
-        url("http").context("no plain listener")
+        let node = Node::start(name, role, flags, None, &self.folder).await?;
+        let url = node.url()?;
+        self.nodes.push(node);
+        Ok(url)
     }
 
     async fn settled(&self) -> anyhow::Result<()> {
@@ -93,10 +79,8 @@ impl Fleet {
             let nodes = table["nodes"].as_array().map_or(&[][..], Vec::as_slice);
             let ready = nodes.iter().filter(|node| node["state"] == "ready").count();
             let mut live = 0;
-            for admin in self.admins.iter().skip(2) {
-                live += usize::from(
-                    self.metrics(admin).await?.lines().any(|line| line == "sluice_edge_feed_live 1"),
-                );
+            for edge in self.nodes.iter().skip(2) {
+                live += usize::from(edge.metric(&self.client, "sluice_edge_feed_live").await? == 1.0);
             }
             if ready == EDGES.len() && live == EDGES.len() {
                 return Ok(());
@@ -104,10 +88,6 @@ impl Fleet {
             ensure!(begun.elapsed() < SETTLED, "the fleet did not settle: {table}");
             sleep(Duration::from_millis(50)).await;
         }
-    }
-
-    async fn metrics(&self, admin: &str) -> anyhow::Result<String> {
-        Ok(self.client.get(format!("{admin}/metrics")).send().await?.text().await?)
     }
 
     /// Has the origin say this number from now on.
@@ -126,15 +106,20 @@ impl Fleet {
 
     /// The control plane's histogram of purges.
     pub(super) async fn counted(&self) -> anyhow::Result<String> {
-        let text = self.metrics(&self.admins[0]).await?;
+        let text = self.nodes[0].metrics(&self.client).await?;
         let lines = text.lines().filter(|line| line.starts_with("sluice_control_purge_seconds"));
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
+    /// How each was started.
+    pub(super) fn commands(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.command.clone()).collect()
+    }
+
     /// Ends it, edges first.
     pub(super) async fn stop(self) {
-        for process in self.processes.into_iter().rev() {
-            process.stop().await;
+        for node in self.nodes.into_iter().rev() {
+            node.stop().await;
         }
     }
 }

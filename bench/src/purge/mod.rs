@@ -57,7 +57,7 @@ async fn bench(options: &Options) -> anyhow::Result<Report> {
         purge(&fleet, number, sampled, into).await.with_context(|| format!("purge {number}"))?;
     }
     let counted = fleet.counted().await?;
-    let report = table::report(Bench::Purge.name(), options, &delays, &counted, &fleet.commands);
+    let report = table::report(Bench::Purge.name(), options, &delays, &counted, &fleet.commands());
     fleet.stop().await;
     Ok(report)
 }

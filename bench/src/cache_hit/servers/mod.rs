@@ -8,11 +8,11 @@ mod traffic_server;
 mod varnish;
 
 use super::client::Protocol;
-use super::tls::Identity;
 use crate::args::Options;
 use crate::cpu::Plan;
 use crate::process::Process;
 use crate::report::without_folders;
+use crate::tls::Identity;
 use http::HeaderMap;
 use serde::Deserialize;
 use std::net::SocketAddr;

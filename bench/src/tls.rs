@@ -10,24 +10,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The name in the certificate.
-pub(super) const NAME: &str = "localhost";
+pub(crate) const NAME: &str = "localhost";
 
 /// Receive window of a stream in HTTP/2 and HTTP/3: the largest object fits.
-pub(super) const STREAM_WINDOW: u32 = 2 << 20;
+pub(crate) const STREAM_WINDOW: u32 = 2 << 20;
 /// Receive window of a connection.
-pub(super) const CONNECTION_WINDOW: u32 = 16 << 20;
+pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// The certificate and its key, as files for the servers and as trust for the driver.
 #[derive(Debug)]
-pub(super) struct Identity {
-    pub(super) cert: PathBuf,
-    pub(super) key: PathBuf,
+pub(crate) struct Identity {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
     trusted: CertificateDer<'static>,
 }
 
 impl Identity {
     /// Makes a new one in a folder.
-    pub(super) fn make(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn make(folder: &Path) -> anyhow::Result<Self> {
         let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).context("making a certificate")?;
         let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         std::fs::write(&cert, made.cert.pem())?;
@@ -36,7 +36,7 @@ impl Identity {
     }
 
     /// The driver's side of TLS over TCP. Only AES-128-GCM is offered, so that every server ciphers alike.
-    pub(super) fn client(&self, alpn: &[u8]) -> anyhow::Result<Arc<ClientConfig>> {
+    pub(crate) fn client(&self, alpn: &[u8]) -> anyhow::Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.trusted.clone())?;
         let provider = CryptoProvider {
@@ -52,7 +52,7 @@ impl Identity {
     }
 
     /// The driver's side of QUIC.
-    pub(super) fn quic_client(&self) -> anyhow::Result<quinn::ClientConfig> {
+    pub(crate) fn quic_client(&self) -> anyhow::Result<quinn::ClientConfig> {
         let tls = QuicClientConfig::try_from(self.client(b"h3")?)?;
         let mut transport = quinn::TransportConfig::default();
         transport
