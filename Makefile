@@ -1,8 +1,8 @@
 # make demo     builds, starts a whole stack on loopback, uploads a video (VIDEO=file.mp4 for your own; PORT=9000)
 # make test     every test there is: units, stories on real processes, a real browser
 # make check    formatting, lints, documentation, types of the pages
-# make bench    cache hits beside nginx, Varnish and Traffic Server, transcoding beside ffmpeg, purges, eviction on a trace,
-#               steering in simulation
+# make bench    cache hits beside nginx, Varnish and Traffic Server, transcoding beside ffmpeg, purges, live channels beside
+#               Pushpin, eviction on a trace, steering in simulation
 # make deny     licences, sources and banned crates of every dependency
 # make fuzz     a minute of each fuzz target (SECONDS_EACH=600 for more); needs the nightly toolchain
 # make picture  the README's pictures, taken by the browser tests

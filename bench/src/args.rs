@@ -20,6 +20,8 @@ pub(crate) enum Bench {
     Library,
     /// Orders a second at the shop, on SQLite and PostgreSQL.
     Orders,
+    /// Live channels: a room beside Pushpin, from edge to edge, silent sockets, a storm of returns.
+    Live,
     /// Where keys go, and how even a site is loaded.
     Placement,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
@@ -40,6 +42,7 @@ impl Bench {
             Self::Purge => "purge",
             Self::Library => "library",
             Self::Orders => "orders",
+            Self::Live => "live",
             Self::Replay => "replay",
             Self::Placement => "placement",
             Self::Ahead => "ahead",
@@ -58,7 +61,8 @@ pub(crate) struct Options {
     /// The benchmarks to run; all of them when none is named
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// Measured seconds of each cell and round of cache-hit and orders (3), simulated ones of simulate (1,800)
+    /// Measured seconds of each cell and round of cache-hit and orders (3), of each step of live (15), simulated ones of
+    /// simulate (1,800)
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
     /// Seconds of load before each measurement of cache-hit
@@ -67,7 +71,8 @@ pub(crate) struct Options {
     /// Rounds; the table shows the median and the spread
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// Only cells of cache-hit whose name (such as `1KiB/h2/nginx`) contains one of these words; parts of first-play
+    /// Only cells of cache-hit whose name (such as `1KiB/h2/nginx`) contains one of these words; parts of first-play;
+    /// of live: room, across, idle, storm, accept
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// The edge's program instead of the demo's edge role; gets the edge's flags
@@ -94,9 +99,21 @@ pub(crate) struct Options {
     /// Questions of each kind asked of it
     #[arg(long, default_value_t = 500)]
     pub(crate) questions: usize,
-    /// Clients of orders
+    /// Who buys at once, of orders
     #[arg(long, default_value_t = 128)]
+    pub(crate) buyers: usize,
+    /// Clients of the room of live
+    #[arg(long, default_value_t = 1_000)]
     pub(crate) clients: usize,
+    /// Messages a second that live is to bring from one edge to the other
+    #[arg(long, default_value_t = 1_000.0)]
+    pub(crate) messages: f64,
+    /// Silent sockets of live, and clients that it has let in
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) sockets: usize,
+    /// Clients of live who come back when their edge dies
+    #[arg(long, default_value_t = 3_000)]
+    pub(crate) returning: usize,
     /// The trace of replay and ahead, lines of `time,key,size`; replay makes a Zipf trace when none is named
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -171,17 +188,30 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
         (1..=1_000_000).contains(&questions),
         "--questions: between 1 and a million, not {questions}"
     );
-    let clients = options.clients;
-    anyhow::ensure!((1..=1_000).contains(&clients), "--clients: between 1 and 1,000, not {clients}");
+    let buyers = options.buyers;
+    anyhow::ensure!((1..=1_000).contains(&buyers), "--buyers: between 1 and 1,000, not {buyers}");
     let (viewers, edges) = (options.viewers, options.edges);
     anyhow::ensure!(
         (1_000..=50_000_000).contains(&viewers),
         "--viewers: between 1,000 and 50 million, not {viewers}"
     );
     anyhow::ensure!((8..=10_000).contains(&edges), "--edges: between 8 and 10,000, not {edges}");
+    check_live(&options)?;
     let rounds = options.rounds;
     anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
     Ok(Some(options))
+}
+
+fn check_live(options: &Options) -> anyhow::Result<()> {
+    for (flag, count) in
+        [("clients", options.clients), ("sockets", options.sockets), ("returning", options.returning)]
+    {
+        // Each is a file of this process and one of an edge, of which most systems give 20,000.
+        anyhow::ensure!((10..=15_000).contains(&count), "--{flag}: between 10 and 15,000, not {count}");
+    }
+    let messages = options.messages;
+    anyhow::ensure!((1.0..=10_000.0).contains(&messages), "--messages: between 1 and 10,000, not {messages}");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -204,6 +234,7 @@ mod tests {
                 Bench::Purge,
                 Bench::Library,
                 Bench::Orders,
+                Bench::Live,
                 Bench::Placement,
                 Bench::Replay,
                 Bench::Ahead,

@@ -7,6 +7,7 @@
 //! - `purge`: from the commit of a purge to what is new on three edges ([`purge`])
 //! - `library`: lists and searches in a library of 100,000 videos, on SQLite and on PostgreSQL ([`library`])
 //! - `orders`: orders a second at the shop, on SQLite and on PostgreSQL, beside one order a transaction ([`orders`])
+//! - `live`: live channels: a room beside Pushpin, from edge to edge, silent sockets, an edge that dies ([`live`])
 //! - `placement`: where keys go, beside ketama, Maglev, jump and AnchorHash; how even a site is loaded ([`placement`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
 //! - `ahead`: what is fetched ahead of demand, by forecasts and plans, beside nothing and who knows what is coming ([`ahead`])
@@ -22,6 +23,7 @@ mod cpu;
 mod first_play;
 mod fleet;
 mod library;
+mod live;
 mod machine;
 mod measure;
 mod network;
@@ -66,6 +68,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Bench::Purge => purge::run(options),
             Bench::Library => library::run(options),
             Bench::Orders => orders::run(options),
+            Bench::Live => live::run(options),
             Bench::Replay => replay::run(options),
             Bench::Placement => placement::run(options),
             Bench::Ahead => ahead::run(options),

@@ -79,7 +79,7 @@ impl Cell {
         progress(format!("orders: {engine}, {kind:?}, {variants} variants, {together} together"));
         let shop = Shop::start("origin", folder, database, *together, *variants).await?;
         let times = (options.warm_up(), options.window());
-        let done = load::load(&shop, *kind, options.clients, times).await?;
+        let done = load::load(&shop, *kind, options.buyers, times).await?;
         let (reserved, sold, unbalanced) = shop.audit().await?;
         let told = i64::try_from(done.all)?;
         let (held, gone) = if *kind == Kind::Place { (told, 0) } else { (0, told) };

@@ -36,7 +36,7 @@ pub(super) fn report(name: &'static str, options: &Options, all: &[Took], comman
     report.fact(format!(
         "{} clients in closed loops on kept connections, {:.1} s each after {:.1} s of load; they share the processors with the \
          origin and the database",
-        options.clients,
+        options.buyers,
         options.window().as_secs_f64(),
         options.warm_up().as_secs_f64()
     ));
