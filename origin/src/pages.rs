@@ -6,8 +6,10 @@ use axum::response::Response;
 use http::{Method, Request};
 use sluice_platform::ApiError;
 
-/// Paths of the page itself, beside those of videos.
+/// Paths of the page itself.
 const PAGES: [&str; 4] = ["/", "/shop", "/chat", "/feed"];
+/// What is below these is shown by the page too.
+const BELOW: [&str; 4] = ["/watch/", "/shop/", "/chat/", "/feed/"];
 
 /// Everything that is no resource of the interface: a file of the pages, or the page itself where it has routes.
 pub(crate) async fn page(
@@ -20,7 +22,7 @@ pub(crate) async fn page(
         return Err(missing());
     }
     let dir = state.config.pages.dir.as_ref().ok_or_else(missing)?;
-    let is_page = path.starts_with("/watch/") || PAGES.contains(&path);
+    let is_page = PAGES.contains(&path) || BELOW.iter().any(|below| path.starts_with(below));
     let file = if is_page { "/index.html" } else { path };
     sluice_service::page(dir, file, request.headers()).await.ok_or_else(missing)
 }

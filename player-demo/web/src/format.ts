@@ -36,3 +36,21 @@ export function ago(ms: number, now: number): string {
   const hours = Math.floor(minutes / 60);
   return hours < 24 ? `${hours} h ago` : new Date(ms).toLocaleDateString();
 }
+
+/** A day as people name it, in their own time. */
+export function day(ms: number, now: number): string {
+  const [then, today] = [new Date(ms), new Date(now)];
+  const days = Math.round((new Date(today).setHours(0, 0, 0, 0) - new Date(ms).setHours(0, 0, 0, 0)) / 86_400_000);
+  if (days === 0) return 'Today';
+  if (days === 1) return 'Yesterday';
+  return then.toLocaleDateString('en', { day: 'numeric', month: 'long', ...(then.getFullYear() === today.getFullYear() ? {} : { year: 'numeric' }) });
+}
+
+/** Hours and minutes. */
+export const hour = (ms: number): string => new Date(ms).toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+
+/** A count with its noun. */
+export const counted = (count: number, one: string, many = `${one}s`): string => `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
+
+/** A colour of a name's own, in degrees. */
+export const hue = (name: string): number => [...name].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);

@@ -1,4 +1,5 @@
 // Live channels over one WebSocket to the edge. Every channel keeps its cursor: after a cut it goes on where it was.
+import { shownAt } from './versions';
 
 export interface Frame {
   channel: string;
@@ -7,14 +8,29 @@ export interface Frame {
   data: Record<string, unknown> | null;
 }
 
-interface Listening {
-  after: number | undefined;
-  /** A token that names the channel, minted anew for each connection; null where anybody may listen. */
-  token: (() => Promise<string>) | null;
+export interface Listening {
   hear: (frame: Frame) => void;
   /** Something was missed: fetch what is now. */
   missed: () => void;
 }
+
+export interface Terms extends Partial<Listening> {
+  /** The last number that is known; without it, what this page read of the channel's tag, else from now on. */
+  after?: number;
+  /** A token that names the channel, minted anew where it has run out; absent where anybody may listen. */
+  token?: () => Promise<string>;
+  /** Ends it. */
+  until?: AbortSignal;
+}
+
+interface Channel {
+  after: number | undefined;
+  token: (() => Promise<string>) | undefined;
+  listeners: Set<Listening>;
+}
+
+/** Whether what is shown is what is: `idle` where nobody listens. */
+export type Link = 'idle' | 'connecting' | 'open' | 'lost';
 
 /** Milliseconds before the first try after a cut, and at most. */
 const PAUSE = [300, 8000] as const;
@@ -23,65 +39,105 @@ const AGAIN = 3000;
 
 class Live {
   private socket: WebSocket | null = null;
-  private readonly channels = new Map<string, Listening>();
+  private readonly channels = new Map<string, Channel>();
+  private readonly watchers = new Set<(link: Link) => void>();
   private pause: number = PAUSE[0];
+  private retry = 0;
+  private link: Link = 'idle';
 
-  /** Listens to a channel; what is given back ends it. */
-  listen(channel: string, how: Partial<Listening> & Pick<Listening, 'hear'>): () => void {
-    const listening: Listening = { after: undefined, token: null, missed: () => undefined, ...how };
-    this.channels.set(channel, listening);
-    if (this.socket?.readyState === WebSocket.OPEN) void this.subscribe(channel, listening);
-    else this.open();
-    return () => {
-      if (this.channels.get(channel) !== listening) return;
-      this.channels.delete(channel);
-      this.say({ unsubscribe: channel });
-    };
+  constructor() {
+    // Whoever is back in the net does not wait for the next try.
+    globalThis.window?.addEventListener('online', () => this.open());
+  }
+
+  /** Listens to a channel, beside whoever does already; what is given back ends it. */
+  listen(name: string, { after, token, until, hear = () => undefined, missed = () => undefined }: Terms): () => void {
+    if (until?.aborted) return () => undefined;
+    const listener: Listening = { hear, missed };
+    const begin = after ?? shownAt(name);
+    const known = this.channels.get(name);
+    if (known) {
+      known.listeners.add(listener);
+      known.token ??= token;
+      if (begin !== undefined && known.after !== undefined && begin < known.after) queueMicrotask(missed);
+    } else {
+      const channel = { after: begin, token, listeners: new Set([listener]) };
+      this.channels.set(name, channel);
+      if (this.socket?.readyState === WebSocket.OPEN) void this.subscribe(name, channel);
+      else this.open();
+    }
+    const end = () => this.end(name, listener);
+    until?.addEventListener('abort', end, { once: true });
+    return end;
+  }
+
+  /** Tells how the connection is, now and whenever that changes. */
+  watch(tell: (link: Link) => void, until?: AbortSignal): void {
+    this.watchers.add(tell);
+    until?.addEventListener('abort', () => this.watchers.delete(tell), { once: true });
+    tell(this.link);
+  }
+
+  private end(name: string, listener: Listening): void {
+    const channel = this.channels.get(name);
+    if (!channel?.listeners.delete(listener) || channel.listeners.size > 0) return;
+    this.channels.delete(name);
+    this.say({ unsubscribe: name });
+  }
+
+  private is(link: Link): void {
+    if (this.link === link) return;
+    this.link = link;
+    for (const tell of this.watchers) tell(link);
   }
 
   private open(): void {
-    if (this.socket) return;
+    clearTimeout(this.retry);
+    if (this.socket || this.channels.size === 0) return;
+    if (this.link === 'idle') this.is('connecting');
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/live`);
     this.socket = socket;
     socket.addEventListener('open', () => {
       this.pause = PAUSE[0];
-      for (const [channel, listening] of this.channels) void this.subscribe(channel, listening);
+      this.is('open');
+      for (const [name, channel] of this.channels) void this.subscribe(name, channel);
     });
     socket.addEventListener('message', (event: MessageEvent<string>) => this.take(JSON.parse(event.data) as Record<string, unknown>));
     socket.addEventListener('close', () => {
       this.socket = null;
-      if (this.channels.size === 0) return;
-      window.setTimeout(() => this.open(), this.pause * (0.5 + Math.random()));
+      this.is(this.channels.size > 0 ? 'lost' : 'idle');
+      this.retry = window.setTimeout(() => this.open(), this.pause * (0.5 + Math.random()));
       this.pause = Math.min(this.pause * 2, PAUSE[1]);
     });
   }
 
-  private async subscribe(channel: string, { after, token }: Listening): Promise<void> {
+  private async subscribe(name: string, { token }: Channel): Promise<void> {
     const shown = token && (await token().catch(() => null));
-    this.say({ subscribe: channel, ...(after === undefined ? {} : { after }), ...(shown ? { token: shown } : {}) });
+    const channel = this.channels.get(name);
+    if (channel) this.say({ subscribe: name, ...(channel.after === undefined ? {} : { after: channel.after }), ...(shown ? { token: shown } : {}) });
   }
 
   private take(said: Record<string, unknown>): void {
-    const channel = String(said.subscribed ?? said.refused ?? said.channel ?? '');
-    const listening = this.channels.get(channel);
-    if (!listening) return;
-    if ('subscribed' in said) listening.after ??= Number(said.seq);
-    else if ('refused' in said) this.again(channel, listening);
+    const name = String(said.subscribed ?? said.refused ?? said.channel ?? '');
+    const channel = this.channels.get(name);
+    if (!channel) return;
+    if ('subscribed' in said) channel.after ??= Number(said.seq);
+    else if ('refused' in said) this.again(name, channel);
     else if ('gap' in said) {
-      listening.after = (said.gap as { to: number }).to;
-      listening.missed();
+      channel.after = (said.gap as { to: number }).to;
+      for (const { missed } of [...channel.listeners]) missed();
     } else if ('seq' in said) {
       const frame = said as unknown as Frame;
-      listening.after = frame.seq;
-      listening.hear(frame);
+      channel.after = frame.seq;
+      for (const { hear } of [...channel.listeners]) hear(frame);
     }
   }
 
   /** Tokens are good for minutes: with the next one it goes on. */
-  private again(channel: string, listening: Listening): void {
-    if (!listening.token) return;
+  private again(name: string, channel: Channel): void {
+    if (!channel.token) return;
     window.setTimeout(() => {
-      if (this.channels.get(channel) === listening && this.socket?.readyState === WebSocket.OPEN) void this.subscribe(channel, listening);
+      if (this.channels.get(name) === channel && this.socket?.readyState === WebSocket.OPEN) void this.subscribe(name, channel);
     }, AGAIN);
   }
 

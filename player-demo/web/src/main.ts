@@ -1,6 +1,7 @@
 // The entrance: which page this address is. What a page needs is loaded with it.
 import './style.css';
 import './apps.css';
+import { connection } from './connection';
 import { home } from './home';
 import { mark } from './nav';
 import { app, watched } from './route';
@@ -10,6 +11,7 @@ const main = document.querySelector<HTMLElement>('#main');
 const id = watched(location.pathname);
 const here = app(location.pathname);
 mark(here);
+connection();
 if (main) {
   if (id) watch(main, id);
   else if (here === 'shop') void import('./shop').then(({ shop }) => shop(main));

@@ -1,5 +1,6 @@
 // The bar above every page: where one is, and who one is.
 import { el } from './dom';
+import { hue } from './format';
 import type { App } from './route';
 import { leave, me } from './session';
 import { signIn } from './sign-in';
@@ -28,11 +29,10 @@ function signedIn(handle: string): HTMLElement[] {
     out.disabled = true;
     leave().finally(() => location.reload());
   });
-  return [el('span', { class: 'who', 'data-testid': 'who' }, face(handle), el('span', {}, handle)), out];
+  return [el('a', { class: 'who', href: `/feed/users/${handle}`, 'data-testid': 'who', 'aria-label': `${handle}, your profile` }, face(handle), el('span', {}, handle)), out];
 }
 
 /** A round picture of a handle, until there are others. */
 export function face(handle: string): HTMLElement {
-  const hue = [...handle].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
-  return el('span', { class: 'face', style: `--hue: ${hue}`, 'aria-hidden': 'true' }, (handle[0] ?? '?').toUpperCase());
+  return el('span', { class: 'face', style: `--hue: ${hue(handle)}`, 'aria-hidden': 'true' }, (handle[0] ?? '?').toUpperCase());
 }

@@ -10,3 +10,12 @@ export function app(path: string): App {
   const first = path.split('/')[1];
   return first === 'shop' || first === 'chat' || first === 'feed' ? first : 'videos';
 }
+
+/** What is below an app's own path: `/shop/orders/7` is `['orders', '7']`. What is no text names nothing. */
+export function below(path: string): string[] {
+  try {
+    return path.split('/').slice(2).filter(Boolean).map(decodeURIComponent);
+  } catch {
+    return ['?'];
+  }
+}

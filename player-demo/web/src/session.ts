@@ -1,5 +1,5 @@
 // Who is signed in: one account for every app. Tokens are in cookies that no script reads.
-import { atLeast, note } from './versions';
+import { atLeast, note, noteShown } from './versions';
 
 export interface Me {
   account: string;
@@ -36,6 +36,7 @@ function renew(): Promise<boolean> {
 
 export interface Asking {
   method?: string;
+  /** A document, or a file as it is. */
   body?: unknown;
   /** Whoever sends it again with the same key has it done once. */
   key?: string;
@@ -44,18 +45,22 @@ export interface Asking {
 /** Asks the edge, and renews the session where its token has run out. */
 export async function ask<T>(path: string, { method = 'GET', body, key }: Asking = {}): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
-  if (body !== undefined) headers['content-type'] = 'application/json';
+  const file = body instanceof Blob;
+  if (body !== undefined) headers['content-type'] = file ? body.type : 'application/json';
   if (key) headers['idempotency-key'] = key;
   const reads = method === 'GET';
   const written = reads && atLeast();
   if (written) headers['sluice-at-least'] = written;
   // The edge has what is new; what the browser kept a moment ago may not be.
-  const send = () => fetch(path, { method, headers, cache: reads ? 'no-cache' : 'default', body: body === undefined ? null : JSON.stringify(body) });
+  const sent = body === undefined ? null : file ? body : JSON.stringify(body);
+  const send = () => fetch(path, { method, headers, cache: reads ? 'no-cache' : 'default', body: sent });
   let answer = await send();
   if (answer.status === 401 && !path.startsWith('/v1/accounts/session') && (await renew())) answer = await send();
   if (!answer.ok) throw await refused(answer);
   const told = (answer.status === 204 ? null : await answer.json()) as T;
-  if (!reads) note(answer.headers.get('sluice-version'), told);
+  const versions = answer.headers.get('sluice-version');
+  if (reads) noteShown(versions);
+  else note(versions, told);
   return told;
 }
 

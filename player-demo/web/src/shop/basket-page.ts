@@ -1,0 +1,96 @@
+// The basket: how many of what, and the way to an order, which holds the stock until it is paid.
+import { button, el, say } from '../dom';
+import { money } from '../money';
+import { Refused } from '../session';
+import { invitation } from '../sign-in';
+import { empty, go } from '../views';
+import { place, type Line } from './api';
+import { basket, MOST } from './basket';
+import { swatch } from './grid';
+import type { Shopping } from './index';
+import { find, type Known } from './known';
+import { inWords, watchStock } from './stock';
+
+export async function basketPage(at: Shopping): Promise<void> {
+  document.title = 'Basket · Sluice';
+  const lines = el('ul', { class: 'basket-lines', 'data-testid': 'basket' });
+  const sum = el('span', { class: 'price', 'data-testid': 'total' });
+  const wrong = el('p', { class: 'why', role: 'alert', 'data-testid': 'basket-wrong' });
+  await basket.open();
+  const known = await find(basket.lines.map(({ variant }) => variant));
+  // Until the basket changes, sending it again is the same order.
+  let key = crypto.randomUUID();
+  const buy = button('Check out', { 'data-testid': 'checkout' }, async () => {
+    const order = await place({ cart: 'mine' }, key).catch((error: unknown) => {
+      if (error instanceof Refused && error.kind === 'sold-out') throw new Error('Somebody was faster: there are not so many left. Change the quantities, and try again.');
+      throw error;
+    });
+    basket.emptied();
+    go(`/shop/orders/${order.id}`);
+  }, wrong);
+  const foot = at.mine ? buy : invitation('Sign in to order. What is in the basket stays in it.');
+  const body = el('div', { class: 'basket' }, el('section', { class: 'panel', 'aria-label': 'What is in it' }, lines), el('aside', { class: 'panel summary', 'aria-label': 'Sum' }, el('p', { class: 'row' }, el('span', {}, 'In all, with tax'), el('span', { class: 'push' }, sum)), el('p', { class: 'dim' }, 'Checking out holds the goods for you; you pay after that.'), wrong, foot));
+  const none = empty('The basket is empty', 'What you put into it stays there, also on your other devices.', el('a', { class: 'button', href: '/shop' }, 'To the products'));
+  at.main.append(el('h1', {}, 'Basket'), body, none);
+  const rows = new Map<string, Row>();
+  const draw = (all: Line[]) => {
+    key = crypto.randomUUID();
+    body.hidden = all.length === 0;
+    none.hidden = all.length > 0;
+    for (const [variant, { root }] of rows) {
+      if (all.some((line) => line.variant === variant)) continue;
+      root.remove();
+      rows.delete(variant);
+    }
+    for (const line of all) {
+      const row = rows.get(line.variant) ?? begin(line, known.get(line.variant), at.until, wrong);
+      if (!rows.has(line.variant)) lines.append(row.root);
+      rows.set(line.variant, row);
+      row.show(line.quantity);
+    }
+    const total = all.reduce((sum, { variant, quantity }) => sum + (known.get(variant)?.variant.price ?? 0) * quantity, 0);
+    const currency = [...known.values()][0]?.product.currency ?? 'EUR';
+    say(sum, money(total, currency));
+  };
+  basket.watch(draw, at.until);
+}
+
+interface Row {
+  root: HTMLElement;
+  show: (quantity: number) => void;
+}
+
+function begin({ variant }: Line, known: Known | undefined, until: AbortSignal, wrong: HTMLElement): Row {
+  const name = known ? (known.product.variants.length > 1 ? `${known.product.title}, ${known.variant.title}` : known.product.title) : 'Something that is sold no longer';
+  const quantity = el('input', { type: 'number', min: '0', max: String(MOST), inputmode: 'numeric', 'aria-label': `Quantity of ${name}`, 'data-testid': 'line-quantity' });
+  const left = el('span', { class: 'dim', role: 'status' });
+  const price = el('span', { class: 'number price' });
+  const set = (n: number) => basket.set(variant, n).catch((error: Error) => say(wrong, error.message));
+  quantity.addEventListener('change', () => void set(Number(quantity.value)));
+  const step = (by: number, sign: string, words: string) => button(sign, { class: 'quiet step', 'aria-label': `${words} of ${name}` }, () => set((Number(quantity.value) || 0) + by));
+  let available: number | null = null;
+  const judge = () => {
+    const few = available !== null && Number(quantity.value) > available;
+    say(left, available === null ? '' : few ? (available === 0 ? 'Sold out' : `Only ${available} left`) : inWords(available));
+    left.className = few ? 'why' : 'dim';
+  };
+  watchStock(variant, until, (now) => {
+    available = now;
+    judge();
+  });
+  const root = el(
+    'li',
+    { 'data-testid': 'basket-line' },
+    el('a', { class: 'thumb', href: known ? `/shop/products/${known.product.id}` : '/shop', tabindex: '-1', 'aria-hidden': 'true' }, swatch(name, known?.product.images[0])),
+    el('div', { class: 'basket-name' }, known ? el('a', { href: `/shop/products/${known.product.id}` }, name) : name, left),
+    el('div', { class: 'stepper' }, step(-1, '−', 'One less'), quantity, step(1, '+', 'One more')),
+    price,
+    button('Remove', { class: 'quiet', 'aria-label': `Remove ${name}` }, () => set(0)),
+  );
+  const show = (units: number) => {
+    quantity.value = String(units);
+    say(price, known ? money((known.variant.price ?? 0) * units, known.product.currency) : '');
+    judge();
+  };
+  return { root, show };
+}
