@@ -1,0 +1,101 @@
+// The interface of conversations (docs/chat.md), as the pages use it.
+import { ask } from '../session';
+
+export interface Message {
+  id: string;
+  client_id: string;
+  from: string;
+  name: string;
+  text: string;
+  attachments?: Attachment[];
+  at_ms: number;
+  edited_ms?: number;
+  deleted_ms?: number;
+}
+
+export interface Attachment {
+  name: string;
+  type: string;
+  bytes: number;
+  path: string;
+}
+
+export interface Room {
+  id: string;
+  kind: 'direct' | 'group' | 'channel' | 'private';
+  name: string;
+  role: string;
+  members: number;
+  seq: number;
+  read: number;
+  unread: number;
+  last_ms: number;
+  with?: { account: string; name: string };
+  last?: Message & { seq: number };
+}
+
+/** What happened: which fields there are depends on its type. */
+export interface Happening extends Partial<Message> {
+  seq: number;
+  type: string;
+  by?: string;
+  emoji?: string;
+  on?: boolean;
+  account?: string;
+  change?: string;
+  read?: number;
+  delivered?: number;
+  role?: string;
+  kind?: string;
+  members?: { account: string; name: string }[] | undefined;
+}
+
+export interface Member {
+  account: string;
+  name: string;
+  role: string;
+  delivered: number;
+  read: number;
+}
+
+export interface Hit {
+  conversation: string;
+  message: Message & { seq: number };
+}
+
+/** Events of a page of history, as the chat counts them. */
+export const PAGE = 100;
+
+const at = (room: string) => `/v1/chat/${encodeURIComponent(room)}`;
+
+export const rooms = (after?: string): Promise<{ conversations: Room[]; next: string | null }> => ask(`/v1/chat?limit=100${after ? `&after=${after}` : ''}`);
+export const show = (room: string): Promise<Omit<Room, 'with' | 'last' | 'read' | 'unread' | 'last_ms'>> => ask(at(room));
+export const history = (room: string, page: number): Promise<{ events: Happening[] }> => ask(`${at(room)}/history/${page}`);
+export const events = (room: string, after: number): Promise<{ events: Happening[]; last: number; more: boolean }> => ask(`${at(room)}/events?after=${after}&limit=500`);
+export const members = (room: string): Promise<{ members: Member[] }> => ask(`${at(room)}/members?limit=100`);
+export const token = async (conversations?: string[]): Promise<string> => (await ask<{ token: string }>('/v1/chat/token', { method: 'POST', body: conversations ? { conversations } : {} })).token;
+
+export const make = (body: object, key: string): Promise<Pick<Room, 'id' | 'kind'>> => ask('/v1/chat', { method: 'POST', body, key });
+export const channels = (): Promise<{ channels: { id: string; name: string; members: number }[] }> => ask('/v1/chat/channels?limit=50');
+export const join = (room: string): Promise<unknown> => ask(`${at(room)}/join`, { method: 'POST' });
+export const leave = (room: string): Promise<unknown> => ask(`${at(room)}/leave`, { method: 'POST' });
+export const invite = (room: string, handle: string): Promise<unknown> => ask(`${at(room)}/members`, { method: 'POST', body: { account: `@${handle}` } });
+
+export const send = (room: string, client_id: string, text: string): Promise<Message & { seq: number }> => ask(`${at(room)}/messages`, { method: 'POST', body: { client_id, text } });
+export const edit = (room: string, message: string, text: string): Promise<unknown> => ask(`${at(room)}/messages/${message}`, { method: 'PUT', body: { text } });
+export const remove = (room: string, message: string): Promise<unknown> => ask(`${at(room)}/messages/${message}`, { method: 'DELETE' });
+export const react = (room: string, message: string, emoji: string, on: boolean): Promise<unknown> => ask(`${at(room)}/messages/${message}/reactions/${encodeURIComponent(emoji)}`, { method: on ? 'PUT' : 'DELETE' });
+/** Says how far this account has it, and has read it. All browsers are one device: none keeps messages of its own. */
+export const cursor = (room: string, delivered: number, read: number): Promise<unknown> => ask(`${at(room)}/cursor`, { method: 'PUT', body: { device: 'web', delivered, read } });
+
+export const search = (q: string, after?: string): Promise<{ hits: Hit[]; next: string | null }> => ask(`/v1/chat/search?${new URLSearchParams({ q, ...(after ? { after } : {}) }).toString()}`);
+
+export const here = (typing?: string): Promise<unknown> => ask('/v1/chat/presence', { method: 'PUT', body: typing ? { state: 'typing', conversation: typing } : { state: 'online' } });
+export const presence = async (of: string[], room?: string): Promise<{ account: string; online: boolean; typing: boolean }[]> =>
+  (await ask<{ presence: { account: string; online: boolean; typing: boolean }[] }>(`/v1/chat/presence?of=${of.slice(0, 100).join(',')}${room ? `&in=${room}` : ''}`)).presence;
+
+/** What a conversation is called. */
+export const title = (room: Pick<Room, 'with' | 'name'>): string => room.with?.name ?? (room.name || 'Conversation');
+
+/** In direct conversations and groups everybody hears how far the others have read. */
+export const hasReceipts = ({ kind }: Pick<Room, 'kind'>): boolean => kind === 'direct' || kind === 'group';

@@ -1,0 +1,80 @@
+// Where a message is written, and where one that was sent is changed.
+import { el, say } from '../dom';
+
+/** What was begun in each conversation and not sent. */
+const drafts = new Map<string, string>();
+
+export interface Composer {
+  root: HTMLFormElement;
+  /** Has a message changed instead of a new one sent; `null` goes back. */
+  edit: (text: string, done: (text: string) => Promise<unknown>) => void;
+  focus: () => void;
+}
+
+/** `typed` is told with each letter, `last` opens the newest message of one's own. */
+export function composer(room: string, send: (text: string) => void, typed: () => void, last: () => void): Composer {
+  const text = el('textarea', { rows: '1', maxlength: '4000', placeholder: 'Message', 'aria-label': 'Message', 'data-testid': 'message', autocomplete: 'off' });
+  const button = el('button', { type: 'submit', 'data-testid': 'send' }, 'Send');
+  const cancel = el('button', { type: 'button', class: 'quiet', hidden: true }, 'Cancel');
+  const word = el('p', { class: 'dim', role: 'status', hidden: true }, 'You are changing a message. Escape leaves it as it is.');
+  const wrong = el('p', { class: 'why', role: 'alert' });
+  const root = el('form', { class: 'say' }, word, wrong, el('div', { class: 'say-row' }, text, cancel, button));
+  let editing: ((text: string) => Promise<unknown>) | null = null;
+  const size = () => {
+    text.style.height = 'auto';
+    text.style.height = `${Math.min(text.scrollHeight + 2, 160)}px`;
+  };
+  const put = (value: string) => {
+    text.value = value;
+    size();
+  };
+  const leave = () => {
+    editing = null;
+    word.hidden = cancel.hidden = true;
+    say(button, 'Send');
+    say(wrong, '');
+    put(drafts.get(room) ?? '');
+    text.focus();
+  };
+  text.addEventListener('input', () => {
+    size();
+    if (editing) return;
+    drafts.set(room, text.value);
+    if (text.value.trim()) typed();
+  });
+  text.addEventListener('keydown', (event) => {
+    if (event.isComposing) return;
+    if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      root.requestSubmit();
+    } else if (event.key === 'Escape' && editing) leave();
+    else if (event.key === 'ArrowUp' && text.value === '' && !editing) {
+      event.preventDefault();
+      last();
+    }
+  });
+  cancel.addEventListener('click', leave);
+  root.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const value = text.value.trim();
+    if (!value) return;
+    if (editing) {
+      button.disabled = true;
+      editing(value).then(leave, (error: Error) => say(wrong, error.message)).finally(() => (button.disabled = false));
+      return;
+    }
+    drafts.delete(room);
+    put('');
+    send(value);
+  });
+  put(drafts.get(room) ?? '');
+  const edit = (value: string, done: (text: string) => Promise<unknown>) => {
+    editing = done;
+    word.hidden = cancel.hidden = false;
+    say(button, 'Save');
+    put(value);
+    text.focus();
+    text.setSelectionRange(value.length, value.length);
+  };
+  return { root, edit, focus: () => text.focus() };
+}

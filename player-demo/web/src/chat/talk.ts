@@ -1,0 +1,247 @@
+// The conversation that is open: its log, which follows what happens and grows backwards, and what is said in it.
+import { button, el, say } from '../dom';
+import { live, type Frame } from '../live';
+import { go } from '../views';
+import { cursor, edit, events, history, members as membersOf, PAGE, react, remove, type Happening, type Member, type Message, type Room } from './api';
+import { composer, type Composer } from './composer';
+import type { Hub } from './hub';
+import { line, type Acts, type Tick } from './line';
+import { Log } from './log';
+import { typing, typists } from './presence';
+import { roomHead, type Head } from './room-head';
+import { deliver } from './send';
+import { Story, type Entry } from './story';
+import { far } from './ticks';
+
+/** Messages that are there before anybody scrolls. */
+const FILL = 30;
+/** Milliseconds after which one looks how far a message has come that was just sent, and between two looks. */
+const RECEIPTS = { soon: 1500, often: 20_000 } as const;
+/** Pages that are gone back for one that was searched. */
+const BACK = 100;
+
+interface Waiting {
+  client: string;
+  text: string;
+  at_ms: number;
+  tick: Tick;
+}
+
+export class Talk {
+  readonly root: HTMLElement;
+  private readonly story = new Story();
+  private readonly log: Log;
+  private readonly head: Head;
+  private readonly say: Composer;
+  private members: Member[] = [];
+  private typists: string[] = [];
+  private outbox: Waiting[] = [];
+  private readonly newAfter: number;
+  private fetching: Promise<void> | null = null;
+  private older: Promise<void> | null = null;
+  private told = 0;
+  private telling = false;
+  private readonly earlier: HTMLButtonElement;
+  private readonly down: HTMLButtonElement;
+  private readonly wrong = el('p', { class: 'why', role: 'alert' });
+
+  constructor(private readonly hub: Hub, private readonly room: Room, private readonly online: () => Set<string>, private readonly until: AbortSignal) {
+    this.newAfter = room.unread > 0 ? room.read : 0;
+    this.head = roomHead(room, hub.mine.account, until, () => {
+      hub.forget(room.id);
+      go('/chat');
+    });
+    this.log = new Log('Messages');
+    this.say = composer(room.id, (text) => this.send(text), typing(room.id), () => this.editLast());
+    this.earlier = button('Earlier messages', { class: 'quiet earlier', 'data-testid': 'earlier' }, () => this.loadOlder());
+    this.down = button('↓ To the newest', { class: 'to-end', hidden: true }, () => this.log.toEnd());
+    this.root = el('section', { class: 'panel talk', 'aria-label': 'Conversation' }, this.head.root, el('div', { class: 'said-place' }, this.log.root, this.down), this.wrong, this.say.root);
+    this.log.root.addEventListener('scroll', () => this.scrolled());
+    document.addEventListener('visibilitychange', () => this.read(), { signal: until });
+  }
+
+  /** Loads what was said last, or back to what is looked for, and follows from there on. */
+  async open(target?: number): Promise<void> {
+    const { room, until } = this;
+    await this.load(Math.max(0, Math.floor((room.seq - 1) / PAGE)));
+    for (let n = 0; n < 3 && this.story.first > 1 && this.story.entries().length < FILL; n += 1) await this.loadOlder();
+    if (until.aborted) return;
+    const missed = () => void this.catchUp();
+    live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(), hear: (frame) => this.hear(frame), missed });
+    typists(room.id, () => this.others().map(({ account }) => account), (now) => {
+      this.typists = now;
+      this.showHead();
+    }, until);
+    const timer = window.setInterval(() => void this.look(), RECEIPTS.often);
+    until.addEventListener('abort', () => clearInterval(timer), { once: true });
+    await Promise.all([this.catchUp(), this.look()]);
+    this.log.toEnd();
+    this.read();
+    if (target) await this.seek(target);
+    else if (matchMedia('(pointer: fine)').matches) this.say.focus();
+  }
+
+  showHead(): void {
+    this.head.show(this.members, this.online(), this.typists);
+  }
+
+  /** Who is in it. */
+  accounts(): string[] {
+    return this.members.map(({ account }) => account);
+  }
+
+  private others(): Member[] {
+    return this.members.filter(({ account }) => account !== this.hub.mine.account);
+  }
+
+  private async load(page: number): Promise<void> {
+    const { events: all } = await history(this.room.id, page);
+    for (const one of all) this.take(one);
+    this.story.reaches(page * PAGE + 1, all.at(-1)?.seq ?? 0);
+    this.draw();
+  }
+
+  /** Older messages, one page at a time. */
+  private loadOlder(): Promise<void> {
+    if (this.story.first <= 1) return Promise.resolve();
+    this.older ??= this.load(Math.floor((this.story.first - 2) / PAGE)).finally(() => (this.older = null));
+    return this.older;
+  }
+
+  private async seek(seq: number): Promise<void> {
+    for (let n = 0; n < BACK && this.story.first > seq; n += 1) await this.loadOlder();
+    const id = this.story.entries().find((entry) => entry.seq === seq)?.message?.id;
+    const found = id && this.log.root.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
+    if (!found) return;
+    found.scrollIntoView({ block: 'center' });
+    found.classList.add('found');
+  }
+
+  /** Everything after the last change that is known. */
+  private catchUp(): Promise<void> {
+    this.fetching ??= (async () => {
+      for (let more = true; more && !this.until.aborted; ) {
+        const page = await events(this.room.id, this.story.last);
+        for (const one of page.events) this.take(one);
+        this.story.reaches(this.story.last, page.last);
+        ({ more } = page);
+      }
+      this.draw();
+      this.read();
+    })().catch((error: Error) => say(this.wrong, error.message)).finally(() => (this.fetching = null));
+    return this.fetching;
+  }
+
+  private hear({ seq, at_ms, data }: Frame): void {
+    if (seq <= this.story.last) return;
+    if (seq !== this.story.last + 1 || !data || this.fetching) return void (this.fetching ?? Promise.resolve()).then(() => this.catchUp());
+    this.take({ at_ms, ...(data as unknown as Happening), seq });
+    this.draw();
+    this.read();
+  }
+
+  private take(one: Happening): void {
+    if (!this.story.take(one)) return;
+    if (one.type === 'message' && one.from === this.hub.mine.account) this.outbox = this.outbox.filter(({ client }) => client !== one.client_id);
+    if (one.type === 'message') this.typists = this.typists.filter((account) => account !== one.from);
+    if (one.type === 'member') void this.look();
+  }
+
+  /** Who is in it, and how far each has read. */
+  private async look(): Promise<void> {
+    const found = await membersOf(this.room.id).catch(() => null);
+    if (!found || this.until.aborted) return;
+    this.members = found.members;
+    for (const { account, delivered, read } of found.members) this.story.receipt(account, delivered, read);
+    this.showHead();
+    this.draw();
+  }
+
+  private send(text: string): void {
+    const one: Waiting = { client: crypto.randomUUID(), text, at_ms: Date.now(), tick: 'waits' };
+    this.outbox.push(one);
+    this.draw();
+    this.log.toEnd();
+    void this.deliver(one);
+  }
+
+  private async deliver(one: Waiting): Promise<void> {
+    one.tick = 'waits';
+    this.draw();
+    try {
+      const sent = await deliver(this.room.id, one.client, one.text);
+      if (this.until.aborted) return;
+      if (sent.seq === this.story.last + 1) this.take({ ...sent, type: 'message' });
+      else if (sent.seq > this.story.last) await this.catchUp();
+      this.outbox = this.outbox.filter((other) => other !== one);
+      window.setTimeout(() => !this.until.aborted && void this.look(), RECEIPTS.soon);
+    } catch (error) {
+      one.tick = 'failed';
+      say(this.wrong, (error as Error).message);
+    }
+    this.draw();
+  }
+
+  private editLast(): void {
+    const last = [...this.story.entries()].reverse().find(({ message }) => message?.from === this.hub.mine.account && message.deleted_ms === undefined);
+    if (last?.message) this.edit(last.message);
+  }
+
+  private edit(message: Message): void {
+    this.say.edit(message.text, (text) => edit(this.room.id, message.id, text));
+  }
+
+  private scrolled(): void {
+    this.down.hidden = this.log.atEnd();
+    if (this.log.root.scrollTop < 160) void this.loadOlder().catch(() => undefined);
+    this.read();
+  }
+
+  /** Tells that the newest message was read: where it is in sight, and the page too. */
+  private read(): void {
+    if (document.visibilityState !== 'visible' || this.until.aborted || !this.log.atEnd()) return;
+    const last = [...this.story.entries()].reverse().find(({ message }) => message)?.seq ?? 0;
+    if (last <= this.told || this.telling) return;
+    this.telling = true;
+    this.hub.wasRead(this.room.id, last);
+    cursor(this.room.id, last, last).then(() => (this.told = last), () => undefined).finally(() => {
+      this.telling = false;
+      if (this.told >= last) this.read();
+    });
+  }
+
+  private draw(): void {
+    const { story, hub } = this;
+    if (this.until.aborted) return;
+    const me = hub.mine.account;
+    const receipts = this.others().map(({ account }) => story.receipts.get(account) ?? { delivered: 0, read: 0 });
+    const shown = ({ seq, message }: Entry, head: boolean) => {
+      const own = message?.from === me;
+      const { tick, words } = own ? far(this.room, seq, receipts) : { tick: null, words: '' };
+      return { own, head, tick, far: words, reactions: message ? story.reactionsOf(message.id) : [], me, mayDelete: own || this.room.role === 'owner' };
+    };
+    const key = (entry: Entry, head: boolean) => (entry.note !== undefined ? entry.note : JSON.stringify([entry.message?.text, entry.message?.edited_ms !== undefined, entry.message?.deleted_ms !== undefined, shown(entry, head)]));
+    const make = (entry: Entry, head: boolean) => (entry.message ? line(entry.message, shown(entry, head), this.acts(entry.message)) : el('p', { class: 'note' }, entry.note ?? ''));
+    this.log.draw(story.entries(), this.newAfter, { key, make }, story.first > 1 ? [this.earlier] : [], this.outbox.map((one) => this.waiting(one)));
+    this.down.hidden = this.log.atEnd();
+  }
+
+  private acts({ id }: Message): Acts {
+    const room = this.room.id;
+    return {
+      react: (emoji, on) => react(room, id, emoji, on),
+      edit: () => {
+        const message = this.story.find(id)?.message;
+        if (message) this.edit(message);
+      },
+      remove: () => remove(room, id),
+      nameOf: (account) => this.story.nameOf(account),
+    };
+  }
+
+  private waiting(one: Waiting): HTMLElement {
+    const { sign, words } = one.tick === 'failed' ? { sign: '!', words: 'not sent' } : { sign: '…', words: 'on its way' };
+    const again = one.tick === 'failed' && button('Try again', { class: 'quiet' }, () => this.deliver(one));
+    return el('div', { class: 'line mine head waits', 'data-testid': 'line', 'data-tick': one.tick }, el('div', { class: 'bubble' }, el('span', { class: 'words' }, one.text), el('span', { class: 'when' }, el('span', { 'aria-hidden': 'true' }, sign), el('span', { class: 'hidden' }, words))), again);
+  }
+}
