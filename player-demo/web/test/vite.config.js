@@ -3,10 +3,13 @@ import { defineConfig } from 'vite';
 
 export default defineConfig({
   build: {
-    ssr: 'test/pure.test.js',
+    ssr: true,
     outDir: '../../target/web-tests',
     emptyOutDir: true,
     target: 'node18',
-    rollupOptions: { output: { entryFileNames: '[name].mjs' } },
+    rollupOptions: {
+      input: { 'pure.test': 'test/pure.test.js', 'apps.test': 'test/apps.test.js' },
+      output: { entryFileNames: '[name].mjs' },
+    },
   },
 });

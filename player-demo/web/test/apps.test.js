@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { question } from '../src/chat/search.ts';
+import { Story } from '../src/chat/story.ts';
+import { far } from '../src/chat/ticks.ts';
+import { average } from '../src/feed/blur.ts';
+import { arranged } from '../src/feed/thread.ts';
+import { counted, day } from '../src/format.ts';
+import { below } from '../src/route.ts';
+import { merged } from '../src/shop/basket.ts';
+import { moves, reached, stateWords } from '../src/shop/states.ts';
+import { noteShown, shownAt } from '../src/versions.ts';
+
+test('what is below an app is its parts', () => {
+  assert.deepEqual(['/shop', '/shop/', '/shop/orders/7', '/feed/users/a%20b', '/feed/%'].map(below), [[], [], ['orders', '7'], ['users', 'a b'], ['?']]);
+});
+
+test('a page listens from what it has read', () => {
+  noteShown('stock:1=4 product:2=1');
+  noteShown('stock:1=3');
+  assert.deepEqual([shownAt('stock:1'), shownAt('product:2'), shownAt('stock:9')], [4, 1, undefined]);
+});
+
+test('baskets are put together, and nothing of nothing is left out', () => {
+  const lines = merged([{ variant: 'a', quantity: 2 }, { variant: 'b', quantity: 0 }], [{ variant: 'a', quantity: 3 }, { variant: 'c', quantity: 1 }]);
+  assert.deepEqual(lines, [{ variant: 'a', quantity: 5 }, { variant: 'c', quantity: 1 }]);
+  assert.equal(merged([{ variant: 'a', quantity: 900 }], [{ variant: 'a', quantity: 900 }])[0].quantity, 1000);
+});
+
+test('an order that was refused is told from one that nobody paid', () => {
+  assert.equal(stateWords('released').word, 'Not bought');
+  assert.equal(stateWords('released', true).word, 'Declined');
+  assert.equal(stateWords('confirmed', true).word, 'Confirmed');
+  assert.deepEqual(['reserved', 'paying', 'paid', 'confirmed', 'released'].map(reached), [0, 1, 2, 3, -1]);
+  assert.deepEqual(['reserved', 'refunding', 'confirmed', 'released', 'refunded'].map(moves), [true, true, false, false, false]);
+});
+
+const said = (seq, id, from, text) => ({ seq, type: 'message', id, client_id: `c${seq}`, from, name: from, text, at_ms: seq * 1000 });
+const happened = [
+  { seq: 1, type: 'made', by: 'ann', kind: 'direct', members: [{ account: 'ann', name: 'ann' }], at_ms: 1000 },
+  said(2, 'm2', 'ann', 'hello, now'),
+  said(3, 'm3', 'ben', ''),
+  { seq: 4, type: 'reaction', id: 'm2', by: 'ben', name: 'ben', emoji: '👍', on: true },
+  { seq: 5, type: 'reaction', id: 'm2', by: 'ben', name: 'ben', emoji: '🎉', on: true },
+  { seq: 6, type: 'edit', id: 'm2', text: 'hello, now' },
+  { seq: 7, type: 'reaction', id: 'm2', by: 'ben', name: 'ben', emoji: '👍', on: false },
+  { seq: 8, type: 'delete', id: 'm3' },
+  { seq: 9, type: 'receipt', account: 'ben', delivered: 8, read: 2 },
+];
+
+test('a conversation is the same in whatever order its changes come, and however often', () => {
+  const orders = [happened, [...happened].reverse(), [...happened.slice(4), ...happened, ...happened.slice(0, 4)]];
+  for (const order of orders) {
+    const story = new Story();
+    for (const one of order) story.take(structuredClone(one));
+    assert.deepEqual(story.entries().map(({ seq, note }) => [seq, note !== undefined]), [[1, true], [2, false], [3, false]]);
+    assert.deepEqual(story.reactionsOf('m2'), [['🎉', ['ben']]]);
+    assert.equal(story.find('m2').message.text, 'hello, now');
+    assert.ok(story.find('m2').message.edited_ms);
+    assert.ok(story.find('m3').message.deleted_ms);
+    assert.deepEqual([story.first, story.last, story.nameOf('ben')], [1, 9, 'ben']);
+    assert.deepEqual(story.receipts.get('ben'), { delivered: 8, read: 2 });
+  }
+});
+
+test('a message has come as far as the last of the others has it', () => {
+  const group = { kind: 'group' };
+  const [new_, has, read] = [{ delivered: 1, read: 1 }, { delivered: 9, read: 1 }, { delivered: 9, read: 9 }];
+  assert.equal(far(group, 5, [new_, read]).tick, 'sent');
+  assert.deepEqual(far(group, 5, [has, read]), { tick: 'delivered', words: 'read by 1 of 2' });
+  assert.equal(far({ kind: 'direct' }, 5, [read]).tick, 'read');
+  assert.equal(far({ kind: 'channel' }, 5, [read]).tick, 'sent');
+});
+
+test('a search names what it is narrowed to', () => {
+  assert.equal(question(' big words ', '@ann', '7', '2026-03-01'), 'big words from:ann in:7 before:2026-03-01');
+  assert.equal(question('big', '', '', ''), 'big');
+});
+
+test('replies stand below what they answer, the oldest first', () => {
+  const reply = (id, reply_to) => ({ id, reply_to });
+  const all = arranged('r', [reply('a', 'r'), reply('b', 'r'), reply('c', 'a'), reply('d', 'c'), reply('e', 'deleted')]);
+  assert.deepEqual(all.map(({ post, depth }) => [post.id, depth]), [['a', 0], ['c', 1], ['d', 2], ['b', 0], ['e', 0]]);
+});
+
+test('a picture has a colour before it is there', () => {
+  assert.match(average('LEHV6nWB2yk8pyo0adR*.7kCMdnj'), /^#[0-9a-f]{6}$/);
+  assert.deepEqual(['', 'x', 'LE€V6nWB'].map(average), [null, null, null]);
+});
+
+test('days and counts are named as people do', () => {
+  const now = new Date(2026, 5, 15, 12).getTime();
+  assert.equal(day(now - 3_600_000, now), 'Today');
+  assert.equal(day(now - 86_400_000, now), 'Yesterday');
+  assert.equal(day(new Date(2026, 2, 3).getTime(), now), 'March 3');
+  assert.equal(day(new Date(2024, 2, 3).getTime(), now), 'March 3, 2024');
+  assert.deepEqual([counted(1, 'reply', 'replies'), counted(1200, 'reply', 'replies')], ['1 reply', '1,200 replies']);
+});
