@@ -29,7 +29,7 @@ function signedIn(handle: string): HTMLElement[] {
     out.disabled = true;
     leave().finally(() => location.reload());
   });
-  return [el('a', { class: 'who', href: `/feed/users/${handle}`, 'data-testid': 'who', 'aria-label': `${handle}, your profile` }, face(handle), el('span', {}, handle)), out];
+  return [el('a', { class: 'who', href: `/feed/users/${handle}`, title: 'Your profile', 'data-testid': 'who' }, face(handle), el('span', {}, handle)), out];
 }
 
 /** A round picture of a handle, until there are others. */

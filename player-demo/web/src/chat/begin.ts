@@ -1,6 +1,7 @@
 // Beginning a conversation: with somebody, with some, or in a channel that anybody may join.
 import { busy, button, el, field, say } from '../dom';
 import { counted } from '../format';
+import { unique } from '../unique';
 import { channels, join, make } from './api';
 
 type Kind = 'direct' | 'group' | 'channel' | 'private';
@@ -46,8 +47,8 @@ export function begin(done: (id: string) => void): void {
     done(id);
   };
   // Sent again after a cut it is the same conversation.
-  let key = crypto.randomUUID();
-  form.addEventListener('input', () => (key = crypto.randomUUID()));
+  let key = unique();
+  form.addEventListener('input', () => (key = unique()));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     const body = kind === 'direct' ? { kind, with: handles(with_.value)[0] ?? '' } : { kind, name: name.value.trim(), members: handles(who.value) };

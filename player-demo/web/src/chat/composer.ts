@@ -68,6 +68,8 @@ export function composer(room: string, send: (text: string) => void, typed: () =
     send(value);
   });
   put(drafts.get(room) ?? '');
+  // It has a height once it is on the page.
+  requestAnimationFrame(size);
   const edit = (value: string, done: (text: string) => Promise<unknown>) => {
     editing = done;
     word.hidden = cancel.hidden = false;

@@ -2,6 +2,7 @@
 import { el } from '../dom';
 import { me } from '../session';
 import { invitation } from '../sign-in';
+import { unique } from '../unique';
 import { empty, go, trouble, views } from '../views';
 import { make } from './api';
 import { begin } from './begin';
@@ -27,7 +28,7 @@ export async function chat(main: HTMLElement): Promise<void> {
   const begun = (id: string) => void hub.look().then(() => go(`/chat/${id}`));
   const anew = el('button', { type: 'button', 'data-testid': 'new-room' }, 'New');
   anew.addEventListener('click', () => begin(begun));
-  const list = el('nav', { class: 'panel list', 'aria-label': 'Conversations' }, el('div', { class: 'row' }, el('h2', {}, 'Chat'), el('span', { class: 'push' }, anew)), search, rooms, none);
+  const list = el('nav', { class: 'panel list', 'aria-label': 'Conversations' }, el('div', { class: 'row' }, el('h1', {}, 'Chat'), el('span', { class: 'push' }, anew)), search, rooms, none);
   const place = el('div', { class: 'place' });
   const root = el('div', { class: 'chat' }, list, place);
   const changed = () => {
@@ -64,7 +65,7 @@ export async function chat(main: HTMLElement): Promise<void> {
 
 /** Opens the conversation with somebody, which is made if there is none. */
 async function direct(hub: Hub, handle: string): Promise<void> {
-  const { id } = await make({ kind: 'direct', with: `@${handle}` }, crypto.randomUUID());
+  const { id } = await make({ kind: 'direct', with: `@${handle}` }, unique());
   await hub.look();
   history.replaceState(null, '', '/chat');
   go(`/chat/${id}`);

@@ -21,6 +21,8 @@ const EMOJI = [['👍', 'thumbs up'], ['❤️', 'heart'], ['😂', 'laughing'],
 /** What a line is to show beside the message itself. */
 export interface Shown {
   own: boolean;
+  /** Others may have said it too: it says who did. */
+  named: boolean;
   /** The first of several by the same author. */
   head: boolean;
   tick: Tick | null;
@@ -45,7 +47,7 @@ export function line(message: Message, shown: Shown, acts: Acts): HTMLElement {
   const bubble = el(
     'div',
     { class: 'bubble' },
-    !shown.own && shown.head && el('span', { class: 'by' }, message.name),
+    shown.named && shown.head && el('span', { class: 'by' }, message.name),
     ...body,
     el('span', { class: 'when' }, message.edited_ms !== undefined && !gone && 'edited · ', el('time', { datetime: new Date(message.at_ms).toISOString() }, hour(message.at_ms)), ...tick(shown)),
   );

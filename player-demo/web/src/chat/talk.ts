@@ -1,6 +1,7 @@
 // The conversation that is open: its log, which follows what happens and grows backwards, and what is said in it.
 import { button, el, say } from '../dom';
 import { live, type Frame } from '../live';
+import { unique } from '../unique';
 import { go } from '../views';
 import { cursor, edit, events, history, members as membersOf, PAGE, react, remove, type Happening, type Member, type Message, type Room } from './api';
 import { composer, type Composer } from './composer';
@@ -158,7 +159,7 @@ export class Talk {
   }
 
   private send(text: string): void {
-    const one: Waiting = { client: crypto.randomUUID(), text, at_ms: Date.now(), tick: 'waits' };
+    const one: Waiting = { client: unique(), text, at_ms: Date.now(), tick: 'waits' };
     this.outbox.push(one);
     this.draw();
     this.log.toEnd();
@@ -218,7 +219,7 @@ export class Talk {
     const shown = ({ seq, message }: Entry, head: boolean) => {
       const own = message?.from === me;
       const { tick, words } = own ? far(this.room, seq, receipts) : { tick: null, words: '' };
-      return { own, head, tick, far: words, reactions: message ? story.reactionsOf(message.id) : [], me, mayDelete: own || this.room.role === 'owner' };
+      return { own, named: !own && this.room.kind !== 'direct', head, tick, far: words, reactions: message ? story.reactionsOf(message.id) : [], me, mayDelete: own || this.room.role === 'owner' };
     };
     const key = (entry: Entry, head: boolean) => (entry.note !== undefined ? entry.note : JSON.stringify([entry.message?.text, entry.message?.edited_ms !== undefined, entry.message?.deleted_ms !== undefined, shown(entry, head)]));
     const make = (entry: Entry, head: boolean) => (entry.message ? line(entry.message, shown(entry, head), this.acts(entry.message)) : el('p', { class: 'note' }, entry.note ?? ''));

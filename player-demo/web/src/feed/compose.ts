@@ -1,6 +1,7 @@
 // Where a post or a reply is written.
 import { list, type Video } from '../api';
 import { busy, button, el, say } from '../dom';
+import { unique } from '../unique';
 import { create, fragment, type NewPost, type Post } from './api';
 import { choosing } from './photos';
 
@@ -16,9 +17,9 @@ export function compose(done: (post: Post) => void, to?: Post): HTMLFormElement 
   const wrong = el('p', { class: 'why', role: 'alert' });
   const send = el('button', { type: 'submit', disabled: true, 'data-testid': to ? 'reply-send' : 'post' }, to ? 'Reply' : 'Post');
   // The same post sent again after a cut is the same post.
-  let key = crypto.randomUUID();
+  let key = unique();
   const changed = () => {
-    key = crypto.randomUUID();
+    key = unique();
     const rest = MOST - [...text.value].length;
     say(left, rest <= NEAR ? String(rest) : '');
     send.disabled = text.value.trim() === '' && !photos.any() && !film.value();

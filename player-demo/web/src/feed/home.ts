@@ -14,7 +14,7 @@ const ORDERS: [Order, string][] = [['ranked', 'For you'], ['latest', 'Latest']];
 export async function homePage({ main, until, mine }: Feeding): Promise<void> {
   document.title = 'Feed · Sluice';
   const me = mine.me!;
-  const list = el('div', { class: 'posts', role: 'feed', 'aria-label': 'Home', 'aria-busy': 'true', 'data-testid': 'home' });
+  const list = el('section', { class: 'posts', 'aria-label': 'Home', 'aria-busy': 'true', 'data-testid': 'home' });
   const fresh = el('button', { type: 'button', class: 'fresh', hidden: true, 'data-testid': 'fresh' });
   const told = el('p', { class: 'hidden', role: 'status' });
   const none = el('section', { class: 'invitation', hidden: true, 'data-testid': 'empty' }, el('h2', {}, 'Nothing here yet'), el('p', { class: 'dim' }, 'Write something, or follow somebody by their handle: what they post comes here.'));

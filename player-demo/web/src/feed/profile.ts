@@ -20,7 +20,7 @@ export async function profilePage(handle: string, { main, until, mine }: Feeding
     if (error instanceof Refused && error.status === 404) return null;
     throw error;
   });
-  const list = el('div', { class: 'posts', role: 'feed', 'aria-label': `Posts of ${handle}`, 'data-testid': 'profile-posts' });
+  const list = el('section', { class: 'posts', 'aria-label': `Posts of ${handle}`, 'data-testid': 'profile-posts' });
   const none = el('p', { class: 'empty-note', hidden: true }, own ? 'You have posted nothing yet.' : `${handle} has posted nothing yet.`);
   if (!first && !own) return void place.append(empty('Nobody here', `Nobody here is called ${handle}, or they have not looked into the feed yet.`, el('a', { class: 'button', href: '/feed' }, 'To the feed')));
   const { root, show } = head(first ?? { handle, followers: 0, following: 0, posts: 0 }, own, mine);

@@ -2,6 +2,7 @@
 import { list, type Video } from '../api';
 import { button, busy, el, field, say } from '../dom';
 import { ask } from '../session';
+import { unique } from '../unique';
 import { go } from '../views';
 import { MARKET, sold, type Product, type Variant } from './api';
 import type { Shopping } from './index';
@@ -66,7 +67,7 @@ export function newProduct({ main }: Shopping): void {
     el('div', { class: 'row' }, submit),
   );
   // Sent again after a cut it is the same product.
-  const key = crypto.randomUUID();
+  const key = unique();
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     void busy(submit, wrong, async () => {
@@ -122,7 +123,7 @@ function stockRow({ id, title }: Variant, until: AbortSignal): HTMLElement {
   const form = el('form', { class: 'row tight' }, units, add, wrong);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    void busy(add, wrong, () => receive(id, Number(units.value), crypto.randomUUID()).then(() => {
+    void busy(add, wrong, () => receive(id, Number(units.value), unique()).then(() => {
       form.reset();
       return look();
     }));

@@ -3,6 +3,7 @@ import { button, el, say } from '../dom';
 import { money } from '../money';
 import { Refused } from '../session';
 import { invitation } from '../sign-in';
+import { unique } from '../unique';
 import { empty, go } from '../views';
 import { place, type Line } from './api';
 import { basket, MOST } from './basket';
@@ -19,7 +20,7 @@ export async function basketPage(at: Shopping): Promise<void> {
   await basket.open();
   const known = await find(basket.lines.map(({ variant }) => variant));
   // Until the basket changes, sending it again is the same order.
-  let key = crypto.randomUUID();
+  let key = unique();
   const buy = button('Check out', { 'data-testid': 'checkout' }, async () => {
     const order = await place({ cart: 'mine' }, key).catch((error: unknown) => {
       if (error instanceof Refused && error.kind === 'sold-out') throw new Error('Somebody was faster: there are not so many left. Change the quantities, and try again.');
@@ -34,7 +35,7 @@ export async function basketPage(at: Shopping): Promise<void> {
   at.main.append(el('h1', {}, 'Basket'), body, none);
   const rows = new Map<string, Row>();
   const draw = (all: Line[]) => {
-    key = crypto.randomUUID();
+    key = unique();
     body.hidden = all.length === 0;
     none.hidden = all.length > 0;
     for (const [variant, { root }] of rows) {
@@ -81,7 +82,7 @@ function begin({ variant }: Line, known: Known | undefined, until: AbortSignal, 
   const root = el(
     'li',
     { 'data-testid': 'basket-line' },
-    el('a', { class: 'thumb', href: known ? `/shop/products/${known.product.id}` : '/shop', tabindex: '-1', 'aria-hidden': 'true' }, swatch(name, known?.product.images[0])),
+    el('a', { class: 'thumb', href: known ? `/shop/products/${known.product.id}` : '/shop', tabindex: '-1', 'aria-hidden': 'true' }, swatch(known?.product.title ?? name, known?.product.images[0])),
     el('div', { class: 'basket-name' }, known ? el('a', { href: `/shop/products/${known.product.id}` }, name) : name, left),
     el('div', { class: 'stepper' }, step(-1, '−', 'One less'), quantity, step(1, '+', 'One more')),
     price,

@@ -5,6 +5,7 @@ import { live, type Frame } from '../live';
 import { money } from '../money';
 import { Refused } from '../session';
 import { invitation } from '../sign-in';
+import { unique } from '../unique';
 import { empty, go } from '../views';
 import { channel, order, pay, place, type Order } from './api';
 import type { Shopping } from './index';
@@ -100,7 +101,7 @@ function payment({ id, total, currency, held_until_ms }: Order, until: AbortSign
 /** The same once more: an order is paid once, so another try is another order. */
 function again({ lines = [] }: Order): HTMLElement {
   const wrong = el('p', { class: 'why', role: 'alert' });
-  const key = crypto.randomUUID();
+  const key = unique();
   const retry = button('Try again with another card', { 'data-testid': 'again' }, async () => {
     const next = await place({ lines: lines.map(({ variant, quantity }) => ({ variant, quantity })) }, key).catch((error: unknown) => {
       if (error instanceof Refused && error.kind === 'sold-out') throw new Error('Meanwhile somebody else has bought it: there are not so many left.');
