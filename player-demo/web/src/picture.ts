@@ -1,4 +1,4 @@
-// Pictures in the sizes that an edge makes of them (docs/edge.md: images), and as they are where it makes none.
+// Pictures in the sizes that an edge makes of them (ADR 0013), and as they are where it makes none.
 import { el } from './dom';
 
 /** Widths that are asked for, as `w=480&fmt=auto`: what an edge is to have among its presets. */

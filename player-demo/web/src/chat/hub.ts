@@ -28,6 +28,8 @@ export class Hub {
       const gone = new Set(this.rooms.keys());
       for (const room of conversations) {
         gone.delete(room.id);
+        // What was heard meanwhile is newer than the list.
+        if ((this.rooms.get(room.id)?.seq ?? 0) > room.seq) continue;
         this.rooms.set(room.id, { ...room, unread: this.isOpen(room.id) ? 0 : room.unread });
         if (!this.ends.has(room.id)) this.ends.set(room.id, this.listen(room));
       }

@@ -28,6 +28,8 @@ export interface Shown {
   tick: Tick | null;
   /** In words, for whoever wants to know: `Read by 2 of 3`. */
   far: string;
+  /** It was looked for. */
+  found: boolean;
   reactions: [string, string[]][];
   me: string;
   mayDelete: boolean;
@@ -51,7 +53,7 @@ export function line(message: Message, shown: Shown, acts: Acts): HTMLElement {
     ...body,
     el('span', { class: 'when' }, message.edited_ms !== undefined && !gone && 'edited · ', el('time', { datetime: new Date(message.at_ms).toISOString() }, hour(message.at_ms)), ...tick(shown)),
   );
-  const root = el('div', { class: `line${shown.own ? ' mine' : ''}${shown.head ? ' head' : ''}`, 'data-testid': 'line', 'data-id': message.id, 'data-tick': shown.tick ?? undefined }, bubble);
+  const root = el('div', { class: `line${shown.own ? ' mine' : ''}${shown.head ? ' head' : ''}${shown.found ? ' found' : ''}`, 'data-testid': 'line', 'data-id': message.id, 'data-tick': shown.tick ?? undefined }, bubble);
   if (gone) return root;
   const wrong = el('span', { class: 'why', role: 'alert' });
   const { menu, more } = actions(message, shown, acts, wrong);

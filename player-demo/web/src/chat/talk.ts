@@ -42,6 +42,8 @@ export class Talk {
   private older: Promise<void> | null = null;
   private told = 0;
   private telling = false;
+  /** The message that was looked for. */
+  private target = 0;
   private readonly earlier: HTMLButtonElement;
   private readonly down: HTMLButtonElement;
   private readonly wrong = el('p', { class: 'why', role: 'alert' });
@@ -112,10 +114,9 @@ export class Talk {
   private async seek(seq: number): Promise<void> {
     for (let n = 0; n < BACK && this.story.first > seq; n += 1) await this.loadOlder();
     const id = this.story.entries().find((entry) => entry.seq === seq)?.message?.id;
-    const found = id && this.log.root.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
-    if (!found) return;
-    found.scrollIntoView({ block: 'center' });
-    found.classList.add('found');
+    this.target = seq;
+    this.draw();
+    if (id) this.log.root.querySelector(`[data-id="${CSS.escape(id)}"]`)?.scrollIntoView({ block: 'center' });
   }
 
   /** Everything after the last change that is known. */
@@ -216,10 +217,12 @@ export class Talk {
     if (this.until.aborted) return;
     const me = hub.mine.account;
     const receipts = this.others().map(({ account }) => story.receipts.get(account) ?? { delivered: 0, read: 0 });
-    const shown = ({ seq, message }: Entry, head: boolean) => {
+    const found = (entry: Entry) => entry.seq === this.target;
+    const shown = (entry: Entry, head: boolean) => {
+      const { seq, message } = entry;
       const own = message?.from === me;
       const { tick, words } = own ? far(this.room, seq, receipts) : { tick: null, words: '' };
-      return { own, named: !own && this.room.kind !== 'direct', head, tick, far: words, reactions: message ? story.reactionsOf(message.id) : [], me, mayDelete: own || this.room.role === 'owner' };
+      return { own, named: !own && this.room.kind !== 'direct', head, tick, far: words, found: found(entry), reactions: message ? story.reactionsOf(message.id) : [], me, mayDelete: own || this.room.role === 'owner' };
     };
     const key = (entry: Entry, head: boolean) => (entry.note !== undefined ? entry.note : JSON.stringify([entry.message?.text, entry.message?.edited_ms !== undefined, entry.message?.deleted_ms !== undefined, shown(entry, head)]));
     const make = (entry: Entry, head: boolean) => (entry.message ? line(entry.message, shown(entry, head), this.acts(entry.message)) : el('p', { class: 'note' }, entry.note ?? ''));

@@ -23,6 +23,8 @@ export async function basketPage(at: Shopping): Promise<void> {
   let key = unique();
   const buy = button('Check out', { 'data-testid': 'checkout' }, async () => {
     const order = await place({ cart: 'mine' }, key).catch((error: unknown) => {
+      // It was said no: the next try is another.
+      if (error instanceof Refused) key = unique();
       if (error instanceof Refused && error.kind === 'sold-out') throw new Error('Somebody was faster: there are not so many left. Change the quantities, and try again.');
       throw error;
     });

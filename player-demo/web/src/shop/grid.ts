@@ -36,7 +36,8 @@ export async function grid({ main, until, mine }: Shopping): Promise<void> {
   more.addEventListener('click', () => void products(next).then(add, (error: Error) => say(told, error.message)));
   fresh.addEventListener('click', () => void load());
   await load();
-  live.listen('products', { until, hear: () => (fresh.hidden = false) });
+  const changed = () => void (fresh.hidden = false);
+  live.listen('products', { until, hear: changed, missed: changed });
 }
 
 function nothing(admin: boolean): HTMLElement {

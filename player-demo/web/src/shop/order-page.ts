@@ -30,7 +30,8 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
   const head = el('div', { class: 'order-head', role: 'status' });
   const steps = el('ol', { class: 'steps' });
   const act = el('div', { class: 'order-act' });
-  const root = el('section', { class: 'panel', 'data-testid': 'order', 'aria-label': 'Where it is' }, head, steps, act);
+  const wrong = el('p', { class: 'why', role: 'alert' });
+  const root = el('section', { class: 'panel', 'data-testid': 'order', 'aria-label': 'Where it is' }, head, steps, act, wrong);
   at.main.append(el('p', {}, el('a', { href: '/shop/orders', class: 'dim' }, '← Your orders')), el('div', { class: 'basket' }, root, await contents(first)));
   let now = first;
   let refused = false;
@@ -41,7 +42,7 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
     const key = state === 'reserved' ? 'pay' : ['released', 'failed', 'refunded'].includes(state) ? 'again' : state === 'confirmed' ? 'done' : '';
     if (act.dataset.shown === key) return;
     act.dataset.shown = key;
-    act.replaceChildren(...(key === 'pay' ? [payment(now, at.until, show, (was) => (refused ||= was))] : key === 'again' ? [again(now)] : key === 'done' ? [el('a', { class: 'button', href: '/shop' }, 'To the products')] : []));
+    act.replaceChildren(...(key === 'pay' ? [payment(now, at.until, wrong, show, (was) => (refused ||= was))] : key === 'again' ? [again(now)] : key === 'done' ? [el('a', { class: 'button', href: '/shop' }, 'To the products')] : []));
   };
   show(first.state);
   const look = () => void order(id).then(({ state }) => show(state), () => undefined);
@@ -65,8 +66,7 @@ function draw({ state }: Order, refused: boolean, head: HTMLElement, steps: HTML
 }
 
 /** Which card, until when, and the button. */
-function payment({ id, total, currency, held_until_ms }: Order, until: AbortSignal, show: (state: string) => void, refused: (was: boolean) => void): HTMLElement {
-  const wrong = el('p', { class: 'why', role: 'alert' });
+function payment({ id, total, currency, held_until_ms }: Order, until: AbortSignal, wrong: HTMLElement, show: (state: string) => void, refused: (was: boolean) => void): HTMLElement {
   const left = el('span', { class: 'number', 'data-testid': 'held' });
   const cards = CARDS.map(([value, title, what], n) => el('label', { class: 'choice', 'data-testid': 'card' }, el('input', { type: 'radio', name: 'card', value, checked: n === 0 }), el('span', {}, title), el('span', { class: 'dim push' }, what)));
   const form = el('form', { class: 'composer' });
@@ -92,7 +92,6 @@ function payment({ id, total, currency, held_until_ms }: Order, until: AbortSign
     held_until_ms ? el('p', { class: 'held' }, 'Held until ', el('strong', {}, hour(held_until_ms)), ', for another ', left) : '',
     el('fieldset', { class: 'choices' }, el('legend', {}, 'Pay with'), ...cards),
     el('p', { class: 'dim' }, 'A trial: no card is charged, and nobody pays.'),
-    wrong,
     buy,
   );
   return form;
@@ -101,9 +100,10 @@ function payment({ id, total, currency, held_until_ms }: Order, until: AbortSign
 /** The same once more: an order is paid once, so another try is another order. */
 function again({ lines = [] }: Order): HTMLElement {
   const wrong = el('p', { class: 'why', role: 'alert' });
-  const key = unique();
+  let key = unique();
   const retry = button('Try again with another card', { 'data-testid': 'again' }, async () => {
     const next = await place({ lines: lines.map(({ variant, quantity }) => ({ variant, quantity })) }, key).catch((error: unknown) => {
+      if (error instanceof Refused) key = unique();
       if (error instanceof Refused && error.kind === 'sold-out') throw new Error('Meanwhile somebody else has bought it: there are not so many left.');
       throw error;
     });
