@@ -18,7 +18,7 @@ export interface Search {
 
 /** `busy` is told whether there are results in the place of the list. */
 export function searching(hub: Hub, shown: (on: boolean) => void): Search {
-  const words = el('input', { type: 'search', placeholder: 'Search', 'aria-label': 'Search messages', maxlength: '300', 'data-testid': 'search' });
+  const words = el('input', { type: 'search', placeholder: 'Words', 'aria-label': 'Search messages', maxlength: '300', 'data-testid': 'search' });
   const from = el('input', { id: 'search-from', placeholder: 'anybody', maxlength: '33', autocapitalize: 'none', spellcheck: 'false', 'data-testid': 'search-from' });
   const before = el('input', { id: 'search-before', type: 'date', 'data-testid': 'search-before' });
   const here = el('input', { type: 'checkbox', id: 'search-in', 'data-testid': 'search-in' });
@@ -28,7 +28,7 @@ export function searching(hub: Hub, shown: (on: boolean) => void): Search {
   const hits = el('ul', { class: 'rooms', 'data-testid': 'hits', 'aria-label': 'Found' });
   const more = el('button', { type: 'button', class: 'quiet', hidden: true }, 'More');
   const close = el('button', { type: 'button', class: 'quiet', hidden: true, 'data-testid': 'search-end' }, 'Back to the list');
-  const form = el('form', { role: 'search', class: 'search-form' }, words, narrower);
+  const form = el('form', { role: 'search', class: 'search-form' }, el('div', { class: 'row tight' }, words, el('button', { type: 'submit', class: 'quiet' }, 'Search')), narrower);
   const results = el('div', { class: 'results', hidden: true }, el('div', { class: 'row' }, told, el('span', { class: 'push' }, close)), hits, more);
   let room = '';
   let asked = '';
