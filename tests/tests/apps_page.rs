@@ -32,6 +32,22 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
     assert_eq!(report["failure"], Value::Null, "{report}");
     assert_eq!(report["errors"], json!([]), "{report}");
     assert_eq!(report["serious"], json!([]), "what axe finds serious: {report}");
-    assert_eq!((&report["sold"], &report["likes"]), (&json!("Only 5 left"), &json!("1")), "{report}");
-    assert_eq!(report["waits"], 0, "every message was acknowledged: {report}");
+    let fact = |name: &str, value: Value| assert_eq!(report[name], value, "{name}: {report}");
+    fact("sold", json!("Only 5 left"));
+    fact("orders", json!(["Confirmed", "Not bought"]));
+    fact("unread", json!("1"));
+    fact("reaction", json!("👍 1"));
+    fact("deleted", json!(false));
+    fact("found", json!("It stood through a storm."));
+    let lines = |name: &str| report[name].as_u64().unwrap();
+    assert!(
+        lines("shown_at_first") < 230 && lines("shown_at_last") > 230,
+        "older messages come when asked for: {report}"
+    );
+    fact("waits", json!(0));
+    fact("likes", json!("1"));
+    let thread =
+        ["The shop is open: tripods, while there are some.", "Do they fold?", "To half their length."];
+    fact("thread", json!(thread));
+    fact("fresh", json!("1 new post"));
 }
