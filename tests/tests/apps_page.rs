@@ -41,7 +41,7 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
     fact("found", json!("It stood through a storm."));
     let lines = |name: &str| report[name].as_u64().unwrap();
     assert!(
-        lines("shown_at_first") < 230 && lines("shown_at_last") > 230,
+        lines("shown_at_first") < 130 && lines("shown_at_last") > 130,
         "older messages come when asked for: {report}"
     );
     fact("waits", json!(0));

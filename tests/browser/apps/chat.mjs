@@ -1,8 +1,8 @@
 // Conversations: each hears the other across the edges, also what is changed, deleted and thought of it.
 import { looked, report } from './people.mjs';
 
-/** Messages that are said before somebody scrolls back: more than two pages of history have. */
-const MANY = 230;
+/** Messages that are said before somebody scrolls back: more than a page of history has. */
+const MANY = 130;
 
 export async function chat(boss, ben) {
   await ben.go('/chat');
