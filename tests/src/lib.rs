@@ -10,7 +10,8 @@
 //! - [`store`]: an object store that errs when a story wants it
 //! - [`stripe`]: a payment gateway that errs when a story wants it; [`shop`]: origins with a shop
 //! - [`log`]: an event log of a story's own
-//! - [`echo`]: an origin that speaks WebSocket
+//! - [`echo`]: an origin that speaks WebSocket; [`chat`]: conversations behind edges, [`device`]: a person's
+//!   device in one
 //! - [`h2`]: an HTTP/2 client that sends what no client should
 //! - [`rawlog`]: an origin that keeps what it was sent, byte for byte
 //! - [`client`]: what a client does: upload, wait, fetch
@@ -27,9 +28,11 @@
 
 pub mod authoring;
 pub mod bombs;
+pub mod chat;
 pub mod cities;
 pub mod client;
 pub mod clips;
+pub mod device;
 pub mod dns;
 pub mod echo;
 pub mod faulty;

@@ -24,8 +24,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 const ALIVE: Duration = Duration::from_secs(5);
 /// Time in which an origin must take what is asked.
 const TAKEN: Duration = Duration::from_secs(5);
-/// Pauses between tries, doubled each time.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Pauses between tries, doubled each time: clients are to hear again within two seconds of an origin's return.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How often what is due is looked for.
 const SWEEP: Duration = Duration::from_millis(500);
 /// Asks in one message: some 20 KB.
