@@ -18,11 +18,17 @@ pub struct StreamsConfig {
     pub long_poll: Vec<String>,
     /// Milliseconds for the head of such an answer.
     pub long_poll_ms: u64,
+    /// Bytes of a message that a client may send over a socket that ends here (`/v1/live`).
+    pub message_bytes: usize,
 }
+
+/// Bytes that a client's message may be allowed at least and at most: a call with a token in it, and what an edge can gather for
+/// each of thousands.
+const MESSAGE_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=16 << 20;
 
 impl Default for StreamsConfig {
     fn default() -> Self {
-        Self { idle_ms: 600_000, long_poll: vec![], long_poll_ms: 60_000 }
+        Self { idle_ms: 600_000, long_poll: vec![], long_poll_ms: 60_000, message_bytes: 64 << 10 }
     }
 }
 
@@ -32,6 +38,9 @@ impl StreamsConfig {
             if ms < 100 {
                 faults.add(key, "at least 100");
             }
+        }
+        if !MESSAGE_BYTES.contains(&self.message_bytes) {
+            faults.add("streams.message_bytes", "4096 to 16777216");
         }
         for path in self.long_poll.iter().filter(|path| !path.starts_with('/')) {
             faults.add("streams.long_poll", format!("{path} is no beginning of a path; begin it with /"));
@@ -82,7 +91,8 @@ mod tests {
         assert_eq!(config.patience("/poll/a"), Some(Duration::from_secs(60)));
         assert_eq!((config.patience("/pol"), config.patience("/a/poll/")), (None, None));
         let mut faults = Faults::default();
-        StreamsConfig { idle_ms: 0, long_poll: vec!["a".into()], long_poll_ms: 1 }.validate(&mut faults);
-        assert_eq!(faults.lines().len(), 3);
+        StreamsConfig { idle_ms: 0, long_poll: vec!["a".into()], long_poll_ms: 1, message_bytes: 1 }
+            .validate(&mut faults);
+        assert_eq!(faults.lines().len(), 4);
     }
 }

@@ -19,6 +19,22 @@ pub const AIOQUIC: &[&str] = &[
     "typing_extensions==4.16.0",
 ];
 
+/// aioquic, and wsproto for the frames of a WebSocket over it.
+pub const AIOQUIC_SOCKETS: &[&str] = &[
+    "aioquic==1.7.2",
+    "attrs==26.1.0",
+    "certifi==2026.10.19.post1",
+    "cffi==2.1.1",
+    "cryptography==50.0.2",
+    "h11==0.16.0",
+    "pycparser==3.12",
+    "pylsqpack==1.0.0",
+    "pyOpenSSL==26.4.0",
+    "service-identity==26.1.0",
+    "typing_extensions==4.16.0",
+    "wsproto==1.3.2",
+];
+
 /// schemathesis, which makes requests out of a description (OpenAPI), with what it needs.
 pub const SCHEMATHESIS: &[&str] = &[
     "schemathesis==4.32.5",
@@ -67,6 +83,9 @@ pub const LOCALSTRIPE: &[&str] = &[
     "yarl==1.25.1",
 ];
 
+/// kosoku, which has Autobahn's own cases of WebSocket, and a runner for them.
+pub const KOSOKU: &[&str] = &["kosoku==0.1.0"];
+
 /// The Python of a virtual environment that has these packages (`Pillow==13.0.0`). It is made in the target folder once,
 /// and stays there.
 #[must_use]
@@ -95,7 +114,13 @@ pub fn python(packages: &[&str]) -> PathBuf {
 /// A command that runs a script of the folder `foreign` with this Python.
 #[must_use]
 pub fn foreign(script: &str) -> Command {
-    let mut command = Command::new(python(AIOQUIC));
+    foreign_with(AIOQUIC, script)
+}
+
+/// The same, with a Python that has these packages.
+#[must_use]
+pub fn foreign_with(packages: &[&str], script: &str) -> Command {
+    let mut command = Command::new(python(packages));
     command.arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign").join(script));
     command
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sluice_storage::{Storage, StorageConfig, StorageError};
 use sluice_tests::client::client;
 use sluice_tests::process::{Process, free_port};
-use sluice_tests::python::python;
+use sluice_tests::python::{AIOQUIC_SOCKETS, python};
 use sluice_tests::stack::{Engines, lone_edge};
 use sluice_wire::token::jwt::Claims;
 use sluice_wire::token::mint::SigningKey;
@@ -27,21 +27,6 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-/// aioquic, and wsproto for the frames of a WebSocket.
-const PACKAGES: [&str; 12] = [
-    "aioquic==1.7.2",
-    "attrs==26.1.0",
-    "certifi==2026.10.19.post1",
-    "cffi==2.1.1",
-    "cryptography==50.0.2",
-    "h11==0.16.0",
-    "pycparser==3.12",
-    "pylsqpack==1.0.0",
-    "pyOpenSSL==26.4.0",
-    "service-identity==26.1.0",
-    "typing_extensions==4.16.0",
-    "wsproto==1.3.2",
-];
 /// Time for anything that is waited for.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -522,7 +507,7 @@ async fn a_client_of_another_make_listens_over_http3() {
     story.say_live("stock:1", 3).await;
     let (host, port) = edge.at.h3.as_ref().unwrap().rsplit_once(':').unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/live.py");
-    let mut listener = Command::new(python(&PACKAGES));
+    let mut listener = Command::new(python(AIOQUIC_SOCKETS));
     let output =
         within("the client", listener.arg(script).args([host, port, "stock:1"]).output()).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -3,28 +3,12 @@
 
 use serde_json::{Value, json};
 use sluice_tests::echo::Echo;
-use sluice_tests::python::python;
+use sluice_tests::python::{AIOQUIC_SOCKETS, python};
 use sluice_tests::stack::lone_edge;
 use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
-
-/// aioquic, and wsproto for the frames of a WebSocket.
-const PACKAGES: [&str; 12] = [
-    "aioquic==1.7.2",
-    "attrs==26.1.0",
-    "certifi==2026.10.19.post1",
-    "cffi==2.1.1",
-    "cryptography==50.0.2",
-    "h11==0.16.0",
-    "pycparser==3.12",
-    "pylsqpack==1.0.0",
-    "pyOpenSSL==26.4.0",
-    "service-identity==26.1.0",
-    "typing_extensions==4.16.0",
-    "wsproto==1.3.2",
-];
 
 #[tokio::test]
 async fn a_client_of_another_make_opens_websockets_over_http3() {
@@ -34,7 +18,7 @@ async fn a_client_of_another_make_opens_websockets_over_http3() {
     edge.start().await;
     let (host, port) = edge.at.h3.as_ref().unwrap().rsplit_once(':').unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/websocket.py");
-    let mut client = Command::new(python(&PACKAGES));
+    let mut client = Command::new(python(AIOQUIC_SOCKETS));
     let output = timeout(Duration::from_secs(60), client.arg(script).args([host, port]).output());
     let output = output.await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -10,6 +10,7 @@
 //! - `client`: what waits for one client, bounded; `session`: what a client has subscribed to, whatever carries it
 //! - `socket`, `events` and `poll`: what carries it; the numbers are the same on all. MQTT would be one more beside them: a
 //!   topic is a channel, and a session's cursors are what its packets are numbered by
+//! - `framing` and `strict`: how sockets are framed, timed and ended; `echo`: one that says back what it is told
 //! - `token`: who may listen; `call`: requests made over a socket
 //!
 //! What it leaves to others: what a channel is about and who is in it (origins).
@@ -17,11 +18,14 @@
 mod call;
 mod channel;
 mod client;
+mod echo;
 mod events;
+mod framing;
 mod poll;
 mod ring;
 mod session;
 mod socket;
+mod strict;
 mod table;
 mod token;
 mod upstream;
@@ -53,6 +57,8 @@ use std::time::Duration;
 pub(crate) enum Door {
     /// `/v1/live`
     Socket,
+    /// `/v1/live/echo`
+    Echo,
     /// `/v1/live/events`
     Events,
     /// `/v1/live/poll`
@@ -64,6 +70,7 @@ impl Door {
     pub(crate) fn of(path: &str) -> Option<Self> {
         match path {
             "/v1/live" => Some(Self::Socket),
+            "/v1/live/echo" => Some(Self::Echo),
             "/v1/live/events" => Some(Self::Events),
             "/v1/live/poll" => Some(Self::Poll),
             _ => None,
@@ -145,10 +152,15 @@ async fn open(
     let from = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.addr.ip().to_canonical());
     let brought = request.extensions().get::<Brought>().cloned();
     let brought = brought.unwrap_or_else(|| Brought::of(&HeaderMap::new()));
-    if door == Door::Socket {
+    if matches!(door, Door::Socket | Door::Echo) {
         let session = Session::new(edge, Transport::Socket, from)?;
         let (answer, pipe) = Pipe::open(request)?;
-        edge.drain.tasks().spawn(socket::converse(Arc::clone(edge), session, pipe, brought, peer));
+        let (edge, tasks) = (Arc::clone(edge), edge.drain.tasks());
+        if door == Door::Echo {
+            tasks.spawn(echo::converse(edge, session, pipe));
+            return Ok(answer);
+        }
+        tasks.spawn(socket::converse(edge, session, pipe, brought, peer));
         return Ok(answer);
     }
     let asked = Asked::read(target.query.as_deref())?;

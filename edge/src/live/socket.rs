@@ -10,7 +10,9 @@
 
 use super::call::{self, Brought, Call};
 use super::client::Out;
+use super::framing::{DEAD, End, PING, framed, part};
 use super::session::{Session, Wish};
+use super::strict::Strict;
 use super::token;
 use crate::edge::Shared;
 use futures::{SinkExt, StreamExt};
@@ -21,65 +23,16 @@ use sluice_service::{Peer, Pipe};
 use sluice_wire::token::MAX_TOKEN;
 use sluice_wire::{Problem, Tag};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-/// Time between two pings: less than most balancers and home routers forget a connection after.
-const PING: Duration = Duration::from_secs(25);
-/// Silence after which a client is gone: two pings went unanswered.
-const DEAD: Duration = Duration::from_secs(60);
-/// Bytes of a client's message.
-const MAX_MESSAGE: usize = 64 << 10;
-/// Bytes read, and gathered to be written, at a time. Most sockets are silent: what they hold is what they cost.
-const BUFFERS: (usize, usize) = (1 << 10, 2 << 10);
 /// Calls of one client under way.
 const MAX_CALLS: usize = 16;
 /// Messages written before the connection is flushed.
 const BATCH: usize = 64;
-/// Time in which a client that is cut must take what it was sent, to hear why.
-const FAREWELL: Duration = Duration::from_secs(5);
-
-/// Why a conversation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The client ended it.
-    Client,
-    /// The client did not take what waited.
-    Slow,
-    /// Nothing was heard of it.
-    Dead,
-    /// It said what cannot be understood.
-    Fault,
-    /// The edge drains.
-    Drain,
-}
-
-impl End {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Slow => "slow",
-            Self::Dead => "dead",
-            Self::Fault => "fault",
-            Self::Drain => "drain",
-        }
-    }
-
-    /// What the client is told, if it is still there.
-    const fn farewell(self) -> Option<(CloseCode, &'static str)> {
-        match self {
-            Self::Client | Self::Dead => None,
-            Self::Slow => Some((CloseCode::Again, "slow: resume after your last numbers")),
-            Self::Fault => Some((CloseCode::Unsupported, "text messages of 64 KiB")),
-            Self::Drain => Some((CloseCode::Away, "go on elsewhere after your last numbers")),
-        }
-    }
-}
 
 /// What a client says.
 #[derive(Debug, Deserialize)]
@@ -95,7 +48,7 @@ enum Said {
 struct Conversation {
     edge: Arc<Shared>,
     session: Session,
-    socket: WebSocketStream<Pipe>,
+    socket: WebSocketStream<Strict>,
     calls: JoinSet<String>,
     brought: Brought,
     peer: Option<Peer>,
@@ -110,26 +63,12 @@ pub(super) async fn converse(
     brought: Brought,
     peer: Option<Peer>,
 ) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFERS.0)
-        .write_buffer_size(BUFFERS.1)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
-    let socket = WebSocketStream::from_raw_socket(pipe, Role::Server, Some(config)).await;
+    let socket = framed(pipe, edge.live().streams.message_bytes).await;
     let (calls, heard) = (JoinSet::new(), Instant::now());
     let mut talk = Conversation { edge, session, socket, calls, brought, peer, heard };
     let end = talk.run().await.err().unwrap_or(End::Client);
-    talk.edge.metrics.live.ended(end.as_str(), 1);
-    if let Some((code, reason)) = end.farewell() {
-        let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        let parting = async {
-            talk.socket.close(Some(close)).await?;
-            // The client's own close frame: a connection closed before would be reset under what it has not read.
-            while talk.socket.next().await.is_some_and(|said| said.is_ok()) {}
-            Ok::<_, tokio_tungstenite::tungstenite::Error>(())
-        };
-        drop(timeout(FAREWELL, parting).await);
-    }
+    talk.session.cut(end.as_str());
+    part(talk.socket, end).await;
 }
 
 impl Conversation {
@@ -141,7 +80,7 @@ impl Conversation {
                 // Nothing more is asked of who does not take what there is.
                 said = self.socket.next(), if self.session.has_room() => match said {
                     Some(Ok(said)) => self.heard(said).await?,
-                    Some(Err(_)) => return Err(End::Fault),
+                    Some(Err(error)) => return Err(End::of(&error)),
                     None => return Ok(()),
                 },
                 out = self.session.next() => {
@@ -175,7 +114,7 @@ impl Conversation {
         self.heard = Instant::now();
         let text = match said {
             Message::Text(text) => text,
-            Message::Binary(_) => return Err(End::Fault),
+            Message::Binary(_) => return Err(End::Fault(CloseCode::Unsupported)),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         match serde_json::from_str(&text) {
