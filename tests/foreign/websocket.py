@@ -37,7 +37,7 @@ class Client(QuicConnectionProtocol):
         elif queue and isinstance(event, StreamDataReceived) and event.end_stream:
             queue.put_nowait("end")
 
-    async def open(self, path, protocol=b"websocket"):
+    async def open(self, path, protocol=b"websocket", offers=b"chat"):
         stream = self._quic.get_next_available_stream_id()
         self.streams[stream] = asyncio.Queue()
         head = [
@@ -47,7 +47,7 @@ class Client(QuicConnectionProtocol):
             (b":authority", b"localhost"),
             (b":path", path.encode()),
             (b"sec-websocket-version", b"13"),
-            (b"sec-websocket-protocol", b"chat"),
+            (b"sec-websocket-protocol", offers),
         ]
         self.http.send_headers(stream, head)
         self.transmit()

@@ -28,10 +28,20 @@ const MAX_NAME: usize = 255;
 pub(super) struct Call {
     /// What its answer is to be called.
     pub(super) call: String,
-    method: String,
-    path: String,
-    body: Option<Value>,
-    key: Option<String>,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
+    pub(super) key: Option<String>,
+}
+
+/// The answer to a call.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// What the client called it.
+    pub(super) name: String,
+    pub(super) status: u16,
+    /// JSON, or the text of another body.
+    pub(super) body: Value,
 }
 
 /// What a client brought with its request: an extension of the request, for what is taken out of it on the way.
@@ -92,8 +102,8 @@ impl Call {
         Ok(request)
     }
 
-    /// Makes the call: the message that answers it.
-    pub(super) async fn make(self, edge: Arc<Shared>, brought: Brought, peer: Option<Peer>) -> String {
+    /// Makes the call: the answer to it.
+    pub(super) async fn make(self, edge: Arc<Shared>, brought: Brought, peer: Option<Peer>) -> Answered {
         let name: String = self.call.chars().take(MAX_NAME).collect();
         let answered = match self.request(&brought, peer) {
             Ok(request) => timeout(LIMIT, answer(edge, request)).await.unwrap_or_else(|_| {
@@ -102,15 +112,18 @@ impl Call {
             }),
             Err(problem) => Err(problem),
         };
-        told(&name, answered)
+        match answered {
+            Ok((status, body)) => Answered { name, status, body },
+            Err(problem) => Answered::refused(name, &problem),
+        }
     }
 }
 
-/// The message that answers a call.
-pub(super) fn told(name: &str, answered: Result<(u16, Value), Problem>) -> String {
-    let (status, body) = answered
-        .unwrap_or_else(|problem| (problem.status, serde_json::to_value(&problem).unwrap_or_default()));
-    json!({ "answer": name, "status": status, "body": body }).to_string()
+impl Answered {
+    /// The answer to a call that is not made.
+    pub(super) fn refused(name: String, problem: &Problem) -> Self {
+        Self { name, status: problem.status, body: json!(problem) }
+    }
 }
 
 async fn answer(edge: Arc<Shared>, request: HttpRequest) -> Result<(u16, Value), Problem> {

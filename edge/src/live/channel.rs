@@ -339,7 +339,7 @@ mod tests {
         fn tell(&mut self, count: u64) {
             let Some(told) = self.told else { return };
             for seq in told + 1..=self.written.min(told + count) {
-                self.channel.frame(&Arc::new(Frame { seq, text: "{}".into() }));
+                self.channel.frame(&Arc::new(Frame::new(seq, "{}".into())));
                 self.told = Some(seq);
             }
         }

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn out(channel: &str, seq: u64, bytes: usize) -> Out {
-        Out::Frame(Tag::new(channel).unwrap(), Arc::new(Frame { seq, text: "x".repeat(bytes).into() }))
+        Out::Frame(Tag::new(channel).unwrap(), Arc::new(Frame::new(seq, "x".repeat(bytes).into())))
     }
 
     #[test]

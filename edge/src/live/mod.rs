@@ -8,7 +8,7 @@
 //! - `upstream`: the one connection to an origin, and the next when it ends; `table`: channels, and what is asked about them
 //! - `channel`: who listens to one, from where on; `ring`: its last frames, for who comes back
 //! - `client`: what waits for one client, bounded; `session`: what a client has subscribed to, whatever carries it
-//! - `socket`, `events` and `poll`: what carries it; the numbers are the same on all. MQTT would be one more beside them: a
+//! - `socket`, `events` and `poll`: what carries it; the numbers are the same on all. `tongue`: how a socket is spoken over. MQTT would be one more beside them: a
 //!   topic is a channel, and a session's cursors are what its packets are numbered by
 //! - `framing` and `strict`: how sockets are framed, timed and ended; `echo`: one that says back what it is told
 //! - `token`: who may listen; `call`: requests made over a socket
@@ -28,6 +28,7 @@ mod socket;
 mod strict;
 mod table;
 mod token;
+mod tongue;
 mod upstream;
 
 pub(crate) use call::Brought;
@@ -40,7 +41,7 @@ use crate::metrics::Transport;
 use client::Out;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderMap, HeaderValue,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
 };
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -51,6 +52,7 @@ use sluice_wire::{Problem, Tag, channel as channel_words};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
+use tongue::Tongue;
 
 /// Where clients come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,13 +156,17 @@ async fn open(
     let brought = brought.unwrap_or_else(|| Brought::of(&HeaderMap::new()));
     if matches!(door, Door::Socket | Door::Echo) {
         let session = Session::new(edge, Transport::Socket, from)?;
-        let (answer, pipe) = Pipe::open(request)?;
+        let (tongue, named) = Tongue::offered(request.headers());
+        let (mut answer, pipe) = Pipe::open(request)?;
         let (edge, tasks) = (Arc::clone(edge), edge.drain.tasks());
         if door == Door::Echo {
             tasks.spawn(echo::converse(edge, session, pipe));
             return Ok(answer);
         }
-        tasks.spawn(socket::converse(edge, session, pipe, brought, peer));
+        if let Some(name) = named {
+            answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+        }
+        tasks.spawn(socket::converse(edge, session, (pipe, tongue), brought, peer));
         return Ok(answer);
     }
     let asked = Asked::read(target.query.as_deref())?;

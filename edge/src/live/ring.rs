@@ -1,7 +1,10 @@
 //! The last frames of a channel, for those who come back: pure.
 
+use sluice_wire::channel;
+use sluice_wire::compact;
+use sluice_wire::id::EPOCH_MS;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// Frames kept: what a room says in some tens of seconds, in which most who lost their connection are back.
@@ -14,6 +17,41 @@ pub(crate) const MAX_BYTES: usize = 256 << 10;
 pub(crate) struct Frame {
     pub(crate) seq: u64,
     pub(crate) text: Utf8Bytes,
+    /// Once somebody is told so: the same in few bytes.
+    spoken: OnceLock<Spoken>,
+}
+
+/// A frame as compact sockets have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// A change of a conversation.
+    Frame(Box<compact::Frame>),
+    /// Anything else: JSON; empty for nothing.
+    Json { at_ms: u64, data: String },
+}
+
+impl Frame {
+    pub(crate) const fn new(seq: u64, text: Utf8Bytes) -> Self {
+        Self { seq, text, spoken: OnceLock::new() }
+    }
+
+    /// The same, read once for all who are told so.
+    pub(crate) fn spoken(&self) -> &Spoken {
+        self.spoken.get_or_init(|| {
+            let Ok(said) = serde_json::from_str::<channel::Frame>(&self.text) else {
+                return Spoken::Json { at_ms: EPOCH_MS, data: String::new() };
+            };
+            // One with words beyond a frame's bounds stays JSON.
+            let frame = compact::Frame::of_channel(&said).filter(|frame| frame.encode(&mut vec![]).is_ok());
+            match frame {
+                Some(frame) => Spoken::Frame(Box::new(frame)),
+                None => {
+                    let data = if said.data.is_null() { String::new() } else { said.data.to_string() };
+                    Spoken::Json { at_ms: said.at_ms.max(EPOCH_MS), data }
+                }
+            }
+        })
+    }
 }
 
 /// A channel's last frames, without gaps.
@@ -80,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn frame(seq: u64, bytes: usize) -> Arc<Frame> {
-        Arc::new(Frame { seq, text: "x".repeat(bytes).into() })
+        Arc::new(Frame::new(seq, "x".repeat(bytes).into()))
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use super::token;
 use crate::edge::Shared;
 use crate::metrics::Transport;
 use sluice_wire::token::CLOCK_SLACK_S;
-use sluice_wire::{Problem, Tag, Version};
+use sluice_wire::{AccountId, Problem, Tag, Version};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ struct Mine {
     cursor: Option<u64>,
     /// When its token ends, in Unix seconds.
     until_s: Option<u64>,
+    /// Whose token it is, where it is an account's.
+    who: Option<AccountId>,
 }
 
 /// A subscription that is wished for.
@@ -132,7 +134,8 @@ impl Session {
             return Err(problem);
         }
         let until_s = listener.as_ref().map(|listener| listener.until_s);
-        self.channels.insert(wish.channel.clone(), Mine { cursor: wish.after, until_s });
+        let who = listener.as_ref().and_then(|listener| listener.subject.parse().ok());
+        self.channels.insert(wish.channel.clone(), Mine { cursor: wish.after, until_s, who });
         self.client.forget(&wish.channel);
         self.edge.channels.subscribe(&self.client, &wish.channel, wish.after, listener)
     }
@@ -175,6 +178,11 @@ impl Session {
     }
 
     /// The client's end, for who waits until it is full.
+    /// The account as which a client listens to a channel.
+    pub(super) fn listens_as(&self, channel: &Tag) -> Option<AccountId> {
+        self.channels.get(channel)?.who
+    }
+
     pub(super) fn client(&self) -> Arc<Client> {
         Arc::clone(&self.client)
     }

@@ -1,4 +1,5 @@
-//! A client over WebSocket (`/v1/live`): JSON messages, over HTTP/1.1, HTTP/2 and HTTP/3 alike.
+//! A client over WebSocket (`/v1/live`), over HTTP/1.1, HTTP/2 and HTTP/3 alike: JSON messages, unless it offers to speak in fewer
+//! bytes (`tongue`).
 //!
 //! ```text
 //! client   {"subscribe":"chat:1","after":12,"token":"..."}   {"unsubscribe":"chat:1"}   {"authorize":"TOKEN"}
@@ -8,17 +9,16 @@
 //!          {"answer":"c1","status":201,"body":{}}   {"problem":{}}
 //! ```
 
-use super::call::{self, Brought, Call};
+use super::call::{Answered, Brought, Call};
 use super::client::Out;
 use super::framing::{DEAD, End, PING, framed, part};
 use super::session::{Session, Wish};
 use super::strict::Strict;
 use super::token;
+use super::tongue::{Said, Tongue};
 use crate::edge::Shared;
 use futures::{SinkExt, StreamExt};
 use http::header::HeaderValue;
-use serde::Deserialize;
-use serde_json::json;
 use sluice_service::{Peer, Pipe};
 use sluice_wire::token::MAX_TOKEN;
 use sluice_wire::{Problem, Tag};
@@ -27,29 +27,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// Calls of one client under way.
 const MAX_CALLS: usize = 16;
 /// Messages written before the connection is flushed.
 const BATCH: usize = 64;
 
-/// What a client says.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Said {
-    Subscribe { subscribe: Tag, after: Option<u64>, token: Option<String> },
-    Unsubscribe { unsubscribe: Tag },
-    Call(Call),
-    Authorize { authorize: String },
-}
-
 /// A socket under way.
 struct Conversation {
     edge: Arc<Shared>,
     session: Session,
     socket: WebSocketStream<Strict>,
-    calls: JoinSet<String>,
+    tongue: Tongue,
+    calls: JoinSet<Answered>,
     brought: Brought,
     peer: Option<Peer>,
     heard: Instant,
@@ -59,13 +49,13 @@ struct Conversation {
 pub(super) async fn converse(
     edge: Arc<Shared>,
     session: Session,
-    pipe: Pipe,
+    (pipe, tongue): (Pipe, Tongue),
     brought: Brought,
     peer: Option<Peer>,
 ) {
     let socket = framed(pipe, edge.live().streams.message_bytes).await;
     let (calls, heard) = (JoinSet::new(), Instant::now());
-    let mut talk = Conversation { edge, session, socket, calls, brought, peer, heard };
+    let mut talk = Conversation { edge, session, socket, tongue, calls, brought, peer, heard };
     let end = talk.run().await.err().unwrap_or(End::Client);
     talk.session.cut(end.as_str());
     part(talk.socket, end).await;
@@ -90,7 +80,7 @@ impl Conversation {
                 Some(answer) = self.calls.join_next() => {
                     // A call that failed by a fault of ours has no answer; its caller has a deadline too.
                     if let Ok(answer) = answer {
-                        self.send(Message::text(answer)).await?;
+                        self.send(self.tongue.answer(answer)).await?;
                     }
                 }
                 _ = ping.tick() => self.look().await?,
@@ -105,33 +95,38 @@ impl Conversation {
             return Err(End::Dead);
         }
         for channel in self.session.expire() {
-            self.send(text(&Out::Refused(channel, token::expired()))).await?;
+            self.tell(Out::Refused(channel, token::expired())).await?;
         }
         self.send(Message::Ping(Default::default())).await
     }
 
     async fn heard(&mut self, said: Message) -> Result<(), End> {
         self.heard = Instant::now();
-        let text = match said {
-            Message::Text(text) => text,
-            Message::Binary(_) => return Err(End::Fault(CloseCode::Unsupported)),
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
-        };
-        match serde_json::from_str(&text) {
-            Ok(Said::Subscribe { subscribe, after, token }) => self.subscribe(subscribe, after, token).await,
-            Ok(Said::Unsubscribe { unsubscribe }) => {
+        for said in self.tongue.understand(said)? {
+            match said {
+                Ok(said) => self.does(said).await?,
+                Err(problem) => self.send(self.tongue.complain(&problem)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn does(&mut self, said: Said) -> Result<(), End> {
+        match said {
+            Said::Subscribe { subscribe, after, token } => self.subscribe(subscribe, after, token).await,
+            Said::Unsubscribe { unsubscribe } => {
                 self.session.unwish(&unsubscribe);
+                self.tongue.forget(&unsubscribe);
                 Ok(())
             }
-            Ok(Said::Call(call)) => self.call(call).await,
-            Ok(Said::Authorize { authorize }) if authorize.len() <= MAX_TOKEN => {
+            Said::Call(call) => self.call(call).await,
+            Said::Authorize { authorize } if authorize.len() <= MAX_TOKEN => {
                 self.brought.authorization = HeaderValue::from_str(&format!("Bearer {authorize}")).ok();
                 Ok(())
             }
-            Ok(Said::Authorize { .. }) | Err(_) => {
-                let problem = Problem::new(400, "bad-message", "Bad message")
-                    .detail("subscribe, unsubscribe, authorize or call");
-                self.send(Message::text(json!({ "problem": problem }).to_string())).await
+            Said::Authorize { .. } => {
+                let problem = Problem::new(400, "bad-message", "Bad message").detail("a token is shorter");
+                self.send(self.tongue.complain(&problem)).await
             }
         }
     }
@@ -147,7 +142,7 @@ impl Conversation {
         let wish = Wish { channel: channel.clone(), after, token };
         match self.session.wish(wish) {
             Ok(()) => Ok(()),
-            Err(problem) => self.send(text(&Out::Refused(channel, problem))).await,
+            Err(problem) => self.tell(Out::Refused(channel, problem)).await,
         }
     }
 
@@ -155,7 +150,7 @@ impl Conversation {
         if self.calls.len() >= MAX_CALLS {
             let problem = Problem::new(429, "too-many-calls", "Too many calls")
                 .detail(format!("at most {MAX_CALLS} at a time"));
-            return self.send(Message::text(call::told(&call.call, Err(problem)))).await;
+            return self.send(self.tongue.answer(Answered::refused(call.call, &problem))).await;
         }
         self.calls.spawn(call.make(Arc::clone(&self.edge), self.brought.clone(), self.peer));
         Ok(())
@@ -164,12 +159,17 @@ impl Conversation {
     /// Tells the client something, and what else there is.
     async fn tell(&mut self, first: Out) -> Result<(), End> {
         let client = self.session.client();
-        let (socket, session) = (&mut self.socket, &mut self.session);
+        let mut outs = vec![first];
+        while outs.len() < BATCH
+            && let Some(out) = self.session.ready().map_err(|_| End::Slow)?
+        {
+            outs.push(out);
+        }
+        let messages = self.tongue.tell(&outs, &self.session);
+        let socket = &mut self.socket;
         let telling = async {
-            socket.feed(text(&first)).await.map_err(|_| End::Client)?;
-            for _ in 1..BATCH {
-                let Some(out) = session.ready().map_err(|_| End::Slow)? else { break };
-                socket.feed(text(&out)).await.map_err(|_| End::Client)?;
+            for message in messages {
+                socket.feed(message).await.map_err(|_| End::Client)?;
             }
             socket.flush().await.map_err(|_| End::Client)
         };
@@ -189,12 +189,4 @@ impl Conversation {
             () = client.filled() => Err(End::Slow),
         }
     }
-}
-
-/// What a client is told, as it is told.
-fn text(out: &Out) -> Message {
-    Message::Text(match out {
-        Out::Frame(_, frame) => frame.text.clone(),
-        other => super::words(other).into(),
-    })
 }

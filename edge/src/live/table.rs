@@ -165,7 +165,7 @@ impl Table {
                 Line::Gap { gap, .. } => known.gap(*gap),
                 Line::Refused { refused, .. } => known.refused(&no_channel(refused), now),
                 Line::Frame(frame) => {
-                    _ = known.frame(&Arc::new(Frame { seq: frame.seq, text: text.clone() }));
+                    _ = known.frame(&Arc::new(Frame::new(frame.seq, text.clone())));
                 }
                 Line::Heartbeat { .. } => {}
             }

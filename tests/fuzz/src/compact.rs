@@ -1,14 +1,26 @@
-//! Frames of conversations.
+//! Frames of conversations, and what is said over a socket that speaks in them.
 
-use sluice_wire::compact::Frame;
+use sluice_wire::compact::talk::{Said, Told};
+use sluice_wire::compact::{CompactError, Frame};
+use std::fmt::Debug;
 
-/// Each frame is refused, or written again it is the same bytes.
+/// Each frame, and each record of a socket, is refused, or written again it is the same bytes.
 pub fn compact(bytes: &[u8]) {
+    all(bytes, Frame::decode, Frame::encode);
+    all(bytes, Said::decode, Said::encode);
+    all(bytes, Told::decode, Told::encode);
+}
+
+fn all<T: Debug>(
+    bytes: &[u8],
+    decode: fn(&[u8]) -> Result<(T, &[u8]), CompactError>,
+    encode: fn(&T, &mut Vec<u8>) -> Result<(), CompactError>,
+) {
     let mut rest = bytes;
-    // Every frame takes bytes away, so that this ends.
-    while let Ok((frame, more)) = Frame::decode(rest) {
+    // Each takes bytes away, so that this ends.
+    while let Ok((read, more)) = decode(rest) {
         let mut again = vec![];
-        assert_eq!(frame.encode(&mut again), Ok(()), "{frame:?} cannot be written");
+        assert_eq!(encode(&read, &mut again), Ok(()), "{read:?} cannot be written");
         assert_eq!(again, rest[..rest.len() - more.len()]);
         rest = more;
     }

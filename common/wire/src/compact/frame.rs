@@ -9,11 +9,13 @@
 //! text     = varint of bytes, UTF-8
 //! message  = id account [text: client id] [text: name] text
 //! edit     = id account text                  delete = id account
-//! reaction = id account 0|1 text: emoji       receipt = account varint: delivered varint: read
+//! reaction = id account 0|1 [text: name] text: emoji
+//! receipt  = account varint: delivered varint: read
 //! ```
 //!
 //! There is one form for each frame: what reads back is, written again, the same bytes.
 
+use super::bytes::{CompactError, Rest, number, text};
 use crate::id::{AccountId, ENTROPY_BITS, EPOCH_MS, MAX};
 
 /// Bytes of a text: 4,000 characters of four.
@@ -79,6 +81,8 @@ pub enum What {
         by: AccountId,
         /// True when it was put on.
         on: bool,
+        /// The name of who did it, for who does not know it; at most 256 bytes.
+        name: Option<String>,
         /// The emoji; at most 256 bytes.
         emoji: String,
     },
@@ -93,22 +97,18 @@ pub enum What {
     },
 }
 
-/// Why bytes are not a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CompactError {
-    /// They end too early: more may come.
-    #[error("the frame is not all there")]
-    Short,
-    /// No such kind, or a flag that the kind does not have.
-    #[error("not a kind of frame")]
-    Kind,
-    /// A number in another form than the shortest, or out of range.
-    #[error("not a number as frames have them")]
-    Number,
-    /// A text that is too long, or not UTF-8.
-    #[error("not a text as frames have them")]
-    Text,
+/// Which of the words that a reader may know already are written: those that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// The device's own id of a message.
+    pub client_id: bool,
+    /// The name of who said or did it.
+    pub name: bool,
+}
+
+impl Words {
+    /// All that there are.
+    pub const ALL: Self = Self { client_id: true, name: true };
 }
 
 impl Frame {
@@ -117,8 +117,16 @@ impl Frame {
     /// # Errors
     /// [`CompactError::Text`] and [`CompactError::Number`] beyond the bounds of the fields; nothing was appended then.
     pub fn encode(&self, to: &mut Vec<u8>) -> Result<(), CompactError> {
+        self.encode_with(to, Words::ALL)
+    }
+
+    /// The same, without the words that its reader knows.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_with(&self, to: &mut Vec<u8>, words: Words) -> Result<(), CompactError> {
         let mut out = Vec::with_capacity(64);
-        let (head, id) = self.what.head();
+        let (head, id) = self.what.head(words);
         out.push(head);
         number(&mut out, self.seq);
         if id.is_some_and(|id| id > MAX) {
@@ -129,7 +137,7 @@ impl Frame {
             _ => self.at_ms.checked_sub(EPOCH_MS).ok_or(CompactError::Number)?,
         };
         number(&mut out, after);
-        self.what.body(&mut out)?;
+        self.what.body(&mut out, words)?;
         to.append(&mut out);
         Ok(())
     }
@@ -140,34 +148,40 @@ impl Frame {
     /// [`CompactError::Short`] when they end within it; the others when there is none.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), CompactError> {
         let mut rest = Rest(bytes);
-        let head = rest.byte()?;
-        let (seq, when) = (rest.number()?, rest.number()?);
-        let what = rest.what(head)?;
-        let at_ms = match &what {
-            What::Message { id, .. } => made_ms(*id).wrapping_add(unzigzag(when).cast_unsigned()),
-            _ => when.checked_add(EPOCH_MS).ok_or(CompactError::Number)?,
-        };
-        Ok((Self { seq, at_ms, what }, rest.0))
+        let frame = rest.frame()?;
+        Ok((frame, rest.0))
     }
 }
 
 impl What {
+    /// Who did it, and the name that is told with it.
+    #[must_use]
+    pub fn by(&self) -> (AccountId, Option<&str>) {
+        match self {
+            Self::Message { from, name, .. } => (*from, name.as_deref()),
+            Self::Reaction { by, name, .. } => (*by, name.as_deref()),
+            Self::Edit { by, .. } | Self::Delete { by, .. } => (*by, None),
+            Self::Receipt { account, .. } => (*account, None),
+        }
+    }
+
     /// The first byte, and the message's number.
-    fn head(&self) -> (u8, Option<u64>) {
+    fn head(&self, words: Words) -> (u8, Option<u64>) {
+        let flag = |is: bool, flag: u8| if is { flag } else { 0 };
         match self {
             Self::Message { id, client_id, name, more, .. } => {
-                let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-                let named = flag(client_id.is_some(), CLIENT_ID) | flag(name.is_some(), NAME);
-                (1 | named | flag(*more, MORE), Some(*id))
+                let own = flag(words.client_id && client_id.is_some(), CLIENT_ID);
+                let named = flag(words.name && name.is_some(), NAME);
+                (1 | own | named | flag(*more, MORE), Some(*id))
             }
             Self::Edit { id, .. } => (2, Some(*id)),
             Self::Delete { id, .. } => (3, Some(*id)),
-            Self::Reaction { id, .. } => (4, Some(*id)),
+            Self::Reaction { id, name, .. } => (4 | flag(words.name && name.is_some(), NAME), Some(*id)),
             Self::Receipt { .. } => (5, None),
         }
     }
 
-    fn body(&self, out: &mut Vec<u8>) -> Result<(), CompactError> {
+    fn body(&self, out: &mut Vec<u8>, words: Words) -> Result<(), CompactError> {
         let ids = |out: &mut Vec<u8>, id: u64, who: AccountId| {
             out.extend(id.to_be_bytes());
             out.extend(who.as_u64().to_be_bytes());
@@ -175,6 +189,8 @@ impl What {
         match self {
             Self::Message { id, from, client_id, name, text: said, .. } => {
                 ids(out, *id, *from);
+                let client_id = client_id.as_ref().filter(|_| words.client_id);
+                let name = name.as_ref().filter(|_| words.name);
                 for word in [client_id, name].into_iter().flatten() {
                     text(out, word, MAX_WORD)?;
                 }
@@ -185,9 +201,12 @@ impl What {
                 text(out, said, MAX_TEXT)?;
             }
             Self::Delete { id, by } => ids(out, *id, *by),
-            Self::Reaction { id, by, on, emoji } => {
+            Self::Reaction { id, by, on, name, emoji } => {
                 ids(out, *id, *by);
                 out.push(u8::from(*on));
+                if let Some(name) = name.as_ref().filter(|_| words.name) {
+                    text(out, name, MAX_WORD)?;
+                }
                 text(out, emoji, MAX_WORD)?;
             }
             Self::Receipt { account, delivered, read } => {
@@ -212,72 +231,26 @@ const fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
-/// Seven bits a byte, the lowest first.
-fn number(out: &mut Vec<u8>, mut value: u64) {
-    while value > 127 {
-        out.push((value & 127) as u8 | 128);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn text(out: &mut Vec<u8>, text: &str, most: usize) -> Result<(), CompactError> {
-    if text.len() > most {
-        return Err(CompactError::Text);
-    }
-    number(out, text.len() as u64);
-    out.extend(text.as_bytes());
-    Ok(())
-}
-
-/// What is not read yet.
-struct Rest<'a>(&'a [u8]);
-
 impl Rest<'_> {
-    fn take(&mut self, count: usize) -> Result<&[u8], CompactError> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(CompactError::Short)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, CompactError> {
-        self.take(1).map(|byte| byte[0])
-    }
-
-    fn number(&mut self) -> Result<u64, CompactError> {
-        let mut value = 0_u64;
-        for place in 0..10 {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 127);
-            if place == 9 && byte > 1 || place > 0 && byte == 0 {
-                return Err(CompactError::Number);
-            }
-            value |= bits << (7 * place);
-            if byte < 128 {
-                return Ok(value);
-            }
-        }
-        Err(CompactError::Number)
-    }
-
-    fn id(&mut self) -> Result<u64, CompactError> {
-        let bytes: [u8; 8] = self.take(8)?.try_into().map_err(|_| CompactError::Short)?;
-        Some(u64::from_be_bytes(bytes)).filter(|id| *id <= MAX).ok_or(CompactError::Number)
-    }
-
-    fn account(&mut self) -> Result<AccountId, CompactError> {
-        AccountId::from_u64(self.id()?).map_err(|_| CompactError::Number)
-    }
-
-    fn text(&mut self, most: usize) -> Result<String, CompactError> {
-        let length = usize::try_from(self.number()?).ok().filter(|length| *length <= most);
-        let bytes = self.take(length.ok_or(CompactError::Text)?)?;
-        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| CompactError::Text)
+    pub(super) fn frame(&mut self) -> Result<Frame, CompactError> {
+        let head = self.byte()?;
+        let (seq, when) = (self.number()?, self.number()?);
+        let what = self.what(head)?;
+        let at_ms = match &what {
+            What::Message { id, .. } => made_ms(*id).wrapping_add(unzigzag(when).cast_unsigned()),
+            _ => when.checked_add(EPOCH_MS).ok_or(CompactError::Number)?,
+        };
+        Ok(Frame { seq, at_ms, what })
     }
 
     fn what(&mut self, head: u8) -> Result<What, CompactError> {
         let (kind, flags) = (head & KINDS, head & !KINDS);
-        if flags & 128 != 0 || (kind != 1 && flags != 0) {
+        let has = match kind {
+            1 => CLIENT_ID | NAME | MORE,
+            4 => NAME,
+            _ => 0,
+        };
+        if flags & !has != 0 {
             return Err(CompactError::Kind);
         }
         match kind {
@@ -293,7 +266,8 @@ impl Rest<'_> {
             4 => {
                 let (id, by, on) = (self.id()?, self.account()?, self.byte()?);
                 let on = if on > 1 { return Err(CompactError::Number) } else { on == 1 };
-                Ok(What::Reaction { id, by, on, emoji: self.text(MAX_WORD)? })
+                let name = (flags & NAME != 0).then(|| self.text(MAX_WORD)).transpose()?;
+                Ok(What::Reaction { id, by, on, name, emoji: self.text(MAX_WORD)? })
             }
             5 => {
                 let account = self.account()?;
@@ -323,12 +297,8 @@ mod tests {
             ),
             (0..=MAX, account(), ".{0,80}").prop_map(|(id, by, text)| What::Edit { id, by, text }),
             (0..=MAX, account()).prop_map(|(id, by)| What::Delete { id, by }),
-            (0..=MAX, account(), any::<bool>(), ".{0,8}").prop_map(|(id, by, on, emoji)| What::Reaction {
-                id,
-                by,
-                on,
-                emoji
-            }),
+            (0..=MAX, account(), any::<bool>(), word(), ".{0,8}")
+                .prop_map(|(id, by, on, name, emoji)| What::Reaction { id, by, on, name, emoji }),
             (account(), any::<u64>(), any::<u64>()).prop_map(|(account, delivered, read)| What::Receipt {
                 account,
                 delivered,
@@ -366,6 +336,24 @@ mod tests {
                 prop_assert_eq!(&again[..], &bytes[..bytes.len() - rest.len()]);
             }
         }
+    }
+
+    #[test]
+    fn what_a_reader_knows_is_left_out() {
+        let id = AccountId::from_parts(EPOCH_MS + 9, 1);
+        let said = |client_id: Option<&str>, name: Option<&str>| What::Message {
+            id: id.as_u64(),
+            from: id,
+            client_id: client_id.map(str::to_owned),
+            name: name.map(str::to_owned),
+            text: "x".into(),
+            more: false,
+        };
+        let frame = |what| Frame { seq: 1, at_ms: EPOCH_MS + 9, what };
+        let mut bytes = vec![];
+        let words = Words { client_id: false, name: true };
+        frame(said(Some("c"), Some("ann"))).encode_with(&mut bytes, words).unwrap();
+        assert_eq!(Frame::decode(&bytes), Ok((frame(said(None, Some("ann"))), &[][..])));
     }
 
     #[test]
