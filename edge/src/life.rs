@@ -30,7 +30,7 @@ mod tunnel;
 pub(crate) use ahead::Ahead;
 pub(crate) use planned::{Filler, fill};
 
-use crate::access::{Carried, Dress, Owner, Verdict};
+use crate::access::{Carried, Dress, Owner, Proof, Verdict};
 use crate::cache::slicing::Sliced;
 use crate::cache::{Filled, Gone, Key, Object, Permit, Standing};
 use crate::deliver::{self, Served};
@@ -130,7 +130,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
     if let Some(answer) = probe::answer(&edge, &request) {
         return answer;
     }
-    let asker = assembled::Asker::of(&edge, &request);
+    let (asker, of_list) = (assembled::Asker::of(&edge, &request), assembled::is_of_list(&request));
     let (mut dress, mut placed) = (Dress::default(), None);
     let mut phase = Phase::Accept(request);
     loop {
@@ -161,6 +161,9 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
                 }
                 if let Some(placed) = placed {
                     answer.headers_mut().insert(HeaderName::from_static(SLUICE_PLACED), placed);
+                }
+                if of_list {
+                    dress.proof = Proof::List;
                 }
                 let refused = dress.put_on(&mut answer);
                 refused.into_iter().for_each(|why| edge.metrics.access(why.as_str()));

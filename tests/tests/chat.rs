@@ -286,7 +286,7 @@ async fn changed_and_left(database: Option<String>) {
         at(origin, &ben, Method::PUT, &thumb, Value::Null, 200).await;
     }
     let page = at(1, &ben, Method::GET, &format!("/{chat}/history/0"), Value::Null, 200).await;
-    assert_eq!((&page["settled"], &page["reactions"][0]["count"]), (&json!(false), &json!(1)));
+    assert_eq!((&page["settled"], &page["content"]["reactions"][0]["count"]), (&json!(false), &json!(1)));
 
     // Cursors never go back; a receipt is told of a message once.
     let cursor = format!("/{chat}/cursor");
@@ -338,4 +338,72 @@ async fn what_was_acknowledged_is_there_once_in_one_order_on_sqlite() {
 async fn what_was_acknowledged_is_there_once_in_one_order_on_postgres() {
     let postgres = Postgres::start().await;
     once_in_one_order(Some(postgres.url())).await;
+}
+
+/// Messages that fill a page of history, and some.
+const PAGE: usize = 105;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_settled_page_is_kept_at_the_edge_for_all_who_may_read_it_and_nobody_else() {
+    let scene = sluice_tests::chat::Scene::new(1, 2).await;
+    let (tokens, chat) = scene.group(&["ann", "ben", "cat", "dan"]).await;
+    let (origin, edges) = (scene.origins[0].url(), [scene.edges[0].url(), scene.edges[1].url()]);
+    let mut first = Value::Null;
+    for n in 0..PAGE {
+        let body = json!({ "client_id": n.to_string(), "text": format!("said {n}") });
+        let url = format!("{origin}/v1/chat/{chat}/messages");
+        let (status, said) = sluice_tests::shop::post(&url, &tokens[0], &body).await;
+        assert_eq!(status, 201, "{said}");
+        first = if n == 0 { said } else { first };
+    }
+    let history = async |edge: usize, who: usize| {
+        let url = format!("{}/v1/chat/{chat}/history/0", edges[edge]);
+        sluice_tests::shop::get(&url, &tokens[who]).await
+    };
+    let hits = async |edge: usize| {
+        scene.edges[edge].metric("sluice_edge_requests_total", &["outcome=\"hit\""]).await
+    };
+    let (status, page) = history(0, 0).await;
+    assert_eq!((status, page["settled"].as_bool()), (200, Some(true)), "{page}");
+    assert_eq!(page["content"]["events"].as_array().unwrap().len(), 100);
+    assert_eq!(page["content"]["events"][1]["text"], "said 0");
+
+    // The second reader's page was there, and the third's.
+    let before = hits(0).await;
+    assert_eq!((history(0, 1).await, history(0, 2).await), ((200, page.clone()), (200, page.clone())));
+    assert_eq!(hits(0).await, before + 2.0, "an origin was asked whether, and not what");
+
+    // A change is seen with the next look, at every edge, however far it is in the log.
+    assert_eq!(history(1, 1).await.0, 200);
+    let url = format!("{}/v1/chat/{chat}/messages/{}", edges[0], first["id"].as_str().unwrap());
+    for n in 0..5 {
+        let text = format!("in other words {n}");
+        let edited = scene_put(&url, &tokens[0], &json!({ "text": text })).await;
+        assert_eq!(edited, 200);
+        for edge in [1, 0] {
+            assert_eq!(history(edge, 1).await.1["content"]["events"][1]["text"], text);
+        }
+    }
+
+    // Who has left sees nothing at once, neither by the history nor by the page's own name.
+    let leave = format!("{}/v1/chat/{chat}/leave", edges[1]);
+    assert_eq!(sluice_tests::shop::post(&leave, &tokens[3], &Value::Null).await.0, 200);
+    for edge in [0, 1] {
+        assert_eq!(history(edge, 3).await.0, 403);
+    }
+    let fragment = page["fragment"].as_str().unwrap();
+    for at in edges.iter().chain([&origin]) {
+        for token in [&tokens[3], &tokens[0]] {
+            let (status, said) = sluice_tests::shop::get(&format!("{at}{fragment}"), token).await;
+            assert!(matches!(status, 401 | 403), "{status} {said}");
+        }
+        let forged =
+            client().get(format!("{at}{fragment}")).header("sluice-access", "list").send().await.unwrap();
+        assert!(matches!(forged.status().as_u16(), 401 | 403), "{}", forged.status());
+    }
+    assert_eq!(history(0, 0).await.0, 200);
+}
+
+async fn scene_put(url: &str, token: &str, body: &Value) -> u16 {
+    client().put(url).bearer_auth(token).json(body).send().await.unwrap().status().as_u16()
 }

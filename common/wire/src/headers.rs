@@ -29,11 +29,13 @@ pub const CACHE_STATUS: &str = "cache-status";
 pub const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
 /// RFC 9213, for our own edges alone: counts while an edge hears of every change.
 pub const SLUICE_CACHE_CONTROL: &str = "sluice-cache-control";
-/// On an answer, `token`: an edge hands it out for a token alone, whether it is kept or not. On a request between tiers,
-/// `checks`: the asker does so.
+/// On an answer, `token`: an edge hands it out for a token alone, whether it is kept or not; `list`: only as a fragment of a list
+/// ([`SLUICE_ASSEMBLE`]), whose origin says who may have it. On a request between tiers, `checks`: the asker does so.
 pub const SLUICE_ACCESS: &str = "sluice-access";
 /// What an answer says in [`SLUICE_ACCESS`] that needs a token.
 pub const ACCESS_TOKEN: &str = "token";
+/// What an answer says in [`SLUICE_ACCESS`] that is for lists alone.
+pub const ACCESS_LIST: &str = "list";
 /// What a request says in [`SLUICE_ACCESS`] whose sender asks for tokens.
 pub const ACCESS_CHECKS: &str = "checks";
 /// RFC 8586: nodes a request passed, so that a loop is seen.

@@ -10,7 +10,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use sluice_service::{Body, HttpResponse, problem_response};
 use sluice_wire::Problem;
-use sluice_wire::headers::SLUICE_ACCESS;
+use sluice_wire::headers::{ACCESS_LIST, SLUICE_ACCESS};
 use sluice_wire::token::Refusal;
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ pub(crate) enum Proof {
     Shown,
     /// It is an edge that asks its own clients.
     Edge,
+    /// It is a list, whose origin has said what its reader may see.
+    List,
     /// It has not, for this reason.
     Not(Refusal),
 }
@@ -114,6 +116,22 @@ pub(crate) enum Proof {
 impl Default for Proof {
     fn default() -> Self {
         Self::Not(Refusal::Missing)
+    }
+}
+
+impl Proof {
+    /// Why a guarded answer may not be had; `None` when it may. A token does not open what is for lists, and a list not what is
+    /// for who has a token.
+    fn lacks(self, headers: &HeaderMap) -> Option<Refusal> {
+        let for_lists =
+            headers.get(SLUICE_ACCESS).is_some_and(|says| says.as_bytes() == ACCESS_LIST.as_bytes());
+        match self {
+            Self::Edge => None,
+            Self::Shown if !for_lists => None,
+            Self::List if for_lists => None,
+            Self::Shown | Self::List => Some(Refusal::Path),
+            Self::Not(why) => Some(why),
+        }
     }
 }
 
@@ -136,13 +154,13 @@ impl Dress {
     /// confirmed, not in part.
     pub(crate) fn put_on(mut self, answer: &mut HttpResponse) -> Option<Refusal> {
         let guarded = is_guarded(answer.headers());
+        if guarded && let Some(why) = self.proof.lacks(answer.headers()) {
+            *answer = refusal(why);
+            return Some(why);
+        }
         match self.proof {
-            Proof::Not(why) if guarded => {
-                *answer = refusal(why);
-                return Some(why);
-            }
             Proof::Edge if guarded => return None,
-            Proof::Shown if guarded => {
+            Proof::Shown | Proof::List if guarded => {
                 self.private = true;
                 answer.headers_mut().remove(SLUICE_ACCESS);
             }
@@ -208,6 +226,19 @@ mod tests {
     fn a_protected_answer_is_for_its_client_alone() {
         assert_eq!(private("public, max-age=60, s-maxage=9, immutable"), "private, max-age=60, immutable");
         assert_eq!((private(""), private("no-store")), ("private".into(), "private, no-store".into()));
+    }
+
+    #[test]
+    fn what_is_for_lists_is_in_lists_alone_and_what_is_for_a_token_in_none() {
+        let of = |says: &'static str, proof: Proof| {
+            let mut headers = HeaderMap::new();
+            headers.insert(SLUICE_ACCESS, HeaderValue::from_static(says));
+            proof.lacks(&headers)
+        };
+        assert_eq!((of("list", Proof::List), of("token", Proof::List)), (None, Some(Refusal::Path)));
+        assert_eq!((of("list", Proof::Shown), of("token", Proof::Shown)), (Some(Refusal::Path), None));
+        assert_eq!((of("list", Proof::Edge), of("x", Proof::List)), (None, Some(Refusal::Path)));
+        assert_eq!(of("list", Proof::default()), Some(Refusal::Missing));
     }
 
     #[test]

@@ -32,12 +32,16 @@ pub(super) struct Asker {
 #[derive(Debug, Clone, Copy)]
 struct OfList;
 
+/// True for what is asked for on behalf of a list.
+pub(super) fn is_of_list(request: &HttpRequest) -> bool {
+    request.extensions().get::<OfList>().is_some()
+}
+
 impl Asker {
     /// A client that reads, at a near edge.
     pub(super) fn of(edge: &Shared, request: &HttpRequest) -> Option<Self> {
         let reads = *request.method() == Method::GET && edge.config.tier == Tier::Near;
-        let of_list = request.extensions().get::<OfList>().is_some();
-        if !reads || of_list || gate::is_from_edge(request.headers()) {
+        if !reads || is_of_list(request) || gate::is_from_edge(request.headers()) {
             return None;
         }
         let host = request.headers().get(HOST)?.clone();

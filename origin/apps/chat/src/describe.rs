@@ -35,6 +35,7 @@ use crate::{conversations, cursors, events, list, members, messages, presence, r
         cursors::put,
         events::after,
         events::page,
+        events::shared,
         search::search,
         presence::http::be,
         presence::http::see,

@@ -2,24 +2,28 @@
 //!
 //! Seqs of a conversation are without gaps, so both are ranges, read in one statement: messages and all else, in order. A
 //! message says what it says now; that it was changed or deleted is an event of its own, later.
+//!
+//! A settled page is the same for all who may read it. An edge gets a list with one member, its fragment; whether somebody may
+//! read it is asked here each time, what it says is kept there. The fragment's path has the page's version in it, so that an edge
+//! that has not heard of a change yet does not give out what was there before.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_platform::{ApiError, Caller, cache};
-use sluice_storage::rows::sea_orm::{ConnectionTrait, FromQueryResult};
+use sluice_storage::rows::sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use sluice_storage::rows::{from_json, sea_orm};
-use sluice_wire::Tag;
+use sluice_wire::headers::{ACCESS_CHECKS, ACCESS_LIST, SLUICE_ACCESS, SLUICE_ASSEMBLE};
 
 use crate::conversations::number;
-use crate::http::{Wanted, answer, conversation as of_path};
+use crate::http::{Wanted, answer, conversation as of_path, outside};
 use crate::ids::{PAGE, is_settled, page_tag, tag};
 use crate::messages::MessageView;
 use crate::reactions::Reacted;
 use crate::record::{inside, statement};
-use crate::rows::message;
+use crate::rows::{conversation, message};
 use crate::{Chat, ConversationId};
 
 /// Changes of an answer: when nothing is asked for, and at most. 10,000 that were missed are ten questions.
@@ -56,29 +60,76 @@ pub(crate) async fn after(
 }
 
 /// `GET /v1/chat/ID/history/PAGE`: seqs 100n + 1 to 100n + 100, and how often each emoji is on each message of them.
-#[utoipa::path(get, path = "/v1/chat/{conversation}/history/{page}", params(("conversation" = String, Path), ("page" = i64, Path)), responses((status = 200, description = "events, reactions, settled")))]
+#[utoipa::path(get, path = "/v1/chat/{conversation}/history/{page}", params(("conversation" = String, Path), ("page" = i64, Path)), responses((status = 200, description = "page, settled, content: events, reactions")))]
 pub(crate) async fn page(
     State(chat): State<Chat>,
     caller: Caller,
+    headers: HeaderMap,
     Path((id, page)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let id = of_path(&id)?;
-    let page = page.parse().ok().filter(|page| (0..=MAX_PAGE).contains(page));
-    let page: i64 = page.ok_or_else(|| ApiError::bad_request("a page is a number from 0"))?;
+    let (id, page) = (of_path(&id)?, number_of(&page)?);
     // The version first: it is never of later rows than are shown.
-    let tag: Tag = page_tag(id, page);
-    let version = chat.ground.storage.log().version_of(&tag).await?;
+    let version = chat.ground.storage.log().version_of(&page_tag(id, page)).await?;
     let reader = chat.ground.storage.database.reader();
     let me = inside(reader, id, caller.account).await?;
-    let (after, last) = (page * PAGE, (page + 1) * PAGE);
-    let (events, reactions) = range(reader, id, after, last.min(me.seq), REACTIONS).await?;
     let settled = is_settled(page, me.seq);
-    let body = json!({ "page": page, "events": events, "reactions": reactions, "settled": settled });
-    let mut answer = answer(StatusCode::OK, body);
-    if settled {
-        cache::version(answer.headers_mut(), &[(tag, version)]);
+    let mut body = json!({ "page": page, "settled": settled });
+    if settled && is_edge(&headers) {
+        body["fragment"] = json!(format!("/v1/chat/{id}/pages/{page}?v={}", version.0));
+        let mut answer = answer(StatusCode::OK, body);
+        answer
+            .headers_mut()
+            .insert(HeaderName::from_static(SLUICE_ASSEMBLE), HeaderValue::from_static("json"));
+        return Ok(answer);
     }
+    body["content"] = content(reader, id, page, me.seq).await?;
+    Ok(answer(StatusCode::OK, body))
+}
+
+/// `GET /v1/chat/ID/pages/PAGE`: a settled page's content, for edges: they keep it, and give it out in the histories of those
+/// who may read it, and nowhere else.
+#[utoipa::path(get, path = "/v1/chat/{conversation}/pages/{page}", params(("conversation" = String, Path), ("page" = i64, Path)), responses((status = 200, description = "events, reactions; for edges alone"), (status = 403, description = "For anybody else")))]
+pub(crate) async fn shared(
+    State(chat): State<Chat>,
+    headers: HeaderMap,
+    Path((id, page)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    if !is_edge(&headers) {
+        return Err(outside());
+    }
+    let (id, page) = (of_path(&id)?, number_of(&page)?);
+    let tag = page_tag(id, page);
+    let version = chat.ground.storage.log().version_of(&tag).await?;
+    let reader = chat.ground.storage.database.reader();
+    let there = conversation::Entity::find_by_id(id.as_i64()).one(reader).await?;
+    let there = there.filter(|there| is_settled(page, there.seq)).ok_or_else(outside)?;
+    let mut answer = answer(StatusCode::OK, content(reader, id, page, there.seq).await?);
+    let headers = answer.headers_mut();
+    cache::lifetime(headers, cache::Lifetime::GuardedPushed);
+    headers.insert(HeaderName::from_static(SLUICE_ACCESS), HeaderValue::from_static(ACCESS_LIST));
+    cache::version(headers, &[(tag, version)]);
     Ok(answer)
+}
+
+/// True for an edge that gives out what is marked only as it is marked.
+fn is_edge(headers: &HeaderMap) -> bool {
+    headers.get(SLUICE_ACCESS).is_some_and(|says| says.as_bytes() == ACCESS_CHECKS.as_bytes())
+}
+
+fn number_of(page: &str) -> Result<i64, ApiError> {
+    let page = page.parse().ok().filter(|page| (0..=MAX_PAGE).contains(page));
+    page.ok_or_else(|| ApiError::bad_request("a page is a number from 0"))
+}
+
+async fn content(
+    conn: &impl ConnectionTrait,
+    id: ConversationId,
+    page: i64,
+    newest: i64,
+) -> Result<Value, ApiError> {
+    let (events, reactions) =
+        range(conn, id, page * PAGE, ((page + 1) * PAGE).min(newest), REACTIONS).await?;
+    Ok(json!({ "events": events, "reactions": reactions }))
 }
 
 /// A change, as both tables tell it; or, of the kind `reactions`, how often (`at_ms`) an emoji (`data`) is on a message.

@@ -106,5 +106,6 @@ fn routes(chat: Chat) -> Router {
         .route("/v1/chat/{conversation}/cursor", get(cursors::show).put(cursors::put))
         .route("/v1/chat/{conversation}/events", get(events::after))
         .route("/v1/chat/{conversation}/history/{page}", get(events::page))
+        .route("/v1/chat/{conversation}/pages/{page}", get(events::shared))
         .with_state(chat)
 }
