@@ -7,8 +7,10 @@
 //! edge -> origin   {"subscribe":"chat:1","after":12}   {"unsubscribe":"chat:1"}
 //! origin -> edge   {"channel":"chat:1","from":12,"head":14,"open":false}   then frames, or first
 //!                  {"channel":"chat:1","gap":{"from":13,"to":40}}
-//!                  {"channel":"x","refused":"why"}   {"heartbeat":4711}
+//!                  {"channel":"chat:1","aside":{}}   {"channel":"x","refused":"why"}   {"heartbeat":4711}
 //! ```
+//!
+//! An *aside* is true for a moment and kept nowhere (who is here, who types): it has no number, and who misses one has missed it.
 
 use crate::event::Event;
 use crate::tag::Tag;
@@ -33,6 +35,8 @@ pub const MAX_LIVE: usize = 16 << 10;
 /// Frames that are replayed to one who is behind; who is further is told of a gap. At ten frames a second this is what a
 /// busy room says in a minute and a half.
 pub const MAX_REPLAY: u64 = 1_000;
+/// The bus's topic of asides: a list of [`Aside`]s in each message.
+pub const ASIDES: &str = "channels.asides";
 /// Bytes of a subject that a revocation names.
 pub const MAX_SUBJECT: usize = 256;
 
@@ -62,6 +66,15 @@ impl Frame {
             data: live.cloned().unwrap_or_default(),
         }
     }
+}
+
+/// What is said on a channel beside its frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The channel.
+    pub channel: Tag,
+    /// What is said; at most [`MAX_LIVE`] bytes.
+    pub aside: Value,
 }
 
 /// Numbers that are not replayed, both ends among them.
@@ -116,6 +129,8 @@ pub enum Line {
         /// Which.
         gap: Gap,
     },
+    /// What is said beside the frames.
+    Aside(Aside),
     /// There is no subscription.
     Refused {
         /// The channel.
@@ -232,6 +247,7 @@ mod tests {
                 Line::Frame(Frame { channel: channel.clone(), seq, at_ms: to, data: json!({ "gap": text, "from": 1 }) }),
                 Line::Frame(Frame { channel: channel.clone(), seq, at_ms: to, data: Value::Null }),
                 Line::Gap { channel: channel.clone(), gap: Gap { from: seq, to } },
+                Line::Aside(Aside { channel: channel.clone(), aside: json!({ "gap": text }) }),
                 Line::Refused { channel: channel.clone(), refused: text.clone() },
                 Line::Heartbeat { heartbeat: seq },
             ] {

@@ -1,6 +1,6 @@
 //! One channel at this edge: who listens, what it last said. Pure but for the clients' queues.
 
-use super::client::{Client, Out};
+use super::client::{Aside, Client, Out};
 use super::ring::{Frame, Ring};
 use sluice_wire::channel::Gap;
 use sluice_wire::{Problem, Tag};
@@ -215,6 +215,13 @@ impl Channel {
         sent
     }
 
+    /// Something is said beside the frames, to those who listen now.
+    pub(super) fn aside(&self, aside: &Arc<Aside>) {
+        for one in self.subscribers.values() {
+            one.client.mention(Out::Aside(self.name.clone(), Arc::clone(aside)));
+        }
+    }
+
     /// An origin does not replay what is up to this number.
     pub(super) fn gap(&mut self, gap: Gap) {
         self.ring = Ring::new(gap.to);
@@ -362,6 +369,7 @@ mod tests {
                             *cursor = Some(gap.to);
                         }
                         Out::Refused(_, problem) => panic!("{problem:?}"),
+                        Out::Aside(..) => panic!("nothing is said beside"),
                     }
                 }
             }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// New frames that wait for a client: a busy room's for some tens of seconds.
 const MAX_NEW: usize = 256;
@@ -28,20 +29,34 @@ pub(crate) enum Out {
     Frame(Tag, Arc<Frame>),
     /// Frames that nobody keeps in reach.
     Gap(Tag, Gap),
+    /// What is said beside the frames, and kept nowhere.
+    Aside(Tag, Arc<Aside>),
     /// There is no subscription, or no more.
     Refused(Tag, Problem),
+}
+
+/// What is true for a moment: as the origin's message said it, and that part of it which a compact socket says.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    pub(super) text: Utf8Bytes,
+    pub(super) data: String,
 }
 
 impl Out {
     const fn channel(&self) -> &Tag {
         match self {
-            Self::Subscribed(tag, _) | Self::Frame(tag, _) | Self::Gap(tag, _) | Self::Refused(tag, _) => tag,
+            Self::Subscribed(tag, _)
+            | Self::Frame(tag, _)
+            | Self::Gap(tag, _)
+            | Self::Aside(tag, _)
+            | Self::Refused(tag, _) => tag,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             Self::Frame(_, frame) => frame.text.len(),
+            Self::Aside(_, aside) => aside.text.len(),
             Self::Subscribed(..) | Self::Gap(..) | Self::Refused(..) => 0,
         }
     }
@@ -92,6 +107,13 @@ impl Client {
         }
         drop(waiting);
         self.wake.notify_one();
+    }
+
+    /// Has something wait that is of no use later: where other things wait already, it is let go of.
+    pub(super) fn mention(&self, out: Out) {
+        if self.has_room() {
+            self.push(out, false);
+        }
     }
 
     /// What is next: `Err` once there was no room.

@@ -48,7 +48,7 @@ pub(super) async fn answer(
                 }
             }
             Out::Refused(..) => refused += 1,
-            Out::Subscribed(..) | Out::Frame(..) | Out::Gap(..) => break,
+            Out::Subscribed(..) | Out::Frame(..) | Out::Gap(..) | Out::Aside(..) => break,
         }
     }
     let stop = drain.token();
@@ -111,6 +111,7 @@ fn block(out: &Out, session: &Session) -> Bytes {
         Out::Frame(_, frame) => format!("id: {id}\ndata: {}\n\n", frame.text.as_str()).into(),
         Out::Subscribed(..) => named("subscribed"),
         Out::Gap(..) => named("gap"),
+        Out::Aside(..) => named("aside"),
         Out::Refused(..) => named("refused"),
     }
 }

@@ -203,6 +203,7 @@ fn words(out: &Out) -> String {
         Out::Subscribed(channel, seq) => json!({ "subscribed": channel, "seq": seq }).to_string(),
         Out::Frame(_, frame) => frame.text.as_str().to_owned(),
         Out::Gap(channel, gap) => json!({ "channel": channel, "gap": gap }).to_string(),
+        Out::Aside(_, aside) => aside.text.as_str().to_owned(),
         Out::Refused(channel, problem) => json!({ "refused": channel, "problem": problem }).to_string(),
     }
 }

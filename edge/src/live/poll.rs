@@ -51,6 +51,8 @@ pub(super) async fn answer(
                     return Ok(json(&channel, &found));
                 }
             }
+            // A poll is for what is kept.
+            Ok(Ok(Out::Aside(..))) => {}
             Ok(Ok(out)) => {
                 take(&mut found, out);
                 while found.frames.len() < MAX_FRAMES
@@ -74,7 +76,7 @@ fn take(found: &mut Found, out: Out) {
             found.frames.push(out);
         }
         Out::Gap(_, gap) => (found.seq, found.gap) = (gap.to, Some(gap)),
-        Out::Subscribed(..) | Out::Refused(..) => {}
+        Out::Subscribed(..) | Out::Aside(..) | Out::Refused(..) => {}
     }
 }
 
@@ -85,7 +87,7 @@ fn json(channel: &Tag, found: &Found) -> HttpResponse {
     }
     let frames = found.frames.iter().filter_map(|out| match out {
         Out::Frame(_, frame) => Some(frame.text.as_str()),
-        Out::Subscribed(..) | Out::Gap(..) | Out::Refused(..) => None,
+        Out::Subscribed(..) | Out::Gap(..) | Out::Aside(..) | Out::Refused(..) => None,
     });
     let frames = frames.collect::<Vec<_>>().join(",");
     text += &format!("\"frames\":[{frames}]}}");

@@ -146,6 +146,7 @@ impl Session {
             Out::Refused(channel, _) => self.channels.remove(channel).is_some(),
             Out::Subscribed(channel, at) => self.move_to(channel, *at),
             Out::Gap(channel, gap) => self.move_to(channel, gap.to),
+            Out::Aside(channel, _) => self.channels.contains_key(channel),
             Out::Frame(channel, frame) => {
                 self.edge.metrics.live.frames.inc();
                 self.move_to(channel, frame.seq)
@@ -177,12 +178,12 @@ impl Session {
         all
     }
 
-    /// The client's end, for who waits until it is full.
     /// The account as which a client listens to a channel.
     pub(super) fn listens_as(&self, channel: &Tag) -> Option<AccountId> {
         self.channels.get(channel)?.who
     }
 
+    /// The client's end, for who waits until it is full.
     pub(super) fn client(&self) -> Arc<Client> {
         Arc::clone(&self.client)
     }

@@ -1,7 +1,7 @@
 //! The channels of this edge, and what is asked of an origin about them: one subscription a channel, however many listen.
 
 use super::channel::{Applicant, Channel, Listener};
-use super::client::Client;
+use super::client::{Aside, Client};
 use super::ring::{Frame, MAX_FRAMES};
 use crate::metrics::LiveCounts;
 use crate::revoked::Revocations;
@@ -155,6 +155,7 @@ impl Table {
                     channel
                 }
                 Line::Frame(frame) => &frame.channel,
+                Line::Aside(aside) => &aside.channel,
                 Line::Heartbeat { .. } => return,
             };
             // What was let go of a moment ago may still be spoken of.
@@ -163,6 +164,9 @@ impl Table {
             match line {
                 Line::Begun { from, head, open, .. } => known.begun(*from, *head, *open),
                 Line::Gap { gap, .. } => known.gap(*gap),
+                Line::Aside(said) => {
+                    known.aside(&Arc::new(Aside { text: text.clone(), data: said.aside.to_string() }));
+                }
                 Line::Refused { refused, .. } => known.refused(&no_channel(refused), now),
                 Line::Frame(frame) => {
                     _ = known.frame(&Arc::new(Frame::new(frame.seq, text.clone())));

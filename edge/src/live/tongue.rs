@@ -164,6 +164,10 @@ impl Speech {
                 let Some((number, _)) = self.channels.get(channel).copied() else { return };
                 put(bytes, &Told::Gap { number, gap: *gap });
             }
+            Out::Aside(channel, aside) => {
+                let Some((number, _)) = self.channels.get(channel).copied() else { return };
+                put(bytes, &Told::Aside { number, data: aside.data.clone() });
+            }
             Out::Refused(channel, problem) => {
                 self.channels.remove(channel);
                 let problem = json!(problem).to_string();
@@ -199,6 +203,7 @@ fn put(bytes: &mut Vec<u8>, told: &Told) -> bool {
 fn json(out: &Out) -> Message {
     Message::Text(match out {
         Out::Frame(_, frame) => frame.text.clone(),
+        Out::Aside(_, aside) => aside.text.clone(),
         other => super::words(other).into(),
     })
 }

@@ -102,7 +102,8 @@ impl Bus {
     }
 
     /// True when processes that open the same bus hear each other.
-    pub(crate) fn reaches_others(&self) -> bool {
+    #[must_use]
+    pub fn reaches_others(&self) -> bool {
         self.transport.reaches_others()
     }
 

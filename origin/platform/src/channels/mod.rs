@@ -5,13 +5,16 @@
 //! answer back until it has the whole of the request, and an edge opens WebSockets anyway.
 //!
 //! - `names`: which channels there are, and who may listen; `stream`: one edge's subscriptions
+//! - `asides`: what is said on channels and kept nowhere
 //!
 //! One tail of the log a process serves every stream ([`Hub`]); what a stream misses of it is read from the log.
 
+mod asides;
 mod names;
 mod stream;
 
 use crate::{ApiError, Hub};
+use asides::Asides;
 use axum::response::{IntoResponse, Response};
 use names::Names;
 use prometheus::{IntCounter, IntGauge};
@@ -33,6 +36,7 @@ const BUFFER: usize = 16 << 10;
 #[derive(Debug, Clone)]
 pub struct Channels {
     hub: Hub,
+    asides: Asides,
     log: Log,
     drain: Drain,
     names: Arc<Names>,
@@ -66,8 +70,8 @@ impl Channels {
                 .counter("sluice_channel_subscriptions_total", "Subscriptions of edges to channels"),
             frames: metrics.counter("sluice_channel_frames_total", "Frames sent to edges"),
         };
-        let names = Arc::default();
-        Self { hub: hub.clone(), log: storage.log(), drain: drain.clone(), names, counts }
+        let (names, asides) = (Arc::default(), Asides::start(&storage.bus, drain));
+        Self { hub: hub.clone(), asides, log: storage.log(), drain: drain.clone(), names, counts }
     }
 
     /// Anybody may listen to the channels of this name: those that begin with it when it ends in `:`, else the one.

@@ -3,7 +3,7 @@
 use super::Channels;
 use futures::{SinkExt, StreamExt};
 use sluice_service::Pipe;
-use sluice_wire::channel::{Ask, Frame, Gap, Line, MAX_REPLAY};
+use sluice_wire::channel::{Aside, Ask, Frame, Gap, Line, MAX_REPLAY};
 use sluice_wire::{Event, Tag, Version};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub(super) struct Stream {
     channels: Channels,
     socket: WebSocketStream<Pipe>,
     events: Receiver<Arc<Event>>,
+    asides: Receiver<Arc<Aside>>,
     /// How far in the log it is.
     seq: u64,
     /// Channels, and the last number sent of each.
@@ -46,10 +47,11 @@ impl Stream {
     /// Why it ended before its time.
     pub(super) async fn run(channels: Channels, socket: WebSocketStream<Pipe>) -> Result<(), String> {
         // Listening first: what is written after the head is heard.
-        let events = channels.hub.listen();
+        let (events, asides) = (channels.hub.listen(), channels.asides.listen());
         let seq = channels.log.head().await.map_err(|error| error.to_string())?;
         let stop = channels.drain.token();
-        let mut stream = Self { channels, socket, events, seq, sent: HashMap::new(), heard: Instant::now() };
+        let (sent, heard) = (HashMap::new(), Instant::now());
+        let mut stream = Self { channels, socket, events, asides, seq, sent, heard };
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -61,6 +63,14 @@ impl Stream {
                 event = stream.events.recv() => match event {
                     Ok(event) => stream.written(&event).await?,
                     Err(RecvError::Lagged(_)) => stream.catch_up().await?,
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                aside = stream.asides.recv() => match aside {
+                    Ok(aside) if stream.sent.contains_key(&aside.channel) => {
+                        stream.tell(&Line::Aside(Aside::clone(&aside))).await?;
+                    }
+                    // What was missed is not true any more.
+                    Ok(_) | Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 _ = heartbeat.tick() => {

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::conversations::account;
 use crate::http::{Wanted, answer, invalid};
+use crate::presence::State as Said;
 use crate::record::{inside, statement};
 use crate::{Chat, ConversationId};
 
@@ -24,29 +25,32 @@ const MAX_ASKED: usize = 100;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sign {
-    /// `online` or `typing`.
+    /// `online`, `typing` or `offline`.
     state: String,
-    /// Where one is typing.
+    /// What one has open, or where one is typing: those who listen to it are told.
     #[schema(value_type = Option<String>)]
     conversation: Option<ConversationId>,
 }
 
-/// `PUT /v1/chat/presence`, every 20 s. Who types says so again every five.
+/// `PUT /v1/chat/presence`, every 20 s. Who types says so again every five. Whoever listens to the conversation hears of it within
+/// a second or so, in an aside of its channel.
 #[utoipa::path(put, path = "/v1/chat/presence", request_body = Sign, responses((status = 200, description = "Known")))]
 pub(crate) async fn be(
     State(chat): State<Chat>,
     caller: Caller,
     asked: Asked<Sign>,
 ) -> Result<Response, ApiError> {
-    let types_in = match (asked.body.state.as_str(), asked.body.conversation) {
-        ("online", None) => None,
-        ("typing", Some(id)) => {
-            inside(chat.ground.storage.database.reader(), id, caller.account).await?;
-            Some(id)
-        }
-        _ => return Err(invalid("state is online, or typing with a conversation")),
+    let within = asked.body.conversation;
+    let state = match asked.body.state.as_str() {
+        "online" => Said::Online,
+        "typing" if within.is_some() => Said::Typing,
+        "offline" => Said::Offline,
+        _ => return Err(invalid("state is online, offline, or typing with a conversation")),
     };
-    chat.presence.beat(caller.account, types_in);
+    if let Some(id) = within {
+        inside(chat.ground.storage.database.reader(), id, caller.account).await?;
+    }
+    chat.presence.beat(caller.account, state, within);
     Ok(answer(StatusCode::OK, json!({ "state": asked.body.state })))
 }
 
@@ -65,7 +69,7 @@ struct Row {
 
 /// `GET /v1/chat/presence?of=ID,ID&in=CONVERSATION`: of those with whom one is in a conversation. Who types is told for the
 /// conversation that is asked for. One statement.
-#[utoipa::path(get, path = "/v1/chat/presence", params(("of" = String, Query), ("in" = Option<String>, Query)), responses((status = 200, description = "presence")))]
+#[utoipa::path(get, path = "/v1/chat/presence", params(("of" = String, Query), ("in" = Option<String>, Query)), responses((status = 200, description = "presence; scope: `fleet`, or `process` where other origins are not heard of")))]
 pub(crate) async fn see(
     State(chat): State<Chat>,
     caller: Caller,
@@ -95,5 +99,6 @@ pub(crate) async fn see(
         let (online, typing) = chat.presence.state(who, asks.r#in);
         seen.push(json!({ "account": who, "online": online, "typing": typing }));
     }
-    Ok(answer(StatusCode::OK, json!({ "presence": seen })))
+    let scope = if chat.presence.is_of_all() { "fleet" } else { "process" };
+    Ok(answer(StatusCode::OK, json!({ "presence": seen, "scope": scope })))
 }
