@@ -407,3 +407,35 @@ async fn a_settled_page_is_kept_at_the_edge_for_all_who_may_read_it_and_nobody_e
 async fn scene_put(url: &str, token: &str, body: &Value) -> u16 {
     client().put(url).bearer_auth(token).json(body).send().await.unwrap().status().as_u16()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_is_said_to_nobody_who_comes_later() {
+    let scene = sluice_tests::chat::Scene::new(1, 1).await;
+    let (tokens, chat) = scene.group(&["ann", "ben"]).await;
+    let origin = scene.origins[0].url();
+    let body = json!({ "client_id": "1", "text": "the first secret" });
+    let (_, said) =
+        sluice_tests::shop::post(&format!("{origin}/v1/chat/{chat}/messages"), &tokens[0], &body).await;
+    let one = format!("{origin}/v1/chat/{chat}/messages/{}", said["id"].as_str().unwrap());
+    assert_eq!(scene_put(&one, &tokens[0], &json!({ "text": "the second secret" })).await, 200);
+    let heard = async || {
+        let edge = scene.edges[0].url();
+        let (_, told) =
+            sluice_tests::shop::post(&format!("{edge}/v1/chat/token"), &tokens[1], &json!({})).await;
+        let url = format!("{edge}/v1/live/poll?channel=chat:{chat}&after=1&wait=5");
+        sluice_tests::shop::get(&url, told["token"].as_str().unwrap()).await.1
+    };
+    let gone = client().delete(one).bearer_auth(&tokens[0]).send().await.unwrap();
+    assert_eq!(gone.status(), 200);
+    let begun = Instant::now();
+    let told = loop {
+        let told = heard().await;
+        if told["seq"] == 4 {
+            break told;
+        }
+        assert!(begun.elapsed() < LIMIT, "{told}");
+    };
+    let data: Vec<&Value> = told["frames"].as_array().unwrap().iter().map(|frame| &frame["data"]).collect();
+    assert_eq!((data.len(), data[0], data[1]), (3, &Value::Null, &Value::Null), "{told}");
+    assert!(data[2]["type"] == "delete" && !told.to_string().contains("secret"), "{told}");
+}

@@ -7,6 +7,7 @@ mod connect;
 mod convert;
 pub(crate) mod entity;
 mod migration;
+mod retract;
 mod statements;
 mod tx;
 

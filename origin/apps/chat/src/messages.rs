@@ -13,13 +13,14 @@ use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
 };
 use sluice_storage::rows::{from_json, signed, to_json};
-use sluice_wire::AccountId;
+use sluice_wire::{AccountId, Version};
 use utoipa::ToSchema;
 
 use crate::conversations::{account, number};
 use crate::http::{
     changed, conversation as of_path, forbidden, invalid, message as message_of_path, no_message,
 };
+use crate::ids::tag;
 use crate::record::{Happened, Inside, happen, inside, say, stir};
 use crate::rows::{conversation, event, message, reaction};
 use crate::search;
@@ -336,7 +337,7 @@ pub(crate) async fn delete(
     Ok(changed(StatusCode::OK, json!({ "id": which, "seq": seq }), id, seq))
 }
 
-/// Takes out of every row what a message said, also what it said before it was changed.
+/// Takes out of every row and event what a message said, also what it said before it was changed.
 async fn empty(
     tx: &Tx<'_>,
     chat: ConversationId,
@@ -366,5 +367,9 @@ async fn empty(
         .filter(event::Column::Seq.is_in(seqs.clone()))
         .exec(tx.conn())
         .await?;
-    stir(tx, chat, seqs.into_iter().chain([row.seq]), seq).await
+    // The log said it to edges, and would say it again to those that ask.
+    let all = || seqs.iter().copied().chain([row.seq]);
+    let versions: Vec<Version> = all().filter_map(|seq| u64::try_from(seq).ok()).map(Version).collect();
+    tx.retract(&tag(chat), &versions).await?;
+    stir(tx, chat, all(), seq).await
 }
