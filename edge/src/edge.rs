@@ -23,11 +23,11 @@ use crate::searches::Searches;
 use crate::shortcut::Hits;
 use crate::siblings::Siblings;
 use crate::tenant::Tenants;
-use crate::transform::{Images, Pool};
+use crate::transform::Images;
 use crate::{access, feed, fleet, life, live, purge, upstreams};
 use arc_swap::{ArcSwap, Guard};
 use sluice_service::{
-    Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Process, ProcessError,
+    Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Pool, Process, ProcessError,
 };
 use sluice_wire::published::Document;
 use sluice_wire::token::mint::SigningKey;

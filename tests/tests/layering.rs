@@ -9,10 +9,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sluice-wire", &[]),
     ("sluice-service", &["sluice-wire"]),
     ("sluice-storage", &["sluice-wire"]),
+    ("sluice-pictures", &["sluice-wire"]),
     ("sluice-transcoder", &["sluice-wire", "sluice-service", "sluice-storage"]),
     ("sluice-codec", &["sluice-wire"]),
     ("sluice-control-plane", &["sluice-wire", "sluice-service", "sluice-storage"]),
-    ("sluice-edge", &["sluice-wire", "sluice-service"]),
+    ("sluice-edge", &["sluice-wire", "sluice-service", "sluice-pictures"]),
     ("sluice-cli", &["sluice-wire"]),
     ("sluice-platform", &["sluice-wire", "sluice-service", "sluice-storage"]),
     ("sluice-seal", &["sluice-wire"]),
@@ -39,7 +40,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What an app may use: never another app.
-const APP: &[&str] = &["sluice-wire", "sluice-service", "sluice-storage", "sluice-platform"];
+const APP: &[&str] =
+    &["sluice-wire", "sluice-service", "sluice-storage", "sluice-pictures", "sluice-platform"];
 
 /// Crates above all others: they may use any, and none may use them.
 const TOP: &[&str] = &["sluice-tests", "sluice-fuzz", "sluice-bench"];

@@ -31,6 +31,7 @@ pub mod listen;
 pub mod metrics;
 mod pages;
 mod places;
+mod pool;
 pub mod problem;
 pub mod process;
 mod reload;
@@ -57,6 +58,7 @@ pub use listen::{
 pub use metrics::Metrics;
 pub use pages::page;
 pub use places::Places;
+pub use pool::{Pool, Undone};
 pub use problem::problem_response;
 pub use process::{Context, Process, ProcessError, main_with};
 pub use reload::Apply;

@@ -9,7 +9,7 @@ use super::{Ask, NoAnswer, Phase, alone, collapse, is_below, lookup};
 use crate::cache::{Filled, Growing, Head, Key, Object, Permit, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
-use crate::transform::{self, Asked, MAX_SOURCE_BYTES, Refusal, Undone};
+use crate::transform::{self, Asked};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{
@@ -17,7 +17,8 @@ use http::header::{
     HeaderMap, HeaderValue, VARY,
 };
 use http::{HeaderName, StatusCode};
-use sluice_service::{Body, HttpRequest};
+use sluice_pictures::{MAX_BYTES as MAX_SOURCE_BYTES, Refusal};
+use sluice_service::{Body, HttpRequest, Undone};
 use sluice_wire::headers::{CDN_CACHE_CONTROL, SLUICE_CACHE_CONTROL};
 use sluice_wire::problem;
 use std::sync::Arc;

@@ -4,7 +4,6 @@
 //! - `head`: fields of a coded form
 //! - `code`: bytes into a coding; `forms`: the coded forms of one body, each made once; `select`: the form of an answer
 //! - `images`: sizes and formats of images
-//! - `pool`: where the work is done, off the runtime's threads, within bounds
 
 mod codable;
 mod code;
@@ -13,7 +12,6 @@ mod config;
 mod forms;
 mod head;
 mod images;
-mod pool;
 mod select;
 
 pub(crate) use codable::{forbids, is_codable, is_worth_coding};
@@ -22,6 +20,5 @@ pub use config::TransformConfig;
 pub(crate) use forms::Forms;
 pub(crate) use head::{add_vary, code_head};
 pub use images::ImagesConfig;
-pub(crate) use images::{Asked, Images, MAX_SOURCE_BYTES, Made, Refusal, make as make_image};
-pub(crate) use pool::{Pool, Undone};
+pub(crate) use images::{Asked, Images, Made, make as make_image};
 pub(crate) use select::{Chosen, select};

@@ -1,12 +1,13 @@
 //! Pixels into a format.
 
 use super::asked::{Asked, Output};
-use super::make::{Made, Refusal};
+use super::make::Made;
 use super::plan::Plan;
 use image::codecs::avif::AvifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ImageEncoder, Rgb, RgbImage, RgbaImage, imageops};
+use sluice_pictures::Refusal;
 
 /// Pixels of the largest AVIF: beyond it one takes many seconds of a core. A larger one becomes WebP where the format is
 /// ours to choose.

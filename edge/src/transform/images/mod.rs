@@ -14,4 +14,4 @@ mod tests;
 
 pub(crate) use asked::{Asked, Images};
 pub use config::ImagesConfig;
-pub(crate) use make::{MAX_SOURCE_BYTES, Made, Refusal, make};
+pub(crate) use make::{Made, make};

@@ -1,10 +1,11 @@
 //! Images in, variants out, and what hostile ones come to.
 
 use super::asked::{Asked, Output};
-use super::make::{Made, Refusal, make};
+use super::make::{Made, make};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use proptest::prelude::*;
+use sluice_pictures::Refusal;
 use sluice_wire::ImageVariant;
 use sluice_wire::image::Format;
 use std::io::Cursor;

@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 /// Why work was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Undone {
+pub enum Undone {
     /// As much waits as may.
     Full,
     /// It panicked.
@@ -15,26 +15,29 @@ pub(crate) enum Undone {
 
 /// A bound on work under way and on work that waits.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub struct Pool {
     places: Arc<Semaphore>,
     cores: Arc<Semaphore>,
 }
 
 impl Pool {
     /// A pool of so many cores at a time, in which so much more may wait.
-    pub(crate) fn new(cores: usize, waiting: usize) -> Self {
+    #[must_use]
+    pub fn new(cores: usize, waiting: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(cores + waiting)), cores: Arc::new(Semaphore::new(cores)) }
     }
 
     /// The pool of codings: half of the cores, so that the other half goes on serving. What may wait is a page's worth
     /// of files for a few askers; who finds it full is served the plain form.
-    pub(crate) fn for_codings() -> Self {
+    #[must_use]
+    pub fn for_codings() -> Self {
         Self::new(half_the_cores(), 64)
     }
 
     /// The pool of images: half of the cores, four at most, since each may hold 300 MB. Each that waits holds its source
     /// alone; who finds the pool full is served the image as it is.
-    pub(crate) fn for_images() -> Self {
+    #[must_use]
+    pub fn for_images() -> Self {
         Self::new(half_the_cores().min(4), 32)
     }
 
@@ -44,7 +47,7 @@ impl Pool {
     /// # Errors
     ///
     /// [`Undone`] when there is no place, or the work panicked.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Undone> {
