@@ -52,6 +52,7 @@ pub mod python;
 pub mod raw;
 pub mod rawlog;
 pub mod shop;
+pub mod social;
 pub mod sources;
 pub mod stack;
 pub mod store;

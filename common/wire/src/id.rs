@@ -189,6 +189,11 @@ id!(
     AccountId
 );
 
+id!(
+    /// A photo of a post.
+    PhotoId
+);
+
 impl UploadId {
     /// The video this upload becomes.
     #[must_use]

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::id::{UploadId, VideoId};
+use crate::id::{PhotoId, UploadId, VideoId};
 use crate::limits::{MAX_SEGMENT, SEGMENTS_PER_GROUP};
 use crate::placement::PlacementKey;
 use crate::seal::KeyId;
@@ -389,6 +389,8 @@ const TEXT: &str = "text";
 const STORYBOARD: &str = "storyboard";
 /// Where downloads are: the one name that no rung may have.
 const DOWNLOAD: &str = "download";
+/// The folder of photos.
+const PHOTOS: &str = "photos";
 
 /// Reads a decimal without sign, leading zero or excess, so that each number has one spelling.
 fn parse_number(text: &str, max: u32) -> Option<u32> {
@@ -415,6 +417,8 @@ pub enum ObjectKey {
     Sheet(VideoId, u32, Digest),
     /// What is before the segments in a download of a rung, under the digest of what it was made from.
     Download(VideoId, RungName, Digest),
+    /// A photo, as it is shown.
+    Photo(PhotoId),
 }
 
 impl ObjectKey {
@@ -434,6 +438,9 @@ impl ObjectKey {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (area, rest) = text.split_once('/')?;
+        if area == PHOTOS {
+            return rest.parse().ok().map(Self::Photo);
+        }
         let (id, rest) = rest.split_once('/')?;
         match area {
             "uploads" => Some(Self::SourcePart(id.parse().ok()?, parse_number(rest, u32::MAX)?)),
@@ -481,6 +488,7 @@ impl fmt::Display for ObjectKey {
             Self::Sheet(video, seq, digest) => write!(f, "media/{video}/{STORYBOARD}/{seq}-{digest}.jpg"),
             Self::Download(video, rung, digest) => write!(f, "media/{video}/{DOWNLOAD}/{rung}-{digest}.mp4"),
             Self::Text(video, track, digest) => write!(f, "media/{video}/{TEXT}/{track}/{digest}.vtt"),
+            Self::Photo(photo) => write!(f, "{PHOTOS}/{photo}"),
         }
     }
 }
@@ -595,6 +603,7 @@ mod tests {
             ObjectKey::Poster(video),
             ObjectKey::Download(video, RungName::new("v720").unwrap(), Digest([3; 16])),
             ObjectKey::Sheet(video, 2, Digest([4; 16])),
+            ObjectKey::Photo(PhotoId::from_parts(1_800_000_000_000, 7)),
             ObjectKey::Text(video, "captions.pt-br".parse().unwrap(), Digest([2; 16])),
         ] {
             assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));

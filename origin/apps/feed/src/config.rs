@@ -18,6 +18,8 @@ pub struct Config {
     pub chunk: u64,
     /// Milliseconds between two such transactions of a process: what others may write in.
     pub rest_ms: u64,
+    /// Milliseconds after which a photo goes that no post shows.
+    pub photo_ms: u64,
     /// What posts are ranked by.
     pub rank: RankConfig,
 }
@@ -31,6 +33,7 @@ impl Default for Config {
             badge_ms: 600_000,
             chunk: 500,
             rest_ms: 0,
+            photo_ms: 24 * 3_600_000,
             rank: RankConfig::default(),
         }
     }

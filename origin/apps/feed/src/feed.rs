@@ -5,21 +5,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sluice_platform::once::Once;
 use sluice_platform::{Accounts, ApiError, Caller, Ground};
+use sluice_service::Pool;
 use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait};
 use sluice_storage::rows::unsigned;
 use sluice_storage::{Database, Log, Storage, StorageError};
 use sluice_wire::AccountId;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::PostId;
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::rows::profile;
 
 /// Accounts that are remembered to have a profile: a few megabytes. One more, and all are looked for again.
 const MAX_KNOWN: usize = 100_000;
 /// Home lists that wait to be rebuilt here. A reader for whom there is no room is served without, and asks again.
 const MAX_RENEWALS: usize = 1_024;
+/// Photos that may come at a time: each is in memory, up to 20 MiB.
+const MAX_BODIES: usize = 16;
+/// Photos that are made at a time, half a gigabyte each at most, and that wait for it.
+const PAINTERS: (usize, usize) = (2, 16);
 
 /// What the app's handlers share. Clones are the same.
 #[derive(Debug, Clone)]
@@ -33,6 +39,13 @@ pub(crate) struct Feed {
     pub(crate) posted: Arc<Notify>,
     /// Readers whose list is to be rebuilt.
     pub(crate) renew: mpsc::Sender<i64>,
+    /// A post with photos was deleted.
+    pub(crate) released: Arc<Notify>,
+    /// Photos that may come at a time.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Where photos are made.
+    pub(crate) painters: Arc<Pool>,
+    pub(crate) metrics: Metrics,
     known: Arc<Mutex<HashSet<i64>>>,
 }
 
@@ -49,6 +62,10 @@ impl Feed {
             config: Arc::new(config),
             posted: Arc::default(),
             renew,
+            released: Arc::default(),
+            bodies: Arc::new(Semaphore::new(MAX_BODIES)),
+            painters: Arc::new(Pool::new(PAINTERS.0, PAINTERS.1)),
+            metrics: Metrics::new(&ground.metrics),
             known: Arc::default(),
         };
         (feed, renewals)

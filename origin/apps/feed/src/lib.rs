@@ -3,12 +3,13 @@
 //! - Public answers are fragments: the same for every reader, kept by edges until an event of their tag (`tags`) says
 //!   otherwise. What a reader alone may see is a small list of fragments (`home`), which nobody keeps.
 //! - `people`: profiles and follows; `posts`: posts, replies, reposts and what deletes them; `likes`
+//! - `photos`: pictures of posts, made harmless when they come and swept when no post shows them
 //! - `fanout`: brings posts to the lists of followers, from rows that the post's transaction wrote; `home`: reads a list,
 //!   together with what is pulled, and has it rebuilt when it is not there
 //! - `rank`: what comes first, as functions alone; `affinity`: how much a reader has to do with an author
 //! - `http`: the routes; `openapi`: their description
 //!
-//! It leaves to others: who asks (`sluice-platform`), pictures and films (the origin and its edges), and putting fragments
+//! It leaves to others: who asks (`sluice-platform`), films (the origin), sizes and formats of pictures (edges), and putting fragments
 //! together (edges).
 
 mod affinity;
@@ -18,8 +19,10 @@ mod feed;
 mod home;
 mod http;
 mod likes;
+mod metrics;
 mod openapi;
 mod people;
+mod photos;
 mod posts;
 mod rank;
 mod rows;
@@ -49,6 +52,7 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
     ground.storage.database.install(&SCHEMA).await?;
     let (feed, renewals) = feed::Feed::new(ground, config.clone().bounded());
     ground.drain.tasks().spawn(fanout::run(feed.clone(), ground.drain.token()));
+    ground.drain.tasks().spawn(photos::sweep(feed.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(home::renew(feed.clone(), renewals, ground.drain.token()));
     Ok(ground.under(http::routes(feed)))
 }

@@ -19,6 +19,8 @@ use crate::http;
         http::unlike,
         http::repost,
         http::unrepost,
+        http::upload,
+        http::photo,
         http::show,
         http::list,
         http::follow,

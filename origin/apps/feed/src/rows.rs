@@ -128,3 +128,24 @@ entity!(
         until_ms: i64,
     }
 );
+entity!(
+    /// A photo; see [`crate::photos`].
+    photo, "feed_photos", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        id: i64,
+        owner: i64,
+        /// The end of its path.
+        kind: String,
+        width: i64,
+        height: i64,
+        blur: String,
+        /// Its object is there, and its sender was told so.
+        kept: bool,
+        /// Nobody may have it any more.
+        gone: bool,
+        /// The post that shows it.
+        post: Option<i64>,
+        /// From when on it is swept.
+        due_ms: Option<i64>,
+    }
+);

@@ -6,8 +6,13 @@ use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
 /// See the module.
-pub const SCHEMA: Schema =
-    Schema { migrations: "feed_migrations", steps: &[Step { name: "f0001_feed", tables, indexes }] };
+pub const SCHEMA: Schema = Schema {
+    migrations: "feed_migrations",
+    steps: &[
+        Step { name: "f0001_feed", tables, indexes },
+        Step { name: "f0002_photos", tables: photo_tables, indexes: photo_indexes },
+    ],
+};
 
 fn tables() -> Vec<TableCreateStatement> {
     vec![
@@ -94,5 +99,28 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("feed_posts_author", "feed_posts", &["author", "id"]),
         index("feed_posts_root", "feed_posts", &["root", "id"]),
         index("feed_posts_original", "feed_posts", &["original"]),
+    ]
+}
+
+fn photo_tables() -> Vec<TableCreateStatement> {
+    let columns = vec![
+        big_integer("id"),
+        big_integer("owner"),
+        string("kind"),
+        big_integer("width"),
+        big_integer("height"),
+        string("blur"),
+        boolean("kept"),
+        boolean("gone"),
+        big_integer_null("post"),
+        big_integer_null("due_ms"),
+    ];
+    vec![table("feed_photos", columns, &["id"])]
+}
+
+fn photo_indexes() -> Vec<IndexCreateStatement> {
+    vec![
+        index("feed_photos_post", "feed_photos", &["post"]),
+        index("feed_photos_due", "feed_photos", &["due_ms"]),
     ]
 }

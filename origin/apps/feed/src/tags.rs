@@ -1,7 +1,7 @@
 //! What the app's answers show, and what its events are about.
 
 use serde_json::{Value, json};
-use sluice_wire::{AccountId, Tag};
+use sluice_wire::{AccountId, PhotoId, Tag};
 
 use crate::PostId;
 use crate::rows::post;
@@ -14,6 +14,11 @@ pub(crate) fn post(id: PostId) -> Tag {
 /// The order of a conversation, by the post that it began with.
 pub(crate) fn thread(root: PostId) -> Tag {
     tag(format!("thread:{root}"))
+}
+
+/// A photo, with all that edges made of it.
+pub(crate) fn photo(id: PhotoId) -> Tag {
+    tag(format!("photo:{id}"))
 }
 
 /// A profile and the list of its posts.

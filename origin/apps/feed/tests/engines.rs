@@ -356,6 +356,6 @@ async fn every_route_is_described() {
     let app = App::start(None, &Config::default()).await;
     let document = app.ask("GET", "/v1/feed/openapi.json", "", Value::Null).await;
     assert_eq!(document.body["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
-    assert_eq!(document.body["paths"].as_object().unwrap().len(), 14);
+    assert_eq!(document.body["paths"].as_object().unwrap().len(), 16);
     app.end().await;
 }

@@ -12,7 +12,7 @@ const MAX_BODY: usize = 256 << 10;
 /// Characters of a key.
 const MAX_KEY: usize = 255;
 
-/// A document that was sent, with the `Idempotency-Key` of its request.
+/// A document or bytes that were sent, with the `Idempotency-Key` of its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked<T> {
     /// The document.
@@ -31,9 +31,20 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let Asked { body, key, digest } = Asked::bytes(request, MAX_BODY).await?;
+        Ok(Self { body: document(&body)?, key, digest })
+    }
+}
+
+impl Asked<Bytes> {
+    /// Reads a request whose body is bytes, at most so many.
+    ///
+    /// # Errors
+    /// 413 for more bytes, before any is read where the request tells their number; 400 for a key that is none.
+    pub async fn bytes(request: Request, most: usize) -> Result<Self, ApiError> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let key = request.headers().get("idempotency-key").cloned();
-        let body = read(request).await?;
+        let body = read(request, most).await?;
         let key = key.map(|key| {
             let text = key.to_str().map(|text| text.trim_matches('"').to_owned()).unwrap_or_default();
             let good = (1..=MAX_KEY).contains(&text.len());
@@ -45,19 +56,31 @@ where
             digest.update(part.len().to_be_bytes());
             digest.update(part);
         }
-        let text: &[u8] = if body.is_empty() { b"null" } else { &body };
-        let body = serde_json::from_slice(text).map_err(|error| {
-            ApiError::new(400, "malformed", "Not the document that is asked for", error.to_string())
-        })?;
         Ok(Self { body, key: key.transpose()?, digest: hex::encode(digest.finalize()) })
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, ApiError> {
+/// A document out of a body; no body is the document `null`.
+///
+/// # Errors
+/// 400 for what is not the document that is asked for.
+pub fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let text: &[u8] = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(text).map_err(|error| {
+        ApiError::new(400, "malformed", "Not the document that is asked for", error.to_string())
+    })
+}
+
+async fn read(request: Request, most: usize) -> Result<Bytes, ApiError> {
     let long =
-        || ApiError::new(413, "too-large", "Too large", format!("a document has at most {MAX_BODY} bytes"));
-    if request.body().size_hint().lower() > MAX_BODY as u64 {
+        || ApiError::new(413, "too-large", "Too large", format!("a body here has at most {most} bytes"));
+    if request.body().size_hint().lower() > most as u64 {
         return Err(long());
     }
-    axum::body::to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| long())
+    axum::body::to_bytes(request.into_body(), most).await.map_err(|error| {
+        // What is cut is not too long, whatever its client will make of it.
+        let cut =
+            std::error::Error::source(&error).is_none_or(|why| !why.is::<http_body_util::LengthLimitError>());
+        if cut { ApiError::bad_request("the body was cut") } else { long() }
+    })
 }

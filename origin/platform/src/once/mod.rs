@@ -9,7 +9,7 @@ mod asked;
 mod rows;
 mod together;
 
-pub use asked::Asked;
+pub use asked::{Asked, document};
 pub use together::{Batch, Decided, Together};
 
 use std::collections::HashSet;
@@ -139,6 +139,19 @@ impl Once {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// The answer that a request with a key was given before, for those who do much work before their transaction.
+    ///
+    /// # Errors
+    /// 422 for a key that came with another request; the engine's.
+    pub async fn answered<T: Sync>(
+        &self,
+        asked: &Asked<T>,
+        owner: &str,
+    ) -> Result<Option<Response>, ApiError> {
+        let Some(key) = &asked.key else { return Ok(None) };
+        Ok(self.find(asked, owner, key).await?.map(replayed))
     }
 
     fn begin(&self, owner: &str, key: &str) -> Result<Running<'_>, ApiError> {

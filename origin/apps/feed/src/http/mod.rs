@@ -2,10 +2,12 @@
 
 mod home;
 mod people;
+mod photos;
 mod posts;
 
 pub(crate) use home::{__path_explain, __path_home, __path_lists, __path_seen, __path_token};
 pub(crate) use people::{__path_follow, __path_import, __path_list, __path_show, __path_unfollow};
+pub(crate) use photos::{__path_photo, __path_upload};
 pub(crate) use posts::{
     __path_create, __path_delete, __path_fragment, __path_like, __path_repost, __path_thread, __path_unlike,
     __path_unrepost,
@@ -33,6 +35,8 @@ pub(crate) fn routes(feed: Feed) -> Router {
         .route("/v1/feed/posts/{id}/thread", get(posts::thread))
         .route("/v1/feed/posts/{id}/like", put(posts::like).delete(posts::unlike))
         .route("/v1/feed/posts/{id}/repost", put(posts::repost).delete(posts::unrepost))
+        .route("/v1/feed/photos", post(photos::upload))
+        .route("/v1/feed/photos/{name}", get(photos::photo))
         .route("/v1/feed/users/{handle}", get(people::show))
         .route("/v1/feed/users/{handle}/posts", get(people::list))
         .route("/v1/feed/users/{handle}/follow", put(people::follow).delete(people::unfollow))
@@ -88,6 +92,12 @@ fn private(body: &impl Serialize, versions: &[(Tag, Version)]) -> Response {
         cache::version(answer.headers_mut(), versions);
     }
     answer
+}
+
+/// The version of what an answer shows, read before it.
+async fn versions(feed: &Feed, tag: Tag) -> Result<[(Tag, Version); 1], ApiError> {
+    let version = feed.log.version_of(&tag).await?;
+    Ok([(tag, version)])
 }
 
 /// A post's id in a path: what is none names no post.

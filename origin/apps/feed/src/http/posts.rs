@@ -9,10 +9,10 @@ use sluice_platform::{ApiError, Caller, Page};
 use sluice_storage::StorageError;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_storage::rows::{from_json, unsigned};
-use sluice_wire::{Tag, Version, VideoId};
+use sluice_wire::VideoId;
 use utoipa::ToSchema;
 
-use super::{after, place, post_id, private, public, shared};
+use super::{after, place, post_id, private, public, shared, versions};
 use crate::PostId;
 use crate::feed::{self, Feed};
 use crate::posts::{self, NewPost, Photo};
@@ -263,15 +263,10 @@ async fn liked(feed: &Feed, who: &Caller, id: &str, wanted: bool) -> Result<Resp
 async fn remove(feed: &Feed, who: &Caller, id: PostId) -> Result<Response, ApiError> {
     let write = feed.database().write(|tx| Box::pin(posts::delete(tx, who, id)));
     let (_, versions) = write.await?;
+    feed.released.notify_one();
     let mut answer = StatusCode::NO_CONTENT.into_response();
     if !versions.is_empty() {
         sluice_platform::cache::version(answer.headers_mut(), &versions);
     }
     Ok(answer)
-}
-
-/// The version of what an answer shows, read before it.
-async fn versions(feed: &Feed, tag: Tag) -> Result<[(Tag, Version); 1], ApiError> {
-    let version = feed.log.version_of(&tag).await?;
-    Ok([(tag, version)])
 }

@@ -17,6 +17,7 @@ use sluice_wire::{EventKind, Tag, Version, VideoId};
 use crate::PostId;
 use crate::affinity::{self, Interaction};
 use crate::feed::{self, Feed, plus};
+use crate::photos;
 use crate::rows::{post, profile, repost, work};
 use crate::tags;
 
@@ -38,6 +39,9 @@ impl Kind {
     }
 }
 
+/// The column of a post that has none.
+const NO_PHOTOS: &str = "[]";
+
 /// A post that was made or removed, and the versions of what changed with it.
 pub(crate) type Written = (PostId, Vec<(Tag, Version)>);
 
@@ -46,7 +50,7 @@ pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<W
     let id: PostId = tx.ids().make();
     let mut row = row(id, who, Kind::Post);
     row.text = Set(new.text.clone());
-    row.photos = Set(to_json(&new.photos)?);
+    row.photos = Set(to_json(&photos::attach(tx, who, id, &new.photos).await?)?);
     row.video = Set(new.video.map(VideoId::as_i64));
     let Some(to) = new.reply_to else {
         posted(tx, who, 1).await?;
@@ -103,7 +107,6 @@ pub(crate) async fn delete(tx: &Tx<'_>, who: &Caller, id: PostId) -> Result<Writ
     let rows = post::Entity::update_many()
         .col_expr(post::Column::DeletedMs, Expr::value(signed(tx.now_ms())))
         .col_expr(post::Column::Text, Expr::value(""))
-        .col_expr(post::Column::Photos, Expr::value("[]"))
         .filter(post::Column::Id.eq(id.as_i64()))
         .filter(post::Column::Author.eq(who.account.as_i64()))
         .filter(post::Column::DeletedMs.is_null())
@@ -117,6 +120,9 @@ pub(crate) async fn delete(tx: &Tx<'_>, who: &Caller, id: PostId) -> Result<Writ
         };
     };
     let mut events = vec![(tags::post(id), EventKind::Deleted, Value::Null)];
+    if row.photos != NO_PHOTOS {
+        events.extend(take_photos(tx, id).await?);
+    }
     if let Some(parent) = row.parent {
         counted(tx, &mut events, parent, post::Column::Replies).await?;
         events.push(changed(tags::thread(feed::post(row.root)?)));
@@ -187,7 +193,7 @@ fn row(id: PostId, who: &Caller, kind: Kind) -> post::ActiveModel {
         handle: Set(who.name.clone()),
         kind: Set(kind.as_str().to_owned()),
         text: Set(String::new()),
-        photos: Set("[]".into()),
+        photos: Set(NO_PHOTOS.into()),
         video: Set(None),
         parent: Set(None),
         root: Set(id.as_i64()),
@@ -239,6 +245,17 @@ async fn counted(
         events.push((tags::post(id), EventKind::Changed, tags::live(&row)));
     }
     Ok(())
+}
+
+/// A deleted post's photos are gone, and so is what it said of them.
+async fn take_photos(tx: &Tx<'_>, id: PostId) -> Result<Vec<(Tag, EventKind, Value)>, StorageError> {
+    post::Entity::update_many()
+        .col_expr(post::Column::Photos, Expr::value(NO_PHOTOS))
+        .filter(post::Column::Id.eq(id.as_i64()))
+        .exec(tx.conn())
+        .await?;
+    let gone = photos::release(tx, id).await?;
+    Ok(gone.into_iter().map(|photo| (tags::photo(photo), EventKind::Deleted, Value::Null)).collect())
 }
 
 /// What showed a post that is deleted goes with it.

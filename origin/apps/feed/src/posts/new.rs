@@ -6,6 +6,7 @@ use sluice_wire::VideoId;
 use utoipa::ToSchema;
 
 use crate::PostId;
+use crate::photos::Place;
 
 /// Characters of a post.
 const MAX_TEXT: usize = 500;
@@ -14,13 +15,13 @@ const MAX_PHOTOS: usize = 4;
 /// Characters of a photo's path, of what stands for it until it is there, and of what it shows.
 const MAX_PHOTO: (usize, usize, usize) = (256, 64, 500);
 
-/// A photo: a picture that the origin or an edge serves already.
+/// A photo: one that was sent here before, or another picture that this host serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Photo {
-    /// Its path on this host, such as `/i/KEY.jpg`.
+    /// Its path on this host: that of a photo which was kept here (`POST /v1/feed/photos`), or another's.
     pub(crate) path: String,
-    /// A few characters that a client paints until it has the photo (such as a BlurHash).
+    /// A few characters that a client paints until it has the photo (a BlurHash); left out, those of the photo that was kept.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) blur: String,
     /// What it shows, for who does not see it.
@@ -53,6 +54,7 @@ impl NewPost {
             let long = |text: &str, most: usize| text.chars().count() > most;
             let (path, blur, alt) = MAX_PHOTO;
             local(&photo.path)
+                && (!Place::is_here(&photo.path) || Place::of_path(&photo.path).is_some())
                 && !long(&photo.path, path)
                 && !long(&photo.blur, blur)
                 && !long(&photo.alt, alt)

@@ -1,0 +1,100 @@
+//! Removes photos that no post shows: those of deleted posts at once, those that none came to show after a while.
+
+use std::time::Duration;
+
+use sluice_storage::rows::sea_orm::sea_query::Expr;
+use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sluice_storage::rows::signed;
+use sluice_storage::{StorageError, Tx};
+use sluice_wire::{EventKind, ObjectKey, PhotoId};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::Feed;
+use crate::rows::photo;
+use crate::tags;
+
+/// How often a process looks without having been told: others may have left something. As often as photos come to be due,
+/// within these bounds.
+const EVERY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
+/// Pause after a failure.
+const TROUBLE: Duration = Duration::from_secs(2);
+/// Photos of one look.
+const BATCH: u64 = 64;
+
+/// Sweeps until the process ends.
+pub(crate) async fn sweep(feed: Feed, stop: CancellationToken) {
+    let every = Duration::from_millis(feed.config.photo_ms / 4).clamp(EVERY.0, EVERY.1);
+    while !stop.is_cancelled() {
+        match batch(&feed).await {
+            Ok(0) => {
+                let told = timeout(every, feed.released.notified());
+                // Whether the time is over or a post was deleted makes no difference.
+                drop(stop.run_until_cancelled(told).await);
+            }
+            Ok(swept) => feed.metrics.photos.with_label_values(&["swept"]).inc_by(swept),
+            Err(error) => {
+                tracing::warn!(%error, "photos that no post shows are not removed now, trying again");
+                stop.run_until_cancelled(sleep(TROUBLE)).await;
+            }
+        }
+    }
+}
+
+/// The oldest that are due: first they are gone for all, then the objects go, then the rows. Done twice, it is as done once.
+async fn batch(feed: &Feed) -> Result<u64, StorageError> {
+    let due: Vec<i64> = photo::Entity::find()
+        .select_only()
+        .column(photo::Column::Id)
+        .filter(photo::Column::DueMs.lte(signed(feed.database().now_ms())))
+        .order_by_asc(photo::Column::DueMs)
+        .limit(BATCH)
+        .into_tuple()
+        .all(feed.database().reader())
+        .await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let due = &due;
+    let gone = feed.database().write(|tx| Box::pin(withdraw(tx, due)));
+    let gone: Vec<PhotoId> = gone.await?;
+    for photo in &gone {
+        feed.storage.objects.delete(&ObjectKey::Photo(*photo)).await?;
+    }
+    let forget = feed.database().write::<_, StorageError, _>(|tx| {
+        let ids: Vec<i64> = gone.iter().map(|photo| photo.as_i64()).collect();
+        Box::pin(async move {
+            let due = photo::Column::Id.is_in(ids);
+            photo::Entity::delete_many()
+                .filter(due)
+                .filter(photo::Column::Gone.eq(true))
+                .exec(tx.conn())
+                .await?;
+            Ok(())
+        })
+    });
+    forget.await?;
+    Ok(gone.len() as u64)
+}
+
+/// Photos that are due still, gone from now on for those who had them, too.
+async fn withdraw(tx: &Tx<'_>, due: &[i64]) -> Result<Vec<PhotoId>, StorageError> {
+    let told = photo::Entity::find()
+        .filter(photo::Column::Id.is_in(due.iter().copied()))
+        .filter(photo::Column::Gone.eq(true))
+        .all(tx.conn())
+        .await?;
+    let unused = photo::Entity::update_many()
+        .col_expr(photo::Column::Gone, Expr::value(true))
+        .filter(photo::Column::Id.is_in(due.iter().copied()))
+        .filter(photo::Column::DueMs.lte(signed(tx.now_ms())))
+        .filter(photo::Column::Gone.eq(false))
+        .exec_with_returning(tx.conn())
+        .await?;
+    let id = |row: &photo::Model| super::id(row.id);
+    let unused: Vec<PhotoId> = unused.iter().map(id).collect::<Result<_, _>>()?;
+    let event = |photo: &PhotoId| (tags::photo(*photo), EventKind::Deleted, serde_json::Value::Null);
+    tx.emit_all(&unused.iter().map(event).collect::<Vec<_>>()).await?;
+    let told = told.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+    Ok([told, unused].concat())
+}
