@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`Database`] | SQLite in WAL mode | PostgreSQL |
 //! | [`Bus`] | in process | Redis |
+//! | [`Lists`], a cache of rows | none | Redis |
 //! | [`Objects`] | a folder | S3 |
 //!
 //! The way of a write:
@@ -37,6 +38,7 @@ mod fleet;
 mod ids;
 mod jobs;
 mod lease;
+mod lists;
 mod log;
 mod objects;
 mod relay;
@@ -69,6 +71,7 @@ pub use error::StorageError;
 pub use fleet::{Fleet, NodeRecord, Seen};
 pub use ids::Ids;
 pub use jobs::{Failed, Job, JobState, Jobs, Lease, NewJob, Retry};
+pub use lists::{Filling, Lists, Newest};
 pub use log::Log;
 pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put, SignedPut};
 pub use relay::Relay;

@@ -12,6 +12,7 @@ use crate::error::StorageError;
 use crate::fleet::Fleet;
 use crate::ids::Ids;
 use crate::jobs::Jobs;
+use crate::lists::Lists;
 use crate::log::Log;
 use crate::objects::Objects;
 use crate::relay::Relay;
@@ -27,6 +28,8 @@ pub struct Storage {
     pub database: Database,
     /// Wake-ups and live messages.
     pub bus: Bus,
+    /// Lists that are kept in front of rows.
+    pub lists: Lists,
     /// Bytes.
     pub objects: Objects,
     /// The maker of ids.
@@ -52,9 +55,10 @@ impl Storage {
     pub async fn open_with(config: &StorageConfig, clock: SharedClock) -> Result<Self, StorageError> {
         let objects = Objects::open(&config.objects)?;
         let bus = Bus::open(&config.bus).await?;
+        let lists = Lists::open(&config.bus)?;
         let ids = Ids::new(Arc::clone(&clock));
         let database = Database::open(&config.database, bus.clone(), ids.clone(), Arc::clone(&clock)).await?;
-        Ok(Self { database, bus, objects, ids, clock })
+        Ok(Self { database, bus, lists, objects, ids, clock })
     }
 
     /// The event log.

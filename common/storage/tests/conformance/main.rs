@@ -16,6 +16,7 @@ mod full;
 mod ground;
 mod jobs;
 mod library;
+mod lists;
 mod log;
 mod migrations;
 mod objects;
