@@ -2,7 +2,7 @@
 //!
 //! - Public answers are fragments: the same for every reader, kept by edges until an event of their tag (`tags`) says
 //!   otherwise. What a reader alone may see is a small list of fragments (`home`), which nobody keeps.
-//! - `people`: profiles and follows; `posts`: posts, replies, reposts and what deletes them; `likes`
+//! - `people`: profiles and follows; `posts`: posts, replies, reposts and what deletes them; `likes`, `marks`
 //! - `photos`: pictures of posts, made harmless when they come and swept when no post shows them
 //! - `fanout`: brings posts to the lists of followers, from rows that the post's transaction wrote; `home`: reads a list,
 //!   together with what is pulled, and has it rebuilt when it is not there
@@ -19,6 +19,7 @@ mod feed;
 mod home;
 mod http;
 mod likes;
+mod marks;
 mod metrics;
 mod openapi;
 mod people;

@@ -29,6 +29,7 @@ use crate::http;
         http::home,
         http::explain,
         http::seen,
+        http::marks,
         http::token,
         http::lists
     )

@@ -24,6 +24,20 @@ impl Feed {
         found.ok_or_else(|| ApiError::not_found(format!("nobody here is called {handle:?}")))
     }
 
+    /// As [`Feed::person`]; the profile of an account that has not been here is made.
+    pub(crate) async fn person_or_newcomer(&self, handle: &str) -> Result<profile::Model, ApiError> {
+        match self.person(handle).await {
+            Err(none) if none.0.status == 404 => {
+                let known = self.accounts.known(&[format!("@{handle}")]).await;
+                let known = known.map_err(|error| if error.0.status == 422 { none } else { error })?;
+                let Some(account) = known.into_iter().next() else { return self.person(handle).await };
+                self.profile_of(account.account, &account.handle).await?;
+                Ok(fresh(account.account, &account.handle))
+            }
+            other => other,
+        }
+    }
+
     /// Begins or ends following; the versions of what changed, nothing when it was so already.
     pub(crate) async fn follow(
         &self,

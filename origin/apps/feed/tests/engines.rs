@@ -169,6 +169,16 @@ async fn the_whole_life_of_a_post(app: App) {
     for token in [&ann, &ben] {
         assert_eq!(app.home(token).await, [""; 0]);
     }
+    app.join("newcomer").await;
+    let newcomer = app.ask("PUT", "/v1/feed/users/newcomer/follow", &ann, Value::Null).await;
+    assert_eq!(
+        (newcomer.status, &newcomer.body),
+        (200, &json!({ "following": true })),
+        "who never used the feed"
+    );
+    let shown = app.ask("GET", "/v1/feed/users/newcomer", "", Value::Null).await;
+    assert_eq!(shown.body["followers"], 1, "{}", shown.body);
+    assert_eq!(app.ask("PUT", "/v1/feed/users/nobody/follow", &ann, Value::Null).await.status, 404);
     let first = app.post(&ann, "first").await;
     let follow = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
     assert_eq!(follow.status, 200, "{}", follow.body);
@@ -276,6 +286,38 @@ async fn lists_that_are_lost_leave_no_page_empty(app: App) {
     app.listed(&ben, 24).await;
     let page = app.ask("GET", "/v1/feed/home", &ben, Value::Null).await;
     assert!(page.bytes < 1_024, "{} bytes: {}", page.bytes, page.body);
+    for (post, act) in [
+        (2, "like"),
+        (3, "like"),
+        (3, "repost"),
+        (5, "like"),
+        (9, "like"),
+        (12, "like"),
+        (17, "like"),
+        (20, "like"),
+    ] {
+        let marked =
+            app.ask("PUT", &format!("/v1/feed/posts/{}/{act}", posts[post]), &ben, Value::Null).await;
+        assert_eq!(marked.status, 200, "{}", marked.body);
+    }
+    let own = app.ask("GET", "/v1/feed/home?order=latest", &ben, Value::Null).await;
+    let marks = |page: &Value| {
+        page["items"].as_array().unwrap().iter().map(|item| item["m"].clone()).collect::<Vec<_>>()
+    };
+    // The repost comes first, and shows what is liked.
+    let (of, l, lr) = (marks(&own.body), json!("l"), json!("lr"));
+    assert_eq!((&of[0], &of[1], &of[3], &of[4], &of[6]), (&lr, &Value::Null, &l, &lr, &l), "{}", own.body);
+    assert!(own.bytes < 1_024 && own.statements <= 3, "{} bytes, {} statements", own.bytes, own.statements);
+    let asked = format!("/v1/feed/marks?ids={},{},{}", posts[1], posts[2], posts[3]);
+    let told = app.ask("GET", &asked, &ben, Value::Null).await;
+    assert_eq!(told.body["marks"], json!({ posts[2].clone(): "l", posts[3].clone(): "lr" }));
+    assert_eq!(
+        (told.statements, app.ask("GET", &asked, &root, Value::Null).await.body),
+        (1, json!({ "marks": {} }))
+    );
+    assert_eq!(app.ask("GET", "/v1/feed/marks?ids=x", &ben, Value::Null).await.status, 400);
+    let undone = app.ask("DELETE", &format!("/v1/feed/posts/{}/repost", posts[3]), &ben, Value::Null).await;
+    assert_eq!(undone.status, 204);
     let dropped = app.ask("DELETE", "/v1/feed/lists", &root, Value::Null).await;
     assert_eq!(
         (dropped.status, app.ask("DELETE", "/v1/feed/lists", &ann, Value::Null).await.status),
@@ -356,6 +398,6 @@ async fn every_route_is_described() {
     let app = App::start(None, &Config::default()).await;
     let document = app.ask("GET", "/v1/feed/openapi.json", "", Value::Null).await;
     assert_eq!(document.body["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
-    assert_eq!(document.body["paths"].as_object().unwrap().len(), 16);
+    assert_eq!(document.body["paths"].as_object().unwrap().len(), 17);
     app.end().await;
 }

@@ -23,6 +23,7 @@ use sluice_wire::{EventKind, Tag, Version};
 use crate::PostId;
 use crate::config::Config;
 use crate::feed::{self, Feed};
+use crate::marks::Marks;
 use crate::rank::{Candidate, Facts};
 use crate::rows::{home, profile};
 use crate::tags;
@@ -34,6 +35,8 @@ pub(crate) struct Window {
     pub(crate) facts: HashMap<PostId, Facts>,
     /// Where the next page goes on; `None` at the end.
     pub(crate) next: Option<PostId>,
+    /// What the reader did with them, if anything.
+    pub(crate) marks: HashMap<PostId, Marks>,
     /// The newest post that the reader has seen on any device.
     pub(crate) seen: Option<PostId>,
     /// Microseconds that it took to read.
@@ -81,6 +84,7 @@ impl Feed {
         page.next = page.candidates.last().filter(|_| whole).map(|last| last.id);
         page.read_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(page)
+            page.marks.insert(id, row.marks);
     }
 
     async fn place(&self, reader: i64) -> Result<Place, ApiError> {

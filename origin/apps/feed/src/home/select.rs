@@ -3,16 +3,17 @@
 use sluice_storage::StorageError;
 use sluice_storage::rows::sea_orm::QueryResult;
 use sluice_storage::rows::sea_orm::sea_query::{
-    Asterisk, Expr, ExprTrait, JoinType, Order, Query, SelectStatement, UnionType,
+    Asterisk, Expr, ExprTrait, Func, JoinType, Order, Query, SelectStatement, UnionType,
 };
 use sluice_storage::rows::unsigned;
 
 use crate::PostId;
 use crate::affinity::worth;
 use crate::feed;
+use crate::marks::Marks;
 use crate::posts::Kind;
 use crate::rank::{Candidate, Facts, Why};
-use crate::rows::{affinity, follow, home, post, profile};
+use crate::rows::{affinity, follow, home, like, post, profile, repost};
 
 /// Names of tables within statements: the post, who is followed, the list, how near its author is.
 pub(super) const NAMES: (&str, &str, &str, &str) = ("p", "f", "h", "x");
@@ -33,6 +34,7 @@ impl Row {
             (row.try_get("", "original")?, row.try_get("", "score")?);
         let why: String = row.try_get("", "why")?;
         let why = [Why::Pushed, Why::Pulled, Why::Own].into_iter().find(|one| one.as_str() == why);
+    pub(super) marks: Marks,
         let facts = Facts {
             likes: count("likes")?,
             replies: count("replies")?,
@@ -41,7 +43,8 @@ impl Row {
             original: original.map(feed::post).transpose()?,
         };
         let author = row.try_get("", "author")?;
-        Ok((id, Self { candidate: Candidate { id, author, why: why.unwrap_or(Why::Pulled) }, facts }))
+        let candidate = Candidate { id, author, why: why.unwrap_or(Why::Pulled) };
+        Ok((id, Self { candidate, facts, marks }))
     }
 }
 
@@ -51,6 +54,8 @@ pub(super) fn candidates(reader: i64, below: i64, size: u64, from_all: bool) -> 
     let mut own = posts(reader, below, Why::Own);
     own.and_where(Expr::col((p, post::Column::Author)).eq(reader));
     let follows = Expr::col((f, follow::Column::Author))
+        let mark = |column: &str| row.try_get::<Option<i64>>("", column).map(|at| at.is_some());
+        let marks = Marks { liked: mark("liked")?, reposted: mark("reposted")? };
         .equals((p, post::Column::Author))
         .and(Expr::col((f, follow::Column::Reader)).eq(reader));
     let mut pulled = posts(reader, below, Why::Pulled);
@@ -101,6 +106,17 @@ fn posts(reader: i64, below: i64, why: Why) -> SelectStatement {
         .join_as(JoinType::LeftJoin, affinity::Entity, x, near)
         .and_where(Expr::col((p, post::Column::Id)).lt(below));
     select
+    // A repost shows its original: that is what is liked.
+    let shows = || {
+        let original = Expr::col((p, post::Column::Original));
+        Func::coalesce([original, Expr::col((p, post::Column::Id))])
+    };
+    let (l, r) = ("l", "r");
+    let likes =
+        Expr::col((l, like::Column::Post)).eq(shows()).and(Expr::col((l, like::Column::Account)).eq(reader));
+    let reposts = Expr::col((r, repost::Column::Post))
+        .eq(shows())
+        .and(Expr::col((r, repost::Column::Account)).eq(reader));
 }
 
 /// Posts and reposts that are there.
@@ -113,3 +129,7 @@ pub(super) fn shown() -> SelectStatement {
         .and_where(Expr::col((p, post::Column::DeletedMs)).is_null());
     select
 }
+        .expr_as(Expr::col((l, like::Column::Post)), "liked")
+        .expr_as(Expr::col((r, repost::Column::Post)), "reposted")
+        .join_as(JoinType::LeftJoin, like::Entity, l, likes)
+        .join_as(JoinType::LeftJoin, repost::Entity, r, reposts)

@@ -1,5 +1,7 @@
 //! A reader's home: a small list of fragments, and why each is where it is.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -13,7 +15,11 @@ use super::{after, place, private};
 use crate::PostId;
 use crate::feed::Feed;
 use crate::home::Window;
+use crate::marks::Marks;
 use crate::rank::{self, Candidate, Scored, Terms, Timings, Why};
+
+/// Posts whose marks are asked for at once.
+const MAX_MARKED: usize = 100;
 
 /// What a home page is asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +45,23 @@ pub(crate) struct HomeItem {
     /// Why it is here, unless it is from somebody whom the reader follows: `own`.
     #[serde(skip_serializing_if = "Option::is_none")]
     w: Option<String>,
+    /// What the reader did with what it shows: `l` for a like, `r` for a repost, `lr` for both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    m: Option<String>,
+}
+
+/// Posts by their ids.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Named {
+    ids: String,
+}
+
+/// What a reader did with posts, by their ids; those it did nothing with are not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Marked {
+    /// `l` for a like, `r` for a repost, `lr` for both.
+    marks: BTreeMap<String, String>,
 }
 
 /// A page of a home. It has no content: whoever may read the list may read its fragments.
@@ -100,6 +123,7 @@ pub(super) async fn home(
     let item = |post: &Candidate| HomeItem {
         f: place(post.id),
         w: (post.why == Why::Own).then(|| post.why.as_str().to_owned()),
+        m: window.marks.get(&post.id).and_then(|marks| marks.text()).map(str::to_owned),
     };
     let text = |id: PostId| id.to_string();
     let body = HomePage {
@@ -111,6 +135,25 @@ pub(super) async fn home(
     // A near edge puts the posts in, which are everybody's.
     answer.headers_mut().insert(HeaderName::from_static(SLUICE_ASSEMBLE), HeaderValue::from_static("json"));
     Ok(answer)
+}
+
+/// What the reader did with posts, at most 100: for pages whose lists are everybody's.
+#[utoipa::path(get, path = "/v1/feed/marks", params(("ids" = String, Query, description = "ids, with commas between them")),
+    responses((status = 200, body = Marked), (status = 400), (status = 401)))]
+pub(super) async fn marks(
+    State(feed): State<Feed>,
+    who: Caller,
+    Query(named): Query<Named>,
+) -> Result<Response, ApiError> {
+    let wrong = |_| ApiError::bad_request("ids are those of posts, with commas between them");
+    let posts = named.ids.split(',').filter(|id| !id.is_empty()).map(|id| id.parse().map_err(wrong));
+    let posts: Vec<PostId> = posts.take(MAX_MARKED + 1).collect::<Result<_, _>>()?;
+    if posts.len() > MAX_MARKED {
+        return Err(ApiError::bad_request(format!("at most {MAX_MARKED} posts at once")));
+    }
+    let marks = feed.marks(&who, &posts).await?;
+    let text = |(id, marks): (PostId, Marks)| Some((id.to_string(), marks.text()?.to_owned()));
+    Ok(private(&Marked { marks: marks.into_iter().filter_map(text).collect() }, &[]))
 }
 
 /// A token with which the reader hears that there is something new, on the channel `home:ACCOUNT`.

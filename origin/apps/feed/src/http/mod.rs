@@ -5,7 +5,7 @@ mod people;
 mod photos;
 mod posts;
 
-pub(crate) use home::{__path_explain, __path_home, __path_lists, __path_seen, __path_token};
+pub(crate) use home::{__path_explain, __path_home, __path_lists, __path_marks, __path_seen, __path_token};
 pub(crate) use people::{__path_follow, __path_import, __path_list, __path_show, __path_unfollow};
 pub(crate) use photos::{__path_photo, __path_upload};
 pub(crate) use posts::{
@@ -43,6 +43,7 @@ pub(crate) fn routes(feed: Feed) -> Router {
         .route("/v1/feed/home", get(home::home))
         .route("/v1/feed/home/explain", get(home::explain))
         .route("/v1/feed/home/seen", put(home::seen))
+        .route("/v1/feed/marks", get(home::marks))
         .route("/v1/feed/token", post(home::token))
         .route("/v1/feed/import", post(people::import))
         .route("/v1/feed/lists", delete(home::lists))

@@ -145,7 +145,7 @@ pub(super) async fn import(
 async fn change(feed: &Feed, who: &Caller, handle: &str, wanted: bool) -> Result<Response, ApiError> {
     known(handle)?;
     feed.profile(who).await?;
-    let author = feed.person(handle).await?;
+    let author = if wanted { feed.person_or_newcomer(handle).await? } else { feed.person(handle).await? };
     let versions = feed.follow((who.account, &who.name), &author, wanted).await?;
     Ok(private(&Following { following: wanted }, &versions))
 }
