@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::feed::{self, Feed};
+use crate::home::Told;
 use crate::rows::{follow, home, post, profile, work};
 use crate::tags;
 
@@ -92,10 +93,22 @@ async fn take(database: &Database, holder: &str) -> Result<Option<Held>, Storage
 
 /// Brings a post to all that are left; gives it back when the process ends.
 async fn finish(feed: &Feed, held: &Held, stop: &CancellationToken) -> Result<(), StorageError> {
-    let config = &*feed.config;
     loop {
-        let step = feed.database().write(|tx| Box::pin(chunk(tx, config, held)));
-        match step.await {
+        let told = &ahead(feed, held).await?;
+        let step = feed.database().write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                let more = chunk(tx, &feed.config, held).await?;
+                if let Some(told) = told {
+                    feed.confirm(tx, told).await?;
+                }
+                Ok(more)
+            })
+        });
+        let step = step.await;
+        if let Some(told) = told {
+            feed.settled(told).await;
+        }
+        match step {
             Ok(true) => {}
             // Another has it: it was silent for too long.
             Ok(false) | Err(StorageError::Fenced) => return Ok(()),
@@ -104,10 +117,24 @@ async fn finish(feed: &Feed, held: &Held, stop: &CancellationToken) -> Result<()
         if stop.is_cancelled() {
             return feed.database().write(|tx| Box::pin(give_back(tx, held))).await;
         }
-        if config.rest_ms > 0 {
-            sleep(Duration::from_millis(config.rest_ms)).await;
+        if feed.config.rest_ms > 0 {
+            sleep(Duration::from_millis(feed.config.rest_ms)).await;
         }
     }
+}
+
+/// Tells the kept lists of those whom the next step brings the post to, before it does: a transaction waits for nothing but the
+/// database. Whoever comes to have a list in between has none that is kept.
+async fn ahead(feed: &Feed, held: &Held) -> Result<Option<Told>, StorageError> {
+    if !feed.storage.lists.are_kept() {
+        return Ok(None);
+    }
+    let database = feed.database();
+    let found = work::Entity::find_by_id(held.post).one(database.reader()).await?;
+    let after = found.map_or(0, |row| row.after);
+    let readers = readers(database.reader(), database.now_ms(), &feed.config, held, after).await?;
+    let readers: Vec<i64> = readers.iter().map(|reader| reader.account).collect();
+    feed.tell(&readers, held.post).await.map(Some)
 }
 
 /// One transaction of followers. True while some are left.
@@ -121,7 +148,7 @@ async fn chunk(tx: &Tx<'_>, config: &Config, held: &Held) -> Result<bool, Storag
     if ours.after == 0 && pulled(tx, config, held).await? {
         return end(tx, held).await;
     }
-    let readers = readers(tx, config, held, ours.after).await?;
+    let readers = readers(tx.conn(), tx.now_ms(), config, held, ours.after).await?;
     let Some(last) = readers.last().map(|reader| reader.account) else { return end(tx, held).await };
     let entries = readers.iter().map(|reader| home::ActiveModel {
         reader: Set(reader.account),
@@ -177,8 +204,14 @@ struct Reader {
 }
 
 /// The next followers that come often enough and have a list.
-async fn readers(tx: &Tx<'_>, config: &Config, held: &Held, after: i64) -> Result<Vec<Reader>, StorageError> {
-    let awake = signed(tx.now_ms().saturating_sub(config.idle_ms));
+async fn readers(
+    db: &impl ConnectionTrait,
+    now_ms: u64,
+    config: &Config,
+    held: &Held,
+    after: i64,
+) -> Result<Vec<Reader>, StorageError> {
+    let awake = signed(now_ms.saturating_sub(config.idle_ms));
     let (f, p, h) = ("f", "p", "h");
     let mut select = Query::select();
     select
@@ -205,7 +238,7 @@ async fn readers(tx: &Tx<'_>, config: &Config, held: &Held, after: i64) -> Resul
         .and_where(Expr::col((p, profile::Column::ReadMs)).gte(awake))
         .order_by((f, follow::Column::Reader), Order::Asc)
         .limit(config.chunk);
-    let rows = tx.conn().query_all(&select).await?;
+    let rows = db.query_all(&select).await?;
     let reader = |row: QueryResult| {
         Ok(Reader {
             account: row.try_get("", "reader")?,

@@ -15,12 +15,13 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::PostId;
 use crate::config::Config;
+use crate::home::Missed;
 use crate::metrics::Metrics;
 use crate::rows::profile;
 
 /// Accounts that are remembered to have a profile: a few megabytes. One more, and all are looked for again.
 const MAX_KNOWN: usize = 100_000;
-/// Home lists that wait to be rebuilt here. A reader for whom there is no room is served without, and asks again.
+/// Home lists that wait to be rebuilt here, and that wait to be kept. A reader for whom there is no room is served without, and asks again.
 const MAX_RENEWALS: usize = 1_024;
 /// Photos that may come at a time: each is in memory, up to 20 MiB.
 const MAX_BODIES: usize = 16;
@@ -46,13 +47,25 @@ pub(crate) struct Feed {
     /// Where photos are made.
     pub(crate) painters: Arc<Pool>,
     pub(crate) metrics: Metrics,
+    /// Home lists that are to be kept.
+    pub(crate) fill: mpsc::Sender<Missed>,
     known: Arc<Mutex<HashSet<i64>>>,
 }
 
+/// What a [`Feed`] asks its background work for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// Readers whose list is to be rebuilt.
+    pub(crate) renewals: mpsc::Receiver<i64>,
+    /// Lists that are to be kept.
+    pub(crate) missed: mpsc::Receiver<Missed>,
+}
+
 impl Feed {
-    /// With it comes what it asks to have rebuilt.
-    pub(crate) fn new(ground: &Ground, config: Config) -> (Self, mpsc::Receiver<i64>) {
+    /// With it comes what it asks for.
+    pub(crate) fn new(ground: &Ground, config: Config) -> (Self, Wanted) {
         let (renew, renewals) = mpsc::channel(MAX_RENEWALS);
+        let (fill, missed) = mpsc::channel(MAX_RENEWALS);
         let storage = ground.storage.clone();
         let feed = Self {
             log: storage.log(),
@@ -62,13 +75,14 @@ impl Feed {
             config: Arc::new(config),
             posted: Arc::default(),
             renew,
+            fill,
             released: Arc::default(),
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             painters: Arc::new(Pool::new(PAINTERS.0, PAINTERS.1)),
             metrics: Metrics::new(&ground.metrics),
             known: Arc::default(),
         };
-        (feed, renewals)
+        (feed, Wanted { renewals, missed })
     }
 
     pub(crate) fn database(&self) -> &Database {

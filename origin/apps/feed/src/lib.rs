@@ -51,9 +51,10 @@ sluice_wire::id!(
 /// The engine's.
 pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessError> {
     ground.storage.database.install(&SCHEMA).await?;
-    let (feed, renewals) = feed::Feed::new(ground, config.clone().bounded());
+    let (feed, wanted) = feed::Feed::new(ground, config.clone().bounded());
     ground.drain.tasks().spawn(fanout::run(feed.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(photos::sweep(feed.clone(), ground.drain.token()));
-    ground.drain.tasks().spawn(home::renew(feed.clone(), renewals, ground.drain.token()));
+    ground.drain.tasks().spawn(home::keep(feed.clone(), wanted.missed, ground.drain.token()));
+    ground.drain.tasks().spawn(home::renew(feed.clone(), wanted.renewals, ground.drain.token()));
     Ok(ground.under(http::routes(feed)))
 }

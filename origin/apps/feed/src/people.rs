@@ -98,33 +98,23 @@ async fn begin(tx: &Tx<'_>, (reader, author): (i64, i64)) -> Result<bool, ApiErr
     Ok(made == 1)
 }
 
-/// With a follow, the author's posts leave the reader's list.
 async fn end(tx: &Tx<'_>, (reader, author): (i64, i64)) -> Result<bool, ApiError> {
     let gone = follow::Entity::delete_by_id((reader, author)).exec(tx.conn()).await?;
-    if gone.rows_affected == 0 {
-        return Ok(false);
-    }
-    home::Entity::delete_many()
-        .filter(home::Column::Reader.eq(reader))
-        .filter(home::Column::Author.eq(author))
-        .filter(home::Column::Post.gt(0))
-        .exec(tx.conn())
-        .await?;
-    Ok(true)
+    Ok(gone.rows_affected == 1)
 }
 
-/// Counts a follow on both sides. A reader that follows one more has its list rebuilt, with what was posted before.
+/// Counts a follow on both sides. The reader's list is rebuilt, with what was posted before, or without the author's posts; until
+/// then its pages are read from all whom it follows.
 async fn count(tx: &Tx<'_>, (reader, author): (i64, i64), by: i64) -> Result<(), ApiError> {
     use profile::Column::{Account, Followers, Following, Listed};
     let of = |who: i64, column: profile::Column, value: Expr| {
         Expr::case(Expr::col(Account).eq(who), value).finally(Expr::col(column))
     };
-    let (listed, most) =
-        if by > 0 { (Expr::value(false), MAX_FOLLOWING) } else { (Expr::col(Listed), i64::MAX) };
+    let most = if by > 0 { MAX_FOLLOWING } else { i64::MAX };
     let counted = profile::Entity::update_many()
         .col_expr(Followers, of(author, Followers, plus(Followers, by)).into())
         .col_expr(Following, of(reader, Following, plus(Following, by)).into())
-        .col_expr(Listed, of(reader, Listed, listed).into())
+        .col_expr(Listed, of(reader, Listed, Expr::value(false)).into())
         .filter(Account.is_in([reader, author]))
         .filter(Expr::col(Account).ne(reader).or(Expr::col(Following).lt(most)))
         .exec(tx.conn())

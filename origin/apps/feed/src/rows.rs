@@ -149,3 +149,11 @@ entity!(
         due_ms: Option<i64>,
     }
 );
+entity!(
+    /// The generation of kept lists: one row.
+    generation, "feed_generation", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        id: i64,
+        number: i64,
+    }
+);

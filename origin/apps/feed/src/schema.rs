@@ -11,6 +11,7 @@ pub const SCHEMA: Schema = Schema {
     steps: &[
         Step { name: "f0001_feed", tables, indexes },
         Step { name: "f0002_photos", tables: photo_tables, indexes: photo_indexes },
+        Step { name: "f0003_generation", tables: generation_tables, indexes: Vec::new },
     ],
 };
 
@@ -123,4 +124,8 @@ fn photo_indexes() -> Vec<IndexCreateStatement> {
         index("feed_photos_post", "feed_photos", &["post"]),
         index("feed_photos_due", "feed_photos", &["due_ms"]),
     ]
+}
+
+fn generation_tables() -> Vec<TableCreateStatement> {
+    vec![table("feed_generation", vec![big_integer("id"), big_integer("number")], &["id"])]
 }

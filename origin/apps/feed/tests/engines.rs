@@ -268,7 +268,7 @@ async fn the_whole_life_of_a_post(app: App) {
 
     let left = app.ask("DELETE", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
     assert_eq!(left.status, 200);
-    app.took(&left, 4 + EVENTS);
+    app.took(&left, 3 + EVENTS);
     assert_eq!(app.home(&ben).await, [""; 0]);
     app.end().await;
 }

@@ -3,15 +3,17 @@
 //! A list that is not there, or was not kept up because the reader did not come, is no reason for an empty page: the page is
 //! read from all whom the reader follows, and the list is rebuilt behind it.
 
+mod kept;
 mod renew;
 mod select;
 
+pub(crate) use kept::{Missed, Told, keep};
 pub(crate) use renew::renew;
 
 use std::collections::{BTreeMap, HashMap};
 use tokio::time::Instant;
 
-use select::{NAMES, Row, candidates};
+use select::{Entries, NAMES, Row, candidates};
 use serde_json::json;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::StorageError;
@@ -24,8 +26,8 @@ use crate::PostId;
 use crate::config::Config;
 use crate::feed::{self, Feed};
 use crate::marks::Marks;
-use crate::rank::{Candidate, Facts};
-use crate::rows::{home, profile};
+use crate::rank::{Candidate, Facts, Why};
+use crate::rows::{generation, home, profile};
 use crate::tags;
 
 /// What may be on a page, newest first.
@@ -33,10 +35,10 @@ use crate::tags;
 pub(crate) struct Window {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) facts: HashMap<PostId, Facts>,
-    /// Where the next page goes on; `None` at the end.
-    pub(crate) next: Option<PostId>,
     /// What the reader did with them, if anything.
     pub(crate) marks: HashMap<PostId, Marks>,
+    /// Where the next page goes on; `None` at the end.
+    pub(crate) next: Option<PostId>,
     /// The newest post that the reader has seen on any device.
     pub(crate) seen: Option<PostId>,
     /// Microseconds that it took to read.
@@ -51,6 +53,8 @@ struct Place {
     badged: bool,
     read_ms: u64,
     seen: i64,
+    /// Of kept lists.
+    generation: i64,
 }
 
 impl Feed {
@@ -70,7 +74,7 @@ impl Feed {
         } else if below.is_none() && !from_all && place.wants_note(&self.config, now_ms) {
             self.looked(reader).await?;
         }
-        let rows = self.rows(reader, below, size, from_all).await?;
+        let rows = self.rows((reader, place.generation), below, size, from_all).await?;
         if from_all && self.renew.try_send(reader).is_err() {
             tracing::debug!(reader, "too many lists are being rebuilt; this one is with the next read");
         }
@@ -80,15 +84,15 @@ impl Feed {
         for (id, row) in window {
             page.candidates.push(row.candidate);
             page.facts.insert(id, row.facts);
+            page.marks.insert(id, row.marks);
         }
         page.next = page.candidates.last().filter(|_| whole).map(|last| last.id);
         page.read_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(page)
-            page.marks.insert(id, row.marks);
     }
 
     async fn place(&self, reader: i64) -> Result<Place, ApiError> {
-        let (p, h) = (NAMES.0, NAMES.2);
+        let (p, h, g) = (NAMES.0, NAMES.2, "g");
         let list = Expr::col((h, home::Column::Reader))
             .equals((p, profile::Column::Account))
             .and(Expr::col((h, home::Column::Post)).eq(0));
@@ -101,8 +105,15 @@ impl Feed {
                 (p, profile::Column::Seen),
             ])
             .column((h, home::Column::Post))
+            .column((g, generation::Column::Number))
             .from_as(profile::Entity, p)
             .join_as(JoinType::LeftJoin, home::Entity, h, list)
+            .join_as(
+                JoinType::LeftJoin,
+                generation::Entity,
+                g,
+                Expr::col((g, generation::Column::Id)).eq(kept::ROW),
+            )
             .and_where(Expr::col((p, profile::Column::Account)).eq(reader));
         let Some(row) = self.database().reader().query_one(&select).await? else {
             return Ok(Place::default());
@@ -114,6 +125,7 @@ impl Feed {
             badged: row.try_get("", "badged")?,
             read_ms: unsigned("feed_profiles.read_ms", row.try_get("", "read_ms")?)?,
             seen: row.try_get("", "seen")?,
+            generation: row.try_get::<Option<i64>>("", "number")?.unwrap_or_default(),
         })
     }
 
@@ -133,15 +145,41 @@ impl Feed {
         write.await
     }
 
+    /// What may be on a page: one statement, and one more where so much of a kept list was deleted that it does not fill the page.
     async fn rows(
         &self,
-        reader: i64,
+        (reader, generation): (i64, i64),
         below: Option<PostId>,
         size: u64,
         from_all: bool,
     ) -> Result<BTreeMap<PostId, Row>, ApiError> {
         let below = below.map_or(i64::MAX, PostId::as_i64);
-        let select = candidates(reader, below, size, from_all);
+        let counted = |from: &str| self.metrics.homes.with_label_values(&[from]).inc();
+        if from_all {
+            counted("follows");
+            return Ok(self.read(reader, below, size, Entries::All).await?.into_iter().collect());
+        }
+        if let Some(kept) = self.kept((reader, generation), below, size).await {
+            let ids: Vec<i64> = kept.ids.iter().map(|id| id.cast_signed()).collect();
+            let rows = self.read(reader, below, size, Entries::Ids(&ids)).await?;
+            let there = rows.iter().filter(|(_, row)| row.candidate.why == Why::Pushed).count();
+            if kept.whole || there as u64 >= size {
+                counted("kept");
+                return Ok(rows.into_iter().collect());
+            }
+        }
+        counted("rows");
+        Ok(self.read(reader, below, size, Entries::List).await?.into_iter().collect())
+    }
+
+    async fn read(
+        &self,
+        reader: i64,
+        below: i64,
+        size: u64,
+        from: Entries<'_>,
+    ) -> Result<Vec<(PostId, Row)>, ApiError> {
+        let select = candidates(reader, below, size, from);
         let now_ms = self.database().now_ms();
         let rows = self.database().reader().query_all(&select).await?;
         Ok(rows.iter().map(|row| Row::read(row, now_ms)).collect::<Result<_, StorageError>>()?)

@@ -16,15 +16,26 @@ use crate::rows::{follow, home, post, profile};
 /// Rebuilds lists that were found missing, until the process ends.
 pub(crate) async fn renew(feed: Feed, mut wanted: mpsc::Receiver<i64>, stop: CancellationToken) {
     while let Some(Some(reader)) = stop.run_until_cancelled(wanted.recv()).await {
-        let list = feed.config.list;
-        let done = feed.database().write::<_, StorageError, _>(|tx| Box::pin(rebuild(tx, reader, list)));
-        if let Err(error) = done.await {
+        if let Err(error) = renew_one(&feed, reader).await {
             tracing::warn!(reader, %error, "a home list was not rebuilt; it is with the next read");
         }
     }
 }
 
-/// Rebuilds a list from whom the reader follows: three statements.
+async fn renew_one(feed: &Feed, reader: i64) -> Result<(), StorageError> {
+    let told = &feed.untold(reader).await?;
+    let rebuilt = feed.database().write::<_, StorageError, _>(|tx| {
+        Box::pin(async move {
+            rebuild(tx, reader, feed.config.list).await?;
+            feed.confirm(tx, told).await
+        })
+    });
+    let rebuilt = rebuilt.await;
+    feed.settled(told).await;
+    rebuilt
+}
+
+/// Rebuilds a list from whom the reader follows, and takes out whom it does no longer: four statements.
 async fn rebuild(tx: &Tx<'_>, reader: i64, list: u64) -> Result<(), StorageError> {
     let (p, f, ..) = NAMES;
     let follows = Expr::col((f, follow::Column::Author))
@@ -47,6 +58,17 @@ async fn rebuild(tx: &Tx<'_>, reader: i64, list: u64) -> Result<(), StorageError
         .expect("a select of as many columns")
         .on_conflict(nothing())
         .to_owned();
+    let followed = Query::select()
+        .column(follow::Column::Author)
+        .from(follow::Entity)
+        .and_where(Expr::col(follow::Column::Reader).eq(reader))
+        .to_owned();
+    home::Entity::delete_many()
+        .filter(home::Column::Reader.eq(reader))
+        .filter(home::Column::Post.gt(0))
+        .filter(home::Column::Author.not_in_subquery(followed))
+        .exec(tx.conn())
+        .await?;
     tx.conn().execute(&insert).await?;
     let there = home::ActiveModel { reader: Set(reader), post: Set(0), author: Set(0) };
     home::Entity::insert(there).on_conflict(nothing()).exec_without_returning(tx.conn()).await?;

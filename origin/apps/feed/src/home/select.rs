@@ -18,11 +18,23 @@ use crate::rows::{affinity, follow, home, like, post, profile, repost};
 /// Names of tables within statements: the post, who is followed, the list, how near its author is.
 pub(super) const NAMES: (&str, &str, &str, &str) = ("p", "f", "h", "x");
 
+/// Where the entries of a page are from, beside what is pulled and the reader's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entries<'a> {
+    /// All whom the reader follows: there is no list.
+    All,
+    /// The rows of its list.
+    List,
+    /// These of its list, which were kept elsewhere.
+    Ids(&'a [i64]),
+}
+
 /// A row of a window.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) candidate: Candidate,
     pub(super) facts: Facts,
+    pub(super) marks: Marks,
 }
 
 impl Row {
@@ -34,7 +46,6 @@ impl Row {
             (row.try_get("", "original")?, row.try_get("", "score")?);
         let why: String = row.try_get("", "why")?;
         let why = [Why::Pushed, Why::Pulled, Why::Own].into_iter().find(|one| one.as_str() == why);
-    pub(super) marks: Marks,
         let facts = Facts {
             likes: count("likes")?,
             replies: count("replies")?,
@@ -42,6 +53,8 @@ impl Row {
             affinity: worth(score.unwrap_or_default(), now_ms),
             original: original.map(feed::post).transpose()?,
         };
+        let mark = |column: &str| row.try_get::<Option<i64>>("", column).map(|at| at.is_some());
+        let marks = Marks { liked: mark("liked")?, reposted: mark("reposted")? };
         let author = row.try_get("", "author")?;
         let candidate = Candidate { id, author, why: why.unwrap_or(Why::Pulled) };
         Ok((id, Self { candidate, facts, marks }))
@@ -49,30 +62,32 @@ impl Row {
 }
 
 /// The newest of a list, of what is pulled and of the reader's own, each cut by itself, in one statement.
-pub(super) fn candidates(reader: i64, below: i64, size: u64, from_all: bool) -> SelectStatement {
+pub(super) fn candidates(reader: i64, below: i64, size: u64, from: Entries<'_>) -> SelectStatement {
     let (p, f, h, _) = NAMES;
     let mut own = posts(reader, below, Why::Own);
     own.and_where(Expr::col((p, post::Column::Author)).eq(reader));
     let follows = Expr::col((f, follow::Column::Author))
-        let mark = |column: &str| row.try_get::<Option<i64>>("", column).map(|at| at.is_some());
-        let marks = Marks { liked: mark("liked")?, reposted: mark("reposted")? };
         .equals((p, post::Column::Author))
         .and(Expr::col((f, follow::Column::Reader)).eq(reader));
     let mut pulled = posts(reader, below, Why::Pulled);
     pulled.join_as(JoinType::InnerJoin, follow::Entity, f, follows);
     let mut parts = vec![];
-    if !from_all {
+    if let Entries::List | Entries::Ids(_) = from {
         let many = Expr::col(("a", profile::Column::Account))
             .equals((f, follow::Column::Author))
             .and(Expr::col(("a", profile::Column::Pulled)).eq(true));
         pulled
             .join_as(JoinType::InnerJoin, profile::Entity, "a", many)
             .and_where(Expr::col((p, post::Column::Pulled)).eq(true));
-        let entry = Expr::col((h, home::Column::Post))
-            .equals((p, post::Column::Id))
-            .and(Expr::col((h, home::Column::Reader)).eq(reader));
         let mut list = posts(reader, below, Why::Pushed);
-        list.join_as(JoinType::InnerJoin, home::Entity, h, entry);
+        if let Entries::Ids(ids) = from {
+            list.and_where(Expr::col((p, post::Column::Id)).is_in(ids.iter().copied()));
+        } else {
+            let entry = Expr::col((h, home::Column::Post))
+                .equals((p, post::Column::Id))
+                .and(Expr::col((h, home::Column::Reader)).eq(reader));
+            list.join_as(JoinType::InnerJoin, home::Entity, h, entry);
+        }
         parts.push(("b1", list));
     }
     parts.extend([("b2", pulled), ("b3", own)]);
@@ -85,12 +100,23 @@ pub(super) fn candidates(reader: i64, below: i64, size: u64, from_all: bool) -> 
     first
 }
 
-/// Posts and reposts that are there, below one, with what ranks them.
+/// Posts and reposts that are there, below one, with what ranks them and what the reader did with what they show.
 fn posts(reader: i64, below: i64, why: Why) -> SelectStatement {
     let (p, _, _, x) = NAMES;
     let near = Expr::col((x, affinity::Column::Author))
         .equals((p, post::Column::Author))
         .and(Expr::col((x, affinity::Column::Reader)).eq(reader));
+    // A repost shows its original: that is what is liked.
+    let shows = || {
+        let original = Expr::col((p, post::Column::Original));
+        Func::coalesce([original, Expr::col((p, post::Column::Id))])
+    };
+    let (l, r) = ("l", "r");
+    let likes =
+        Expr::col((l, like::Column::Post)).eq(shows()).and(Expr::col((l, like::Column::Account)).eq(reader));
+    let reposts = Expr::col((r, repost::Column::Post))
+        .eq(shows())
+        .and(Expr::col((r, repost::Column::Account)).eq(reader));
     let mut select = shown();
     select
         .columns([
@@ -103,20 +129,13 @@ fn posts(reader: i64, below: i64, why: Why) -> SelectStatement {
         ])
         .column((x, affinity::Column::Score))
         .expr_as(Expr::cust(format!("'{}'", why.as_str())), "why")
+        .expr_as(Expr::col((l, like::Column::Post)), "liked")
+        .expr_as(Expr::col((r, repost::Column::Post)), "reposted")
         .join_as(JoinType::LeftJoin, affinity::Entity, x, near)
+        .join_as(JoinType::LeftJoin, like::Entity, l, likes)
+        .join_as(JoinType::LeftJoin, repost::Entity, r, reposts)
         .and_where(Expr::col((p, post::Column::Id)).lt(below));
     select
-    // A repost shows its original: that is what is liked.
-    let shows = || {
-        let original = Expr::col((p, post::Column::Original));
-        Func::coalesce([original, Expr::col((p, post::Column::Id))])
-    };
-    let (l, r) = ("l", "r");
-    let likes =
-        Expr::col((l, like::Column::Post)).eq(shows()).and(Expr::col((l, like::Column::Account)).eq(reader));
-    let reposts = Expr::col((r, repost::Column::Post))
-        .eq(shows())
-        .and(Expr::col((r, repost::Column::Account)).eq(reader));
 }
 
 /// Posts and reposts that are there.
@@ -129,7 +148,3 @@ pub(super) fn shown() -> SelectStatement {
         .and_where(Expr::col((p, post::Column::DeletedMs)).is_null());
     select
 }
-        .expr_as(Expr::col((l, like::Column::Post)), "liked")
-        .expr_as(Expr::col((r, repost::Column::Post)), "reposted")
-        .join_as(JoinType::LeftJoin, like::Entity, l, likes)
-        .join_as(JoinType::LeftJoin, repost::Entity, r, reposts)

@@ -1,0 +1,167 @@
+//! Home lists that are kept in front of their rows, where there is an engine for it (`sluice_storage::Lists`).
+//!
+//! Names of kept lists have a generation. It is a row, read with the reader's place and raised in a transaction that changes lists
+//! and could not tell the engine so: then no list is believed that was kept before, and each is filled again from its rows.
+
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sluice_storage::rows::sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use sluice_storage::{Newest, StorageError, Tx};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::Feed;
+use crate::rows::{generation, home};
+
+/// The row of the generation.
+pub(crate) const ROW: i64 = 0;
+/// Entries that are asked for beyond a page: as many posts of one may have been deleted.
+const SPARE: u64 = 32;
+
+/// Kept lists that were told of a change before its transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Their generation; `None` where they could not be told.
+    generation: Option<i64>,
+    names: Vec<String>,
+}
+
+impl Told {
+    fn of(told: Result<(), StorageError>, generation: i64, names: Vec<String>) -> Self {
+        if let Err(error) = &told {
+            tracing::debug!(%error, "kept lists are not believed any more");
+        }
+        Self { generation: told.is_ok().then_some(generation), names }
+    }
+}
+
+/// A list that was read from its rows, for want of a kept one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Missed {
+    reader: i64,
+    generation: i64,
+}
+
+fn name(generation: i64, reader: i64) -> String {
+    format!("home.{generation}.{reader}")
+}
+
+impl Feed {
+    /// The newest of a reader's kept list; one that is missed is filled behind the page.
+    pub(super) async fn kept(
+        &self,
+        (reader, generation): (i64, i64),
+        below: i64,
+        size: u64,
+    ) -> Option<Newest> {
+        if !self.storage.lists.are_kept() {
+            return None;
+        }
+        let count = usize::try_from(size + SPARE).unwrap_or(usize::MAX);
+        let found = self.storage.lists.newest(&name(generation, reader), below.unsigned_abs(), count).await;
+        if found.is_none() && self.fill.try_send(Missed { reader, generation }).is_err() {
+            tracing::debug!(reader, "too many lists are being kept; this one is with the next read");
+        }
+        found
+    }
+
+    /// Tells the kept lists of some readers of a post that is about to be theirs.
+    pub(crate) async fn tell(&self, readers: &[i64], post: i64) -> Result<Told, StorageError> {
+        let Some((generation, names)) = self.names(readers).await? else { return Ok(Told::default()) };
+        let told = self.storage.lists.push(&names, post.unsigned_abs(), self.config.list).await;
+        Ok(Told::of(told, generation, names))
+    }
+
+    /// Has a reader's kept list dropped, which is about to change.
+    pub(crate) async fn untold(&self, reader: i64) -> Result<Told, StorageError> {
+        let Some((generation, names)) = self.names(&[reader]).await? else { return Ok(Told::default()) };
+        let told = self.storage.lists.forget(&names).await;
+        Ok(Told::of(told, generation, names))
+    }
+
+    /// The names of readers' kept lists, if any list is ever kept.
+    async fn names(&self, readers: &[i64]) -> Result<Option<(i64, Vec<String>)>, StorageError> {
+        if !self.storage.lists.are_kept() {
+            return Ok(None);
+        }
+        let generation = self.generation().await?;
+        Ok(Some((generation, readers.iter().map(|reader| name(generation, *reader)).collect())))
+    }
+
+    /// The transaction is over, however it ended.
+    pub(crate) async fn settled(&self, told: &Told) {
+        if told.generation.is_some() {
+            self.storage.lists.settled(&told.names).await;
+        }
+    }
+
+    async fn generation(&self) -> Result<i64, StorageError> {
+        let row = generation::Entity::find_by_id(ROW).one(self.database().reader()).await?;
+        Ok(row.map_or(0, |row| row.number))
+    }
+
+    /// Begins a new generation of kept lists, unless those of the present one were told. For the transaction that changes lists:
+    /// at most one statement, and none where no list is ever kept.
+    pub(crate) async fn confirm(&self, tx: &Tx<'_>, told: &Told) -> Result<(), StorageError> {
+        if !self.storage.lists.are_kept() {
+            return Ok(());
+        }
+        let next = Expr::col((generation::Entity, generation::Column::Number)).add(1);
+        match told.generation {
+            Some(generation) => {
+                generation::Entity::update_many()
+                    .col_expr(generation::Column::Number, next)
+                    .filter(generation::Column::Id.eq(ROW))
+                    .filter(generation::Column::Number.ne(generation))
+                    .exec(tx.conn())
+                    .await?;
+            }
+            None => {
+                let first = generation::ActiveModel { id: Set(ROW), number: Set(1) };
+                let conflict = OnConflict::column(generation::Column::Id)
+                    .value(generation::Column::Number, next)
+                    .to_owned();
+                generation::Entity::insert(first)
+                    .on_conflict(conflict)
+                    .exec_without_returning(tx.conn())
+                    .await?;
+                self.metrics.generations.inc();
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill_one(&self, missed: Missed) -> Result<bool, StorageError> {
+        let begun = self.storage.lists.begin(&name(missed.generation, missed.reader)).await?;
+        let Some(filling) = begun else { return Ok(false) };
+        let posts: Vec<i64> = home::Entity::find()
+            .select_only()
+            .column(home::Column::Post)
+            .filter(home::Column::Reader.eq(missed.reader))
+            .filter(home::Column::Post.gt(0))
+            .order_by_desc(home::Column::Post)
+            .limit(self.config.list)
+            .into_tuple()
+            .all(self.database().reader())
+            .await?;
+        let ids: Vec<u64> = posts.into_iter().map(i64::unsigned_abs).collect();
+        self.storage.lists.fill(&filling, &ids).await
+    }
+}
+
+/// Fills lists that were missed, until the process ends.
+pub(crate) async fn keep(feed: Feed, mut missed: mpsc::Receiver<Missed>, stop: CancellationToken) {
+    while let Some(Some(one)) = stop.run_until_cancelled(missed.recv()).await {
+        match feed.fill_one(one).await {
+            Ok(filled) => {
+                let result = if filled { "filled" } else { "barred" };
+                feed.metrics.fills.with_label_values(&[result]).inc();
+            }
+            Err(error) => {
+                feed.metrics.fills.with_label_values(&["failed"]).inc();
+                tracing::debug!(reader = one.reader, %error, "a home list is not kept; it is read from its rows");
+            }
+        }
+    }
+}
