@@ -19,12 +19,13 @@ use crate::overload::{self, Overload};
 use crate::parent::Parents;
 use crate::popular::Popular;
 use crate::revoked::Revocations;
+use crate::rooms::Rooms;
 use crate::searches::Searches;
 use crate::shortcut::Hits;
 use crate::siblings::Siblings;
 use crate::tenant::Tenants;
 use crate::transform::Images;
-use crate::{access, feed, fleet, life, live, purge, upstreams};
+use crate::{access, feed, fleet, life, live, purge, rooms, upstreams};
 use arc_swap::{ArcSwap, Guard};
 use sluice_service::{
     Apply, Arena, Context, Drain, HealthFlag, HttpRequest, Listeners, Pool, Process, ProcessError,
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) liveness: Liveness,
     /// Live channels, and who listens to them.
     pub(crate) channels: live::Table,
+    /// Waiting rooms, and who waits in them.
+    pub(crate) rooms: Rooms,
     /// Whose tokens are refused.
     pub(crate) revoked: Arc<Revocations>,
     pub(crate) parents: Parents,
@@ -303,6 +306,7 @@ impl Process for Edge {
             liveness: Liveness::default(),
             channels: live::Table::new(Arc::clone(&revoked), metrics.live.clone()),
             revoked,
+            rooms: Rooms::new(metrics.rooms.clone()),
             coders: Pool::for_codings(),
             hedges: Budget::new(100, HEDGES_AT_ONCE),
             resumes: Budget::new(200, RESUMES_AT_ONCE),
@@ -367,6 +371,7 @@ impl Process for Edge {
         if shared.config.tier == sluice_wire::Tier::Near {
             tasks.spawn(overload::watch(Arc::clone(&shared)));
             tasks.spawn(live::follow(Arc::clone(&shared)));
+            tasks.spawn(rooms::follow(Arc::clone(&shared)));
         }
         let shortcuts = Arc::clone(&shared);
         let service = service_fn(move |request: HttpRequest| {

@@ -16,6 +16,7 @@ use sluice_wire::EventKind;
 use sluice_wire::channel::{self, Revocation, Revoked};
 use sluice_wire::event::LogLine;
 use sluice_wire::limits::MAX_CODEC_HEAD;
+use sluice_wire::room::Said;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -103,6 +104,7 @@ impl Followed {
             journal.written().await;
         }
         edge.floors.restart(seq);
+        edge.rooms.list_again();
         self.cursor = Some(seq);
     }
 }
@@ -122,6 +124,9 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
     if !edge.revoked.is_complete() {
         // Once the feed is there: what is said meanwhile is in it.
         revocations(edge, origin).await?;
+    }
+    if !edge.rooms.is_listed() {
+        edge.rooms.list_again();
     }
     let mut buffer = Vec::new();
     loop {
@@ -178,6 +183,9 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
                 severity
             });
             let now_ms = unix_ms();
+            if let Some((name, said)) = Said::of_event(&event) {
+                edge.rooms.hear(name, said, event.version);
+            }
             if let Some(said) = Revocation::of_event(&event) {
                 edge.revoked.hear(&said, event.at_ms, now_ms);
                 edge.channels.revoke(&said, event.at_ms);

@@ -61,6 +61,7 @@ mod purge;
 mod ranges;
 mod redirect;
 mod revoked;
+mod rooms;
 mod same;
 mod searches;
 mod shortcut;

@@ -10,7 +10,9 @@
 //!                           |-> alone    -> deliver | redirect | refuse
 //!                           |-> pass
 //!                           |-> tunnel
-//!                           `-> live
+//!                           |-> live
+//!                           |-> room
+//!                           `-> guard -> normalise | refuse
 //! ```
 
 mod ahead;
@@ -42,7 +44,7 @@ use crate::metrics::{Miss, Outcome};
 use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::{self, Asked};
-use crate::{account, cmcd, live as channels, probe, redirect, streams, watchdog};
+use crate::{account, cmcd, live as channels, probe, redirect, rooms, streams, watchdog};
 use http::HeaderName;
 use http::Method;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -118,6 +120,8 @@ enum Phase {
     Pass(Ask),
     Tunnel(Ask),
     Live(Door, HttpRequest, Target),
+    Room(rooms::Door, Method, Target),
+    Guard(HttpRequest, Target),
     Unserved(Ask, NoAnswer),
     Done(HttpResponse, Outcome),
 }
@@ -154,6 +158,8 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Pass(ask) => pass::pass(&edge, ask).await,
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Live(door, request, target) => listen(&edge, door, request, target).await,
+            Phase::Room(door, method, target) => wait_in_line(&edge, door, &method, &target).await,
+            Phase::Guard(request, target) => guard(&edge, request, target).await,
             Phase::Unserved(ask, why) => unserved(&edge, &ask, why),
             Phase::Done(mut answer, outcome) => {
                 if let Some(asker) = &asker {
@@ -213,6 +219,25 @@ async fn listen(edge: &Arc<Shared>, door: Door, request: HttpRequest, target: Ta
     Phase::Done(answer, if refused { Outcome::Refused } else { Outcome::Bypass })
 }
 
+/// Tickets of waiting rooms are given here.
+async fn wait_in_line(edge: &Arc<Shared>, door: rooms::Door, method: &Method, target: &Target) -> Phase {
+    let mut answer = rooms::serve(edge, door, method, target).await;
+    let refused = answer.status().is_client_error() || answer.status().is_server_error();
+    deliver::label(answer.headers_mut(), &edge.config.node, "detail=room");
+    Phase::Done(answer, if refused { Outcome::Refused } else { Outcome::Bypass })
+}
+
+/// What a waiting room guards takes an admission.
+async fn guard(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase {
+    match rooms::pass(edge, request, &target.path).await {
+        Ok(request) => normalise(edge, request, target),
+        Err(mut answer) => {
+            deliver::label(answer.headers_mut(), &edge.config.node, "detail=room");
+            Phase::Done(answer, Outcome::Refused)
+        }
+    }
+}
+
 /// What a player says for its own sake.
 async fn beacon(edge: &Shared, request: HttpRequest) -> Phase {
     let answer = cmcd::answer(&edge.players, request).await;
@@ -258,6 +283,12 @@ fn place(edge: &Shared, request: &HttpRequest, target: &Target) -> Option<Header
 fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target) -> Phase {
     if let Some(door) = Door::of(&target.path).filter(|_| edge.config.tier == Tier::Near) {
         return Phase::Live(door, request, target);
+    }
+    if let Some(door) = rooms::Door::of(&target.path).filter(|_| edge.config.tier == Tier::Near) {
+        return Phase::Room(door, request.method().clone(), target);
+    }
+    if rooms::concerns(edge, &request) {
+        return Phase::Guard(request, target);
     }
     let told = |name: &str| {
         let field = request.headers().get(name).filter(|_| edge.config.tier == Tier::Shield);

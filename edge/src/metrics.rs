@@ -77,6 +77,8 @@ pub(crate) struct Metrics {
     pub(crate) tunnels: Tunnels,
     /// Live channels.
     pub(crate) live: LiveCounts,
+    /// Waiting rooms.
+    pub(crate) rooms: RoomCounts,
     /// Decisions on access by result.
     pub(crate) access: IntCounterVec,
     /// Rules, keys and places read again, by result.
@@ -183,6 +185,45 @@ impl LiveCounts {
     /// Counts so many that ended.
     pub(crate) fn ended(&self, reason: &str, count: usize) {
         self.ended.with_label_values(&[reason]).inc_by(count as u64);
+    }
+}
+
+/// What is counted of waiting rooms.
+#[derive(Debug, Clone)]
+pub(crate) struct RoomCounts {
+    /// Who waits.
+    pub(crate) waiting: IntGauge,
+    /// Tickets that were asked for, by what became of that.
+    pub(crate) tickets: IntCounterVec,
+    /// Tickets that were let in.
+    pub(crate) admitted: IntCounter,
+    /// Requests for what a room guards, by what became of them.
+    pub(crate) guarded: IntCounterVec,
+    /// Questions to origins whom to let in, by result.
+    pub(crate) asked: IntCounterVec,
+}
+
+impl RoomCounts {
+    fn new(r: &Registry) -> Self {
+        Self {
+            waiting: r.gauge("sluice_edge_room_waiting", "Tickets in line in waiting rooms"),
+            tickets: r.counters(
+                "sluice_edge_room_tickets_total",
+                "Tickets asked for: given, or why not (sold-out, room-full, no-room, room-unknown)",
+                &["result"],
+            ),
+            admitted: r.counter("sluice_edge_room_admitted_total", "Tickets that were let in"),
+            guarded: r.counters(
+                "sluice_edge_room_guarded_total",
+                "Requests for what a waiting room guards: passed on, or why not",
+                &["result"],
+            ),
+            asked: r.counters(
+                "sluice_edge_room_asks_total",
+                "Questions to origins whom to let in",
+                &["result"],
+            ),
+        }
     }
 }
 
@@ -359,6 +400,7 @@ impl Metrics {
             ),
             tunnels: Tunnels::new(r),
             live: LiveCounts::new(r),
+            rooms: RoomCounts::new(r),
             access: r.counters("sluice_edge_access_total", "Decisions on access by result", &["result"]),
             access_reads: r.counters(
                 "sluice_edge_access_reads_total",

@@ -8,7 +8,8 @@
 //! - [`faulty`]: disks that fail when a story wants it
 //! - [`mutate`]: media that is broken a little
 //! - [`store`]: an object store that errs when a story wants it
-//! - [`stripe`]: a payment gateway that errs when a story wants it; [`shop`]: origins with a shop
+//! - [`stripe`]: a payment gateway that errs when a story wants it; [`shop`]: origins with a shop;
+//!   [`crowd`]: those who wait in line at an edge
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket; [`chat`]: conversations behind edges, [`device`]: a person's
 //!   device in one
@@ -32,6 +33,7 @@ pub mod chat;
 pub mod cities;
 pub mod client;
 pub mod clips;
+pub mod crowd;
 pub mod device;
 pub mod dns;
 pub mod echo;

@@ -2,15 +2,20 @@
 
 use crate::client::client;
 use crate::process::Process;
-use crate::stripe;
+use crate::stack::lone_edge;
+use crate::stripe::{self, Stripe};
 use serde_json::{Value, json};
 use sluice_wire::token::mint::SigningKey;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// How long anything may take that comes by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// States in which an order rests.
+const ENDS: [&str; 3] = ["confirmed", "released", "refunded"];
 
 /// The shop's ground: folders, keys, a database.
 #[derive(Debug)]
@@ -38,7 +43,9 @@ impl Shop {
 
     fn on(dir: TempDir, database: String) -> Self {
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        write("key.pem", &SigningKey::generate().unwrap());
+        let pem = SigningKey::generate().unwrap();
+        write("key.pem", &pem);
+        write("keys.json", &SigningKey::from_pem(pem.as_bytes(), "1").unwrap().jwks().to_string());
         write("gateway.key", stripe::KEY);
         write("gateway.secret", stripe::SECRET);
         Self { dir, database, flags: vec![] }
@@ -46,6 +53,13 @@ impl Shop {
 
     fn file(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
+    }
+
+    /// An edge in front of origins, not started yet. It has their public keys.
+    #[must_use]
+    pub fn edge(&self, name: &str, origins: &[String]) -> Process {
+        let all = format!("[{}]", origins.join(","));
+        lone_edge(self.dir.path(), name, &all, &[("access.keys_file", &self.file("keys.json"))])
     }
 
     /// An origin with this gateway, not started yet.
@@ -66,6 +80,28 @@ impl Shop {
         flags.extend(self.flags.iter().cloned());
         Process::new(name, "sluice-origin", self.dir.path(), &flags)
     }
+}
+
+/// Opens the waiting room in front of a variant; its name, once all of these edges hold the crowd.
+pub async fn open_room(edges: &[String], boss: &str, variant: &str, room: &Value) -> String {
+    let at = format!("{}/v1/shop/rooms/{variant}", edges[0]);
+    let answer = client().put(at).bearer_auth(boss).json(room).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let name = answer.json::<Value>().await.unwrap()["name"].as_str().unwrap().to_owned();
+    for edge in edges {
+        let begun = Instant::now();
+        // No ticket of this name: nobody is put in line by asking.
+        let at = format!("{edge}/v1/rooms/{name}/tickets/none");
+        loop {
+            let told: Value = client().get(&at).send().await.unwrap().json().await.unwrap();
+            if told["type"] == "/problems/unknown-ticket" {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{edge} does not know of the room: {told}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    name
 }
 
 /// Signs up; an access token.
@@ -107,12 +143,56 @@ pub async fn counts(origin: &str, boss: &str, variant: &str) -> [i64; 3] {
     ["available", "reserved", "sold"].map(|name| told[name].as_i64().unwrap())
 }
 
+/// All orders of these accounts, by id.
+pub async fn all_orders(origin: &str, tokens: &[String]) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    for token in tokens {
+        let mut after = String::new();
+        loop {
+            let (_, page) = get(&format!("{origin}/v1/shop/orders?limit=100{after}"), token).await;
+            for order in page["orders"].as_array().unwrap() {
+                all.insert(order["id"].as_str().unwrap().to_owned(), order.clone());
+            }
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+    }
+    all
+}
+
+/// Waits until all orders of these accounts rest; all of them, by id.
+pub async fn all_rested(origin: &str, tokens: &[String]) -> BTreeMap<String, Value> {
+    let begun = Instant::now();
+    loop {
+        let orders = all_orders(origin, tokens).await;
+        let rests = |order: &&Value| ENDS.iter().any(|state| order["state"] == *state);
+        let Some(moving) = orders.values().find(|order| !rests(order)) else { return orders };
+        assert!(begun.elapsed() < PATIENCE, "it never rests: {moving}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Every confirmed order was charged once, nothing else was, and so many are; the gateway's word against the shop's.
+pub fn are_charged_once(orders: &BTreeMap<String, Value>, stripe: &Stripe, units: i64) {
+    let confirmed = orders.values().filter(|order| order["state"] == "confirmed").count();
+    assert_eq!(i64::try_from(confirmed).unwrap(), units);
+    let mut charged = 0;
+    for (id, intent) in stripe.intents() {
+        let order = orders.get(&intent.order).unwrap_or_else(|| panic!("{id} is of no order: {intent:?}"));
+        let kept = intent.charges - intent.refunds;
+        assert!(intent.charges <= 1 && intent.amount == order["total"].as_i64().unwrap(), "{intent:?}");
+        assert_eq!(kept == 1, order["state"] == "confirmed", "{intent:?}: {order}");
+        charged += i64::from(kept);
+    }
+    assert_eq!(charged, units);
+}
+
 /// Waits until an order rests; its document.
 pub async fn rested(origin: &str, token: &str, order: &str) -> Value {
     let begun = Instant::now();
     loop {
         let (_, told) = get(&format!("{origin}/v1/shop/orders/{order}"), token).await;
-        if ["confirmed", "released", "refunded"].iter().any(|state| told["state"] == *state) {
+        if ENDS.iter().any(|state| told["state"] == *state) {
             return told;
         }
         assert!(begun.elapsed() < PATIENCE, "it never rests: {told}");

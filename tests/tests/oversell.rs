@@ -7,9 +7,8 @@ use rand::Rng;
 use reqwest::Client;
 use serde_json::{Value, json};
 use sluice_storage::testing::Postgres;
-use sluice_tests::shop::{Shop, balance, counts, get, product, sign_up};
+use sluice_tests::shop::{Shop, all_rested, are_charged_once, balance, counts, product, sign_up};
 use sluice_tests::stripe::{Faults, Stripe};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -106,53 +105,6 @@ impl Buyers<'_> {
         }
         panic!("some units are never sold");
     }
-
-    /// Every confirmed order was charged once, and nothing else was.
-    async fn are_charged_once(&self, url: &str, stripe: &Stripe) {
-        let orders = self.rested(url).await;
-        let confirmed = orders.values().filter(|order| order["state"] == "confirmed").count();
-        assert_eq!(i64::try_from(confirmed).unwrap(), UNITS);
-        let mut charged = 0;
-        for (id, intent) in stripe.intents() {
-            let order =
-                orders.get(&intent.order).unwrap_or_else(|| panic!("{id} is of no order: {intent:?}"));
-            let kept = intent.charges - intent.refunds;
-            assert!(intent.charges <= 1 && intent.amount == order["total"].as_i64().unwrap(), "{intent:?}");
-            assert_eq!(kept == 1, order["state"] == "confirmed", "{intent:?}: {order}");
-            charged += kept;
-        }
-        assert_eq!(i64::from(charged), UNITS);
-    }
-
-    /// All orders, once each of them rests.
-    async fn rested(&self, url: &str) -> BTreeMap<String, Value> {
-        let begun = Instant::now();
-        loop {
-            let orders = self.orders(url).await;
-            let ends = ["confirmed", "released", "refunded"];
-            let moving = orders.values().find(|order| !ends.contains(&order["state"].as_str().unwrap()));
-            let Some(moving) = moving else { return orders };
-            assert!(begun.elapsed() < PATIENCE, "it never rests: {moving}");
-            sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    /// All orders, by id.
-    async fn orders(&self, url: &str) -> BTreeMap<String, Value> {
-        let mut all = BTreeMap::new();
-        for token in &self.tokens {
-            let mut after = String::new();
-            loop {
-                let (_, page) = get(&format!("{url}/v1/shop/orders?limit=100{after}"), token).await;
-                for order in page["orders"].as_array().unwrap() {
-                    all.insert(order["id"].as_str().unwrap().to_owned(), order.clone());
-                }
-                let Some(next) = page["next"].as_str() else { break };
-                after = format!("&after={next}");
-            }
-        }
-        all
-    }
 }
 
 async fn a_sale(mut shop: Shop) {
@@ -197,7 +149,7 @@ async fn a_sale(mut shop: Shop) {
 
     buyers.buy_the_rest(url, &boss).await;
     assert_eq!(counts(url, &boss, &variant).await, [0, 0, UNITS]);
-    buyers.are_charged_once(url, &stripe).await;
+    are_charged_once(&all_rested(url, &buyers.tokens).await, &stripe, UNITS);
     assert_eq!(balance(url, &boss, "gateway", "EUR").await, 1_190 * UNITS);
     assert_eq!(balance(url, &boss, "buyers", "EUR").await, 0);
     let (before, late) = stripe.erred();

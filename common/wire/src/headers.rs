@@ -19,6 +19,8 @@ pub const SLUICE_OWNER: &str = "sluice-owner";
 /// On an answer for media: the near edge that owns its group, and the version of the table by which it does:
 /// `NODE; table=VERSION`. Whoever has the table comes to the same.
 pub const SLUICE_PLACED: &str = "sluice-placed";
+/// On a client's request: the token that lets it past a waiting room; several are separated by commas.
+pub const SLUICE_ADMISSION: &str = "sluice-admission";
 /// The node that answered the client.
 pub const SLUICE_NODE: &str = "sluice-node";
 /// On an answer of an origin: its body is a list that names fragments, in this form (`json`, `html`); a near edge puts them in.

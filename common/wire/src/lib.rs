@@ -8,6 +8,7 @@
 //! - [`tag`]: tags, versions and the headers that carry them; [`event`]: what the log says; [`purge`]: what operators
 //!   ask to be forgotten
 //! - [`channel`]: live channels, between origin and edge
+//! - [`room`]: waiting rooms, between origin and edge
 //! - [`image`]: variants of images, and their signatures
 //! - [`seal`]: how media is sealed for delivery, and what names a content key
 //! - [`boxes`]: where an MP4 file keeps its index
@@ -57,6 +58,7 @@ pub mod published;
 pub mod purge;
 pub mod quality;
 pub mod reports;
+pub mod room;
 pub mod routes;
 pub mod seal;
 pub mod sketch;

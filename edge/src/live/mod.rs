@@ -38,6 +38,7 @@ pub(crate) use upstream::follow;
 use crate::edge::Shared;
 use crate::gate::Target;
 use crate::metrics::Transport;
+use crate::rooms;
 use client::Out;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -83,7 +84,10 @@ impl Door {
 /// True for what origins say to edges alone.
 pub(crate) fn is_inner(path: &str) -> bool {
     let path = path.trim_end_matches('/');
-    path == "/v1/log" || path == channel_words::PATH || path == channel_words::REVOCATIONS
+    path == "/v1/log"
+        || path == channel_words::PATH
+        || path == channel_words::REVOCATIONS
+        || rooms::is_inner(path)
 }
 
 /// What a query asks for.
@@ -230,6 +234,7 @@ mod tests {
         assert_eq!(Door::of("/v1/live"), Some(Door::Socket));
         assert_eq!((Door::of("/v1/live/"), Door::of("/v1/live/x")), (None, None));
         assert!(is_inner("/v1/log") && is_inner("/v1/log/") && is_inner("/v1/channels"));
+        assert!(is_inner("/v1/rooms/") && !is_inner("/v1/rooms/a/tickets"));
         assert!(!is_inner("/v1/logs") && !is_inner("/v1/live"));
     }
 }

@@ -14,6 +14,7 @@ use sluice_wire::token::mint::SigningKey;
 use crate::accounts::{self, Accounts, AccountsConfig};
 use crate::cache::{self, Lifetime};
 use crate::once::Once;
+use crate::rooms::Rooms;
 use crate::schema::SCHEMA;
 
 /// What every app of a process shares. Clones are the same.
@@ -25,6 +26,8 @@ pub struct Ground {
     pub accounts: Accounts,
     /// Answers that are given once.
     pub once: Once,
+    /// Waiting rooms.
+    pub rooms: Rooms,
     /// Where an app counts.
     pub metrics: Metrics,
     /// The process's end; background work is spawned in its tasks.
@@ -54,10 +57,11 @@ impl Ground {
         drain: Drain,
     ) -> Result<Self, StorageError> {
         storage.database.install(&SCHEMA).await?;
+        let rooms = Rooms::new(storage.clone(), Arc::clone(&signer));
         let accounts = Accounts::new(storage.clone(), signer, config.clone());
         let once = Once::new(storage.database.clone());
         drain.tasks().spawn(once.clone().sweep(drain.token()));
-        Ok(Self { storage, accounts, once, metrics, drain })
+        Ok(Self { storage, accounts, once, rooms, metrics, drain })
     }
 
     /// Has an app's routes know who asks.
@@ -65,8 +69,8 @@ impl Ground {
         routes.layer(from_fn(own_absence)).layer(Extension(self.accounts.clone()))
     }
 
-    /// The routes of accounts themselves.
+    /// The routes of accounts themselves, and those of rooms for edges.
     pub fn routes(&self) -> Router {
-        self.under(accounts::routes(self.accounts.clone()))
+        self.under(accounts::routes(self.accounts.clone())).merge(self.rooms.routes())
     }
 }

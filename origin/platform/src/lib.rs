@@ -4,6 +4,7 @@
 //! - [`ApiError`]: every failure of a handler, as a problem that a client can act on
 //! - [`cache`]: the header fields of public answers: tags, versions, lifetimes
 //! - [`Page`]: keyset paging
+//! - [`rooms`]: waiting rooms in front of what is scarce
 //! - [`Hub`]: the log as a process sees it; [`Channels`]: what edges are told of it as it happens
 //!
 //! The write path is [`sluice_storage::Database::write`] with [`sluice_storage::Tx::emit`]; an answer to a write carries
@@ -17,6 +18,7 @@ mod ground;
 mod hub;
 pub mod once;
 mod page;
+pub mod rooms;
 mod schema;
 
 pub use accounts::{Accounts, AccountsConfig, Caller, Known, SessionId};

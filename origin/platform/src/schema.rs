@@ -1,6 +1,6 @@
-//! The tables that apps share: accounts, their sessions, and answers that are given once.
+//! The tables that apps share: accounts, their sessions, answers that are given once, and waiting rooms.
 
-use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, text};
+use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, string_null, text};
 use sluice_storage::rows::sea_orm::sea_query::{IndexCreateStatement, TableCreateStatement};
 use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
@@ -8,7 +8,10 @@ use sluice_storage::{Schema, Step};
 /// See the module.
 pub const SCHEMA: Schema = Schema {
     migrations: "platform_migrations",
-    steps: &[Step { name: "p0001_accounts", tables: accounts, indexes: account_indexes }],
+    steps: &[
+        Step { name: "p0001_accounts", tables: accounts, indexes: account_indexes },
+        Step { name: "p0002_rooms", tables: rooms, indexes: room_indexes },
+    ],
 };
 
 fn accounts() -> Vec<TableCreateStatement> {
@@ -70,4 +73,28 @@ fn account_indexes() -> Vec<IndexCreateStatement> {
         index("once_answers_until", "once_answers", &["until_ms"]),
         index("refresh_tokens_expires", "refresh_tokens", &["expires_ms"]),
     ]
+}
+
+fn rooms() -> Vec<TableCreateStatement> {
+    let room = vec![
+        string("name"),
+        boolean("open"),
+        big_integer("opened_ms"),
+        string("path"),
+        string("word"),
+        string("secret"),
+        big_integer("units"),
+        big_integer("told"),
+        big_integer("each"),
+        big_integer("rate"),
+        big_integer("credit"),
+        big_integer("credit_ms"),
+        big_integer("hold_ms"),
+    ];
+    let admission = vec![string("room"), string("ticket"), big_integer("until_ms"), string_null("used_by")];
+    vec![table("rooms", room, &["name"]), table("room_admissions", admission, &["room", "ticket"])]
+}
+
+fn room_indexes() -> Vec<IndexCreateStatement> {
+    vec![index("room_admissions_until", "room_admissions", &["room", "until_ms"])]
 }

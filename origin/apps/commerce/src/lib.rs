@@ -3,6 +3,7 @@
 //! - `catalog`: products and their variants, as anybody sees them and administrators change them
 //! - `stock`: counters that cannot go below nothing, and every change of them for ever
 //! - `carts`, `orders`: what somebody may buy, and what somebody buys: reserved, paid, confirmed, whatever crashes on the way
+//! - `room`: waiting rooms in front of stocks, which edges hold
 //! - `gateway`: who takes the money; `webhooks`: what it tells by itself; `ledger`: the books
 //!
 //! Public answers name their tags and versions, and each write raises those that it changed (`raised`): edges keep the catalog
@@ -17,6 +18,7 @@ mod ledger;
 mod openapi;
 mod orders;
 mod raised;
+mod room;
 mod rows;
 mod schema;
 mod stock;
@@ -36,6 +38,7 @@ use gateway::Gateway;
 use gateway::signature::Secret;
 use orders::{Counter, Wanted};
 use sluice_platform::once::{Once, Together};
+use sluice_platform::rooms::Rooms;
 use sluice_platform::{Accounts, Ground};
 use sluice_service::ProcessError;
 use sluice_storage::Storage;
@@ -51,6 +54,7 @@ pub(crate) struct Shop {
     pub(crate) accounts: Accounts,
     pub(crate) once: Once,
     pub(crate) counter: Together<Wanted>,
+    pub(crate) rooms: Rooms,
     pub(crate) config: Arc<Config>,
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) secret: Option<Secret>,
@@ -69,6 +73,7 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
         accounts: ground.accounts.clone(),
         once: ground.once.clone(),
         counter: ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain),
+        rooms: ground.rooms.clone(),
         config: Arc::clone(&config),
         gateway: gateway::open(&config.gateway)?,
         secret,
@@ -84,6 +89,7 @@ fn routes(shop: Shop) -> Router {
         .route("/v1/shop/products/{id}", get(catalog::one).patch(catalog::edit))
         .route("/v1/shop/stock/{variant}", get(stock::show).post(stock::receive))
         .route("/v1/shop/stock/{variant}/entries", get(stock::entries))
+        .route("/v1/shop/rooms/{variant}", get(room::show).put(room::open).delete(room::close))
         .route("/v1/shop/carts", post(carts::create))
         .route("/v1/shop/carts/{cart}", get(carts::show).put(carts::put))
         .route("/v1/shop/orders", get(orders::list).post(orders::place))

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::{carts, catalog, ledger, orders, stock, webhooks};
+use crate::{carts, catalog, ledger, orders, room, stock, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -12,6 +12,7 @@ use crate::{carts, catalog, ledger, orders, stock, webhooks};
     paths(
         catalog::list, catalog::one, catalog::create, catalog::edit,
         stock::show, stock::receive, stock::entries,
+        room::show, room::open, room::close,
         carts::create, carts::show, carts::put,
         orders::list, orders::one, orders::place, orders::pay, orders::channel,
         ledger::balance, webhooks::payments

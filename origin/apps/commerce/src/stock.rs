@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
-use sluice_platform::{ApiError, Caller};
+use sluice_platform::{ApiError, Caller, rooms};
 use sluice_storage::rows::sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, SimpleExpr};
 use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
@@ -22,11 +22,11 @@ use sluice_storage::{Act, StorageError, Tx, Who};
 use sluice_wire::EventKind;
 use utoipa::ToSchema;
 
-use crate::Shop;
 use crate::catalog::{self, invalid};
 use crate::ids::{self, EntryId, VariantId};
 use crate::raised::{self, Raised};
 use crate::rows::{stock, stock_entry};
+use crate::{Shop, room};
 
 /// The most that come in at once.
 const MAX_RECEIVED: i64 = 100_000_000;
@@ -106,8 +106,23 @@ pub(crate) async fn shift(
         };
         let changes: Result<Vec<_>, StorageError> = rows.iter().map(change).collect();
         raised.emit_all(tx, changes?).await?;
+        tell_rooms(tx, &rows).await?;
     }
     Ok(Some(rows))
+}
+
+/// Tells the waiting rooms in front of stocks what is left: one statement where none is open.
+async fn tell_rooms(tx: &Tx<'_>, stocks: &[stock::Model]) -> Result<(), StorageError> {
+    let names = |row: &stock::Model| {
+        Ok((room::name(ids::of_column("shop_stock.variant", row.variant)?), row.available))
+    };
+    let left: BTreeMap<String, i64> = stocks.iter().map(names).collect::<Result<_, StorageError>>()?;
+    for open in rooms::open_among(tx, left.keys().cloned()).await? {
+        if let Some(left) = left.get(&open.name) {
+            rooms::left(tx, &open.name, *left).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Changes the counters of variants that have enough.

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod place;
+mod rooms;
 mod statements;
 mod webhooks;
 
@@ -117,6 +118,7 @@ stories! {
     crashes: a_reservation_goes_back_when_its_time_is_over, a_refused_payment_gives_the_stock_back,
         what_a_crash_left_is_taken_to_its_end, money_for_stock_that_is_gone_is_given_back,
         money_that_came_late_takes_the_stock_again;
+    rooms: an_admission_is_good_once_for_what_there_is, a_room_is_opened_anew_and_closed;
     webhooks: an_event_is_signed_and_counts_once;
     statements: reads_cost_three_statements_at_most;
 }

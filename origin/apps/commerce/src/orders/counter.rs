@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sluice_platform::ApiError;
 use sluice_platform::once::{Answer, Batch, Decided};
+use sluice_platform::rooms::{self, Brought, Room};
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use sluice_storage::rows::{from_json, signed};
 use sluice_storage::{StorageError, Tx};
@@ -23,7 +24,7 @@ use crate::ids::{OrderId, VariantId};
 use crate::raised::{self, Raised};
 use crate::rows::{line, order, product, stock, variant};
 use crate::stock::{Move, shift};
-use crate::{ids, ledger};
+use crate::{ids, ledger, room};
 
 /// An order that somebody wants: fine in itself.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct Wanted {
     /// Each variant once; none where there is a cart.
     pub(crate) lines: Vec<Line>,
     pub(crate) cart: Option<String>,
+    /// To waiting rooms.
+    pub(crate) brought: Brought,
 }
 
 /// See the module.
@@ -49,6 +52,8 @@ struct Goods {
     title: String,
     prices: BTreeMap<String, i64>,
     left: i64,
+    /// The waiting room in front of it, where one is open.
+    room: Option<Room>,
 }
 
 /// All that is asked for in a transaction.
@@ -65,6 +70,21 @@ struct Granted {
 impl Counter {
     pub(crate) const fn new(config: Arc<Config>) -> Self {
         Self { config }
+    }
+
+    /// An order, if there is all that it wants.
+    fn grant(
+        &self,
+        tx: &Tx<'_>,
+        shelf: &mut Shelf,
+        wanted: &Wanted,
+        lines: &[Line],
+    ) -> Result<Granted, ApiError> {
+        let id = tx.ids().make::<OrderId>().as_i64();
+        let lines = shelf.take(wanted, id, &carts::tidy(lines)?)?;
+        let row = self.order(tx, wanted, id, &lines);
+        let row = row.ok_or_else(|| ApiError::not_found(format!("no market {:?}", wanted.market)))?;
+        Ok(Granted { row, lines })
     }
 
     /// The row of an order with these lines.
@@ -108,16 +128,14 @@ impl Batch for Counter {
             })
             .collect();
         let mut shelf = Shelf::read(tx, wanted.iter().flat_map(|(_, lines)| lines)).await?;
-        let decided: Vec<Result<Granted, ApiError>> = wanted
-            .iter()
-            .map(|(wanted, lines)| {
-                let id = tx.ids().make::<OrderId>().as_i64();
-                let lines = shelf.take(wanted, id, &carts::tidy(lines)?)?;
-                let row = self.order(tx, wanted, id, &lines);
-                let row = row.ok_or_else(|| ApiError::not_found(format!("no market {:?}", wanted.market)))?;
-                Ok(Granted { row, lines })
-            })
-            .collect();
+        let mut decided: Vec<Result<Granted, ApiError>> = vec![];
+        for (wanted, lines) in &wanted {
+            let granted = self.grant(tx, &mut shelf, wanted, lines);
+            decided.push(match granted {
+                Ok(granted) => shelf.admit(tx, wanted, granted).await?,
+                Err(refused) => Err(refused),
+            });
+        }
         let granted = asks.iter().zip(&decided).filter(|(_, decided)| decided.is_ok());
         let emptied: Vec<_> = granted.filter_map(|(wanted, _)| wanted.cart.as_deref()).collect();
         if !emptied.is_empty() {
@@ -161,7 +179,44 @@ fn answer(Granted { row, lines }: Granted, raised: &Raised) -> Decided {
 }
 
 impl Shelf {
-    /// Reads all variants of these lines: three statements.
+    /// Uses up an order's admissions to the waiting rooms in front of what it takes; refused, it gives all back.
+    ///
+    /// # Errors
+    /// Where one was used up and the next is refused: nothing of the transaction may be kept.
+    async fn admit(
+        &mut self,
+        tx: &Tx<'_>,
+        wanted: &Wanted,
+        granted: Granted,
+    ) -> Result<Result<Granted, ApiError>, ApiError> {
+        let order: OrderId = ids::of_column("shop_orders.id", granted.row.id)?;
+        let what = format!("order {order}");
+        let mut used = false;
+        for line in &granted.lines {
+            let Some(room) = self.0.get(&line.variant).and_then(|goods| goods.room.as_ref()) else {
+                continue;
+            };
+            match wanted.brought.enter(tx, room, line.quantity, &what).await {
+                Ok(()) => used = true,
+                Err(refused) if !used => {
+                    self.put_back(&granted.lines);
+                    return Ok(Err(refused));
+                }
+                Err(refused) => return Err(refused),
+            }
+        }
+        Ok(Ok(granted))
+    }
+
+    fn put_back(&mut self, lines: &[line::Model]) {
+        for line in lines {
+            if let Some(goods) = self.0.get_mut(&line.variant) {
+                goods.left += line.quantity;
+            }
+        }
+    }
+
+    /// Reads all variants of these lines: four statements.
     async fn read(tx: &Tx<'_>, lines: impl Iterator<Item = &Line>) -> Result<Self, ApiError> {
         let mut ids: Vec<i64> = lines.map(|line| line.variant.as_i64()).collect();
         ids.sort_unstable();
@@ -176,12 +231,17 @@ impl Shelf {
         of.dedup();
         let sold = product::Entity::find().filter(product::Column::Id.is_in(of)).all(tx.conn()).await?;
         let stocks = stock::Entity::find().filter(stock::Column::Variant.is_in(ids)).all(tx.conn()).await?;
+        let names: Result<Vec<_>, StorageError> =
+            variants.iter().map(|row| Ok(room::name(ids::of_column("shop_variants.id", row.id)?))).collect();
+        let open = rooms::open_among(tx, names?).await?;
         let left: BTreeMap<i64, i64> = stocks.iter().map(|stock| (stock.variant, stock.available)).collect();
         let on_sale = |row: &variant::Model| sold.iter().any(|of| of.id == row.product && of.active);
         let goods = |row: variant::Model| {
             let left = left.get(&row.id).copied().unwrap_or_default();
             let prices = from_json("shop_variants.prices", &row.prices)?;
-            Ok((row.id, Goods { sku: row.sku, title: row.title, prices, left }))
+            let name = room::name(ids::of_column("shop_variants.id", row.id)?);
+            let room = open.iter().find(|room| room.name == name).cloned();
+            Ok((row.id, Goods { sku: row.sku, title: row.title, prices, left, room }))
         };
         Ok(Self(variants.into_iter().filter(on_sale).map(goods).collect::<Result<_, ApiError>>()?))
     }
@@ -228,11 +288,11 @@ mod tests {
 
     fn goods(left: i64) -> Goods {
         let prices = BTreeMap::from([("de".to_owned(), 100)]);
-        Goods { sku: "a".into(), title: "A".into(), prices, left }
+        Goods { sku: "a".into(), title: "A".into(), prices, left, room: None }
     }
 
     fn wanted(market: &str) -> Wanted {
-        Wanted { account: 1, market: market.into(), lines: vec![], cart: None }
+        Wanted { account: 1, market: market.into(), lines: vec![], cart: None, brought: Brought::default() }
     }
 
     proptest! {

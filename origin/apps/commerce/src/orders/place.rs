@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use serde::Deserialize;
 use sluice_platform::once::Asked;
 use sluice_platform::{ApiError, Caller};
@@ -25,13 +26,18 @@ pub(crate) struct NewOrder {
 }
 
 /// Orders, and holds the stock until it is paid or the time is over. With an `Idempotency-Key` once, however often it is sent.
-#[utoipa::path(post, path = "/v1/shop/orders", tag = "orders", request_body = NewOrder, responses(
+/// Where a waiting room is open for a variant, the order uses up an admission to it.
+#[utoipa::path(post, path = "/v1/shop/orders", tag = "orders", request_body = NewOrder, params(
+    ("sluice-admission" = Option<String>, Header, description = "admissions to waiting rooms, separated by commas"),
+), responses(
     (status = 201, body = Order), (status = 401), (status = 404, description = "no such market or variant"),
-    (status = 409, description = "sold out: nothing of the order is kept"), (status = 422),
+    (status = 403, description = "a waiting room is open: an admission is needed, or is not good"),
+    (status = 409, description = "sold out, or the admission was used: nothing of the order is kept"), (status = 422),
 ))]
 pub(crate) async fn place(
     State(shop): State<Shop>,
     caller: Caller,
+    headers: HeaderMap,
     asked: Asked<NewOrder>,
 ) -> Result<Response, ApiError> {
     let (new, owner) = (&asked.body, caller.owner());
@@ -41,5 +47,6 @@ pub(crate) async fn place(
     }
     shop.market(&new.market)?;
     let (account, market, lines) = (caller.account.as_i64(), new.market.clone(), tidy(&new.lines)?);
-    shop.counter.ask(&asked, &owner, Wanted { account, market, lines, cart }).await
+    let brought = shop.rooms.brought(&headers);
+    shop.counter.ask(&asked, &owner, Wanted { account, market, lines, cart, brought }).await
 }

@@ -67,6 +67,7 @@ impl Place {
             storage: ground.storage.clone(),
             accounts: ground.accounts.clone(),
             once: ground.once.clone(),
+            rooms: ground.rooms.clone(),
             counter: ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain),
             config,
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
@@ -86,7 +87,7 @@ impl Place {
         };
         let (boss, account): (AccountId, AccountId) = (shop.storage.ids.make(), shop.storage.ids.make());
         let (admin, buyer) = (token(boss, "admin"), token(account, "buyer"));
-        let routes = ground.under(routes(shop.clone()));
+        let routes = ground.under(routes(shop.clone())).merge(ground.routes());
         Self { shop, gateway, clock, admin, buyer, account, routes, _folder: folder }
     }
 
@@ -115,6 +116,13 @@ impl Place {
         let (head, body) = answer.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         (head.status.as_u16(), head.headers, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    /// Sends a request; the answer's text.
+    pub(super) async fn text(&self, request: Request<Body>) -> String {
+        let answer = self.routes.clone().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
     }
 
     pub(super) async fn get(&self, path: &str, token: Option<&str>) -> (u16, HeaderMap, Value) {
