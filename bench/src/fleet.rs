@@ -20,8 +20,8 @@ const SETTLED: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Connections that an edge takes of the one address that all clients here have.
 const CROWD: &str = "30000";
-/// Seconds for which accounts' tokens are good: longer than any run.
-const TOKENS_S: u64 = 6 * 3_600;
+/// Seconds for which tokens are good: longer than any run, and as long as an origin allows.
+const TOKENS_S: u64 = 3_600;
 
 /// Where a node listens, `host:port` each.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -143,7 +143,7 @@ pub(crate) struct Fleet {
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) id: String,
-    /// The access token, which is good for hours.
+    /// The access token, which is good for an hour.
     pub(crate) token: String,
 }
 
