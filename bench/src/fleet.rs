@@ -152,7 +152,7 @@ impl Fleet {
     pub(crate) async fn start(folder: &Path, wanted: &Wanted<'_>) -> anyhow::Result<Self> {
         let pem = SigningKey::generate()?;
         let key = SigningKey::from_pem(pem.as_bytes(), "first")?;
-        let [key_file, keys_file] = ["key.pem", "keys.json"].map(|name| folder.join(name));
+        let [key_file, keys_file] = ["signing.pem", "keys.json"].map(|name| folder.join(name));
         std::fs::write(&key_file, &pem)?;
         std::fs::write(&keys_file, key.jwks().to_string())?;
         let client = Client::builder().timeout(PATIENCE).pool_max_idle_per_host(256).build()?;

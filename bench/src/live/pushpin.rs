@@ -65,7 +65,7 @@ impl Pushpin {
         Ok(Self { process, address, version, config, publish, _backend: backend })
     }
 
-    /// What publishes a message: a frame as ours are, so that both deliver the same bytes.
+    /// What publishes a message: as long as a frame of ours. It has no number to go on after: Pushpin keeps nothing.
     pub(super) fn request(
         &self,
         client: &Client,
@@ -73,7 +73,7 @@ impl Pushpin {
         let (client, url) = (client.clone(), self.publish.clone());
         move |number, text| {
             let content = format!(
-                "{{\"channel\":\"{ROOM}:01k8z3v9s0m2q\",\"seq\":{},\"at_ms\":1700000000000,\"data\":{{{BESIDE},\"text\":\"{text}\",\"at_ms\":1700000000000}}}}",
+                "{{\"channel\":\"{ROOM}:01k8z3v9s0m2q\",\"num\":{},\"at_ms\":1700000000000,\"data\":{{{BESIDE},\"text\":\"{text}\",\"at_ms\":1700000000000}}}}",
                 number + 1
             );
             let formats = json!({ "ws-message": { "content": content } });

@@ -170,19 +170,13 @@ async fn measure(ground: &Ground<'_>, mut side: Side) -> anyhow::Result<Found> {
     for rate in RATES {
         steady.push(side.step(ground.clock, rate, ground.window).await?);
     }
-    let (mut rate, short) = (RATES[1] * MORE, ground.window.div_f64(3.0));
-    let (mut kept, mut is_kept) = (RATES[1], steady.last().is_some_and(Measured::is_kept));
-    while is_kept && tries.len() < TRIES {
+    let (mut rates, short) = (Climb::from(RATES[1]), ground.window.div_f64(3.0));
+    rates.tried(steady.last().is_some_and(Measured::is_kept));
+    while let Some(rate) = rates.next() {
         let step = side.step(ground.clock, rate, short).await?;
-        is_kept = step.is_kept();
+        rates.tried(step.is_kept());
         tries.push(step);
-        if is_kept {
-            (kept, rate) = (rate, rate * MORE);
-        }
     }
-    // Between what was kept and what was not.
-    let between = if rate > kept { f64::midpoint(kept, rate) } else { kept / MORE };
-    tries.push(side.step(ground.clock, between, short).await?);
     let notes = side.server.notes();
     let found =
         Found { name: side.name, entry: side.entry, clients: side.crowd.size(), steady, tries, notes };
@@ -190,6 +184,45 @@ async fn measure(ground: &Ground<'_>, mut side: Side) -> anyhow::Result<Found> {
     progress(format!("live: {}: {} were refused: {:?}", found.name, tally.refused, tally.why));
     side.server.stop().await;
     Ok(found)
+}
+
+/// The way to the highest rate that is kept up: up by steps until one is not, or down until one is; then once between.
+#[derive(Debug)]
+struct Climb {
+    rate: f64,
+    kept: Option<f64>,
+    lost: Option<f64>,
+    left: usize,
+}
+
+impl Climb {
+    const fn from(rate: f64) -> Self {
+        Self { rate, kept: None, lost: None, left: TRIES }
+    }
+
+    /// Whether the last rate was kept up.
+    fn tried(&mut self, is_kept: bool) {
+        if is_kept {
+            self.kept = Some(self.kept.map_or(self.rate, |kept| kept.max(self.rate)));
+        } else {
+            self.lost = Some(self.lost.map_or(self.rate, |lost| lost.min(self.rate)));
+        }
+    }
+
+    /// What to try next.
+    fn next(&mut self) -> Option<f64> {
+        self.left = self.left.checked_sub(1)?;
+        self.rate = match (self.kept, self.lost) {
+            (Some(kept), Some(lost)) => {
+                self.left = 0;
+                f64::midpoint(kept, lost)
+            }
+            (Some(kept), None) => kept * MORE,
+            (None, Some(lost)) => lost / MORE,
+            (None, None) => self.rate,
+        };
+        Some(self.rate)
+    }
 }
 
 impl Side {
@@ -286,5 +319,30 @@ impl Server {
             Self::Sluice(fleet) => fleet.stop().await,
             Self::Pushpin(pushpin) => pushpin.process.stop().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rates that are tried where this is the most that can be kept up.
+    fn tried(most: f64) -> Vec<f64> {
+        let mut climb = Climb::from(100.0);
+        climb.tried(100.0 <= most);
+        std::iter::from_fn(|| {
+            let rate = climb.next()?;
+            climb.tried(rate <= most);
+            Some(rate.round())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_highest_rate_is_climbed_to_from_either_side() {
+        assert_eq!(tried(150.0), [140.0, 196.0, 168.0]);
+        assert_eq!(tried(60.0), [71.0, 51.0, 61.0]);
+        assert_eq!(tried(f64::INFINITY).len(), TRIES);
+        assert_eq!(tried(0.0).len(), TRIES);
     }
 }

@@ -39,12 +39,14 @@ pub(super) fn report(
     if let Some(accept) = &found.accept {
         self::accept(&mut report, accept);
     }
-    report.heading("Commands");
     let rooms = found.rooms.iter().flat_map(|found| &found.notes);
     let others = found.across.iter().flat_map(|found| &found.commands);
     let mut commands: Vec<&str> = rooms.chain(others).map(String::as_str).collect();
     commands.dedup();
-    report.block(&commands.join("\n"));
+    if !commands.is_empty() {
+        report.heading("Commands");
+        report.block(&commands.join("\n"));
+    }
     report
 }
 
