@@ -114,11 +114,13 @@ async fn fill(
 /// A socket that has heard that it is subscribed.
 async fn subscribed(at: String, tls: Option<TlsConnector>, channel: usize) -> anyhow::Result<Socket> {
     let stream = TcpStream::connect(&at).await?;
+    // The name that the certificate has.
+    let host = format!("{NAME}:{}", stream.peer_addr()?.port());
     let mut socket: Socket = match tls {
         Some(tls) => Box::new(tls.connect(NAME.try_into()?, stream).await?),
         None => Box::new(stream),
     };
-    socket.write_all(request(&at, SOCKET).as_bytes()).await?;
+    socket.write_all(request(&host, SOCKET).as_bytes()).await?;
     let mut read = vec![];
     let end = loop {
         ensure!(socket.read_buf(&mut read).await? > 0, "the connection was closed");

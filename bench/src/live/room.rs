@@ -218,7 +218,9 @@ impl Climb {
                 f64::midpoint(kept, lost)
             }
             (Some(kept), None) => kept * MORE,
-            (None, Some(lost)) => lost / MORE,
+            (None, Some(lost)) if lost > RATES[0] => lost / MORE,
+            // What is less was measured, or says nothing.
+            (None, Some(_)) => return None,
             (None, None) => self.rate,
         };
         Some(self.rate)
@@ -343,6 +345,6 @@ mod tests {
         assert_eq!(tried(150.0), [140.0, 196.0, 168.0]);
         assert_eq!(tried(60.0), [71.0, 51.0, 61.0]);
         assert_eq!(tried(f64::INFINITY).len(), TRIES);
-        assert_eq!(tried(0.0).len(), TRIES);
+        assert_eq!(tried(0.0), [71.0, 51.0, 36.0, 26.0, 19.0, 13.0, 9.0]);
     }
 }
