@@ -22,7 +22,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sluice_service::{Body, EarlyData, HttpRequest, HttpResponse, Interim, Peer, TraceContext};
 use sluice_wire::headers::{
-    ACCESS_CHECKS, CDN_LOOP, SLUICE_ACCESS, SLUICE_OWNER, SLUICE_TENANT, TRACEPARENT,
+    ACCESS_CHECKS, CDN_LOOP, SLUICE_ACCESS, SLUICE_ADMISSION, SLUICE_OWNER, SLUICE_TENANT, TRACEPARENT,
 };
 use sluice_wire::{MediaPath, PlacementKey, Tier};
 use std::collections::HashMap;
@@ -332,8 +332,9 @@ pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    let internal: Vec<HeaderName> =
-        headers.keys().filter(|n| n.as_str().starts_with("sluice-")).cloned().collect();
+    // An admission is the client's own, and the origin's to judge.
+    let is_internal = |name: &&HeaderName| name.as_str().starts_with("sluice-") && *name != SLUICE_ADMISSION;
+    let internal: Vec<HeaderName> = headers.keys().filter(is_internal).cloned().collect();
     internal.iter().for_each(|name| drop(headers.remove(name)));
     if let Ok(tenant) = HeaderValue::from_str(tenant.as_str()) {
         headers.insert(HeaderName::from_static(SLUICE_TENANT), tenant);

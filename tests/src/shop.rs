@@ -58,8 +58,13 @@ impl Shop {
     /// An edge in front of origins, not started yet. It has their public keys.
     #[must_use]
     pub fn edge(&self, name: &str, origins: &[String]) -> Process {
-        let all = format!("[{}]", origins.join(","));
-        lone_edge(self.dir.path(), name, &all, &[("access.keys_file", &self.file("keys.json"))])
+        let all: Vec<String> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
+        lone_edge(
+            self.dir.path(),
+            name,
+            &format!("[{}]", all.join(",")),
+            &[("access.keys_file", &self.file("keys.json"))],
+        )
     }
 
     /// An origin with this gateway, not started yet.

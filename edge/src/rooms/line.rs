@@ -83,6 +83,9 @@ impl Line {
     }
 
     fn rank(&mut self, ticket: Ticket, now: Instant) -> usize {
+        if self.places.last_key_value().is_some_and(|(last, _)| *last == ticket) {
+            return self.places.len() - 1;
+        }
         if self.ranked.is_none_or(|at| now.duration_since(at) >= RANKED) {
             self.ranks = self.places.keys().copied().collect();
             self.ranked = Some(now);

@@ -169,8 +169,8 @@ async fn the_whole_life_of_a_post(app: App) {
     for token in [&ann, &ben] {
         assert_eq!(app.home(token).await, [""; 0]);
     }
-    app.join("newcomer").await;
-    let newcomer = app.ask("PUT", "/v1/feed/users/newcomer/follow", &ann, Value::Null).await;
+    let (cat, _) = (app.join("cat").await, app.join("newcomer").await);
+    let newcomer = app.ask("PUT", "/v1/feed/users/newcomer/follow", &cat, Value::Null).await;
     assert_eq!(
         (newcomer.status, &newcomer.body),
         (200, &json!({ "following": true })),
@@ -178,7 +178,7 @@ async fn the_whole_life_of_a_post(app: App) {
     );
     let shown = app.ask("GET", "/v1/feed/users/newcomer", "", Value::Null).await;
     assert_eq!(shown.body["followers"], 1, "{}", shown.body);
-    assert_eq!(app.ask("PUT", "/v1/feed/users/nobody/follow", &ann, Value::Null).await.status, 404);
+    assert_eq!(app.ask("PUT", "/v1/feed/users/nobody/follow", &cat, Value::Null).await.status, 404);
     let first = app.post(&ann, "first").await;
     let follow = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
     assert_eq!(follow.status, 200, "{}", follow.body);

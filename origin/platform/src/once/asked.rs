@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::Key;
 use crate::ApiError;
 
 /// Bytes of a document that apps are sent.
@@ -21,6 +22,13 @@ pub struct Asked<T> {
     pub key: Option<String>,
     /// Of method, path and body: whether it is the same request.
     pub(super) digest: String,
+}
+
+impl<T> Asked<T> {
+    /// Its key, as one of `owner`'s.
+    pub(super) fn named(&self, owner: &str, key: &str) -> Key {
+        Key { owner: owner.to_owned(), key: key.to_owned(), digest: self.digest.clone() }
+    }
 }
 
 impl<S, T> FromRequest<S> for Asked<T>

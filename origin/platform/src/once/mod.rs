@@ -118,7 +118,7 @@ impl Once {
             return Ok(self.database.write(work).await?.into_response());
         };
         let _running = self.begin(owner, key)?;
-        let key = Key { owner: owner.to_owned(), key: key.clone(), digest: asked.digest.clone() };
+        let key = asked.named(owner, key);
         if let Some(answer) = self.find(&key).await? {
             return Ok(replayed(answer));
         }
@@ -151,7 +151,7 @@ impl Once {
         owner: &str,
     ) -> Result<Option<Response>, ApiError> {
         let Some(key) = &asked.key else { return Ok(None) };
-        Ok(self.find(asked, owner, key).await?.map(replayed))
+        Ok(self.find(&asked.named(owner, key)).await?.map(replayed))
     }
 
     fn begin(&self, owner: &str, key: &str) -> Result<Running<'_>, ApiError> {

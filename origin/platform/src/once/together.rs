@@ -99,11 +99,7 @@ impl<A: Send + Sync + 'static> Together<A> {
     /// where too many wait, or for too long.
     pub async fn ask<T>(&self, asked: &Asked<T>, owner: &str, ask: A) -> Result<Response, ApiError> {
         let _running = asked.key.as_deref().map(|key| self.once.begin(owner, key)).transpose()?;
-        let key = asked.key.as_ref().map(|key| Key {
-            owner: owner.to_owned(),
-            key: key.clone(),
-            digest: asked.digest.clone(),
-        });
+        let key = asked.key.as_ref().map(|key| asked.named(owner, key));
         let (answer, decided) = oneshot::channel();
         self.queue.try_send(Waiting { ask, key, answer }).map_err(|_| busy())?;
         let told =
