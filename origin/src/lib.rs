@@ -12,12 +12,14 @@
 //! - `outbound`: requests to URLs that others named
 //! - `webhooks`: receivers told of states, signed
 //! - `apps`: the shop, conversations and the feed, mounted beside
+//! - `commands`: backup, restore and replay, beside serving
 //! - `feed`: what is pushed; `pages`: the built web pages
 //!
 //! What it leaves to others: transcoding, caching, steering.
 
 mod again;
 mod apps;
+mod commands;
 mod config;
 mod feed;
 pub mod fuzzing;

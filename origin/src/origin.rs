@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Rules};
 use crate::sealer::Sealer;
 use crate::upload::Intake;
-use crate::{apps, feed, keys, pages, serve, upload, videos, webhooks};
+use crate::{apps, commands, feed, keys, pages, serve, upload, videos, webhooks};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::HeaderValue;
@@ -17,7 +17,7 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use sluice_platform::{ApiError, Channels, Hub, cache};
-use sluice_service::{Context, Drain, Listeners, Process, ProcessError};
+use sluice_service::{Command, Context, Drain, Listeners, Process, ProcessError, Told};
 use sluice_storage::{Keeping, Storage, count_statements};
 use sluice_wire::token::mint::SigningKey;
 use std::sync::Arc;
@@ -50,6 +50,11 @@ pub struct Origin {
 impl Process for Origin {
     const NAME: &'static str = "sluice-origin";
     type Config = Config;
+    const COMMANDS: &'static [Command] = commands::ALL;
+
+    async fn command(name: &str, told: Told, config: Config) -> Result<String, ProcessError> {
+        commands::run(name, &told, &config).await
+    }
 
     async fn load(config: Config, context: Context) -> Result<Self, ProcessError> {
         let storage = Storage::open(&config.storage).await?;

@@ -7,6 +7,7 @@
 //! - [`link`]: a line that loses and reorders
 //! - [`faulty`]: disks that fail when a story wants it
 //! - [`mutate`]: media that is broken a little
+//! - [`town`]: all apps behind an edge, and who writes to them without a pause
 //! - [`store`]: an object store that errs when a story wants it
 //! - [`stripe`]: a payment gateway that errs when a story wants it; [`shop`]: origins with a shop;
 //!   [`crowd`]: those who wait in line at an edge
@@ -61,4 +62,5 @@ pub mod store;
 pub mod stripe;
 pub mod swapped;
 pub mod tls;
+pub mod town;
 pub mod viewer;

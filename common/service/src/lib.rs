@@ -5,7 +5,7 @@
 //! ```
 //!
 //! - [`config`]: layers (file < `SLUICE_*` < flags), every fault reported at once
-//! - [`process`]: the life of a server; [`drain`]: its orderly end
+//! - [`process`]: the life of a server; `command`: what it does beside serving; [`drain`]: its orderly end
 //! - `reload`: configuration read anew (SIGHUP); `takeover`: the binary replaced (SIGUSR2), both while it serves
 //! - [`listen`]: HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`tower::Service`]
 //! - `tls`: certificates and who is trusted, [`peer_tls`] for questions to others; `acme`: certificates that are ordered
@@ -21,6 +21,7 @@
 mod acme;
 mod admin;
 mod announce;
+mod command;
 pub mod config;
 pub mod crash;
 mod cut;
@@ -42,6 +43,7 @@ pub mod trace;
 mod uncopied;
 
 pub use admin::Admin;
+pub use command::{Command, CommandOption, Told};
 pub use config::{
     ConfigError, Faults, LimitsConfig, ListenConfig, LogConfig, PeerTlsConfig, ProcessConfig, ServerConfig,
     TlsConfig,

@@ -1,5 +1,6 @@
 //! The life of a server, from its command line to its end.
 
+use crate::command::{self, Command, Told};
 use crate::config::{ConfigError, ListenConfig, ProcessConfig, ServerConfig};
 use crate::listen::{BindError, Listeners};
 use crate::reload::{Apply, Reload, Source};
@@ -38,6 +39,20 @@ pub trait Process: Sized + Send {
     /// Its configuration.
     type Config: ProcessConfig;
 
+    /// What it can do beside serving.
+    const COMMANDS: &'static [Command] = &[];
+
+    /// Does one of its commands; what is to be printed then.
+    fn command(
+        name: &str,
+        told: Told,
+        config: Self::Config,
+    ) -> impl Future<Output = Result<String, ProcessError>> + Send {
+        let unknown = format!("{name} is no command");
+        drop((told, config));
+        async move { Err(unknown.into()) }
+    }
+
     /// Opens what it needs. Nothing is accepted yet.
     fn load(
         config: Self::Config,
@@ -65,16 +80,16 @@ pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
     let source = Source { program: P::NAME, args: args.collect(), environment };
+    let named = |command: &&Command| source.args.get(1).is_some_and(|arg| arg == command.name);
+    if let Some(command) = P::COMMANDS.iter().find(named) {
+        return match command.load::<P::Config>(P::NAME, &source.args, &source.environment) {
+            Ok((config, told)) => done::<P>(command, told, config),
+            Err(error) => not_loaded(P::NAME, error, ""),
+        };
+    }
     let loaded = match source.load::<P::Config>() {
         Ok(loaded) => loaded,
-        Err(ConfigError::Shown(text)) => {
-            say(&mut std::io::stdout(), &text);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            say(&mut std::io::stderr(), &format!("{}: {error}\n", P::NAME));
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return not_loaded(P::NAME, error, &command::listed(P::COMMANDS)),
     };
     if loaded.check_only {
         say(&mut std::io::stdout(), "the configuration is good\n");
@@ -95,6 +110,36 @@ pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(P::NAME, &chain(error.as_ref())),
+    }
+}
+
+/// Help was asked for, or the command line is at fault.
+fn not_loaded(program: &str, error: ConfigError, more: &str) -> ExitCode {
+    if let ConfigError::Shown(text) = &error {
+        // The version is a line; help is more.
+        let more =
+            if more.is_empty() || text.lines().count() < 2 { String::new() } else { format!("\n{more}\n") };
+        say(&mut std::io::stdout(), &format!("{text}{more}"));
+        return ExitCode::SUCCESS;
+    }
+    say(&mut std::io::stderr(), &format!("{program}: {error}\n"));
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// Does a command, and says what came of it.
+fn done<P: Process>(command: &Command, told: Told, config: P::Config) -> ExitCode {
+    telemetry::init(&config.server().log);
+    let program = format!("{} {}", P::NAME, command.name);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&program, &error.to_string()),
+    };
+    match runtime.block_on(P::command(command.name, told, config)) {
+        Ok(text) => {
+            say(&mut std::io::stdout(), &text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&program, &chain(error.as_ref())),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::clock::millis;
 use crate::database::entity::cursor;
@@ -79,5 +79,29 @@ impl Cursors {
             })
         });
         if moved.await? == 1 { Ok(()) } else { Err(StorageError::Fenced) }
+    }
+
+    /// Sets where a cursor is, and takes it from its holder. False when there is no such cursor.
+    pub(crate) async fn set(&self, name: &str, seq: u64) -> Result<bool, StorageError> {
+        let moved = self.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                let moved = cursor::Entity::update_many()
+                    .col_expr(cursor::Column::Seq, Expr::value(signed(seq)))
+                    .col_expr(cursor::Column::Holder, Expr::value(String::new()))
+                    .col_expr(cursor::Column::UntilMs, Expr::value(0_i64))
+                    .filter(cursor::Column::Name.eq(name))
+                    .exec(tx.conn())
+                    .await?;
+                Ok(moved.rows_affected)
+            })
+        });
+        Ok(moved.await? == 1)
+    }
+
+    /// The names of all cursors.
+    pub(crate) async fn names(&self) -> Result<Vec<String>, StorageError> {
+        let rows =
+            cursor::Entity::find().order_by_asc(cursor::Column::Name).all(self.database.reader()).await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
     }
 }

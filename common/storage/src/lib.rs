@@ -21,6 +21,8 @@
 //!
 //! Where the bus ends with the process, wake-ups reach the others beside the database (`wakes`).
 //!
+//! All rows go into one file, and back into either engine ([`back_up`], [`restore`]); the log can be told again ([`Log::replay`]).
+//!
 //! Jobs are leased with fencing tokens ([`Jobs`]): a worker that lost its lease cannot commit. Bytes go to [`Objects`]
 //! first and are named by a row after that, so a row never points at something that is not durably there.
 //!
@@ -42,6 +44,7 @@ mod lists;
 mod log;
 mod objects;
 mod relay;
+mod replay;
 mod schema;
 mod settings;
 mod storage;
@@ -66,6 +69,7 @@ pub use bus::{Bus, Message, Subscription, topics};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::StorageConfig;
 pub use cursors::Cursors;
+pub use database::{BackupError, BackupSummary, back_up, check_backup, restore};
 pub use database::{Conn, Database, Engine, Tx, Work, count_statements};
 pub use error::StorageError;
 pub use fleet::{Fleet, NodeRecord, Seen};
@@ -75,6 +79,7 @@ pub use lists::{Filling, Lists, Newest};
 pub use log::Log;
 pub use objects::{ByteStream, Object, ObjectMeta, Objects, Put, SignedPut};
 pub use relay::Relay;
+pub use replay::Replayed;
 pub use schema::{Schema, Step};
 pub use settings::{ConfigVersion, Settings};
 pub use storage::Storage;

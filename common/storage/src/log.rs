@@ -39,6 +39,10 @@ impl Log {
         Self { database, bus }
     }
 
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The newest sequence number; 0 when there is no event.
     ///
     /// # Errors
@@ -62,7 +66,7 @@ impl Log {
         rows.into_iter().map(event).collect()
     }
 
-    /// Up to `limit` events of one tag after the version `after`, in the order of their versions, which is the log's own.
+    /// Up to `limit` events of one tag, one for each version, after the version `after`, in the order of their versions, which is the log's own.
     ///
     /// # Errors
     /// The engine's.
@@ -71,10 +75,15 @@ impl Log {
             .filter(log::Column::Tag.eq(tag.as_str()))
             .filter(log::Column::Version.gt(signed(after.0)))
             .order_by_asc(log::Column::Version)
+            .order_by_asc(log::Column::Seq)
             .limit(limit)
             .all(self.database.reader())
             .await?;
-        rows.into_iter().map(event).collect()
+        let events: Result<Vec<_>, _> = rows.into_iter().map(event).collect();
+        let mut events = events?;
+        // What was told again is of a version that was told before.
+        events.dedup_by_key(|event| event.version);
+        Ok(events)
     }
 
     /// The last events whose data has this member, at most `limit` of those committed at or after `since_ms`, in order.

@@ -133,7 +133,7 @@ async fn move_batch(tx: &Tx<'_>, held: Held) -> Result<(u64, usize), StorageErro
 }
 
 /// Takes the next `count` sequence numbers and gives the first of them.
-async fn reserve(tx: &Tx<'_>, count: usize) -> Result<i64, StorageError> {
+pub(crate) async fn reserve(tx: &Tx<'_>, count: usize) -> Result<i64, StorageError> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let start = log_head::ActiveModel { name: Set(HEAD.to_owned()), seq: Set(count) };
     let head = log_head::Entity::insert(start)

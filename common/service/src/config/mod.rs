@@ -179,8 +179,18 @@ pub fn load<C: ProcessConfig>(
     args: impl Iterator<Item = OsString>,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Loaded<C>, ConfigError> {
+    load_with(program, args, environment, |line| line).map(|(loaded, _)| loaded)
+}
+
+/// The same where the command line may have more than keys; beside it, what it had.
+pub(crate) fn load_with<C: ProcessConfig>(
+    program: &'static str,
+    args: impl Iterator<Item = OsString>,
+    environment: impl Iterator<Item = (String, String)>,
+    with: impl FnOnce(clap::Command) -> clap::Command,
+) -> Result<(Loaded<C>, clap::ArgMatches), ConfigError> {
     let keys = keys::Keys::of::<C>();
-    let matches = keys.command(program).try_get_matches_from(args).map_err(|error| {
+    let matches = with(keys.command(program)).try_get_matches_from(args).map_err(|error| {
         if error.use_stderr() {
             ConfigError::Usage(error.to_string())
         } else {
@@ -200,7 +210,7 @@ pub fn load<C: ProcessConfig>(
         config.validate(&mut faults);
     }
     if faults.is_empty() {
-        Ok(Loaded { config, check_only: matches.get_flag("check-config") })
+        Ok((Loaded { config, check_only: matches.get_flag("check-config") }, matches))
     } else {
         Err(ConfigError::Faults(faults))
     }

@@ -3,6 +3,7 @@
 //! Both engines run the same statements with the same meaning: every write is a serializable transaction, retried whole
 //! when it lost to another. Code above never sees which engine it has, nor the ORM.
 
+mod backup;
 mod connect;
 mod convert;
 pub(crate) mod entity;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use tokio::time::Instant;
 
+pub use backup::{BackupError, BackupSummary, back_up, check as check_backup, restore};
 pub use connect::Engine;
 pub(crate) use connect::{check_url, sqlite_path};
 pub use convert::{flag, from_json, signed, to_json, unsigned, unsigned32};
