@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use sluice_service::{Drain, Metrics};
 use sluice_storage::{Storage, StorageError};
 use sluice_wire::token::mint::SigningKey;
 
+use crate::ApiError;
 use crate::accounts::{self, Accounts, AccountsConfig};
 use crate::cache::{self, Lifetime};
 use crate::once::Once;
 use crate::rooms::Rooms;
 use crate::schema::SCHEMA;
+
+/// Bytes of what an extractor says when it refuses.
+const MAX_REFUSAL: usize = 8 << 10;
 
 /// What every app of a process shares. Clones are the same.
 #[derive(Debug, Clone)]
@@ -44,6 +49,29 @@ async fn own_absence(request: Request, next: Next) -> Response {
     answer
 }
 
+/// What a route's own extractors refuse is a problem like any other.
+async fn as_problem(answer: Response) -> Response {
+    let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if !answer.status().is_client_error() || kind.is_some_and(|kind| !kind.starts_with(b"text/plain")) {
+        return answer;
+    }
+    let (mut head, body) = answer.into_parts();
+    let detail = axum::body::to_bytes(body, MAX_REFUSAL).await.unwrap_or_default();
+    let (name, title) = match head.status {
+        StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "Method not allowed"),
+        StatusCode::NOT_FOUND => ("not-found", "Not found"),
+        _ => ("bad-request", "Bad request"),
+    };
+    let detail = match String::from_utf8_lossy(&detail) {
+        text if text.is_empty() => head.status.canonical_reason().unwrap_or("refused").to_owned(),
+        text => text.into_owned(),
+    };
+    let mut problem = ApiError::new(head.status.as_u16(), name, title, detail).into_response();
+    [CONTENT_TYPE, CONTENT_LENGTH].into_iter().for_each(|name| drop(head.headers.remove(name)));
+    problem.headers_mut().extend(head.headers);
+    problem
+}
+
 impl Ground {
     /// Opens what apps share, and brings its tables up to date.
     ///
@@ -66,7 +94,10 @@ impl Ground {
 
     /// Has an app's routes know who asks.
     pub fn under(&self, routes: Router) -> Router {
-        routes.layer(from_fn(own_absence)).layer(Extension(self.accounts.clone()))
+        routes
+            .layer(map_response(as_problem))
+            .layer(from_fn(own_absence))
+            .layer(Extension(self.accounts.clone()))
     }
 
     /// The routes of accounts themselves, and those of rooms for edges.

@@ -2,6 +2,7 @@
 //!
 //! - [`Ground`]: what an app stands on; [`Caller`]: the account that asks; [`once`]: requests that are answered once
 //! - [`ApiError`]: every failure of a handler, as a problem that a client can act on
+//! - [`description`]: an app's description, with what all routes share
 //! - [`cache`]: the header fields of public answers: tags, versions, lifetimes
 //! - [`Page`]: keyset paging
 //! - [`rooms`]: waiting rooms in front of what is scarce
@@ -13,6 +14,7 @@
 mod accounts;
 pub mod cache;
 mod channels;
+mod describe;
 mod error;
 mod ground;
 mod hub;
@@ -23,6 +25,7 @@ mod schema;
 
 pub use accounts::{Accounts, AccountsConfig, Caller, Known, SessionId};
 pub use channels::Channels;
+pub use describe::description;
 pub use error::ApiError;
 pub use ground::Ground;
 pub use hub::Hub;

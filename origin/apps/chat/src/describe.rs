@@ -1,11 +1,9 @@
 //! The interface's description.
 
 use axum::response::Response;
-use http::StatusCode;
-use sluice_platform::ApiError;
+use sluice_platform::description;
 use utoipa::OpenApi;
 
-use crate::http::answer;
 use crate::{conversations, cursors, events, list, members, messages, presence, reactions, search, tokens};
 
 #[derive(OpenApi)]
@@ -45,8 +43,8 @@ use crate::{conversations, cursors, events, list, members, messages, presence, r
 struct Description;
 
 /// `GET /v1/chat/openapi.json`.
-pub(crate) async fn document() -> Result<Response, ApiError> {
-    Ok(answer(StatusCode::OK, Description::openapi()))
+pub(crate) async fn document() -> Response {
+    description(Description::openapi())
 }
 
 #[cfg(test)]

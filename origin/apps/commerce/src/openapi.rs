@@ -1,8 +1,8 @@
 //! The description of the shop's interface, at `/v1/shop/openapi.json`.
 
-use axum::Json;
+use axum::response::Response;
+use sluice_platform::description;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::{carts, catalog, ledger, orders, room, stock, webhooks};
 
@@ -22,13 +22,6 @@ use crate::{carts, catalog, ledger, orders, room, stock, webhooks};
 struct Description;
 
 /// The description.
-pub(crate) async fn show() -> Json<utoipa::openapi::OpenApi> {
-    let mut description = Description::openapi();
-    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    description
-        .components
-        .get_or_insert_default()
-        .security_schemes
-        .insert("bearer".to_owned(), bearer.into());
-    Json(description)
+pub(crate) async fn show() -> Response {
+    description(Description::openapi())
 }

@@ -1,8 +1,7 @@
 //! The description of the app's routes.
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use sluice_platform::cache::{self, Lifetime};
+use axum::response::Response;
+use sluice_platform::description;
 use utoipa::OpenApi;
 
 use crate::http;
@@ -38,7 +37,5 @@ struct Description;
 
 /// `GET /v1/feed/openapi.json`.
 pub(crate) async fn document() -> Response {
-    let mut answer = Json(Description::openapi()).into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    answer
+    description(Description::openapi())
 }

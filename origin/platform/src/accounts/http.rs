@@ -13,9 +13,9 @@ use sluice_wire::AccountId;
 use super::rows::account;
 use super::sessions::RefreshToken;
 use super::{ACCESS_COOKIE, Accounts, Caller, REFRESH_COOKIE, REFRESH_PATH, caller, password};
-use crate::ApiError;
 use crate::cache::{self, Lifetime};
 use crate::once::Asked;
+use crate::{ApiError, describe};
 
 /// Characters of a handle, and of a name that others see.
 const HANDLE: std::ops::RangeInclusive<usize> = 2..=32;
@@ -26,6 +26,7 @@ const MAX_DEVICE: usize = 80;
 pub(crate) fn routes(accounts: Accounts) -> Router {
     Router::new()
         .route("/v1/accounts", post(sign_up))
+        .route("/v1/accounts/openapi.json", get(describe::of_accounts))
         .route("/v1/accounts/me", get(me))
         .route("/v1/accounts/session", post(sign_in).delete(sign_out))
         .route(REFRESH_PATH, post(renew))

@@ -1,0 +1,177 @@
+//! Descriptions of interfaces (OpenAPI): what all routes of apps share is put into each in one place, so that every status which can
+//! come is told, with the document that comes with it.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::cache::{self, Lifetime};
+
+/// The interface of accounts, which is written by hand as that of videos is (ADR 0008).
+const ACCOUNTS: &str = include_str!("../accounts.json");
+
+/// Methods as a description has them, and whether they change something.
+const METHODS: [(&str, bool); 6] =
+    [("get", false), ("head", false), ("post", true), ("put", true), ("patch", true), ("delete", true)];
+
+/// An app's description as clients get it: with what its routes share.
+pub fn description(of_app: impl Serialize) -> Response {
+    let text = serde_json::to_value(of_app).map(complete);
+    let mut answer = match text {
+        Ok(description) => axum::Json(description).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a description cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    };
+    cache::lifetime(answer.headers_mut(), Lifetime::Never);
+    answer
+}
+
+/// `GET /v1/accounts/openapi.json`.
+pub(crate) async fn of_accounts() -> Response {
+    description(serde_json::from_str::<Value>(ACCOUNTS).unwrap_or_default())
+}
+
+fn complete(mut description: Value) -> Value {
+    let shared = [
+        ("/components/schemas", "Problem", problem()),
+        ("/components/securitySchemes", "bearer", json!({ "type": "http", "scheme": "bearer" })),
+    ];
+    for (place, name, what) in shared {
+        object_at(&mut description, place).entry(name).or_insert(what);
+    }
+    // Most can be asked without; who may not is told so.
+    object_at(&mut description, "").entry("security").or_insert_with(|| json!([{}, { "bearer": [] }]));
+    for path in object_at(&mut description, "/paths").values_mut().filter_map(Value::as_object_mut) {
+        let shared = path.get("parameters").cloned();
+        for (method, changes) in METHODS {
+            if let Some(operation) = path.get_mut(method).and_then(Value::as_object_mut) {
+                tell(operation, changes, shared.as_ref());
+            }
+        }
+    }
+    description
+}
+
+/// The object at a place, made where there is none.
+fn object_at<'a>(description: &'a mut Value, place: &str) -> &'a mut Map<String, Value> {
+    let mut at = description;
+    for name in place.split('/').skip(1) {
+        at = at
+            .as_object_mut()
+            .expect("a description is made of objects")
+            .entry(name)
+            .or_insert_with(|| json!({}));
+    }
+    if !at.is_object() {
+        *at = json!({});
+    }
+    at.as_object_mut().expect("it is an object")
+}
+
+/// Names the problems that an operation may end in, and their document where it only names the status.
+fn tell(operation: &mut Map<String, Value>, changes: bool, shared: Option<&Value>) {
+    let own = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
+    let parameters: Vec<&Value> = own.chain(shared.and_then(Value::as_array).into_iter().flatten()).collect();
+    let is_in = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);
+    let (by_path, by_query) = (is_in("path"), is_in("query"));
+    let sends = operation.contains_key("requestBody");
+    let kinds = [
+        (by_path || by_query || sends, "400", "The request cannot be read"),
+        (true, "401", "Nobody is signed in, or the token is not good"),
+        (changes, "403", "Not for this account, or from a page of another site"),
+        (by_path, "404", "There is no such thing"),
+        (sends, "409", "Something is in the way; or a request with this `Idempotency-Key` is under way"),
+        (sends, "413", "The document is too large"),
+        (
+            sends || changes,
+            "422",
+            "The document is not valid; or this `Idempotency-Key` came with another one",
+        ),
+        (true, "429", "Too often"),
+        (true, "503", "The store cannot be reached now"),
+        (changes, "507", "There is no room"),
+    ];
+    if sends {
+        let key = json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "The request is done once, and its answer kept for a day",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        });
+        let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+        if let Some(parameters) = parameters.as_array_mut()
+            && !parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
+        {
+            parameters.push(key);
+        }
+    }
+    let responses = operation.entry("responses").or_insert_with(|| json!({}));
+    let Some(responses) = responses.as_object_mut() else { return };
+    for (may_come, status, description) in kinds {
+        if may_come {
+            responses.entry(status).or_insert_with(|| json!({ "description": description }));
+        }
+    }
+    for (status, response) in responses.iter_mut() {
+        if (status.starts_with('4') || status.starts_with('5')) && response.get("content").is_none() {
+            let described =
+                response.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+            if !described {
+                let known = kinds.iter().find(|(_, known, _)| *known == status.as_str());
+                response["description"] = known.map_or("A problem", |(.., text)| *text).into();
+            }
+            let schema = json!({ "$ref": "#/components/schemas/Problem" });
+            response["content"] = json!({ "application/problem+json": { "schema": schema } });
+        }
+    }
+}
+
+/// RFC 9457.
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "What went wrong (RFC 9457)",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": { "type": "string", "description": "Its kind, which programs go by" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string", "description": "What to do about it" },
+            "instance": { "type": "string" },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_of_accounts_names_every_route_and_what_may_go_wrong() {
+        let description = complete(serde_json::from_str(ACCOUNTS).unwrap());
+        let source = include_str!("accounts/http.rs");
+        let routes = source.split('"').filter(|text| text.starts_with("/v1/accounts"));
+        for route in routes.filter(|route| !route.ends_with("openapi.json")) {
+            assert!(description["paths"].get(route).is_some(), "{route}");
+        }
+        let sign_up = &description["paths"]["/v1/accounts"]["post"]["responses"];
+        for status in ["201", "400", "409", "413", "422", "503", "507"] {
+            assert!(sign_up.get(status).is_some(), "{status}: {sign_up}");
+        }
+        let problem = &sign_up["409"]["content"]["application/problem+json"]["schema"]["$ref"];
+        assert_eq!(problem, "#/components/schemas/Problem");
+    }
+
+    #[test]
+    fn what_a_route_says_itself_stays() {
+        let own = json!({ "paths": { "/a": { "get": { "responses": {
+            "401": { "description": "Mine" }, "409": { "description": "", "content": {} },
+        } } } } });
+        let responses = &complete(own)["paths"]["/a"]["get"]["responses"];
+        assert_eq!(responses["401"]["description"], "Mine");
+        assert_eq!(responses["409"]["content"], json!({}));
+        assert!(responses.get("422").is_none(), "nothing is sent");
+    }
+}
