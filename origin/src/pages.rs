@@ -7,7 +7,7 @@ use http::{Method, Request};
 use sluice_platform::ApiError;
 
 /// Paths of the page itself.
-const PAGES: [&str; 4] = ["/", "/shop", "/chat", "/feed"];
+const PAGES: [&str; 5] = ["/", "/shop", "/chat", "/feed", "/api"];
 /// What is below these is shown by the page too.
 const BELOW: [&str; 4] = ["/watch/", "/shop/", "/chat/", "/feed/"];
 

@@ -1,6 +1,7 @@
-// The shop, conversations and the feed, by two people on two edges, each in a window of their own.
+// The shop, conversations, the feed and the interface's page, by two people on two edges, each in a window of their own.
 // usage: node apps.mjs EDGE_A EDGE_B PICTURES. The last line of output is JSON for the story to assert.
 import { launched } from './chromium.mjs';
+import { api } from './apps/api.mjs';
 import { chat } from './apps/chat.mjs';
 import { feed } from './apps/feed.mjs';
 import { person, report, signUp } from './apps/people.mjs';
@@ -19,6 +20,7 @@ try {
   await shop(boss, ben);
   await chat(boss, ben);
   await feed(boss, ben);
+  await api(boss, ben);
 } catch (error) {
   report.failure = String(error.stack ?? error);
   for (const [n, { page }] of [boss, ben].entries()) await page.screenshot({ path: `${pictures}/apps-failed-${n}.png` });

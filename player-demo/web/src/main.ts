@@ -17,5 +17,6 @@ if (main) {
   else if (here === 'shop') void import('./shop').then(({ shop }) => shop(main));
   else if (here === 'chat') void import('./chat').then(({ chat }) => chat(main));
   else if (here === 'feed') void import('./feed').then(({ feed }) => feed(main));
+  else if (here === 'api') void import('./reference').then(({ reference }) => reference(main));
   else home(main);
 }

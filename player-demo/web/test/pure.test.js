@@ -7,6 +7,7 @@ import { kids, opened } from '../src/keys.ts';
 import { health, hitRatio, inWords, offload } from '../src/operations/fleet.ts';
 import { WIDTH, land, x, y } from '../src/operations/world.ts';
 import { money } from '../src/money.ts';
+import { operations } from '../src/openapi.ts';
 import { app, watched } from '../src/route.ts';
 import { rungs, variant } from '../src/rungs.ts';
 import { tileAt, tiles, written } from '../src/storyboard.ts';
@@ -147,4 +148,26 @@ test('amounts are written as people write them', () => {
 
 test('each app has its path, and every other is of videos', () => {
   assert.deepEqual(['/', '/watch/abc', '/shop', '/chat', '/feed', '/feeds'].map(app), ['videos', 'videos', 'shop', 'chat', 'feed', 'videos']);
+});
+
+test('a description is read for people', () => {
+  const thing = { type: 'object', required: ['id'], properties: { id: { type: 'string', description: 'Its id' }, more: { $ref: '#/components/schemas/Thing' } } };
+  const of = {
+    paths: {
+      '/v1/things/{id}': {
+        parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
+        put: {
+          summary: 'Keeps it.',
+          requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Thing' } } } },
+          responses: { 200: { description: 'Kept', content: { 'application/json': { schema: { $ref: '#/components/schemas/Thing' } } } } },
+        },
+      },
+    },
+    components: { schemas: { Thing: thing } },
+  };
+  const [one] = operations(of, 'http://edge');
+  assert.deepEqual([one.method, one.title, one.parameters[0].place, one.answers[0].status], ['PUT', 'Keeps it', 'path', '200']);
+  assert.equal(one.curl, `curl -X PUT -H "authorization: Bearer $TOKEN" --json '{"id":"..."}' 'http://edge/v1/things/{id}'`);
+  assert.ok(one.body.shape.startsWith('{\n  id: string  // Its id\n  more?: {'), one.body.shape);
+  assert.ok(one.body.shape.includes('Thing'), 'what contains itself ends somewhere');
 });
