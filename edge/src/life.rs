@@ -462,18 +462,9 @@ fn is_below(edge: &Shared, ask: &Ask, object: &Object) -> bool {
     verdict(edge, ask, object) != floors::Verdict::Above
 }
 
-/// How an object stands to what this edge or the asker has heard of. What nobody has kept yet has no marks of its own.
+/// How an object stands to what this edge or the asker has heard of.
 fn verdict(edge: &Shared, ask: &Ask, object: &Object) -> floors::Verdict {
-    let marks = match object.marks.get() {
-        Some(_) => Box::default(),
-        None => marks::all(&ask.tenant, &ask.target.as_text()),
-    };
-    let told = floors::is_below(object, &ask.floors);
-    edge.floors.verdict(object, &marks).max(if told {
-        floors::Verdict::Changed
-    } else {
-        floors::Verdict::Above
-    })
+    edge.floors.stand(object, &ask.floors, || marks::all(&ask.tenant, &ask.target.as_text()))
 }
 
 /// Each miss has exactly one class.

@@ -81,7 +81,7 @@ impl Fill {
     }
 
     /// True when a fill that was begun later has brought its answer: what this one brings is old.
-    pub(crate) fn is_overtaken(&self) -> bool {
+    fn is_overtaken(&self) -> bool {
         self.overtaken.load(Ordering::Relaxed)
     }
 
@@ -116,12 +116,17 @@ impl Permit {
 }
 
 impl Permit {
-    /// Its answer is about to be kept: the late fill it was sent after is not waited for any more.
-    pub(crate) fn overtake(&self) {
+    /// True when what it brought is to be kept: nothing that was asked for later is kept already. A late fill that it was sent
+    /// after is not waited for any more, nor kept.
+    pub(crate) fn admits(&self) -> bool {
+        if self.fill.is_overtaken() {
+            return false;
+        }
         if let Some((key, fills, late)) = &self.after {
             late.overtaken.store(true, Ordering::Relaxed);
             fills.forget(key, late);
         }
+        true
     }
 
     /// Time for the first parent's head, when it is not a fill's own.

@@ -156,6 +156,14 @@ impl Object {
         Self { made_of, ..Self::new(head, body, of.asked_at) }
     }
 
+    /// True when another answer is older: of the same past of the log, it shows a version that this one is beyond.
+    pub(crate) fn is_beyond(&self, other: &Self) -> bool {
+        let beyond = |(tag, version): &(Tag, Version)| {
+            other.versions.iter().any(|(of, shown)| of == tag && shown < version)
+        };
+        self.asked_at.epoch == other.asked_at.epoch && self.versions.iter().any(beyond)
+    }
+
     /// True when it was made of just this body.
     pub(crate) fn is_made_of(&self, body: &Arc<Growing>) -> bool {
         self.made_of.as_ref().is_some_and(|made_of| made_of.ptr_eq(&Arc::downgrade(body)))

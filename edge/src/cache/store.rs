@@ -256,39 +256,54 @@ impl Store {
         }
     }
 
-    /// Keeps a whole object for a target, or a slice, in memory and on disk.
+    /// Keeps a whole object for a target, or a slice, in memory and on disk, unless a newer one is kept.
     pub(crate) fn put(&self, target: &Key, object: Arc<Object>) {
-        if let Some(disk) = &self.disk
+        if self.remember(target, Arc::clone(&object))
+            && let Some(disk) = &self.disk
             && (!target.text().contains('\n') || target.is_slice())
         {
             disk.put(target, &object);
         }
-        self.remember(target, object);
     }
 
-    /// Keeps an object whose head alone is new.
+    /// Keeps an object whose head alone is new, unless a newer one is kept.
     pub(crate) fn renew(&self, target: &Key, object: Arc<Object>) {
-        if let Some(disk) = &self.disk
+        if self.remember(target, Arc::clone(&object))
+            && let Some(disk) = &self.disk
             && !target.text().contains('\n')
         {
             disk.renew(target, &object);
         }
-        self.remember(target, object);
     }
 
-    /// Keeps a whole object in memory, making room for it. One that is larger than a shard's budget is not kept.
-    pub(crate) fn remember(&self, target: &Key, object: Arc<Object>) {
+    /// Keeps a whole object in memory, making room for it. One that is larger than a shard's budget is not kept. False when one
+    /// that shows a newer version is there: what comes late does not take its place.
+    pub(crate) fn remember(&self, target: &Key, object: Arc<Object>) -> bool {
         if object.weight() > self.budget.load(Ordering::Relaxed) {
-            return;
+            return true;
         }
         object.marks.get_or_init(|| target.marks());
         let (fields, selected) = &object.head.varies;
         if fields.is_empty() {
-            return self.insert(target, Entry::Object(object));
+            return self.insert_newer(target, object);
         }
         let variant = target.variant(selected);
         self.list(target, fields, &variant);
-        self.insert(&variant, Entry::Object(object));
+        self.insert_newer(&variant, object)
+    }
+
+    fn insert_newer(&self, key: &Key, object: Arc<Object>) -> bool {
+        let mut shard = self.shard(key.hash());
+        if let Some((text, Entry::Object(kept))) = shard.entries.get(&key.hash())
+            && text == key.text()
+            && kept.is_beyond(&object)
+            && !object.is_beyond(kept)
+            && !kept.body.is_gone()
+        {
+            return false;
+        }
+        self.insert_in(&mut shard, key, Entry::Object(object));
+        true
     }
 
     /// Keeps a variant of a target that is an image. It goes when the target is invalidated.

@@ -5,6 +5,8 @@
 
 pub(crate) mod marks;
 mod point;
+#[cfg(test)]
+mod readers;
 mod settling;
 #[cfg(test)]
 mod tests;
@@ -163,6 +165,19 @@ impl Floors {
             object.checked.store(state, Ordering::Relaxed);
         }
         verdict
+    }
+
+    /// How an object stands to what is known here and to the versions that its asker knows of. `asked_by` gives the marks of what
+    /// nobody has kept yet, which has none of its own.
+    pub(crate) fn stand(
+        &self,
+        object: &Object,
+        told: &[(Tag, Version)],
+        asked_by: impl FnOnce() -> Box<[u64]>,
+    ) -> Verdict {
+        let marks = if object.marks.get().is_some() { Box::default() } else { asked_by() };
+        let here = self.verdict(object, &marks);
+        if is_below(object, told) { here.max(Verdict::Changed) } else { here }
     }
 
     /// The floors of some tags, for a parent to heed.

@@ -1,7 +1,7 @@
 //! One floor: how high it is, at each severity. Pure.
 
 use super::Severity;
-use crate::cache::FeedMark;
+use crate::cache::{FeedMark, Object, Standing};
 use sluice_wire::tag::Version;
 use tokio::time::Instant;
 
@@ -40,6 +40,18 @@ pub(crate) enum Verdict {
     Changed,
     /// Never to be served again.
     Hard,
+}
+
+impl Verdict {
+    /// How an object stands by this and by time. `None` when it is never to be served again.
+    pub(crate) fn standing(self, object: &Object, feed_is_live: bool) -> Option<Standing> {
+        match self {
+            Self::Above => Some(object.standing(feed_is_live)),
+            Self::Soft(at) => Some(object.softened(at, feed_is_live)),
+            Self::Changed => Some(Standing::Stale { if_error: false, if_disconnected: false }),
+            Self::Hard => None,
+        }
+    }
 }
 
 /// The floors of one tag or mark.

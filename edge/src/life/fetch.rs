@@ -286,16 +286,14 @@ impl Fetch {
 
     /// Keeps an answer, unless one that was asked for later is kept already.
     fn put(&self, permit: &Permit, key: &Key, object: Arc<Object>) {
-        if !permit.fill.is_overtaken() {
-            permit.overtake();
+        if permit.admits() {
             self.edge.store.put(key, object);
         }
     }
 
     /// Keeps an answer whose head alone is new, unless one that was asked for later is kept already.
     fn renew(&self, permit: &Permit, key: &Key, object: Arc<Object>) {
-        if !permit.fill.is_overtaken() {
-            permit.overtake();
+        if permit.admits() {
             self.edge.store.renew(key, object);
         }
     }

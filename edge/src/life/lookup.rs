@@ -5,7 +5,6 @@ use super::{Ask, Phase, Wanted, fall_back, is_below, refresh, verdict};
 use crate::cache::{Directives, Found, Gone, Key, Object, Scope, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
-use crate::floors::Verdict;
 use crate::metrics::Outcome;
 use crate::parent::{self, NoAnswer};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, PRAGMA};
@@ -175,13 +174,7 @@ fn missing(asked: &Directives) -> Option<Phase> {
 
 /// How an object stands by floors and time. `None` when it is never to be served again.
 pub(super) fn standing(edge: &Shared, ask: &Ask, object: &Object) -> Option<Standing> {
-    let live = edge.liveness.is_live();
-    match verdict(edge, ask, object) {
-        Verdict::Above => Some(object.standing(live)),
-        Verdict::Soft(at) => Some(object.softened(at, live)),
-        Verdict::Changed => Some(Standing::Stale { if_error: false, if_disconnected: false }),
-        Verdict::Hard => None,
-    }
+    verdict(edge, ask, object).standing(object, edge.liveness.is_live())
 }
 
 fn stands(edge: &Shared, ask: &Ask, asked: &Directives, object: &Object) -> Option<Standing> {
