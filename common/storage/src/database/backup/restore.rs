@@ -43,6 +43,10 @@ pub async fn restore(
 ) -> Result<BackupSummary, BackupError> {
     check(file)?;
     let (engine, writer, reader) = connect::open(url).await?;
+    // Before there is a transaction, which could lose to those who are at work.
+    if replace && is_used(&writer, &tables::all(&writer).await?.1).await? {
+        return Err(BackupError::InUse);
+    }
     let tx = writer.begin_with_options(connect::write_options(engine)).await?;
     let done = match load(&tx, file, apps, replace).await {
         Ok(summary) => tx.commit().await.map(|()| summary).map_err(BackupError::from),
@@ -109,13 +113,16 @@ async fn is_free(tx: &DatabaseTransaction, replace: bool) -> Result<(), BackupEr
             return Err(BackupError::NotEmpty(name.clone()));
         }
     }
-    if all.iter().any(|table| table.name == "leases") {
-        let held = lease::Entity::find().filter(lease::Column::UntilMs.gt(signed(SystemClock.now_ms())));
-        if held.one(tx).await?.is_some() {
-            return Err(BackupError::InUse);
-        }
+    if is_used(tx, &all).await? { Err(BackupError::InUse) } else { Ok(()) }
+}
+
+/// A process is at work: it holds a lease.
+async fn is_used(conn: &impl ConnectionTrait, tables: &[Table]) -> Result<bool, StorageError> {
+    if !tables.iter().any(|table| table.name == "leases") {
+        return Ok(false);
     }
-    Ok(())
+    let held = lease::Entity::find().filter(lease::Column::UntilMs.gt(signed(SystemClock.now_ms())));
+    Ok(held.one(conn).await?.is_some())
 }
 
 fn name_of(tables: &impl MigratorTraitSelf) -> String {
