@@ -1,0 +1,150 @@
+//! What the apps write while their store is killed, locked, cut off, busy or torn: what was acknowledged is there, once; writes are back
+//! within ten seconds; what was in doubt is settled by its key.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use sluice_storage::rows::sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait,
+};
+use sluice_storage::testing::{Postgres, Redis};
+use sluice_tests::proxy::{Line, Proxy};
+use sluice_tests::town::Town;
+use std::io::Write;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Within which writes are back once the store is.
+const BACK: Duration = Duration::from_secs(10);
+
+async fn connect(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    Database::connect(options).await.unwrap()
+}
+
+/// Others write, the store suffers, and it is all there.
+async fn survives(town: &mut Town, what: &str, harm: impl AsyncFnOnce(&mut Town)) {
+    let writers = town.write();
+    writers.more(3).await;
+    harm(town).await;
+    let back = writers.more(2).await;
+    assert!(back < BACK, "{what}: writes are back after {back:?}");
+    let acked = writers.end().await;
+    println!("{what}: back after {back:?}; {} messages, {} orders", acked.messages.len(), acked.orders.len());
+    town.has(&town.origin.url(), &acked, true).await;
+}
+
+#[tokio::test]
+async fn postgresql_is_killed_under_load_and_comes_back() {
+    let mut postgres = Postgres::start().await;
+    let mut town = Town::start(Some(postgres.url()), &[]).await;
+    survives(&mut town, "killed", async |_| {
+        postgres.stop();
+        sleep(Duration::from_secs(3)).await;
+        postgres.start_again().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_lock_holds_writes_up_and_loses_none() {
+    let postgres = Postgres::start().await;
+    let mut town = Town::start(Some(postgres.url()), &[]).await;
+    let other = connect(&postgres.url()).await;
+    survives(&mut town, "locked", async |_| {
+        let lock = other.begin().await.unwrap();
+        lock.execute_unprepared("LOCK TABLE tag_versions IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        sleep(Duration::from_secs(6)).await;
+        lock.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_network_to_postgresql_is_cut_and_heals() {
+    let postgres = Postgres::start().await;
+    let real = postgres.url();
+    let at = real.split('@').next_back().unwrap().split('/').next().unwrap();
+    let proxy = Proxy::start(at.parse().unwrap());
+    let through = real.replace(at, proxy.url().trim_start_matches("http://"));
+    let mut town = Town::start(Some(through), &[]).await;
+    survives(&mut town, "cut", async |_| {
+        proxy.set(Line::Silent);
+        sleep(Duration::from_secs(4)).await;
+        proxy.set(Line::Up);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_origin_on_sqlite_is_killed_again_and_again_with_its_log_torn() {
+    let mut town = Town::start(None, &[]).await;
+    let file = town.file("sluice.db");
+    survives(&mut town, "kill -9", async |town| {
+        for n in 0..6_u64 {
+            sleep(Duration::from_millis(200 + 70 * n)).await;
+            town.origin.kill9();
+            if n % 2 == 1 {
+                // As a power cut leaves it: a frame that was begun and never written whole.
+                let wal = std::fs::OpenOptions::new().append(true).open(format!("{file}-wal"));
+                if let Ok(mut wal) = wal {
+                    wal.write_all(&vec![0x5a; 24 + 1_000]).unwrap();
+                }
+            }
+            let database = connect(&format!("sqlite:{file}")).await;
+            let statement = Statement::from_string(database.get_database_backend(), "PRAGMA integrity_check");
+            let told: String =
+                database.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+            assert_eq!(told, "ok");
+            database.close().await.unwrap();
+            town.origin.start().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_process_keeps_sqlite_busy_and_a_second_origin_writes_to_the_same_file() {
+    let mut town = Town::start(None, &[]).await;
+    let url = format!("sqlite:{}", town.file("sluice.db"));
+    let mut second = town.moved(&url);
+    second.set("listen.http", "127.0.0.1:0");
+    second.start().await;
+    let other = connect(&url).await;
+    let at = second.url();
+    survives(&mut town, "busy", async |town| {
+        other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+        sleep(Duration::from_secs(4)).await;
+        other.execute_unprepared("COMMIT").await.unwrap();
+        // Whatever the one has acknowledged the other shows.
+        let seen = sluice_tests::shop::get(&format!("{at}/v1/shop/orders"), &town.ann).await;
+        assert!(seen.0 == 200 && !seen.1["orders"].as_array().unwrap().is_empty(), "{seen:?}");
+    })
+    .await;
+    let writers = town.write();
+    writers.more(2).await;
+    let acked = writers.end().await;
+    town.has(&at, &acked, false).await;
+}
+
+#[tokio::test]
+async fn redis_is_paused_killed_and_emptied_and_nothing_that_was_acknowledged_is_missing() {
+    let mut redis = Redis::start().await;
+    let real = redis.url();
+    let at = real.trim_start_matches("redis://").split('/').next().unwrap();
+    let proxy = Proxy::start(at.parse().unwrap());
+    let through = real.replace(at, proxy.url().trim_start_matches("http://"));
+    let mut town = Town::start(None, &[("storage.bus", through)]).await;
+    survives(&mut town, "Redis paused", async |_| {
+        proxy.set(Line::Silent);
+        sleep(Duration::from_secs(5)).await;
+        proxy.set(Line::Up);
+    })
+    .await;
+    let writers = town.write();
+    redis.stop();
+    sleep(Duration::from_secs(2)).await;
+    redis.start_again().await;
+    let back = writers.more(2).await;
+    assert!(back < BACK, "Redis killed: writes are back after {back:?}");
+    town.has(&town.origin.url(), &writers.end().await, false).await;
+}
