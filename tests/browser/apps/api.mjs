@@ -1,9 +1,9 @@
 // The interface, by what the server says of it: found, opened, and a line to try it.
-import { looked, report, text } from './people.mjs';
+import { looked, report } from './people.mjs';
 
 export async function api(boss, ben) {
   await boss.go('/api');
-  await text(boss.page, 'count', 'routes');
+  await boss.text('count', 'routes');
   report.routes = await boss.page.getByTestId('count').innerText();
   await boss.page.getByTestId('find').fill('put like');
   const like = boss.page.locator('[data-testid="route"]:visible');
@@ -12,6 +12,6 @@ export async function api(boss, ben) {
   report.line = await like.getByTestId('curl').innerText();
   await looked(boss, 'api');
   await ben.go('/api');
-  await text(ben.page, 'count', 'routes');
+  await ben.text('count', 'routes');
   await looked(ben, 'api-narrow');
 }
