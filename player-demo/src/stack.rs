@@ -118,6 +118,10 @@ impl Stack {
                 put(&mut config, "listen", "http", at.into());
             }
             put(&mut config, "cache", "memory_bytes", CACHE_BYTES.into());
+            // The sizes in which the feed's page shows photos.
+            let presets = ["w=480&fmt=auto", "w=960&fmt=auto"].map(str::to_owned);
+            let images = Table::from_iter([("presets".to_owned(), list(presets))]);
+            put(&mut config, "transform", "images", images.into());
             put(&mut config, "access", "keys_url", format!("{origin}/v1/keys").into());
             let url = self.add(options, name, "edge", config).await?;
             first = (tier == "near").then_some(url);

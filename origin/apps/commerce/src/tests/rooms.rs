@@ -100,14 +100,9 @@ pub(super) async fn a_room_is_opened_anew_and_closed(place: Place) {
     assert!(after.secret != before.secret && after.version > before.version);
     let (status, told) = place.enter(&variant, &admission, 1).await;
     assert_eq!((status, &told["type"]), (403, &json!("/problems/admission-expired")), "of another opening");
-    let other = place.ask(
-        "POST",
-        &format!("/v1/rooms/{room}/admissions"),
-        None,
-        None,
-        Some(&json!({
-            "opened_ms": before.said.opened_ms, "tickets": [ticket(9)],
-        })),
+    let (at, ask) = (
+        format!("/v1/rooms/{room}/admissions"),
+        json!({ "opened_ms": before.said.opened_ms, "tickets": [ticket(9)] }),
     );
-    assert_eq!(other.await.0, 404);
+    assert_eq!(place.ask("POST", &at, None, None, Some(&ask)).await.0, 404);
 }
