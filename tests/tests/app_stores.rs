@@ -1,5 +1,6 @@
 //! What the apps write while their store is killed, locked, cut off, busy or torn: what was acknowledged is there, once; writes are back
 //! within ten seconds; what was in doubt is settled by its key.
+#![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use sluice_storage::rows::sea_orm::{

@@ -1,5 +1,6 @@
 //! The edge's WebSocket against Autobahn's cases, run by a client from outside: nothing fails, and nothing is done less strictly
 //! than it should be.
+#![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use serde_json::{Value, json};

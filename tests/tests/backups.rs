@@ -1,5 +1,6 @@
 //! A backup under load, and back into an empty database of the other engine: everything that was acknowledged before it began is
 //! there, the sums are right, edges show it and nothing of what came later; a damaged one is refused. And the log, told again.
+#![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use reqwest::Method;

@@ -1,5 +1,6 @@
 //! A conversation while edges, origins and devices are killed and sockets are cut in the middle of a frame: what was acknowledged
 //! is on every device once, in one order, and who can come back is back within two seconds.
+#![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use futures::{SinkExt, StreamExt};

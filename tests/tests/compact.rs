@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ear<S> {
             }
             Told::Frame { number, frame } => {
                 let mut data = frame.data();
-                let by = data.get("from").or(data.get("by")).unwrap().as_str().unwrap().to_owned();
+                let by = data.get("from").or_else(|| data.get("by")).unwrap().as_str().unwrap().to_owned();
                 if let Some(name) = data.get("name") {
                     self.names.insert(by, name.clone());
                 } else if ["message", "reaction"].iter().any(|kind| data["type"] == *kind) {

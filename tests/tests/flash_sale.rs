@@ -2,6 +2,7 @@
 //! that ask again: as many are sold as there are, each is paid once, and origins see little of it.
 //!
 //! `SALE_TRIES` and `SALE_UNITS` make it larger: 100,000 tries on 500 units take some minutes.
+#![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use futures::StreamExt;

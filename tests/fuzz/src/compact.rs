@@ -11,11 +11,10 @@ pub fn compact(bytes: &[u8]) {
     all(bytes, Told::decode, Told::encode);
 }
 
-fn all<T: Debug>(
-    bytes: &[u8],
-    decode: fn(&[u8]) -> Result<(T, &[u8]), CompactError>,
-    encode: fn(&T, &mut Vec<u8>) -> Result<(), CompactError>,
-) {
+type Decode<T> = fn(&[u8]) -> Result<(T, &[u8]), CompactError>;
+type Encode<T> = fn(&T, &mut Vec<u8>) -> Result<(), CompactError>;
+
+fn all<T: Debug>(bytes: &[u8], decode: Decode<T>, encode: Encode<T>) {
     let mut rest = bytes;
     // Each takes bytes away, so that this ends.
     while let Ok((read, more)) = decode(rest) {

@@ -21,6 +21,7 @@ use super::rows::{admission, room};
 use super::{Rooms, allow, said};
 use crate::ApiError;
 use crate::cache::{self, Lifetime};
+use crate::once::Asked;
 
 /// What a transaction has decided: the room, and tickets with the end of their admissions.
 struct Decided {
@@ -55,8 +56,9 @@ pub(super) async fn list(State(rooms): State<Rooms>) -> Result<Response, ApiErro
 pub(super) async fn admissions(
     State(rooms): State<Rooms>,
     Path(name): Path<String>,
-    Json(ask): Json<Ask>,
+    asked: Asked<Ask>,
 ) -> Result<Response, ApiError> {
+    let ask = asked.body;
     if ask.tickets.len() > MAX_ASK {
         return Err(ApiError::bad_request(format!("at most {MAX_ASK} tickets")));
     }

@@ -108,7 +108,8 @@ pub async fn back_up(url: &str, file: &Path, made_ms: u64) -> Result<BackupSumma
     let done = written.and_then(|summary| {
         let out = lines.into_inner().into_inner().map_err(|error| failed(error.into_error()))?;
         out.sync_all().and_then(|()| std::fs::rename(&part, file)).map_err(failed)?;
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(summary)
     });

@@ -30,7 +30,7 @@ pub(crate) async fn sweep(feed: Feed, stop: CancellationToken) {
             Ok(0) => {
                 let told = timeout(every, feed.released.notified());
                 // Whether the time is over or a post was deleted makes no difference.
-                drop(stop.run_until_cancelled(told).await);
+                let _told = stop.run_until_cancelled(told).await;
             }
             Ok(swept) => feed.metrics.photos.with_label_values(&["swept"]).inc_by(swept),
             Err(error) => {
