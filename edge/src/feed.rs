@@ -125,9 +125,7 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
         // Once the feed is there: what is said meanwhile is in it.
         revocations(edge, origin).await?;
     }
-    if !edge.rooms.is_listed() {
-        edge.rooms.list_again();
-    }
+    edge.rooms.hear_from(origin);
     let mut buffer = Vec::new();
     loop {
         let piece =

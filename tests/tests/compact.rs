@@ -225,7 +225,7 @@ async fn who_speaks_in_few_bytes_sees_what_who_speaks_json_sees() {
         let kind = wanted["data"]["type"].as_str().unwrap_or("subscribed").to_owned();
         let mut known = wanted.clone();
         // Of files it is only told that there are some.
-        if let Some(data) = known["data"].as_object_mut() {
+        if let Some(data) = known.get_mut("data").and_then(Value::as_object_mut) {
             data.remove("attachments");
         }
         // Ben listens, and hears the ids of his own devices.

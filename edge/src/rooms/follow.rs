@@ -44,32 +44,30 @@ pub(crate) async fn follow(edge: Arc<Shared>) {
     }
 }
 
-/// Learns which rooms are open.
+/// Learns which rooms are open, from the origin whose log is followed.
 async fn list(edge: &Shared, begun: Instant) {
-    let mut none = false;
-    for origin in edge.all_origins() {
-        let asked = async {
-            let answer = edge.http.get(format!("{origin}{}", room::PATH)).send().await;
-            let answer = answer.map_err(|error| error.to_string())?;
-            // One without apps knows of none.
-            none |= answer.status() == StatusCode::NOT_FOUND;
-            let answer = answer.error_for_status().map_err(|error| error.to_string())?;
-            let text = answer.bytes().await.map_err(|error| error.to_string())?;
-            let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-            let rooms: Result<Vec<Room>, _> =
-                lines.take(room::MAX_ROOMS).map(serde_json::from_slice).collect();
-            rooms.map_err(|error| error.to_string())
-        };
-        match timeout(ANSWER, asked).await.unwrap_or_else(|_| Err("no answer".into())) {
-            Ok(rooms) => return edge.rooms.list(rooms, begun),
-            Err(why) => tracing::debug!(origin, why, "no list of rooms"),
+    let Some(origin) = edge.rooms.origin() else { return };
+    let asked = async {
+        let answer = edge.http.get(format!("{origin}{}", room::PATH)).send().await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        // One without apps knows of none.
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(vec![]);
+        }
+        let answer = answer.error_for_status().map_err(|error| error.to_string())?;
+        let text = answer.bytes().await.map_err(|error| error.to_string())?;
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let rooms: Result<Vec<Room>, _> = lines.take(room::MAX_ROOMS).map(serde_json::from_slice).collect();
+        rooms.map_err(|error| error.to_string())
+    };
+    match timeout(ANSWER, asked).await.unwrap_or_else(|_| Err("no answer".into())) {
+        Ok(rooms) => edge.rooms.list(rooms, begun),
+        Err(why) => {
+            tracing::debug!(origin, why, "no list of rooms");
+            edge.rooms.list_again();
+            sleep(RETRY).await;
         }
     }
-    if none {
-        return edge.rooms.list(vec![], begun);
-    }
-    edge.rooms.list_again();
-    sleep(RETRY).await;
 }
 
 /// Has an origin let in who is next.

@@ -47,6 +47,8 @@ pub(crate) struct Rooms {
     any: AtomicBool,
     /// An origin must be asked for the list.
     must_list: AtomicBool,
+    /// Whose log is followed.
+    origin: Mutex<Option<String>>,
     /// An origin has answered, or has none.
     listed: AtomicBool,
     wanted: Notify,
@@ -69,6 +71,7 @@ impl Rooms {
             inner: Mutex::default(),
             any: AtomicBool::new(false),
             must_list: AtomicBool::new(false),
+            origin: Mutex::new(None),
             listed: AtomicBool::new(false),
             wanted: Notify::new(),
             counts,
@@ -97,6 +100,18 @@ impl Rooms {
     pub(crate) fn list_again(&self) {
         self.must_list.store(true, Ordering::Release);
         self.wanted.notify_one();
+    }
+
+    /// An origin's log is followed: it is asked for the list from now on.
+    pub(crate) fn hear_from(&self, origin: &str) {
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.to_owned());
+        if !self.is_listed() {
+            self.list_again();
+        }
+    }
+
+    fn origin(&self) -> Option<String> {
+        self.origin.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// True once an origin has said which there are.

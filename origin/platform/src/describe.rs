@@ -81,14 +81,14 @@ fn tell(operation: &mut Map<String, Value>, changes: bool, shared: Option<&Value
     let kinds = [
         (by_path || by_query || sends, "400", "The request cannot be read"),
         (true, "401", "Nobody is signed in, or the token is not good"),
-        (changes, "403", "Not for this account, or from a page of another site"),
+        (changes || by_path, "403", "Not for this account, or from a page of another site"),
         (by_path, "404", "There is no such thing"),
         (sends, "409", "Something is in the way; or a request with this `Idempotency-Key` is under way"),
         (sends, "413", "The document is too large"),
         (
-            sends || changes,
+            sends || changes || by_query,
             "422",
-            "The document is not valid; or this `Idempotency-Key` came with another one",
+            "The document, or what is asked for, is not valid; or this `Idempotency-Key` came with another one",
         ),
         (true, "429", "Too often"),
         (true, "503", "The store cannot be reached now"),

@@ -27,6 +27,11 @@ export function note(header: string | null, body: unknown): void {
   keep(written, MOST.written, [header ?? '', ...listed].join(' '));
 }
 
+/** Notes what was told of: reads from then on show at least that. */
+export function demand(tag: string, version: number): void {
+  keep(written, MOST.written, `${tag}=${version}`);
+}
+
 /** What a read is to show at least, as `Sluice-At-Least` says it. */
 export function atLeast(): string {
   return [...written].map(([tag, version]) => `${tag}=${version}`).join(' ');

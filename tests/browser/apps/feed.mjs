@@ -52,7 +52,10 @@ async function news(boss, ben) {
   await ben.at('repost').first().click();
   await boss.text('reposts', '1');
   await ben.page.getByRole('link', { name: 'Feed', exact: true }).click();
+  await ben.at('find-handle').fill('ben');
+  await ben.at('find').click();
   await ben.text('quoted', 'tripods');
+  await ben.page.getByRole('link', { name: 'Feed', exact: true }).click();
   await boss.page.getByRole('link', { name: 'Feed', exact: true }).click();
   await boss.text('post-words', 'tripods');
   await post(boss, 'Ten more have come in.');

@@ -22,6 +22,14 @@ use crate::record::statement;
 use crate::rows::{conversation, member, message};
 use crate::{Chat, ConversationId};
 
+/// A page of an account's conversations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Mine {
+    conversations: Vec<Listed>,
+    /// What to ask for as `after`; null on the last page.
+    next: Option<String>,
+}
+
 /// A conversation in an account's list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listed {
@@ -78,14 +86,14 @@ const MINE: &str = "\
     ORDER BY c.last_ms DESC, c.id DESC LIMIT $4";
 
 /// `GET /v1/chat`: where something was said last comes first. Three statements.
-#[utoipa::path(get, path = "/v1/chat", params(("after" = Option<String>, Query), ("limit" = Option<u64>, Query)), responses((status = 200, body = [Listed])))]
+#[utoipa::path(get, path = "/v1/chat", params(("after" = Option<String>, Query), ("limit" = Option<u64>, Query)), responses((status = 200, body = Mine)))]
 pub(crate) async fn list(
     State(chat): State<Chat>,
     caller: Caller,
     Wanted(page): Wanted<Page>,
 ) -> Result<Response, ApiError> {
-    let (views, next) = mine(chat.ground.storage.database.reader(), caller.account, &page).await?;
-    Ok(answer(StatusCode::OK, json!({ "conversations": views, "next": next })))
+    let (conversations, next) = mine(chat.ground.storage.database.reader(), caller.account, &page).await?;
+    Ok(answer(StatusCode::OK, Mine { conversations, next }))
 }
 
 /// A page, and where the next one begins.

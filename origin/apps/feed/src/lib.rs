@@ -38,7 +38,8 @@ use sluice_platform::Ground;
 use sluice_service::ProcessError;
 
 /// Channels by the beginnings of their names, and whether anybody may listen.
-pub const CHANNELS: [(&str, bool); 3] = [("post:", true), ("user:", true), ("home:", false)];
+pub const CHANNELS: [(&str, bool); 4] =
+    [("post:", true), ("thread:", true), ("user:", true), ("home:", false)];
 
 sluice_wire::id!(
     /// A post, a reply or a repost.

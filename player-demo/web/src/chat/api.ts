@@ -70,7 +70,16 @@ const at = (room: string) => `/v1/chat/${encodeURIComponent(room)}`;
 
 export const rooms = (after?: string): Promise<{ conversations: Room[]; next: string | null }> => ask(`/v1/chat?limit=100${after ? `&after=${after}` : ''}`);
 export const show = (room: string): Promise<Omit<Room, 'with' | 'last' | 'read' | 'unread' | 'last_ms'>> => ask(at(room));
-export const history = (room: string, page: number): Promise<{ events: Happening[] }> => ask(`${at(room)}/history/${page}`);
+/** How often a page is asked for whose content an edge could not have in time. */
+const TRIES = 3;
+
+export async function history(room: string, page: number): Promise<Happening[]> {
+  for (let tried = 0; tried < TRIES; tried += 1) {
+    const { content } = await ask<{ content?: { events: Happening[] } }>(`${at(room)}/history/${page}`);
+    if (content) return content.events;
+  }
+  throw new Error('This page of the conversation cannot be had now.');
+}
 export const events = (room: string, after: number): Promise<{ events: Happening[]; last: number; more: boolean }> => ask(`${at(room)}/events?after=${after}&limit=500`);
 export const members = (room: string): Promise<{ members: Member[] }> => ask(`${at(room)}/members?limit=100`);
 export const token = async (conversations?: string[]): Promise<string> => (await ask<{ token: string }>('/v1/chat/token', { method: 'POST', body: conversations ? { conversations } : {} })).token;

@@ -98,7 +98,7 @@ export class Talk {
   }
 
   private async load(page: number): Promise<void> {
-    const { events: all } = await history(this.room.id, page);
+    const all = await history(this.room.id, page);
     for (const one of all) this.take(one);
     this.story.reaches(page * PAGE + 1, all.at(-1)?.seq ?? 0);
     this.draw();

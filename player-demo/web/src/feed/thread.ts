@@ -1,7 +1,9 @@
 // A conversation: the post that it began with, and its replies below what they answer.
 import { el, say } from '../dom';
+import { live } from '../live';
 import { Refused } from '../session';
 import { invitation } from '../sign-in';
+import { demand } from '../versions';
 import { empty } from '../views';
 import { fragment, fragments, post, thread, type Post } from './api';
 import { card, type Shelf } from './card';
@@ -10,8 +12,6 @@ import type { Feeding } from './index';
 
 /** How deep replies are shown in; what is deeper stands at the same depth. */
 const DEEP = 4;
-/** Milliseconds after which one looks once more: a count may come a moment before the list that it counts. */
-const AGAIN = 400;
 
 /** A reply with its depth. */
 export interface Placed {
@@ -72,16 +72,16 @@ export async function threadPage(id: string, { main, until, mine }: Feeding): Pr
       if (!after) return fragments(items);
     }
   };
-  let looking = false;
+  let [looking, wanted] = [false, false];
   const look = async () => {
-    if (looking || until.aborted) return;
+    wanted = true;
+    if (looking) return;
     looking = true;
     const before = shown.length;
-    for (let n = 0; n < 2; n += 1) {
+    while (wanted && !until.aborted) {
+      wanted = false;
       const all = await read().catch(() => null);
       if (all) put(all);
-      if (shown.length !== before) break;
-      await new Promise((done) => setTimeout(done, AGAIN));
     }
     looking = false;
     if (shown.length > before) say(told, `${shown.length - before} new ${shown.length - before === 1 ? 'reply' : 'replies'}`);
@@ -91,6 +91,10 @@ export async function threadPage(id: string, { main, until, mine }: Feeding): Pr
   const say_ = root ? (mine.me ? compose((made) => put([...shown, made]), root) : invitation('Sign in to answer.')) : el('span');
   main.append(el('div', { class: 'column' }, el('p', {}, el('a', { href: '/feed', class: 'dim' }, '← Feed')), el('h1', { class: 'hidden' }, 'Conversation'), first, say_, told, replies));
   put(await read());
+  live.listen(`thread:${begun.root.split('/').at(-1)}`, { until, missed: () => void look(), hear: ({ channel, seq }) => {
+    demand(channel, seq);
+    void look();
+  } });
   if (root?.id !== id) cards.get(id)?.scrollIntoView({ block: 'center' });
 }
 
