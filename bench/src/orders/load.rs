@@ -15,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::shop::Shop;
-use crate::cpu;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,9 +58,9 @@ pub(super) async fn load(
         buyers.spawn(buyer.run(kind, begin, end));
     }
     tokio::time::sleep_until(begin.into()).await;
-    let before = cpu::tree_time(shop.pid)?;
+    let before = shop.time()?;
     tokio::time::sleep_until(end.into()).await;
-    let cpu = cpu::tree_time(shop.pid)?.saturating_sub(before);
+    let cpu = shop.time()?.saturating_sub(before);
     let mut done = Done { orders: 0, wall: window, cpu, times: Histogram::new(3)?, all: 0 };
     while let Some(buyer) = buyers.join_next().await {
         let (times, all) = buyer??;
@@ -83,11 +82,11 @@ struct Buyer {
 
 impl Buyer {
     async fn connect(shop: &Shop, token: String, number: usize) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(shop.at).await.context("connecting")?;
+        let stream = TcpStream::connect(shop.at()?).await.context("connecting")?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(async { drop(connection.await) });
-        let (host, authorization) = (shop.at.to_string(), format!("Bearer {token}"));
+        let (host, authorization) = (shop.at()?.to_owned(), format!("Bearer {token}"));
         Ok(Self { sender, host, authorization, variants: shop.variants.clone(), number, made: 0 })
     }
 

@@ -77,7 +77,7 @@ impl Cell {
     ) -> anyhow::Result<(Done, String)> {
         let Self { engine, kind, together, variants } = self;
         progress(format!("orders: {engine}, {kind:?}, {variants} variants, {together} together"));
-        let shop = Shop::start("origin", folder, database, *together, *variants).await?;
+        let shop = Shop::start(folder, database, *together, *variants).await?;
         let times = (options.warm_up(), options.window());
         let done = load::load(&shop, *kind, options.buyers, times).await?;
         let (reserved, sold, unbalanced) = shop.audit().await?;
@@ -85,7 +85,7 @@ impl Cell {
         let (held, gone) = if *kind == Kind::Place { (told, 0) } else { (0, told) };
         ensure!((reserved, sold) == (held, gone), "{told} orders, {reserved} held and {sold} sold");
         ensure!(unbalanced == 0, "{unbalanced} orders whose books are not zero");
-        let command = shop.command.clone();
+        let command = shop.command();
         shop.stop().await;
         Ok((done, command))
     }

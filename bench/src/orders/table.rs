@@ -45,7 +45,7 @@ pub(super) fn report(name: &'static str, options: &Options, all: &[Took], comman
     } else {
         "Built with optimisation"
     });
-    report.fact(format!("Origin: `{command}`"));
+    report.fact(format!("Origin, of the last cell: `{command}`"));
     report.paragraph(
         "An order is answered when it is durable (SQLite: WAL with synchronous=FULL; PostgreSQL: serializable, synchronous commit), \
          with its stock entry, its event and the answer to its Idempotency-Key. `buy` is an order and its payment at the \
@@ -70,16 +70,20 @@ pub(super) fn report(name: &'static str, options: &Options, all: &[Took], comman
         |took: &Took, q: f64| format!("{:.2}", took.done.times.value_at_quantile(q) as f64 / 1_000.0);
     for took in all {
         let single = all.iter().find(|other| other.together == 1 && other.is_beside(took));
-        let ratio = |of: fn(&Took) -> f64| single.map_or(0.0, |single| of(took) / of(single).max(1e-9));
+        // A window in which the other did nothing compares with nothing.
+        let single = single.filter(|single| single.done.orders > 0);
+        let ratio = |of: fn(&Took) -> f64| {
+            single.map_or_else(String::new, |single| format!("{:.2}", of(took) / of(single).max(1e-9)))
+        };
         rows.push(vec![
             took.engine.to_owned(),
             if took.kind == Kind::Place { "place" } else { "buy" }.to_owned(),
             took.variants.to_string(),
             took.together.to_string(),
             format!("{:.0}", took.rate()),
-            format!("{:.2}", ratio(Took::rate)),
+            ratio(Took::rate),
             format!("{:.0}", took.rate_of_cpu()),
-            format!("{:.2}", ratio(Took::rate_of_cpu)),
+            ratio(Took::rate_of_cpu),
             millis(took, 0.5),
             millis(took, 0.99),
             took.aim(),
