@@ -2,7 +2,9 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+};
 use sha2::{Digest, Sha256};
 use sluice_wire::conditions;
 use std::path::{Component, Path, PathBuf};
@@ -31,6 +33,7 @@ pub async fn page(dir: &Path, path: &str, asked: &HeaderMap) -> Option<Response>
         HeaderValue::from_str(kind.as_ref()).expect("a media type is plain characters"),
     );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(ETAG, HeaderValue::from_str(&etag).expect("hexadecimal digits"));
     Some(answer)
 }
@@ -54,5 +57,13 @@ mod tests {
         {
             assert_eq!(inside(dir, trick), None, "{trick}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_what_it_says_and_nothing_that_a_browser_guesses() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.js"), "1").unwrap();
+        let answer = page(dir.path(), "/a.js", &HeaderMap::new()).await.unwrap();
+        assert_eq!(answer.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
     }
 }

@@ -14,7 +14,7 @@
 //! ```text
 //! Database::write(|tx| ...)            one transaction, retried whole
 //!   videos / uploads / jobs / fleet    rows, each by a conditional statement
-//!   Tx::emit(tag)                      tag version + 1, outbox row
+//!   Tx::emit(tag)                      tag version + 1, outbox row; on SQLite, where transactions take turns, log row
 //! commit -> Bus "outbox" -> Relay      the lease's holder moves outbox rows into the log: gapless seq
 //!                        -> Bus "log" -> Log::tail      every follower, in order; polls when no wake-up comes
 //! ```
@@ -70,7 +70,7 @@ pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::StorageConfig;
 pub use cursors::Cursors;
 pub use database::{BackupError, BackupSummary, back_up, check_backup, restore};
-pub use database::{Conn, Database, Engine, Tx, Work, count_statements};
+pub use database::{Conn, Database, Engine, Tx, WRITE_DEADLINE, Work, count_statements, note_statements};
 pub use error::StorageError;
 pub use fleet::{Fleet, NodeRecord, Seen};
 pub use ids::Ids;
@@ -93,4 +93,4 @@ pub use videos::{
     RungUse, SegmentRow, SegmentSize, SourceFacts, Standing, StateUse, Usage, Video, VideoState, Videos,
     Visibility, Which,
 };
-pub use videos::{Storyboard, TextTrack};
+pub use videos::{Storyboard, TextTrack, terms::words};

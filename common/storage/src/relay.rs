@@ -1,18 +1,22 @@
-//! Moves committed events from the outbox into the log. Every process that writes may run a relay; a lease lets one of
-//! them work at a time, and its fencing token keeps a relay that lost the lease without noticing from writing.
+//! Moves committed events from the outbox into the log, where transactions do not take turns and so do not know their place before
+//! they are committed. Every process that writes may run a relay; a lease lets one of them work at a time, and its fencing token
+//! keeps a relay that lost the lease without noticing from writing.
+//!
+//! On SQLite events are in the log with what they tell of ([`Tx::emit`]). The relay finds nothing there but what was left by those
+//! who did not know that yet; its lease still says that somebody is at work.
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, topics};
-use crate::database::entity::{log, log_head, outbox};
-use crate::database::{Database, Tx};
+use crate::database::entity::{log, outbox};
+use crate::database::{Database, Tx, append};
 use crate::error::StorageError;
 use crate::lease::{self, Held};
-use crate::log::{HEAD, POLL};
+use crate::log::POLL;
 
 /// How long a relay may be silent before another takes over. A stall of events after a kill -9 lasts no longer, so that who
 /// listens is back within two seconds; a third of it is the time between two renewals.
@@ -21,7 +25,7 @@ const LEASE: Duration = Duration::from_millis(1_500);
 /// The lease's name.
 const NAME: &str = "relay";
 
-/// Events moved in one transaction: few enough to hold SQLite's write lock for milliseconds.
+/// Events moved in one transaction: few enough to be done in milliseconds.
 const BATCH: u64 = 128;
 
 /// Pause after a failure.
@@ -83,7 +87,7 @@ impl Relay {
                 break;
             }
             let proof = ours.clone();
-            let moved = self.database.write(|tx| Box::pin(move_batch(tx, proof.clone()))).await;
+            let moved = self.database.write(|tx| Box::pin(move_leased(tx, proof.clone()))).await;
             match moved {
                 Ok((until_ms, 0)) => {
                     ours.until_ms = until_ms;
@@ -101,9 +105,25 @@ impl Relay {
     }
 }
 
+/// Moves what there is without a lease, before anybody else is at work or where transactions take turns.
+///
+/// # Errors
+/// The engine's.
+pub(crate) async fn empty(database: &Database) -> Result<(), StorageError> {
+    while outbox::Entity::find().one(database.reader()).await?.is_some() {
+        database.write::<_, StorageError, _>(|tx| Box::pin(move_batch(tx))).await?;
+    }
+    Ok(())
+}
+
 /// Moves one batch under the lease, which it renews. Gives the lease's new end and the number moved.
-async fn move_batch(tx: &Tx<'_>, held: Held) -> Result<(u64, usize), StorageError> {
+async fn move_leased(tx: &Tx<'_>, held: Held) -> Result<(u64, usize), StorageError> {
     let until_ms = lease::renew(tx, &held, LEASE).await?;
+    Ok((until_ms, move_batch(tx).await?))
+}
+
+/// Moves one batch, and gives the number moved.
+async fn move_batch(tx: &Tx<'_>) -> Result<usize, StorageError> {
     let rows = outbox::Entity::find()
         .order_by_asc(outbox::Column::Position)
         .order_by_asc(outbox::Column::Tag)
@@ -111,41 +131,16 @@ async fn move_batch(tx: &Tx<'_>, held: Held) -> Result<(u64, usize), StorageErro
         .all(tx.conn())
         .await?;
     if rows.is_empty() {
-        return Ok((until_ms, 0));
+        return Ok(0);
     }
-    let count = rows.len();
-    let first = reserve(tx, count).await?;
-    let moved = keys_of(&rows);
-    let entries = rows.into_iter().zip(first..).map(|(row, seq)| log::ActiveModel {
-        seq: Set(seq),
-        tag: Set(row.tag),
-        version: Set(row.version),
-        kind: Set(row.kind),
-        at_ms: Set(row.at_ms),
-        data: Set(row.data),
-    });
-    log::Entity::insert_many(entries).exec_without_returning(tx.conn()).await?;
+    let (count, moved) = (rows.len(), keys_of(&rows));
+    append(tx, rows.into_iter().map(log::Model::from).collect()).await?;
     let deleted = outbox::Entity::delete_many().filter(moved).exec(tx.conn()).await?;
     if deleted.rows_affected == count as u64 {
-        Ok((until_ms, count))
+        Ok(count)
     } else {
         Err(StorageError::Conflict("outbox rows vanished while being moved".into()))
     }
-}
-
-/// Takes the next `count` sequence numbers and gives the first of them.
-pub(crate) async fn reserve(tx: &Tx<'_>, count: usize) -> Result<i64, StorageError> {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let start = log_head::ActiveModel { name: Set(HEAD.to_owned()), seq: Set(count) };
-    let head = log_head::Entity::insert(start)
-        .on_conflict(
-            OnConflict::column(log_head::Column::Name)
-                .value(log_head::Column::Seq, Expr::col((log_head::Entity, log_head::Column::Seq)).add(count))
-                .to_owned(),
-        )
-        .exec_with_returning(tx.conn())
-        .await?;
-    Ok(head.seq - count + 1)
 }
 
 /// Names exactly these outbox rows.
@@ -159,37 +154,87 @@ fn keys_of(rows: &[outbox::Model]) -> Condition {
 mod tests {
     use std::sync::Arc;
 
-    use sluice_wire::{EventKind, Tag};
+    use sea_orm::ActiveModelTrait;
+    use sluice_wire::{Event, EventKind, Tag};
 
     use super::*;
     use crate::{ManualClock, Storage, StorageConfig};
 
-    #[tokio::test]
-    async fn a_relay_that_lost_its_lease_moves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
+    /// Opens a database in a folder; `clock` is its time.
+    async fn open(folder: &std::path::Path, clock: &Arc<ManualClock>) -> Storage {
         let config = StorageConfig {
-            database: format!("sqlite:{}", folder.path().join("sluice.db").display()),
-            objects: format!("file:{}", folder.path().display()),
+            database: format!("sqlite:{}", folder.join("sluice.db").display()),
+            objects: format!("file:{}", folder.display()),
             ..StorageConfig::default()
         };
-        let clock = ManualClock::at(1_800_000_000_000);
-        let storage = Storage::open_with(&config, Arc::clone(&clock) as _).await.unwrap();
+        Storage::open_with(&config, Arc::clone(clock) as _).await.unwrap()
+    }
+
+    /// An event that is committed and not in the log.
+    async fn leave(database: &Database, version: i64) {
+        database
+            .write::<_, StorageError, _>(|tx| {
+                Box::pin(async move {
+                    let left = outbox::Model {
+                        tag: Tag::everything().as_str().to_owned(),
+                        version,
+                        position: version,
+                        kind: EventKind::Purged.as_str().to_owned(),
+                        at_ms: 7,
+                        data: "{}".to_owned(),
+                    };
+                    outbox::ActiveModel::from(left).insert(tx.conn()).await?;
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_lost_its_lease_moves_nothing() {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::at(1_800_000_000_000));
+        let storage = open(folder.path(), &clock).await;
         let database = &storage.database;
-        let tag = &Tag::everything();
-        let emit = database.write::<_, StorageError, _>(|tx| {
-            Box::pin(async move { tx.emit(tag, EventKind::Purged, serde_json::Value::Null).await })
-        });
-        emit.await.unwrap();
+        leave(database, 1).await;
 
         let frozen = lease::take(database, NAME, "frozen", LEASE).await.unwrap().unwrap();
         assert_eq!(lease::take(database, NAME, "early", LEASE).await.unwrap(), None);
         clock.advance(LEASE);
         let heir = lease::take(database, NAME, "heir", LEASE).await.unwrap().unwrap();
 
-        let moved = database.write(|tx| Box::pin(move_batch(tx, frozen.clone()))).await;
+        let moved = database.write(|tx| Box::pin(move_leased(tx, frozen.clone()))).await;
         assert!(matches!(moved, Err(StorageError::Fenced)), "{moved:?}");
         assert_eq!(storage.log().head().await.unwrap(), 0);
-        let (_, moved) = database.write(|tx| Box::pin(move_batch(tx, heir.clone()))).await.unwrap();
+        let (_, moved) = database.write(|tx| Box::pin(move_leased(tx, heir.clone()))).await.unwrap();
         assert_eq!((moved, storage.log().head().await.unwrap()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn what_was_left_for_a_relay_comes_before_what_is_said_from_now_on() {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::at(1_800_000_000_000));
+        let before = open(folder.path(), &clock).await;
+        let emit = |storage: Storage| async move {
+            let emitted = storage.database.write::<_, StorageError, _>(|tx| {
+                Box::pin(async move {
+                    tx.emit(&Tag::everything(), EventKind::Changed, serde_json::json!({})).await
+                })
+            });
+            emitted.await.unwrap();
+        };
+        emit(before.clone()).await;
+        // As a program that knows of no other way would have left them.
+        for version in 2..=3 {
+            leave(&before.database, version).await;
+        }
+        drop(before);
+        let after = open(folder.path(), &clock).await;
+        emit(after.clone()).await;
+        let events: Vec<Event> = after.log().since(0, 9).await.unwrap();
+        let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+        let [changed, purged] = [EventKind::Changed, EventKind::Purged];
+        assert_eq!(kinds, [changed, purged, purged, changed]);
+        assert!(events.iter().map(|event| event.seq).eq(1..=4), "no gap");
+        assert_eq!(outbox::Entity::find().one(after.database.reader()).await.unwrap(), None);
     }
 }

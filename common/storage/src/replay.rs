@@ -1,15 +1,14 @@
 //! The log, told again: for edges that may have missed something, and for readers that are to read anew.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_wire::channel;
 
 use crate::bus::topics;
 use crate::cursors::Cursors;
 use crate::database::entity::log;
-use crate::database::{Tx, signed, to_json, unsigned};
+use crate::database::{append, signed, to_json, unsigned};
 use crate::error::StorageError;
 use crate::log::Log;
-use crate::relay;
 
 /// Events told again in one transaction: as many as the relay moves.
 const BATCH: u64 = 128;
@@ -46,17 +45,18 @@ impl Log {
                 let mut data = event.data.as_object().cloned().unwrap_or_default();
                 data.insert(AGAIN.to_owned(), event.seq.into());
                 event.data = data.into();
-                copies.push(event);
+                copies.push(row(&event)?);
             }
             if copies.is_empty() {
                 continue;
             }
-            let copies = &copies;
-            let first =
-                self.database().write::<_, StorageError, _>(|tx| Box::pin(append(tx, copies))).await?;
-            told.events += copies.len() as u64;
+            let count = copies.len() as u64;
+            let write =
+                self.database().write::<_, StorageError, _>(|tx| Box::pin(append(tx, copies.clone())));
+            let first = write.await?;
+            told.events += count;
             let from = told.seqs.map_or(first, |(from, _)| from);
-            told.seqs = Some((from, first + copies.len() as u64 - 1));
+            told.seqs = Some((from, first + count - 1));
             self.database().wake(&[topics::LOG]).await;
         }
         Ok(told)
@@ -81,21 +81,16 @@ impl Log {
     }
 }
 
-async fn append(tx: &Tx<'_>, copies: &[sluice_wire::Event]) -> Result<u64, StorageError> {
-    let first = relay::reserve(tx, copies.len()).await?;
-    let mut rows = vec![];
-    for (event, seq) in copies.iter().zip(first..) {
-        rows.push(log::ActiveModel {
-            seq: Set(seq),
-            tag: Set(event.tag.as_str().to_owned()),
-            version: Set(signed(event.version.0)),
-            kind: Set(event.kind.as_str().to_owned()),
-            at_ms: Set(signed(event.at_ms)),
-            data: Set(to_json(&event.data)?),
-        });
-    }
-    log::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    unsigned("log.seq", first)
+/// A row of the log, whose number is still to come.
+fn row(event: &sluice_wire::Event) -> Result<log::Model, StorageError> {
+    Ok(log::Model {
+        seq: 0,
+        tag: event.tag.as_str().to_owned(),
+        version: signed(event.version.0),
+        kind: event.kind.as_str().to_owned(),
+        at_ms: signed(event.at_ms),
+        data: to_json(&event.data)?,
+    })
 }
 
 impl Cursors {

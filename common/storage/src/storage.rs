@@ -15,7 +15,7 @@ use crate::jobs::Jobs;
 use crate::lists::Lists;
 use crate::log::Log;
 use crate::objects::Objects;
-use crate::relay::Relay;
+use crate::relay::{self, Relay};
 use crate::settings::Settings;
 use crate::traffic::Traffic;
 use crate::uploads::Uploads;
@@ -58,6 +58,10 @@ impl Storage {
         let lists = Lists::open(&config.bus)?;
         let ids = Ids::new(Arc::clone(&clock));
         let database = Database::open(&config.database, bus.clone(), ids.clone(), Arc::clone(&clock)).await?;
+        if database.has_one_writer() {
+            // What is emitted from now on is in the log at once, and comes after what was left for a relay.
+            relay::empty(&database).await?;
+        }
         Ok(Self { database, bus, lists, objects, ids, clock })
     }
 

@@ -35,6 +35,9 @@ pub const MAX_LIVE: usize = 16 << 10;
 /// Frames that are replayed to one who is behind; who is further is told of a gap. At ten frames a second this is what a
 /// busy room says in a minute and a half.
 pub const MAX_REPLAY: u64 = 1_000;
+/// Frames that an edge asks for beyond what the first who comes back has missed: who lost the same connection has heard
+/// some more or some less, and needs no question of its own.
+pub const SPARE_REPLAY: u64 = 64;
 /// The bus's topic of asides: a list of [`Aside`]s in each message.
 pub const ASIDES: &str = "channels.asides";
 /// Bytes of a subject that a revocation names.
@@ -145,7 +148,7 @@ pub enum Line {
     },
 }
 
-/// Ends what a subject was let in to: its tokens that were minted at or before the event are refused.
+/// Ends what a subject was let in to: its tokens from before are refused, as [`Revoked::ends`] says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     /// Whose tokens.
@@ -170,8 +173,32 @@ impl Revocation {
 pub struct Revoked {
     /// What was said.
     pub revoke: Revocation,
-    /// When it was committed, in Unix milliseconds.
+    /// When it was begun to be committed, in Unix milliseconds.
     pub at_ms: u64,
+    /// The channel's number that it has, where it is about one channel and said on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+}
+
+impl Revoked {
+    /// The revocation in an event, if there is one.
+    #[must_use]
+    pub fn of_event(event: &Event) -> Option<Self> {
+        let revoke = Revocation::of_event(event)?;
+        let is_of_it = revoke.channel.as_ref() == Some(&event.tag);
+        Some(Self { revoke, at_ms: event.at_ms, version: is_of_it.then_some(event.version.0) })
+    }
+
+    /// True when it ends a token of its subject. Where a token says which number the channel had when it was looked up whether its
+    /// bearer may listen (`seen`), numbers decide: no clock has a part in it, nor how long it took to commit. Otherwise it is when
+    /// the token was minted.
+    #[must_use]
+    pub fn ends(&self, minted_ms: u64, seen: Option<u64>) -> bool {
+        match (self.version, seen) {
+            (Some(said), Some(seen)) => said > seen,
+            _ => minted_ms <= self.at_ms,
+        }
+    }
 }
 
 /// An event as the log's feed has it: without what is for subscribers alone.
@@ -224,6 +251,23 @@ mod tests {
         for bad in [json!(null), json!({}), json!({ "revoke": {} }), json!({ "revoke": { "subject": "" } })] {
             assert_eq!(of(bad), None);
         }
+    }
+
+    #[test]
+    fn numbers_decide_where_both_sides_have_them_and_times_where_not() {
+        let said = |data| Revoked::of_event(&event(data)).unwrap();
+        let out = said(json!({ "revoke": { "subject": "u1", "channel": "chat:1" } }));
+        assert_eq!((out.at_ms, out.version), (7, Some(3)));
+        assert!(out.ends(1_000, Some(2)), "minted later by a clock, looked up before");
+        assert!(!out.ends(1, Some(3)), "minted earlier by a clock, looked up after");
+        assert!(out.ends(7, None) && !out.ends(8, None));
+        for whole in [json!({ "subject": "u1" }), json!({ "subject": "u1", "channel": "chat:2" })] {
+            let said = said(json!({ "revoke": whole }));
+            assert_eq!(said.version, None);
+            assert!(said.ends(7, Some(9)) && !said.ends(8, Some(1)));
+        }
+        let old: Revoked = serde_json::from_str(r#"{"revoke":{"subject":"u1"},"at_ms":7}"#).unwrap();
+        assert_eq!(old.version, None);
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub const EPOCH_MS: u64 = 1_704_067_200_000;
 /// Bits of entropy below the clock part: two million ids a millisecond before a collision is certain.
 pub const ENTROPY_BITS: u32 = 21;
 
+/// The last millisecond that an id tells, in 2163.
+const MAX_CLOCK: u64 = (1 << 42) - 1;
+
 /// Characters of an id's textual form: 13 x 5 bits hold 64.
 pub const TEXT_LEN: usize = 13;
 
@@ -43,7 +46,8 @@ pub use serde;
 #[doc(hidden)]
 #[must_use]
 pub const fn number(unix_ms: u64, entropy: u32) -> u64 {
-    let clock = unix_ms.saturating_sub(EPOCH_MS) & ((1 << 42) - 1);
+    let since = unix_ms.saturating_sub(EPOCH_MS);
+    let clock = if since > MAX_CLOCK { MAX_CLOCK } else { since };
     (clock << ENTROPY_BITS) | (entropy as u64 & ((1 << ENTROPY_BITS) - 1))
 }
 
@@ -99,7 +103,7 @@ macro_rules! id {
 
         impl $name {
             /// Makes an id from a Unix time in milliseconds and any entropy (its low 21 bits are used). Times before
-            /// 2024 count as its beginning.
+            /// 2024 count as its beginning, times after 2163 as the last millisecond of which there are ids.
             #[must_use]
             pub const fn from_parts(unix_ms: u64, entropy: u32) -> Self {
                 Self($crate::id::number(unix_ms, entropy))
@@ -287,6 +291,22 @@ mod tests {
         fn ids_keep_their_time(ms in EPOCH_MS..EPOCH_MS + (1 << 42), entropy: u32) {
             prop_assert_eq!(JobId::from_parts(ms, entropy).unix_ms(), ms);
         }
+
+        #[test]
+        fn whatever_is_later_has_no_lower_number(a: u64, b: u64) {
+            let of = |ms| JobId::from_parts(ms, 0);
+            prop_assert_eq!(of(a.min(b)).max(of(a.max(b))), of(a.max(b)));
+        }
+    }
+
+    #[test]
+    fn times_beyond_those_of_ids_are_the_last_or_the_first() {
+        let (last, year_9999) = (EPOCH_MS + MAX_CLOCK, 253_402_214_400_000);
+        for late in [last, last + 1, year_9999, u64::MAX] {
+            assert_eq!(JobId::from_parts(late, 7), JobId::from_parts(last, 7), "{late}");
+        }
+        assert!(JobId::from_parts(u64::MAX, u32::MAX).as_u64() <= MAX);
+        assert_eq!(JobId::from_parts(0, 7), JobId::from_parts(EPOCH_MS, 7));
     }
 
     #[test]

@@ -29,12 +29,21 @@ pub const ROOM: &str = "room";
 pub const MAX_ROOMS: usize = 64;
 /// Tickets in one [`Ask`], and so admissions in one answer.
 pub const MAX_ASK: usize = 128;
+/// Admissions that one request may bring: an order is of few rooms.
+const MAX_BROUGHT: usize = 8;
 /// Bytes of a room's name.
 pub const MAX_NAME: usize = 64;
 /// Bytes of a signed ticket's beginning: the ticket itself.
 const TICKET: usize = 16;
 /// Bytes of its signature: an HMAC-SHA-256, cut in half (RFC 2104 section 5).
 const SIGNATURE: usize = 16;
+
+/// The admissions that a request brings, out of its [`SLUICE_ADMISSION`](crate::headers::SLUICE_ADMISSION) fields: eight at the
+/// most, what comes after them is not looked at.
+pub fn brought<'a>(fields: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let tokens = fields.flat_map(|field| field.split(',')).map(str::trim);
+    tokens.filter(|token| !token.is_empty()).take(MAX_BROUGHT)
+}
 
 /// The tag that tells of a room; also the name in its admissions.
 #[must_use]
@@ -109,6 +118,9 @@ pub struct Ask {
 /// Who is let in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
+    /// The version of the room's tag, which this reflects at least; 0 where an origin does not say.
+    #[serde(default)]
+    pub version: Version,
     /// Units that can be had now.
     pub left: u64,
     /// For a beginning of the tickets that were asked for; the others wait.
@@ -228,6 +240,19 @@ mod tests {
         assert_eq!(Said::of_event(&event), Some(("shop.1".into(), said)));
         event.data = json!({ "room": { "open": true } });
         assert_eq!(Said::of_event(&event), None);
+    }
+
+    #[test]
+    fn an_answer_without_a_version_is_read_too() {
+        let given: Given =
+            serde_json::from_value(json!({ "left": 3, "admissions": [], "used": [] })).unwrap();
+        assert_eq!(given, Given { left: 3, ..Given::default() });
+    }
+
+    #[test]
+    fn a_request_brings_few_admissions_in_one_field_or_several() {
+        assert!(brought(["a, b", "", " c ,,"].into_iter()).eq(["a", "b", "c"]));
+        assert_eq!(brought(["x,".repeat(100).as_str()].into_iter()).count(), MAX_BROUGHT);
     }
 
     #[test]

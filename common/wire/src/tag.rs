@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::id::VideoId;
 use crate::limits::{MAX_TAG_LEN, MAX_TAGS};
@@ -15,10 +16,10 @@ use crate::limits::{MAX_TAG_LEN, MAX_TAGS};
 #[error("a tag is 1 to {MAX_TAG_LEN} characters of letters, digits, '.', ':', '_', '-' and '/'")]
 pub struct TagError;
 
-/// The name of a thing that changes: a video, a listing, a product.
+/// The name of a thing that changes: a video, a listing, a product. A copy of it is the same text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Tag(String);
+pub struct Tag(Arc<str>);
 
 impl Tag {
     /// Checks a tag.
@@ -29,7 +30,7 @@ impl Tag {
         let text = text.into();
         let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b':' | b'_' | b'-' | b'/');
         if (1..=MAX_TAG_LEN).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text))
+            Ok(Self(text.into()))
         } else {
             Err(TagError)
         }
@@ -38,20 +39,20 @@ impl Tag {
     /// Everything that shows a video's present state: its document, playlists and poster.
     #[must_use]
     pub fn video(video: VideoId) -> Self {
-        Self(format!("v:{video}"))
+        Self(format!("v:{video}").into())
     }
 
     /// A video's headers and segments. They never change, so only deleting or purging raises this tag: a new segment must
     /// not make edges forget the ones before it.
     #[must_use]
     pub fn media(video: VideoId) -> Self {
-        Self(format!("v:{video}:media"))
+        Self(format!("v:{video}:media").into())
     }
 
     /// A video's text: a track that is replaced or deleted is forgotten everywhere, film and sound are not.
     #[must_use]
     pub fn text(video: VideoId) -> Self {
-        Self(format!("v:{video}:text"))
+        Self(format!("v:{video}:text").into())
     }
 
     /// The library's listing.
@@ -88,7 +89,7 @@ impl TryFrom<String> for Tag {
 
 impl From<Tag> for String {
     fn from(tag: Tag) -> Self {
-        tag.0
+        tag.0.as_ref().to_owned()
     }
 }
 

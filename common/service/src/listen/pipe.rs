@@ -3,7 +3,7 @@
 use super::{Peer, Protocol, WebSocket};
 use crate::{Body, HttpRequest, HttpResponse};
 use bytes::Bytes;
-use futures::stream::unfold;
+use futures::channel::mpsc;
 use http::StatusCode;
 use http::header::{
     CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
@@ -15,11 +15,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_util::sync::PollSender;
 
-/// Bytes of a piece that is written, and pieces that wait for the client: 16 KiB of what it does not take yet.
+/// Bytes of a piece that is written, and pieces that wait for the client, beside one that its sender has for itself: 20 KiB of
+/// what it does not take yet.
 const PIECE: usize = 4 << 10;
 /// See [`PIECE`].
 const PIECES: usize = 4;
@@ -32,7 +31,7 @@ const KEY: usize = 24;
 pub struct Pipe {
     client: Body,
     piece: Bytes,
-    answer: PollSender<io::Result<Bytes>>,
+    answer: mpsc::Sender<io::Result<Bytes>>,
 }
 
 impl Pipe {
@@ -49,9 +48,9 @@ impl Pipe {
             return Err(Problem::new(426, "websocket-only", "A WebSocket alone").detail(detail));
         }
         let accept = accept(request.headers(), protocol)?;
-        let (answer, taken) = mpsc::channel::<io::Result<Bytes>>(PIECES);
-        let body = unfold(taken, |mut taken| async move { taken.recv().await.map(|piece| (piece, taken)) });
-        let mut response = HttpResponse::new(Body::from_stream(body));
+        // Of futures, not of tokio: empty, it holds no room for what may come, and most WebSockets are silent.
+        let (answer, taken) = mpsc::channel(PIECES);
+        let mut response = HttpResponse::new(Body::from_stream(taken));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -59,7 +58,7 @@ impl Pipe {
         if let Some(accept) = accept {
             headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         }
-        let pipe = Self { client: request.into_body(), piece: Bytes::new(), answer: PollSender::new(answer) };
+        let pipe = Self { client: request.into_body(), piece: Bytes::new(), answer };
         Ok((response, pipe))
     }
 }
@@ -110,9 +109,9 @@ impl AsyncRead for Pipe {
 impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, text: &[u8]) -> Poll<io::Result<usize>> {
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        ready!(self.answer.poll_reserve(cx)).map_err(gone)?;
+        ready!(self.answer.poll_ready(cx)).map_err(gone)?;
         let piece = &text[..text.len().min(PIECE)];
-        self.answer.send_item(Ok(Bytes::copy_from_slice(piece))).map_err(gone)?;
+        self.answer.start_send(Ok(Bytes::copy_from_slice(piece))).map_err(gone)?;
         Poll::Ready(Ok(piece.len()))
     }
 
@@ -121,7 +120,7 @@ impl AsyncWrite for Pipe {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.answer.close();
+        self.answer.close_channel();
         Poll::Ready(Ok(()))
     }
 }

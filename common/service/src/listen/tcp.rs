@@ -4,7 +4,7 @@ use super::bind::Tcp;
 use super::clear::{Clear, Outlet};
 use super::cork::{Cork, corked};
 use super::guests::Guest;
-use super::h1::End;
+use super::h1::{End, Rest};
 use super::h2::Guarded;
 use super::lent::lend;
 use super::limits::{
@@ -13,6 +13,7 @@ use super::limits::{
 };
 use super::parked::Parking;
 use super::tls::{Handshake, Tls};
+use super::websocket::Tunnel;
 use super::{Peer, Protocol, Shell, h1, shortcut, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, Drain, HttpRequest, HttpResponse};
@@ -78,7 +79,7 @@ where
                     let held = Held { addr, _guest: guest, _permit: permit.ok() };
                     drop(stream.set_nodelay(true));
                     match tls {
-                        Some(tls) => converse(stream, held.addr, tls, service, shell).await,
+                        Some(tls) => converse(stream, held, tls, service, shell).await,
                         None => speak_clear(stream, held, parking, service, shell).await,
                     }
                 });
@@ -136,20 +137,25 @@ async fn speak_clear<S>(
     S::Future: Send,
 {
     let stream = Clear::new(stream, shell.uncopied.clone());
-    let idle = Box::pin(speak(stream, held.addr, false, parking.is_some(), service, shell)).await;
-    if let (Some(stream), Some(parking)) = (idle, parking)
-        && let Err(error) = parking.park(stream.into_inner(), held)
-    {
-        tracing::debug!(%error, "a connection cannot be parked");
+    let parks = parking.is_some();
+    match (Box::pin(speak(stream, held.addr, false, parks, service, shell.clone())).await, parking) {
+        (Some(Rest::Tunnel(tunnel)), _) => tunnel.spawn(held.addr, held, &shell),
+        (Some(Rest::Idle(stream)), Some(parking)) => {
+            if let Err(error) = parking.park(stream.into_inner(), held) {
+                tracing::debug!(%error, "a connection cannot be parked");
+            }
+        }
+        (Some(Rest::Idle(_)) | None, _) => {}
     }
 }
 
 /// A connection with TLS. What comes after its handshake is boxed: one that is still shaking hands takes no room for it.
-async fn converse<S>(stream: TcpStream, addr: SocketAddr, tls: Tls, service: S, shell: Shell)
+async fn converse<S>(stream: TcpStream, held: Held, tls: Tls, service: S, shell: Shell)
 where
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let addr = held.addr;
     let Some(stream) = shake_hands(stream, addr, &tls, &shell).await else { return };
     let session = stream.get_ref().1;
     let asked = tls.offer.asked(session.server_name());
@@ -161,7 +167,10 @@ where
     if session.alpn_protocol() == Some(b"h2") {
         Box::pin(speak_http2(stream, addr, true, service, shell)).await;
     } else {
-        drop(Box::pin(speak(stream, addr, true, false, service, shell)).await);
+        let rest = Box::pin(speak(stream, addr, true, false, service, shell.clone())).await;
+        if let Some(Rest::Tunnel(tunnel)) = rest {
+            tunnel.spawn(addr, held, &shell);
+        }
     }
 }
 
@@ -192,7 +201,8 @@ async fn shake_hands(
     stream
 }
 
-/// Speaks HTTP/1, and whatever the client turns to from there. Gives the connection back when it may be parked.
+/// Speaks HTTP/1, and whatever the client turns to from there. Gives the connection back when it may be parked, or
+/// carries a WebSocket.
 async fn speak<S, I>(
     io: I,
     addr: SocketAddr,
@@ -200,7 +210,7 @@ async fn speak<S, I>(
     parks: bool,
     service: S,
     shell: Shell,
-) -> Option<I>
+) -> Option<Rest<I>>
 where
     I: AsyncRead + Outlet + Send + 'static,
     S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + Clone + Send + 'static,
@@ -213,7 +223,7 @@ where
         () = cut.cancelled() => End::Closed,
     };
     match end {
-        End::Idle(io) => return Some(io),
+        End::Rest(rest) => return Some(rest),
         End::Other(other) if other.before.starts_with(b"PRI ") => {
             Box::pin(speak_http2(other, addr, secure, service, shell)).await;
         }
@@ -352,18 +362,13 @@ where
         return Ok(answer);
     }
     let (head, body) = answer.into_parts();
-    let cut = shell.drain.cut();
-    let carrying = async move {
-        let stream = stream.await.map_err(std::io::Error::other)?;
-        websocket::carry(TokioIo::new(stream), Bytes::new(), pieces, body).await
-    };
-    shell.connections.spawn(async move {
-        let carried = tokio::select! {
-            carried = carrying => carried,
-            () = cut.cancelled() => Ok(()),
-        };
-        if let Err(error) = carried {
-            tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early");
+    shell.connections.clone().spawn(async move {
+        match stream.await {
+            Ok(stream) => {
+                let (io, before) = (TokioIo::new(stream), Bytes::new());
+                Tunnel { io, before, pieces, body }.spawn(peer.addr, (), &shell);
+            }
+            Err(error) => tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early"),
         }
     });
     Ok(HttpResponse::from_parts(head, Body::empty()))

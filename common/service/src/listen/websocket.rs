@@ -4,24 +4,26 @@
 //! A service sees a GET with the extension [`WebSocket`], whose body is what the client sends once the answer is 101; the
 //! body of that answer is what the client gets. Any other answer refuses.
 
+use super::Shell;
 use super::limits::{LINGER_STALL, WRITE_STALL};
 use crate::{Body, HttpRequest, HttpResponse, problem_response};
 use bytes::{Bytes, BytesMut};
-use futures::stream::unfold;
+use futures::SinkExt;
+use futures::channel::mpsc;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use sluice_wire::Problem;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
 /// Bytes read from a client at a time: a frame of most chats and games, and little for a tunnel that stands still.
 const READ: usize = 16 << 10;
 /// Bytes read at a time from a client that does not send as much: most are silent, and wait with this.
-const READ_LITTLE: usize = 1 << 10;
+const READ_LITTLE: usize = 256;
 /// Pieces between a connection and the service, so that a tunnel holds at most 64 KiB of what the other side does not
 /// take yet.
 const PIECES: usize = 4;
@@ -30,7 +32,7 @@ const PIECES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebSocket;
 
-/// The connection's end of what a client sends.
+/// The connection's end of what a client sends: small while it is silent.
 pub(super) type Pieces = mpsc::Sender<io::Result<Bytes>>;
 
 /// True for a request that asks for a WebSocket by upgrade (RFC 6455 section 4.1); that it names the upgrade in
@@ -43,13 +45,16 @@ pub(super) fn asked_by_upgrade<B>(request: &Request<B>) -> bool {
 
 /// The request as a service gets it, and where the client's bytes go.
 pub(super) fn opened<B>(request: Request<B>) -> (HttpRequest, Pieces) {
-    let (pieces, taken) = mpsc::channel::<io::Result<Bytes>>(PIECES);
-    let taken = unfold(taken, |mut taken| async move { taken.recv().await.map(|piece| (piece, taken)) });
-    let mut request = request.map(|_| Body::from_stream(taken));
+    let (pieces, taken) = mpsc::channel(PIECES);
+    (marked(request.map(|_| Body::from_stream(taken))), pieces)
+}
+
+/// The request as a service gets it, whose body is what the client sends.
+pub(super) fn marked(mut request: HttpRequest) -> HttpRequest {
     *request.method_mut() = Method::GET;
     request.headers_mut().remove(CONTENT_LENGTH);
     request.extensions_mut().insert(WebSocket);
-    (request, pieces)
+    request
 }
 
 /// An answer as an extended CONNECT has it: 200 opens the tunnel, and no other success may stand for a refusal (RFC 8441
@@ -69,13 +74,43 @@ pub(super) fn translated(mut answer: HttpResponse) -> (HttpResponse, bool) {
     (problem_response(problem), false)
 }
 
-/// Carries both ways until the service ends its own, and then waits a little for the client to end. `before` is what was
-/// read of the client's bytes already.
-pub(super) async fn carry<I>(io: I, before: Bytes, pieces: Pieces, body: Body) -> io::Result<()>
-where
-    I: AsyncRead + AsyncWrite,
-{
-    let (reading, mut writing) = tokio::io::split(io);
+/// A WebSocket that was opened: the connection under it, what was read of the client's bytes already, where those go, and
+/// what the client gets.
+pub(super) struct Tunnel<I> {
+    pub(super) io: I,
+    pub(super) before: Bytes,
+    pub(super) pieces: Pieces,
+    pub(super) body: Body,
+}
+
+impl<I: AsyncRead + AsyncWrite + Send + 'static> Tunnel<I> {
+    /// Carries it in a task of its own, with what is `held` to its end: most WebSockets are silent and live long, and
+    /// nothing stays of what served the request.
+    pub(super) fn spawn(self, addr: SocketAddr, held: impl Send + 'static, shell: &Shell) {
+        let cut = shell.drain.cut();
+        let Self { io, before, pieces, body } = self;
+        // Here, so that the task holds no room for the connection beside its halves.
+        let halves = tokio::io::split(io);
+        shell.connections.spawn(async move {
+            let _held = held;
+            let carried = tokio::select! {
+                carried = carry(halves, before, pieces, body) => carried,
+                () = cut.cancelled() => Ok(()),
+            };
+            if let Err(error) = carried {
+                tracing::debug!(%error, %addr, "a WebSocket ended early");
+            }
+        });
+    }
+}
+
+/// Carries both ways until the service ends its own, and then waits a little for the client to end.
+async fn carry<I: AsyncRead + AsyncWrite>(
+    (reading, mut writing): (ReadHalf<I>, WriteHalf<I>),
+    before: Bytes,
+    pieces: Pieces,
+    body: Body,
+) -> io::Result<()> {
     let mut receiving = pin!(receive(reading, before, pieces));
     let mut received = false;
     {
@@ -96,7 +131,7 @@ where
 }
 
 /// Hands on what the client sends, as the service takes it; what it does not want any more is read for nobody.
-async fn receive<R: AsyncRead + Unpin>(mut io: R, before: Bytes, pieces: Pieces) {
+async fn receive<R: AsyncRead + Unpin>(mut io: R, before: Bytes, mut pieces: Pieces) {
     if !before.is_empty() {
         drop(pieces.send(Ok(before)).await);
     }
@@ -174,7 +209,8 @@ mod tests {
         let (client, server) = tokio::io::duplex(8);
         let (request, pieces) = opened(Request::new(()));
         let body = Body::from_stream(request.into_body().into_data_stream());
-        let echo = carry(server, Bytes::from_static(b"early "), pieces, body);
+        let before = Bytes::from_static(b"early ");
+        let echo = carry(tokio::io::split(server), before, pieces, body);
         let (mut reading, mut writing) = tokio::io::split(client);
         let talk = async {
             writing.write_all(b"and a longer text than the pipe holds").await.unwrap();

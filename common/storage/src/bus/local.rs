@@ -65,6 +65,10 @@ impl Transport for Local {
         Ok(())
     }
 
+    fn wake(&self, topic: &'static str) {
+        self.topics.deliver(topic, Message::Data(Bytes::new()));
+    }
+
     fn subscribe(&self, topic: &str) -> BroadcastStream<Message> {
         self.topics.follow(topic).0
     }

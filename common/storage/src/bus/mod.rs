@@ -40,6 +40,7 @@ pub(crate) const MAX_TOPICS: usize = 65_536;
 #[async_trait::async_trait]
 trait Transport: std::fmt::Debug + Send + Sync {
     async fn publish(&self, topic: &str, message: Bytes) -> Result<(), StorageError>;
+    fn wake(&self, topic: &'static str);
     fn subscribe(&self, topic: &str) -> BroadcastStream<Message>;
     /// True when it ends not with this process.
     fn reaches_others(&self) -> bool;
@@ -99,6 +100,12 @@ impl Bus {
             return Err(StorageError::Conflict(format!("a message is at most {MAX_MESSAGE} bytes")));
         }
         self.transport.publish(topic, Bytes::copy_from_slice(message)).await
+    }
+
+    /// Says to everyone subscribed to the topic that there is something new, and waits for nothing. What is said again before
+    /// it is sent is sent once; what the engine does not take in time is lost: who must not miss anything looks by itself.
+    pub(crate) fn wake(&self, topic: &'static str) {
+        self.transport.wake(topic);
     }
 
     /// True when processes that open the same bus hear each other.

@@ -1,8 +1,9 @@
-//! The bus over Redis: plain publish-subscribe. One task keeps the subscriptions alive over lost connections.
+//! The bus over Redis: plain publish-subscribe. One task keeps the subscriptions alive over lost connections, another sends
+//! wake-ups: nobody who has committed something waits for a server that stands still.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,7 +30,7 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::fr
 pub(super) struct Redis {
     publisher: ConnectionManager,
     shared: Arc<Shared>,
-    /// Owns the task that follows; dropping it ends the task.
+    /// Owns the tasks that follow and wake; dropping it ends them.
     _tasks: JoinSet<()>,
 }
 
@@ -37,6 +38,16 @@ pub(super) struct Redis {
 struct Shared {
     topics: Topics,
     changed: Notify,
+    /// Topics to wake, each once.
+    due: Mutex<BTreeSet<&'static str>>,
+    said: Notify,
+}
+
+impl Shared {
+    /// All that is due, so that what is said again and again keeps nothing else back.
+    fn take_due(&self) -> BTreeSet<&'static str> {
+        std::mem::take(&mut *self.due.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Redis {
@@ -50,6 +61,7 @@ impl Redis {
         let shared = Arc::new(Shared::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(client, Arc::clone(&shared)));
+        tasks.spawn(wake(publisher.clone(), Arc::clone(&shared)));
         Ok(Self { publisher, shared, _tasks: tasks })
     }
 }
@@ -57,14 +69,12 @@ impl Redis {
 #[async_trait::async_trait]
 impl Transport for Redis {
     async fn publish(&self, topic: &str, message: Bytes) -> Result<(), StorageError> {
-        let mut command = redis::cmd("PUBLISH");
-        command.arg(topic).arg(message.as_ref());
-        let mut connection = self.publisher.clone();
-        let sent = command.query_async::<i64>(&mut connection);
-        match tokio::time::timeout(PATIENCE * 2, sent).await {
-            Ok(result) => result.map(|_receivers| ()).map_err(StorageError::bus),
-            Err(_elapsed) => Err(StorageError::bus("no answer in time")),
-        }
+        publish(&self.publisher, topic, &message).await
+    }
+
+    fn wake(&self, topic: &'static str) {
+        self.shared.due.lock().unwrap_or_else(PoisonError::into_inner).insert(topic);
+        self.shared.said.notify_one();
     }
 
     fn subscribe(&self, topic: &str) -> BroadcastStream<Message> {
@@ -83,6 +93,29 @@ impl Transport for Redis {
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("topics", &self.shared.topics.names().len()).finish_non_exhaustive()
+    }
+}
+
+async fn publish(publisher: &ConnectionManager, topic: &str, message: &[u8]) -> Result<(), StorageError> {
+    let mut command = redis::cmd("PUBLISH");
+    command.arg(topic).arg(message);
+    let mut connection = publisher.clone();
+    let sent = command.query_async::<i64>(&mut connection);
+    match tokio::time::timeout(PATIENCE * 2, sent).await {
+        Ok(result) => result.map(|_receivers| ()).map_err(StorageError::bus),
+        Err(_elapsed) => Err(StorageError::bus("no answer in time")),
+    }
+}
+
+/// Sends wake-ups, one at a time. What is said meanwhile, however often, is sent once after it.
+async fn wake(publisher: ConnectionManager, shared: Arc<Shared>) {
+    loop {
+        shared.said.notified().await;
+        for topic in shared.take_due() {
+            if let Err(error) = publish(&publisher, topic, b"").await {
+                tracing::debug!(topic, %error, "wake-up not sent; who follows polls");
+            }
+        }
     }
 }
 

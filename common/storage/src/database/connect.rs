@@ -1,9 +1,13 @@
 //! Opens an engine and says how its transactions begin.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag, mknod};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection, SqliteConnection};
 use sea_orm::{
     AccessMode, ConnectOptions, DatabaseConnection, IsolationLevel, SqliteTransactionMode, TransactionOptions,
 };
@@ -15,6 +19,17 @@ use crate::error::StorageError;
 /// Connections that read from SQLite. Readers never wait for the writer in WAL mode; more than the cores of a small
 /// machine brings nothing.
 const SQLITE_READERS: u32 = 8;
+
+/// Prepared statements that a connection to SQLite keeps. Those that write many rows at once have a text for each number of
+/// rows, up to 64 for most of them: with the driver's 100 they were prepared anew again and again.
+const SQLITE_STATEMENTS: usize = 512;
+
+/// Pages of a WAL file after which a commit copies them into the database: 16 MiB. Four times the engine's own number: pages that
+/// are written again and again, as the ends of tables are, are copied once, and commits that have to wait for it are rarer.
+const SQLITE_CHECKPOINT_PAGES: &str = "4000";
+
+/// The pages that a connection keeps in memory, where they are most of what it looks at: KiB, as the engine writes it.
+const SQLITE_CACHE: (&str, &str) = ("-16384", "-4096");
 
 /// Connections to PostgreSQL per process: half of its default limit of 100 serves five processes.
 const POSTGRES_CONNECTIONS: u32 = 10;
@@ -103,9 +118,22 @@ async fn open_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnectio
             .await
             .map_err(|e| StorageError::Config(format!("cannot make {}: {e}", folder.display())))?;
     }
+    create(&path)?;
     let writer = connect(sqlite_options(&path, 1, false)).await?;
     let reader = connect(sqlite_options(&path, SQLITE_READERS, true)).await?;
     Ok((writer, reader))
+}
+
+/// Makes a file that is not there yet, for its owner alone: it holds secrets. What the engine puts beside it gets its mode. It is not
+/// opened: closing it would give up the locks that this process has on it by then.
+fn create(path: &Path) -> Result<(), StorageError> {
+    match mknod(path, SFlag::S_IFREG, Mode::S_IRUSR | Mode::S_IWUSR, 0) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(error) => {
+            let reason = format!("cannot make {}: {error}", path.display());
+            Err(StorageError::Unavailable { seam: "database", reason })
+        }
+    }
 }
 
 /// `sqlite:PATH`, `sqlite://PATH`; a query is of no use and dropped.
@@ -113,6 +141,12 @@ pub(crate) fn sqlite_path(url: &str) -> PathBuf {
     let rest = url.strip_prefix("sqlite:").unwrap_or(url);
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     PathBuf::from(rest.split_once('?').map_or(rest, |(path, _)| path))
+}
+
+/// Whether a connection may be used again. After some failures, such as a full disk, SQLite ends a transaction by itself; the driver,
+/// whose rollback fails then, takes whatever comes next for a part of the one before, which nobody ever commits.
+fn is_clean(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 fn sqlite_options(path: &Path, connections: u32, only_reads: bool) -> ConnectOptions {
@@ -126,6 +160,9 @@ fn sqlite_options(path: &Path, connections: u32, only_reads: bool) -> ConnectOpt
         .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
         .sqlx_logging(false)
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.before_acquire(|connection, _| Box::pin(ready(Ok(is_clean(connection)))))
+        })
         .map_sqlx_sqlite_opts(move |_| {
             let options = SqliteConnectOptions::new()
                 .filename(&path)
@@ -133,8 +170,16 @@ fn sqlite_options(path: &Path, connections: u32, only_reads: bool) -> ConnectOpt
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(PATIENCE)
-                .foreign_keys(false);
-            if only_reads { options.pragma("query_only", "ON") } else { options }
+                .foreign_keys(false)
+                .statement_cache_capacity(SQLITE_STATEMENTS)
+                .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_PAGES)
+                // What undoes a statement that fails half way is as long as what it changed: not worth a file.
+                .pragma("temp_store", "MEMORY");
+            let (writes, reads) = SQLITE_CACHE;
+            match only_reads {
+                true => options.pragma("cache_size", reads).pragma("query_only", "ON"),
+                false => options.pragma("cache_size", writes),
+            }
         });
     options
 }
@@ -178,6 +223,11 @@ pub(super) fn snapshot_options(engine: Engine) -> TransactionOptions {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
     use super::*;
 
     #[test]
@@ -189,6 +239,38 @@ mod tests {
         }
         assert_eq!(sqlite_path("sqlite:///a/b.db?mode=rwc"), PathBuf::from("/a/b.db"));
         assert_eq!(sqlite_path("sqlite:b.db"), PathBuf::from("b.db"));
+    }
+
+    #[tokio::test]
+    async fn what_has_a_limit_is_not_planned_anew_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, writer, reader) =
+            open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        for connection in [writer, reader] {
+            // How the engine is to be built says `.cargo/config.toml`, to every build of this workspace.
+            let asked = "SELECT sqlite_compileoption_used('ENABLE_QPSG') AS used";
+            let asked = Statement::from_string(DbBackend::Sqlite, asked);
+            let row = connection.query_one_raw(asked).await.unwrap().unwrap();
+            assert_eq!(row.try_get::<i64>("", "used").unwrap(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_file_is_its_owners_alone_and_one_that_is_there_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mode = |name: &str| at(name).metadata().unwrap().permissions().mode() & 0o777;
+        let url = format!("sqlite:{}", at("a.db").display());
+        let (_, writer, reader) = open(&url).await.unwrap();
+        writer.execute_unprepared("CREATE TABLE a (n INTEGER)").await.unwrap();
+        assert_eq!(["a.db", "a.db-wal", "a.db-shm"].map(mode), [0o600; 3]);
+        reader.close_by_ref().await.unwrap();
+        writer.close_by_ref().await.unwrap();
+
+        std::fs::set_permissions(at("a.db"), Permissions::from_mode(0o640)).unwrap();
+        let (_, writer, _reader) = open(&url).await.unwrap();
+        writer.execute_unprepared("INSERT INTO a VALUES (1)").await.unwrap();
+        assert_eq!(mode("a.db"), 0o640);
     }
 
     #[test]

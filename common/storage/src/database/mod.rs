@@ -3,6 +3,7 @@
 //! Both engines run the same statements with the same meaning: every write is a serializable transaction, retried whole
 //! when it lost to another. Code above never sees which engine it has, nor the ORM.
 
+mod append;
 mod backup;
 mod connect;
 mod convert;
@@ -18,11 +19,12 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use tokio::time::Instant;
 
+pub(crate) use append::append;
 pub use backup::{BackupError, BackupSummary, back_up, check as check_backup, restore};
 pub use connect::Engine;
 pub(crate) use connect::{check_url, sqlite_path};
 pub use convert::{flag, from_json, signed, to_json, unsigned, unsigned32};
-pub use statements::count_statements;
+pub use statements::{count_statements, note_statements};
 pub use tx::{Conn, Tx, Work};
 
 use crate::bus::Bus;
@@ -34,7 +36,7 @@ use crate::wakes::Wakes;
 
 /// How long a write is retried against others before it fails with [`StorageError::Contended`]. Longer than any
 /// transaction of ours by two orders, shorter than a client's patience.
-const WRITE_DEADLINE: Duration = Duration::from_secs(15);
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 
 /// The first pause between two attempts, and the longest. Each is jittered down to nothing.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
@@ -76,10 +78,16 @@ impl Database {
         Ok(Self { inner: Arc::new(Inner { engine, writer, reader, bus, wakes, ids, clock }) })
     }
 
-    /// Which engine holds the rows, for reports; nothing decides by it.
+    /// Which engine holds the rows, for reports; nothing above this crate decides by it.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.inner.engine
+    }
+
+    /// True where writes are done one at a time, in the order in which they came: none loses to another of this process.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        self.inner.engine == Engine::Sqlite
     }
 
     /// Runs a transaction: all of it is committed, or nothing.
@@ -107,7 +115,23 @@ impl Database {
         T: Send,
         E: From<StorageError> + Send,
     {
-        let deadline = Instant::now() + WRITE_DEADLINE;
+        self.write_for(WRITE_DEADLINE, work).await
+    }
+
+    /// As [`Database::write`], retried for so long: for whoever can do something better than to lose for 15 s.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    ///
+    /// # Cancel safety
+    /// As [`Database::write`].
+    pub async fn write_for<'env, T, E, F>(&self, tried: Duration, work: F) -> Result<T, E>
+    where
+        F: for<'t> Fn(&'t Tx<'env>) -> Work<'t, T, E> + Send + Sync,
+        T: Send,
+        E: From<StorageError> + Send,
+    {
+        let deadline = Instant::now() + tried;
         let (mut pause, longest) = RETRY_PAUSE;
         loop {
             match self.attempt(&work).await {
@@ -155,14 +179,10 @@ impl Database {
         Attempt::Done(done)
     }
 
-    /// Tells followers that there is something new: those of this process first. They poll too, so a lost wake-up costs
-    /// a tenth of a second.
+    /// Tells followers that there is something new, here and in other processes. The bus is not waited for. They poll too, so a
+    /// lost wake-up costs a tenth of a second.
     pub(crate) async fn wake(&self, topics: impl IntoIterator<Item = &&'static str> + Clone) {
-        for topic in topics.clone() {
-            if let Err(error) = self.inner.bus.publish(topic, b"").await {
-                tracing::debug!(topic, %error, "wake-up not sent");
-            }
-        }
+        topics.clone().into_iter().for_each(|&topic| self.inner.bus.wake(topic));
         for topic in topics {
             self.inner.wakes.tell(topic).await;
         }

@@ -58,7 +58,7 @@ mod tests {
             let said = storage.database.write::<_, StorageError, _>(|tx| {
                 Box::pin(async move {
                     tx.emit(tag, EventKind::Changed, serde_json::json!({ "live": n })).await?;
-                    // The second is taken back in its own transaction: it is in no log yet.
+                    // The second is taken back in its own transaction.
                     tx.retract(tag, if n == 1 { &[Version(2)] } else { &[] }).await
                 })
             });

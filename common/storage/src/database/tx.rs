@@ -1,6 +1,6 @@
 //! One transaction, as the closure of [`Database::write`](super::Database::write) sees it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,9 @@ use sea_orm::{
 };
 use sluice_wire::{EventKind, Tag, Version};
 
+use super::append;
 use super::convert::{signed, to_json, unsigned};
-use super::entity::{outbox, tag_version};
+use super::entity::{log, outbox, tag_version};
 use crate::bus::topics;
 use crate::error::{StorageError, is_contention, lost_connection};
 use crate::ids::Ids;
@@ -43,8 +44,9 @@ impl Tx<'_> {
         }
     }
 
-    /// Appends an event to this transaction: the tag's version rises by one, and the relay moves the event into the log
-    /// once the transaction is committed. Events of one tag enter the log in the order of their versions.
+    /// Appends an event to this transaction: the tag's version rises by one, and the event is in the log as soon as the
+    /// transaction is committed, or a moment later, when the relay has moved it there. Events of one tag enter the log in the order
+    /// of their versions.
     ///
     /// # Errors
     /// The engine's.
@@ -58,8 +60,8 @@ impl Tx<'_> {
         Ok(versions[0].1)
     }
 
-    /// As [`Tx::emit`], for several tags, each of which may be there once: two statements for all of them. Gives the
-    /// version of each, in the order asked.
+    /// As [`Tx::emit`], for several events, also of one tag: two statements for all of them, three on SQLite. Gives the version
+    /// of each, in the order asked, which is the order of those of one tag.
     ///
     /// # Errors
     /// The engine's.
@@ -70,48 +72,72 @@ impl Tx<'_> {
         if events.is_empty() {
             return Ok(vec![]);
         }
-        let rows = self.raise(events.iter().map(|(tag, ..)| tag)).await?;
-        let (mut made, mut versions) = (vec![], vec![]);
+        let mut left: BTreeMap<&Tag, i64> = BTreeMap::new();
+        events.iter().for_each(|(tag, ..)| *left.entry(tag).or_default() += 1);
+        let rows = self.raise(&left).await?;
+        let (mut made, mut versions): (Vec<outbox::Model>, _) = (vec![], vec![]);
         for (tag, kind, data) in events {
             let row = rows.get(tag.as_str());
             let row = row.ok_or_else(|| StorageError::Corrupt(format!("{tag} was not raised")))?;
-            versions.push((tag.clone(), Version(unsigned("tag_versions.version", row.version)?)));
-            made.push(outbox::ActiveModel {
-                tag: Set(row.tag.clone()),
-                version: Set(row.version),
-                position: Set(row.position),
-                kind: Set(kind.as_str().to_owned()),
-                at_ms: Set(signed(self.now_ms)),
-                data: Set(to_json(data)?),
+            // The last of a tag has what the tag has now, those before it what leads there.
+            let after = left.entry(tag).and_modify(|left| *left -= 1).or_default();
+            let version = row.version - *after;
+            versions.push((tag.clone(), Version(unsigned("tag_versions.version", version)?)));
+            made.push(outbox::Model {
+                tag: row.tag.clone(),
+                version,
+                position: row.position - *after,
+                kind: kind.as_str().to_owned(),
+                at_ms: signed(self.now_ms),
+                data: to_json(data)?,
             });
         }
-        outbox::Entity::insert_many(made).exec_without_returning(&self.conn).await?;
-        self.wake_after_commit(topics::OUTBOX);
+        self.put(made).await?;
         Ok(versions)
     }
 
-    /// Raises the versions of tags, and their places in the outbox's order: ids, but each above the tag's last one even if
-    /// this process's clock is behind that of the tag's last writer.
+    /// Puts events where they belong. Where transactions take turns, they are committed in the order in which they write: their
+    /// events go into the log at once. Elsewhere that order is known to nobody before, and to hold the log's end until the commit
+    /// would make them take turns: the relay does it.
+    async fn put(&self, events: Vec<outbox::Model>) -> Result<(), StorageError> {
+        if self.has_one_writer() {
+            append(self, events.into_iter().map(log::Model::from).collect()).await?;
+            self.wake_after_commit(topics::LOG);
+        } else {
+            let rows = events.into_iter().map(outbox::ActiveModel::from);
+            outbox::Entity::insert_many(rows).exec_without_returning(&self.conn).await?;
+            self.wake_after_commit(topics::OUTBOX);
+        }
+        Ok(())
+    }
+
+    /// As [`Database::has_one_writer`](super::Database::has_one_writer): SQLite's write lock is taken as a transaction begins.
+    fn has_one_writer(&self) -> bool {
+        self.conn.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// Raises the versions of tags by so many, and their places in the outbox's order: ids, but all above the tag's last one
+    /// even if this process's clock is behind that of the tag's last writer.
     async fn raise(
         &self,
-        tags: impl Iterator<Item = &Tag>,
+        tags: &BTreeMap<&Tag, i64>,
     ) -> Result<HashMap<String, tag_version::Model>, StorageError> {
         let old = |column| Expr::col((tag_version::Entity, column));
         let new = |column| Expr::col((Alias::new("excluded"), column));
-        let after = Expr::case(
-            old(tag_version::Column::Position).gte(new(tag_version::Column::Position)),
-            old(tag_version::Column::Position).add(1),
-        )
-        .finally(new(tag_version::Column::Position));
-        let first = tags.map(|tag| tag_version::ActiveModel {
+        // What is inserted has the number of events as its version.
+        let next = || old(tag_version::Column::Position).add(new(tag_version::Column::Version));
+        let after = Expr::case(next().gte(new(tag_version::Column::Position)), next())
+            .finally(new(tag_version::Column::Position));
+        let version = old(tag_version::Column::Version).add(new(tag_version::Column::Version));
+        let first = tags.iter().map(|(tag, count)| tag_version::ActiveModel {
             tag: Set(tag.as_str().to_owned()),
-            version: Set(1),
+            version: Set(*count),
             position: Set(self.ids.job().as_i64()),
         });
         let rows = tag_version::Entity::insert_many(first)
             .on_conflict(
                 OnConflict::column(tag_version::Column::Tag)
-                    .value(tag_version::Column::Version, old(tag_version::Column::Version).add(1))
+                    .value(tag_version::Column::Version, version)
                     .value(tag_version::Column::Position, after)
                     .to_owned(),
             )

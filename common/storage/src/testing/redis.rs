@@ -1,6 +1,7 @@
 //! A private Redis server.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -49,6 +50,18 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Has it stand still for a time: it answers nobody.
+    ///
+    /// # Panics
+    /// When it cannot be asked to.
+    pub async fn pause(&self, time: Duration) {
+        let client = redis::Client::open(self.url()).expect("it is a URL of Redis");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("it runs");
+        let mut pause = redis::cmd("CLIENT");
+        pause.arg("PAUSE").arg(time.as_millis().to_string()).arg("ALL");
+        pause.query_async::<()>(&mut connection).await.expect("it knows how to pause");
     }
 
     /// Kills the server.

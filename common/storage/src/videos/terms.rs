@@ -56,6 +56,12 @@ pub(crate) fn of_tag(tag: &str) -> String {
     format!("{TAG}{}", folded(tag))
 }
 
+/// The words of a text, as the library and the catalog are searched by them: runs of letters and digits, without case and diacritics, of each the
+/// first 16 characters.
+pub fn words(text: &str) -> impl Iterator<Item = String> {
+    split(text)
+}
+
 /// The words of a text: runs of letters and digits, folded.
 fn split(text: &str) -> impl Iterator<Item = String> {
     let folded = folded(text);

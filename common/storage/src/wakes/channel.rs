@@ -9,6 +9,8 @@ use super::TOPICS;
 
 /// The channel; a database has its own.
 const CHANNEL: &str = "sluice";
+/// What wakes others: a word on the channel.
+pub(crate) const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 
 /// Hears what is said in a database, over a connection of its own.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(super) struct Ear {
 
 pub(super) async fn notify(writer: &DatabaseConnection, topic: &str) -> Result<(), DbErr> {
     let words = [CHANNEL.into(), topic.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, $2)", words);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, NOTIFY, words);
     writer.execute_raw(statement).await.map(drop)
 }
 

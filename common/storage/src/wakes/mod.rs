@@ -7,6 +7,8 @@
 mod channel;
 mod folder;
 
+pub(crate) use channel::NOTIFY;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -95,12 +97,8 @@ fn reason(error: impl std::fmt::Display) -> String {
 }
 
 /// Wakes followers of these topics in this process.
-async fn wake(bus: &Bus, topics: impl IntoIterator<Item = &'static str>) {
-    for topic in topics {
-        if let Err(error) = bus.publish(topic, b"").await {
-            tracing::debug!(topic, %error, "wake-up not handed on");
-        }
-    }
+fn wake(bus: &Bus, topics: impl IntoIterator<Item = &'static str>) {
+    topics.into_iter().for_each(|topic| bus.wake(topic));
 }
 
 async fn hear_folder(folder: folder::Folder, mut ear: Option<folder::Ear>, bus: Bus) {
@@ -108,7 +106,7 @@ async fn hear_folder(folder: folder::Folder, mut ear: Option<folder::Ear>, bus: 
         if let Some(ear) = ear.take() {
             let error = loop {
                 match ear.heard().await {
-                    Ok(topics) => wake(&bus, topics).await,
+                    Ok(topics) => wake(&bus, topics),
                     Err(error) => break error,
                 }
             };
@@ -120,7 +118,7 @@ async fn hear_folder(folder: folder::Folder, mut ear: Option<folder::Ear>, bus: 
             Err(error) => tracing::debug!(%error, "other processes are not heard; polling"),
         }
         // What was said meanwhile went unheard.
-        wake(&bus, TOPICS).await;
+        wake(&bus, TOPICS);
     }
 }
 
@@ -129,7 +127,7 @@ async fn hear_channel(url: String, mut ear: Option<channel::Ear>, bus: Bus) {
         if let Some(mut ear) = ear.take() {
             let error = loop {
                 match ear.heard().await {
-                    Ok(topics) => wake(&bus, topics).await,
+                    Ok(topics) => wake(&bus, topics),
                     Err(error) => break error,
                 }
             };
@@ -141,6 +139,6 @@ async fn hear_channel(url: String, mut ear: Option<channel::Ear>, bus: Bus) {
             Ok(Err(error)) => tracing::debug!(%error, "other processes are not heard; polling"),
             Err(_elapsed) => tracing::debug!("the database does not answer; polling"),
         }
-        wake(&bus, TOPICS).await;
+        wake(&bus, TOPICS);
     }
 }

@@ -3,8 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use serde_json::json;
 use sluice_storage::testing::Redis;
 use sluice_storage::{Bus, Message, Storage, StorageConfig, StorageError, Subscription};
+use sluice_wire::{EventKind, Tag};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::ground::{Ground, soon};
 
@@ -50,6 +56,41 @@ async fn subscriptions_outlive_a_restart_of_redis() {
     .await;
     let heard = soon("and hears on", subscription.recv()).await.unwrap();
     assert_eq!(heard, Message::Data(Bytes::from_static(b"again")));
+}
+
+#[tokio::test]
+async fn neither_writes_nor_the_relay_wait_for_redis_while_it_stands_still() {
+    let (server, ground) = (Redis::start().await, Ground::sqlite());
+    let config = StorageConfig { bus: server.url(), ..ground.config() };
+    let storage = Storage::open(&config).await.unwrap();
+    let (drain, mut tasks) = (CancellationToken::new(), JoinSet::new());
+    tasks.spawn(storage.relay().run(drain.clone()));
+    let mut tail = std::pin::pin!(storage.log().tail(0));
+    emit(&storage).await;
+    soon("the relay works", tail.next()).await.unwrap();
+
+    // A command to a server that stands still waits for two seconds.
+    let still = Duration::from_secs(6);
+    let begun = Instant::now();
+    server.pause(still).await;
+    for _ in 0..5 {
+        let written = timeout(Duration::from_millis(1_500), emit(&storage)).await;
+        assert!(written.is_ok(), "a write waits for the bus");
+        soon("it is in the log", tail.next()).await.unwrap();
+    }
+    assert!(begun.elapsed() < still, "who follows looked by itself: {:?}", begun.elapsed());
+    drain.cancel();
+    soon("the relay ends", tasks.join_all()).await;
+}
+
+async fn emit(storage: &Storage) {
+    let write = storage.database.write::<_, StorageError, _>(|tx| {
+        Box::pin(async move {
+            let thing = Tag::new("thing:1").unwrap();
+            tx.emit(&thing, EventKind::Changed, json!({})).await
+        })
+    });
+    write.await.unwrap();
 }
 
 #[tokio::test]
@@ -110,7 +151,7 @@ async fn established(publisher: &Bus, bus: &Bus, topic: &str) -> Subscription {
     soon("the subscription takes effect", async {
         loop {
             publisher.publish(topic, b"hello?").await.unwrap();
-            let heard = tokio::time::timeout(Duration::from_millis(50), subscription.recv()).await;
+            let heard = timeout(Duration::from_millis(50), subscription.recv()).await;
             if matches!(heard, Ok(Some(Message::Data(_)))) {
                 break;
             }
@@ -123,5 +164,5 @@ async fn established(publisher: &Bus, bus: &Bus, topic: &str) -> Subscription {
 
 /// Forgets what was published until now.
 async fn quiet(subscription: &mut Subscription) {
-    while tokio::time::timeout(Duration::from_millis(100), subscription.recv()).await.is_ok() {}
+    while timeout(Duration::from_millis(100), subscription.recv()).await.is_ok() {}
 }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+mod backups;
 mod bus;
 mod cold;
 mod crash;
@@ -65,7 +66,8 @@ stories! {
         a_commit_wakes_other_processes,
         a_follower_that_joins_late_reads_everything_from_where_it_asks,
         versions_are_told_for_any_set_of_tags,
-        a_tags_events_are_found_after_a_version;
+        a_tags_events_are_found_after_a_version,
+        events_of_one_tag_that_are_emitted_together_keep_their_order;
     jobs:
         a_job_goes_to_one_of_many_workers,
         urgent_jobs_come_first_then_those_that_waited_longest,
@@ -123,6 +125,9 @@ stories! {
         control_planes_share_the_key_that_was_first,
         control_planes_hear_what_the_others_see_while_it_is_news,
         what_operators_do_is_written_down_or_not_done;
+    backups:
+        each_restore_of_a_backup_has_numbers_of_its_own,
+        a_backup_is_its_owners_alone_and_replaces_nothing;
     traffic:
         what_is_noted_twice_counts_once_and_months_are_apart;
     migrations:

@@ -4,8 +4,9 @@
 //! client   1 flags text:channel [varint: after] [text: token]     subscribe; flags 1: after follows, 2: a token does
 //!          2 text:channel                                         unsubscribe
 //!          3 text:token                                           authorize
-//!          4 flags text:name text:method text:path [text: body] [text: key]
-//!                                                                 call; flags 1: a body (JSON) follows, 2: a key does
+//!          4 flags text:name text:method text:path [text: body] [text: key] [text: admission] [text: versions]
+//!                                                                 call; flags 1: a body (JSON) follows, 2: a key does,
+//!                                                                 4: an admission, 8: versions to be shown at least
 //! server   1 number seq text:channel       subscribed: from here on the channel is called by this number
 //!          2 number frame                  what happened in a conversation, as frames have it
 //!          3 number seq when text:data     what is said in JSON; empty for nothing
@@ -15,6 +16,8 @@
 //!                                          the answer to a call (JSON)
 //!          7 text:problem                  what was said cannot be understood
 //!          8 number text:data              an aside: JSON that is kept nowhere, such as who is here
+//!          9 text:name varint:status text:body text:versions
+//!                                          the answer to a call, and the versions that it shows
 //! number, seq, from, to = varint           when = varint of milliseconds since 2024
 //! ```
 
@@ -67,6 +70,10 @@ pub enum Said {
         body: Option<String>,
         /// The idempotency key.
         key: Option<String>,
+        /// What lets it into where a waiting room is.
+        admission: Option<String>,
+        /// Versions that the answer is to show at least.
+        at_least: Option<String>,
     },
 }
 
@@ -122,6 +129,8 @@ pub enum Told {
         status: u64,
         /// JSON.
         body: String,
+        /// The versions that it shows, if it says so.
+        versions: Option<String>,
     },
     /// What was said cannot be understood.
     Problem {
@@ -140,6 +149,13 @@ pub enum Told {
 /// Flags of what a client says.
 const FIRST: u8 = 1;
 const SECOND: u8 = 2;
+const THIRD: u8 = 4;
+const FOURTH: u8 = 8;
+
+/// The flags of what follows.
+fn flags<const N: usize>(there: [bool; N]) -> u8 {
+    there.into_iter().enumerate().map(|(place, there)| u8::from(there) << place).sum()
+}
 
 impl Said {
     /// Appends it to bytes.
@@ -147,10 +163,9 @@ impl Said {
     /// # Errors
     /// [`CompactError::Text`] for texts beyond the bounds; what was appended is not whole then.
     pub fn encode(&self, to: &mut Vec<u8>) -> Result<(), CompactError> {
-        let flags = |first: bool, second: bool| u8::from(first) | u8::from(second) << 1;
         match self {
             Self::Subscribe { channel, after, token } => {
-                to.extend([1, flags(after.is_some(), token.is_some())]);
+                to.extend([1, flags([after.is_some(), token.is_some()])]);
                 text(to, channel.as_str(), MAX_LINE)?;
                 after.iter().for_each(|after| number(to, *after));
                 token.iter().try_for_each(|token| text(to, token, MAX_LINE))
@@ -163,11 +178,15 @@ impl Said {
                 to.push(3);
                 text(to, token, MAX_LINE)
             }
-            Self::Call { name, method, path, body, key } => {
-                to.extend([4, flags(body.is_some(), key.is_some())]);
+            Self::Call { name, method, path, body, key, admission, at_least } => {
+                let lines = [key, admission, at_least];
+                to.extend([
+                    4,
+                    flags([body.is_some(), key.is_some(), admission.is_some(), at_least.is_some()]),
+                ]);
                 [name, method, path].iter().try_for_each(|word| text(to, word, MAX_LINE))?;
                 body.iter().try_for_each(|body| text(to, body, MAX_JSON))?;
-                key.iter().try_for_each(|key| text(to, key, MAX_LINE))
+                lines.into_iter().flatten().try_for_each(|line| text(to, line, MAX_LINE))
             }
         }
     }
@@ -180,7 +199,7 @@ impl Said {
         let mut rest = Rest(bytes);
         let said = match rest.byte()? {
             1 => {
-                let flags = rest.flags()?;
+                let flags = rest.flags(FIRST | SECOND)?;
                 let channel = rest.channel()?;
                 let after = (flags & FIRST != 0).then(|| rest.number()).transpose()?;
                 let token = (flags & SECOND != 0).then(|| rest.text(MAX_LINE)).transpose()?;
@@ -189,12 +208,13 @@ impl Said {
             2 => Self::Unsubscribe { channel: rest.channel()? },
             3 => Self::Authorize { token: rest.text(MAX_LINE)? },
             4 => {
-                let flags = rest.flags()?;
+                let flags = rest.flags(FIRST | SECOND | THIRD | FOURTH)?;
                 let mut line = || rest.text(MAX_LINE);
                 let (name, method, path) = (line()?, line()?, line()?);
                 let body = (flags & FIRST != 0).then(|| rest.text(MAX_JSON)).transpose()?;
-                let key = (flags & SECOND != 0).then(|| rest.text(MAX_LINE)).transpose()?;
-                Self::Call { name, method, path, body, key }
+                let mut line = |flag| (flags & flag != 0).then(|| rest.text(MAX_LINE)).transpose();
+                let (key, admission, at_least) = (line(SECOND)?, line(THIRD)?, line(FOURTH)?);
+                Self::Call { name, method, path, body, key, admission, at_least }
             }
             _ => return Err(CompactError::Kind),
         };
@@ -244,11 +264,12 @@ impl Told {
                 text(to, channel.as_str(), MAX_LINE)?;
                 text(to, problem, MAX_JSON)
             }
-            Self::Answer { name, status, body } => {
-                to.push(6);
+            Self::Answer { name, status, body, versions } => {
+                to.push(if versions.is_some() { 9 } else { 6 });
                 text(to, name, MAX_LINE)?;
                 number(to, *status);
-                text(to, body, MAX_JSON)
+                text(to, body, MAX_JSON)?;
+                versions.iter().try_for_each(|versions| text(to, versions, MAX_JSON))
             }
             Self::Problem { problem } => {
                 to.push(7);
@@ -268,7 +289,8 @@ impl Told {
     /// [`CompactError::Short`] when they end within it; the others when it is none.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), CompactError> {
         let mut rest = Rest(bytes);
-        let told = match rest.byte()? {
+        let kind = rest.byte()?;
+        let told = match kind {
             1 => Self::Subscribed { number: rest.number()?, seq: rest.number()?, channel: rest.channel()? },
             2 => Self::Frame { number: rest.number()?, frame: rest.frame()? },
             3 => {
@@ -281,10 +303,11 @@ impl Told {
                 Self::Gap { number, gap: Gap { from, to } }
             }
             5 => Self::Refused { channel: rest.channel()?, problem: rest.text(MAX_JSON)? },
-            6 => Self::Answer {
+            6 | 9 => Self::Answer {
                 name: rest.text(MAX_LINE)?,
                 status: rest.number()?,
                 body: rest.text(MAX_JSON)?,
+                versions: (kind == 9).then(|| rest.text(MAX_JSON)).transpose()?,
             },
             7 => Self::Problem { problem: rest.text(MAX_JSON)? },
             8 => Self::Aside { number: rest.number()?, data: rest.text(MAX_JSON)? },
@@ -295,8 +318,9 @@ impl Told {
 }
 
 impl Rest<'_> {
-    fn flags(&mut self) -> Result<u8, CompactError> {
-        self.byte().and_then(|flags| if flags > 3 { Err(CompactError::Kind) } else { Ok(flags) })
+    /// Flags, of those that there are.
+    fn flags(&mut self, known: u8) -> Result<u8, CompactError> {
+        self.byte().and_then(|flags| if flags & !known == 0 { Ok(flags) } else { Err(CompactError::Kind) })
     }
 
     fn channel(&mut self) -> Result<Tag, CompactError> {
@@ -317,8 +341,17 @@ mod tests {
                 .prop_map(|(channel, after, token)| Said::Subscribe { channel, after, token }),
             channel().prop_map(|channel| Said::Unsubscribe { channel }),
             word().prop_map(|token| Said::Authorize { token }),
-            (word(), word(), word(), prop::option::of(word()), prop::option::of(word()))
-                .prop_map(|(name, method, path, body, key)| Said::Call { name, method, path, body, key }),
+            ([word(), word(), word()], [(); 4].map(|()| prop::option::of(word()))).prop_map(
+                |([name, method, path], [body, key, admission, at_least])| Said::Call {
+                    name,
+                    method,
+                    path,
+                    body,
+                    key,
+                    admission,
+                    at_least
+                }
+            ),
         ]
     }
 
@@ -339,7 +372,8 @@ mod tests {
             }),
             (n(), n(), n()).prop_map(|(number, from, to)| Told::Gap { number, gap: Gap { from, to } }),
             (channel(), word()).prop_map(|(channel, problem)| Told::Refused { channel, problem }),
-            (word(), n(), word()).prop_map(|(name, status, body)| Told::Answer { name, status, body }),
+            (word(), n(), word(), prop::option::of(word()))
+                .prop_map(|(name, status, body, versions)| Told::Answer { name, status, body, versions }),
             word().prop_map(|problem| Told::Problem { problem }),
             (n(), word()).prop_map(|(number, data)| Told::Aside { number, data }),
         ]

@@ -47,6 +47,8 @@ pub struct Grant {
     pub session: Option<String>,
     /// Live channels: names, and beginnings of names that end in `*`.
     pub channels: Vec<String>,
+    /// The number that each of them had when it was looked up whether this may be allowed; none when nobody said.
+    pub versions: Vec<u64>,
     /// Prefixes of paths, of which one must cover.
     pub paths: Option<Vec<String>>,
     /// Tests of the URI, which must all hold.
@@ -60,6 +62,13 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// The number that a channel had when it was looked up whether it may be listened to.
+    #[must_use]
+    pub fn seen(&self, channel: &str) -> Option<u64> {
+        let place = self.channels.iter().position(|name| name == channel)?;
+        self.versions.get(place).copied()
+    }
+
     /// Whether it allows a request at a time, in seconds of Unix time.
     ///
     /// # Errors
@@ -172,5 +181,12 @@ mod tests {
         assert_eq!(of(&["cdn"], Some("acme")).is_for(None, Some("cdn"), &acme), Ok(()));
         assert_eq!(of(&["cdn"], None).is_for(None, Some("cdn"), &acme), Err(Refusal::Tenant));
         assert_eq!(of(&[], None).is_for(Some("i"), None, &[]), Err(Refusal::Issuer));
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_channels_beside_them() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let two = Grant { channels: list(&["a", "b"]), versions: vec![3], ..Grant::default() };
+        assert_eq!([two.seen("a"), two.seen("b"), two.seen("c")], [Some(3), None, None]);
     }
 }

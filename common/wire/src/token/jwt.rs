@@ -104,6 +104,10 @@ pub struct Claims {
     /// Channels that its bearer may listen to; a trailing `*` covers all that begin so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<String>>,
+    /// The number that each of these channels had when it was looked up whether its bearer may: who is taken out of one with a
+    /// higher number may not any more, whatever clocks say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Vec<u64>>,
 }
 
 /// One text, or a list of them (RFC 7519 section 4.1.3).
@@ -135,7 +139,8 @@ impl Claims {
             self.channels.as_ref(),
             Some(&audiences),
         ];
-        let long = lists.into_iter().flatten().any(|list| list.len() > MAX_LIST);
+        let long = lists.into_iter().flatten().any(|list| list.len() > MAX_LIST)
+            || self.versions.as_ref().is_some_and(|list| list.len() > MAX_LIST);
         if long || self.paths.iter().flatten().any(|prefix| !path::is_prefix(prefix)) {
             return Err(Refusal::Malformed);
         }
@@ -151,6 +156,7 @@ impl Claims {
             session: self.sid,
             minted_ms: self.iat_ms.or_else(|| issued.map(|s| s.saturating_mul(1_000))),
             channels: self.channels.unwrap_or_default(),
+            versions: self.versions.unwrap_or_default(),
             paths: self.paths,
             uri: vec![],
             methods: self.methods,

@@ -5,6 +5,7 @@
 //!
 //! - [`grant`]: what a credential allows, and whether it allows a request; [`refusal`]: every reason why not
 //! - [`jwt`]: header and claims of a JSON Web Token (RFC 7519); [`cat`]: claims of a Common Access Token (CTA-5007)
+//! - [`revoked`]: whose tokens are refused though they are good
 //! - [`mint`]: making them with a private key
 //! - [`uri`]: matching parts of a URI; [`signed`]: signed URLs; [`path`]: the spelling that rules and tokens are about
 
@@ -14,11 +15,13 @@ pub mod jwt;
 pub mod mint;
 pub mod path;
 pub mod refusal;
+pub mod revoked;
 pub mod signed;
 pub mod uri;
 
 pub use grant::{Grant, Question};
 pub use refusal::Refusal;
+pub use revoked::Revocations;
 
 /// Seconds by which clocks of whoever mints and whoever checks may differ.
 pub const CLOCK_SLACK_S: u64 = 60;

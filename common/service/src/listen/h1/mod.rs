@@ -15,7 +15,7 @@ mod tunnel;
 use super::clear::Outlet;
 use super::limits::{LAST_REQUEST, PARK_AFTER};
 use super::prefixed::Prefixed;
-use super::websocket::Pieces;
+use super::websocket::{Pieces, Tunnel};
 use super::{Peer, Shell, shortcut, websocket};
 use crate::config::LimitsConfig;
 use crate::{Body, HttpRequest, HttpResponse, problem_response};
@@ -78,8 +78,15 @@ pub(super) enum End<I> {
     Closed,
     /// It goes on as something else than HTTP/1: with what was read of that.
     Other(Prefixed<I>),
+    Rest(Rest<I>),
+}
+
+/// What a connection that serves no request is.
+pub(super) enum Rest<I> {
     /// It waits for its next request, and nothing of that was read.
     Idle(I),
+    /// It carries a WebSocket from here on.
+    Tunnel(Tunnel<I>),
 }
 
 /// Serves a connection until it ends, becomes something else, or, where it may be parked, waits for a while.
@@ -113,7 +120,7 @@ where
             },
             // The drain has begun meanwhile: it decides how long the connection still waits.
             Ok(Came::Nothing) if parks && !waits.last && shell.begun.is_cancelled() => Next::Request,
-            Ok(Came::Nothing) if parks && !waits.last => return End::Idle(io),
+            Ok(Came::Nothing) if parks && !waits.last => return End::Rest(Rest::Idle(io)),
             Ok(Came::Nothing | Came::End) => Next::Close,
             Err(bad) => refuse(&mut io, bad, limits).await,
         };
@@ -127,10 +134,7 @@ where
             Next::Carry(pieces, body) => {
                 // The buffer is let go of: what is read from here on is not a head.
                 let before = Bytes::copy_from_slice(&std::mem::take(&mut buffer));
-                if let Err(error) = Box::pin(websocket::carry(io, before, pieces, body)).await {
-                    tracing::debug!(%error, addr = %peer.addr, "a WebSocket ended early");
-                }
-                return End::Closed;
+                return End::Rest(Rest::Tunnel(Tunnel { io, before, pieces, body }));
             }
         }
     }

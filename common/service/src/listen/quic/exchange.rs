@@ -59,7 +59,8 @@ pub(super) async fn exchange<S>(
     let tunnel = shell.tunnels && streams::is_websocket(&head);
     let declared = head.headers().get(CONTENT_LENGTH).filter(|_| !tunnel);
     let declared = declared.and_then(|v| v.to_str().ok()?.parse().ok());
-    let (request, pieces) = if tunnel { websocket::opened(head) } else { with_body(head) };
+    let (request, pieces) = with_body(head);
+    let request = if tunnel { websocket::marked(request) } else { request };
     let Some(mut request) = completion.admit(request, came_early).await else { return };
     let (interim, interims) = Interim::channel();
     request.extensions_mut().insert(interim);

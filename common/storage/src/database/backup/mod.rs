@@ -9,12 +9,13 @@
 //! backup has all of them.
 
 mod lines;
+mod onward;
+mod part;
 mod restore;
 mod tables;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
@@ -26,6 +27,7 @@ use super::entity::log_head;
 use crate::error::StorageError;
 use crate::log::HEAD;
 use lines::{Head, Line, Reader, Writer};
+use part::Part;
 pub use restore::restore;
 use tables::Table;
 
@@ -91,32 +93,23 @@ pub struct BackupSummary {
 /// [`BackupError::File`], [`BackupError::Storage`].
 pub async fn back_up(url: &str, file: &Path, made_ms: u64) -> Result<BackupSummary, BackupError> {
     let failed = |why: std::io::Error| BackupError::File { path: file.to_owned(), why };
-    if file.exists() {
+    if file.symlink_metadata().is_ok() {
         return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
     }
     if connect::check_url(url)? == Engine::Sqlite && !connect::sqlite_path(url).is_file() {
         return Err(StorageError::Config("storage.database is not there yet".into()).into());
     }
     let (engine, writer, reader) = connect::open(url).await?;
-    let part = PathBuf::from([file.as_os_str(), ".part".as_ref()].join(std::ffi::OsStr::new("")));
-    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
-    let mut lines = Writer::new(BufWriter::new(out.map_err(failed)?));
+    let (part, out) = Part::begin(file).map_err(failed)?;
+    let mut lines = Writer::new(BufWriter::new(out));
     let snapshot = reader.begin_with_options(connect::snapshot_options(engine)).await?;
     let written = write(&snapshot, engine, made_ms, &mut lines, &failed).await;
     snapshot.rollback().await?;
     drop((writer, reader));
-    let done = written.and_then(|summary| {
-        let out = lines.into_inner().into_inner().map_err(|error| failed(error.into_error()))?;
-        out.sync_all().and_then(|()| std::fs::rename(&part, file)).map_err(failed)?;
-        let folder =
-            file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        Ok(summary)
-    });
-    if done.is_err() {
-        drop(std::fs::remove_file(&part));
-    }
-    done
+    let summary = written?;
+    let out = lines.into_inner().into_inner().map_err(|error| failed(error.into_error()))?;
+    out.sync_all().and_then(|()| part.publish(file)).map_err(failed)?;
+    Ok(summary)
 }
 
 /// Writes every table of a snapshot.

@@ -2,29 +2,21 @@
 
 use std::path::Path;
 
-use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Statement, TransactionTrait,
 };
 use sea_orm_migration::MigratorTraitSelf;
-use sluice_wire::{EventKind, Tag};
 
 use super::lines::{Head, Line};
 use super::tables::{self, Table};
-use super::{BackupError, BackupSummary, check, open, patient};
+use super::{BackupError, BackupSummary, check, onward, open, patient};
 use crate::clock::{Clock, SystemClock};
 use crate::database::connect;
 use crate::database::convert::signed;
-use crate::database::entity::{lease, log, log_head, tag_version};
+use crate::database::entity::lease;
 use crate::database::migration::Shared;
 use crate::error::StorageError;
-use crate::log::HEAD;
 use crate::schema::Schema;
-
-/// How far the log's numbers go on after a restore: beyond any that was given out after the backup was made, so that whoever
-/// follows the log from there hears the next event.
-const PAST: i64 = 1 << 32;
 
 /// Parameters of a statement: below the 32,766 that SQLite takes.
 const MAX_BOUND: usize = 30_000;
@@ -68,6 +60,7 @@ async fn load(
 ) -> Result<BackupSummary, BackupError> {
     patient(tx).await?;
     is_free(tx, replace).await?;
+    let replaced = onward::head_of(tx).await?;
     let mut lines = open(file)?;
     let head = lines.head()?;
     let shared = applied(&Shared, &head)?;
@@ -98,7 +91,7 @@ async fn load(
     for app in apps.iter().filter(|app| head.migrations.contains_key(&name_of(*app))) {
         app.up(tx, None).await?;
     }
-    tell(tx).await?;
+    onward::tell(tx, replaced).await?;
     Ok(BackupSummary { tables, rows, log_head: head.log_head, made_ms: head.made_ms })
 }
 
@@ -152,37 +145,5 @@ async fn insert(
         let statement = statement.ok_or_else(|| BackupError::Damaged(format!("a row of {}", table.name)))?;
         tx.execute_raw(statement).await?;
     }
-    Ok(())
-}
-
-/// The log goes on beyond what may have been said after the backup: everything that edges keep is to be forgotten, with the floors
-/// of what is not to be any more.
-async fn tell(tx: &DatabaseTransaction) -> Result<(), StorageError> {
-    let head = log_head::Entity::find_by_id(HEAD.to_owned()).one(tx).await?;
-    let seq = head.map_or(0, |row| row.seq) + PAST;
-    let everything = Tag::everything();
-    let before = tag_version::Entity::find_by_id(everything.as_str().to_owned()).one(tx).await?;
-    let (version, position) = before.map_or((1, 0), |row| (row.version + 1, row.position + 1));
-    let tag = tag_version::ActiveModel {
-        tag: Set(everything.as_str().to_owned()),
-        version: Set(version),
-        position: Set(position),
-    };
-    let columns = [tag_version::Column::Version, tag_version::Column::Position];
-    let raised = OnConflict::column(tag_version::Column::Tag).update_columns(columns).to_owned();
-    tag_version::Entity::insert(tag).on_conflict(raised).exec_without_returning(tx).await?;
-    let event = log::ActiveModel {
-        seq: Set(seq),
-        tag: Set(everything.as_str().to_owned()),
-        version: Set(version),
-        kind: Set(EventKind::Purged.as_str().to_owned()),
-        at_ms: Set(signed(SystemClock.now_ms())),
-        data: Set("{}".to_owned()),
-    };
-    log::Entity::insert(event).exec_without_returning(tx).await?;
-    let moved =
-        OnConflict::column(log_head::Column::Name).value(log_head::Column::Seq, Expr::value(seq)).to_owned();
-    let head = log_head::ActiveModel { name: Set(HEAD.to_owned()), seq: Set(seq) };
-    log_head::Entity::insert(head).on_conflict(moved).exec_without_returning(tx).await?;
     Ok(())
 }

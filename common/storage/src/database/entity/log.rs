@@ -18,4 +18,12 @@ pub(crate) struct Model {
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub(crate) enum Relation {}
 
+impl From<super::outbox::Model> for Model {
+    /// As it is in the log; its number is still to come.
+    fn from(event: super::outbox::Model) -> Self {
+        let super::outbox::Model { tag, version, kind, at_ms, data, position: _ } = event;
+        Self { seq: 0, tag, version, kind, at_ms, data }
+    }
+}
+
 impl ActiveModelBehavior for ActiveModel {}
