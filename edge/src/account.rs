@@ -1,5 +1,6 @@
 //! Access tokens of accounts, looked at before an origin is asked: they are good without asking anybody, until they end or
-//! their session does. What an edge cannot tell is the origin's to judge.
+//! their session does. What an edge cannot tell is the origin's to judge: it knows what was revoked before this edge began, too, and
+//! nothing that is one account's is answered here without it.
 
 use crate::edge::Shared;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};

@@ -10,13 +10,13 @@ pub(crate) use lines::Kept;
 
 use crate::cache::FeedMark;
 use crate::edge::Shared;
-use crate::purge;
+use crate::{listed, purge};
 use futures::TryStreamExt;
-use sluice_wire::EventKind;
-use sluice_wire::channel::{self, Revocation, Revoked};
+use sluice_wire::channel::{self, Revoked};
 use sluice_wire::event::LogLine;
 use sluice_wire::limits::MAX_CODEC_HEAD;
 use sluice_wire::room::Said;
+use sluice_wire::{EventKind, Tag};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -104,7 +104,7 @@ impl Followed {
             journal.written().await;
         }
         edge.floors.restart(seq);
-        edge.rooms.list_again();
+        edge.rooms.begin_anew();
         self.cursor = Some(seq);
     }
 }
@@ -152,17 +152,8 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
 
 /// Learns what was revoked before this process began. An origin that does not know of revocations has none.
 async fn revocations(edge: &Shared, origin: &str) -> Result<(), String> {
-    let request = edge.http.get(format!("{origin}{}", channel::REVOCATIONS)).send();
-    let answer = timeout(SILENCE, request).await.map_err(|_| "no answer")?.map_err(|e| e.to_string())?;
-    if answer.status() != reqwest::StatusCode::NOT_FOUND {
-        let answer = answer.error_for_status().map_err(|e| e.to_string())?;
-        let text =
-            timeout(SILENCE, answer.bytes()).await.map_err(|_| "silence")?.map_err(|e| e.to_string())?;
-        for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            let said: Revoked = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-            edge.revoked.hear(&said.revoke, said.at_ms, unix_ms());
-        }
-    }
+    let all: Vec<Revoked> = listed::at(edge, origin, channel::REVOCATIONS, SILENCE).await?;
+    all.iter().for_each(|said| edge.revoked.hear(said, unix_ms()));
     edge.revoked.complete();
     Ok(())
 }
@@ -181,12 +172,16 @@ fn apply(edge: &Shared, line: LogLine, followed: &mut Followed) {
                 severity
             });
             let now_ms = unix_ms();
+            if event.tag == Tag::everything() {
+                // As after a restore, with which versions go back.
+                edge.rooms.begin_anew();
+            }
             if let Some((name, said)) = Said::of_event(&event) {
                 edge.rooms.hear(name, said, event.version);
             }
-            if let Some(said) = Revocation::of_event(&event) {
-                edge.revoked.hear(&said, event.at_ms, now_ms);
-                edge.channels.revoke(&said, event.at_ms);
+            if let Some(said) = Revoked::of_event(&event) {
+                edge.revoked.hear(&said, now_ms);
+                edge.channels.revoke(&said);
             }
             if event.kind == EventKind::Purged {
                 edge.metrics.purged(severity);

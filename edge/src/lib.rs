@@ -21,7 +21,8 @@
 //! - `transform`: other forms of what is kept, made here: codings, and variants of images
 //! - `assemble`: lists of one client, and the fragments of everybody that they name
 //! - `websocket` and `streams`: what is carried live, and never kept
-//! - `live`: channels that end here, with those who listen; `revoked`: whose tokens are refused since a moment ago
+//! - `live`: channels that end here, with those who listen
+//! - `listed`: what an origin lists for edges
 //! - `popular` and `asked`: what clients ask for most, now and in a minute
 //! - `floors` and `feed`: what the event log says is stale; `purge`: what operators do; `fleet`: reports, the route table,
 //!   its copy on disk, and plans of what is fetched ahead of demand
@@ -50,6 +51,7 @@ mod gate;
 mod health;
 mod lent;
 mod life;
+mod listed;
 mod live;
 mod metrics;
 mod names;
@@ -60,7 +62,6 @@ mod probe;
 mod purge;
 mod ranges;
 mod redirect;
-mod revoked;
 mod rooms;
 mod same;
 mod searches;

@@ -10,8 +10,9 @@ use crate::trailers::Checked;
 use crate::websocket;
 use arc_swap::ArcSwap;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, TE, VIA,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap,
+    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    ORIGIN, RANGE, TE, VIA,
 };
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
@@ -296,9 +297,24 @@ const NOT_IN_FILLS: [HeaderName; 10] = [
     TE,
 ];
 
+/// Fields about a body, which a fetch has none of: whoever is told of one waits for it, or takes what comes next for it.
+const OF_BODY: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, EXPECT];
+
 /// Fields by which some origins choose what they answer, though no cache keeps answers apart by them.
-const NOT_KEYED: [&str; 4] =
-    ["x-forwarded-host", "x-original-url", "x-rewrite-url", "x-http-method-override"];
+const NOT_KEYED: [&str; 12] = [
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
 /// Fields of a fill, out of the request that began it.
 pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant) -> HeaderMap {
@@ -314,6 +330,12 @@ pub(crate) fn fill_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant
 pub(crate) fn alone_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant) -> HeaderMap {
     let mut headers = pass_headers(edge, request, tenant);
     NOT_KEYED.iter().for_each(|name| drop(headers.remove(*name)));
+    OF_BODY.iter().for_each(|name| drop(headers.remove(name)));
+    // How a client came is what this edge has seen: others may be given the answer.
+    let peer = request.extensions().get::<Peer>().filter(|_| !gate::is_from_edge(request.headers()));
+    if let Some(peer) = peer.filter(|_| edge.config.tier == Tier::Near) {
+        headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme(*peer)));
+    }
     // What is kept for all names of a tenant is asked for under one. A shield has been asked so already.
     if edge.config.tier == Tier::Near
         && let Some(host) = edge.tenants.host_of(tenant, &edge.public_url)
@@ -351,8 +373,7 @@ pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant
     if let Some(peer) = request.extensions().get::<Peer>() {
         append(&mut headers, HeaderName::from_static("x-forwarded-for"), &peer.addr.ip().to_string());
         if !headers.contains_key("x-forwarded-proto") {
-            let scheme = if peer.secure { "https" } else { "http" };
-            headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
+            headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme(*peer)));
         }
     }
     // What came so early may be a replay; the parent decides whether it minds (RFC 8470 section 5.1).
@@ -363,6 +384,10 @@ pub(crate) fn pass_headers(edge: &Shared, request: &HttpRequest, tenant: &Tenant
         headers.insert(TRACEPARENT, trace.child_header());
     }
     headers
+}
+
+const fn scheme(peer: Peer) -> &'static str {
+    if peer.secure { "https" } else { "http" }
 }
 
 /// Adds a member to a list field.

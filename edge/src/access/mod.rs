@@ -153,13 +153,35 @@ impl Access {
     /// # Errors
     /// The first reason why it does not count.
     pub(crate) fn bearer(&self, token: &str, from: IpAddr) -> Result<Grant, Refusal> {
+        let (grant, is_late) = self.late_bearer(token, from, 0)?;
+        if is_late { Err(Refusal::Expired) } else { Ok(grant) }
+    }
+
+    /// As [`bearer`](Self::bearer), also of a token whose time is over by at most so many seconds; and whether it is.
+    ///
+    /// # Errors
+    /// As those of [`bearer`](Self::bearer).
+    pub(crate) fn late_bearer(
+        &self,
+        token: &str,
+        from: IpAddr,
+        late_s: u64,
+    ) -> Result<(Grant, bool), Refusal> {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let config = self.config.load();
         let grant = check::read(token, &self.keys.load())?;
         grant.is_for(config.issuer.as_deref(), config.audience.as_deref(), &[])?;
-        grant.is_in_time(now_s)?;
+        let is_late = match grant.is_in_time(now_s) {
+            Err(Refusal::Expired) if grant.expires.is_some_and(|end| now_s <= end.saturating_add(late_s)) => {
+                true
+            }
+            in_time => {
+                in_time?;
+                false
+            }
+        };
         let here = grant.clients.is_none_or(|net| net.contains(&from));
-        if here { Ok(grant) } else { Err(Refusal::Client) }
+        if here { Ok((grant, is_late)) } else { Err(Refusal::Client) }
     }
 
     /// Decides on a request, and takes its credentials out of it. `above` is true of a tier that edges ask.

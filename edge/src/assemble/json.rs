@@ -1,45 +1,42 @@
 //! Lists in JSON. A fragment's text goes into the answer as it is: it is read once, to see that it is JSON.
 
-use super::{Fragment, Fragments, is_path};
+use super::{Fragment, Fragments, resolve};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
-/// Keys under which an object names its fragment, each with that under which it gets it. A list is sent for each reader: it
-/// may be short.
+/// Keys under which an object names its fragment, each with that under which it gets it; the short ones for lists that are sent
+/// often.
 const NAMES: [(&str, &str); 2] = [("fragment", "content"), ("f", "c")];
 
-/// The paths that a list names.
-pub(super) fn paths(list: &[u8]) -> Option<Vec<String>> {
+/// The paths that a list at a path names.
+pub(super) fn paths(at: &str, list: &[u8]) -> Option<Vec<String>> {
     let list: Value = serde_json::from_slice(list).ok()?;
     let mut paths = vec![];
-    collect(&list, &mut paths);
+    collect(at, &list, &mut paths);
     Some(paths)
 }
 
-fn collect(value: &Value, paths: &mut Vec<String>) {
+fn collect(at: &str, value: &Value, paths: &mut Vec<String>) {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, paths)),
+        Value::Array(items) => items.iter().for_each(|item| collect(at, item, paths)),
         Value::Object(fields) => {
-            paths.extend(named(value).map(|(path, _)| path.to_owned()));
-            fields.values().for_each(|field| collect(field, paths));
+            paths.extend(named(at, value).map(|(path, _)| path));
+            fields.values().for_each(|field| collect(at, field, paths));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
 /// The path that an object names, and the key for what is there.
-fn named(value: &Value) -> Option<(&str, &'static str)> {
-    NAMES.iter().find_map(|(name, content)| {
-        let path = value.get(name)?.as_str().filter(|path| is_path(path))?;
-        Some((path, *content))
-    })
+fn named(at: &str, value: &Value) -> Option<(String, &'static str)> {
+    NAMES.iter().find_map(|(name, content)| Some((resolve(at, value.get(name)?.as_str()?)?, *content)))
 }
 
 /// The list with its fragments.
-pub(super) fn assemble(list: &[u8], fragments: &Fragments) -> Option<Vec<u8>> {
+pub(super) fn assemble(at: &str, list: &[u8], fragments: &Fragments) -> Option<Vec<u8>> {
     let list: Value = serde_json::from_slice(list).ok()?;
     let mut texts = HashMap::new();
     for (path, fragment) in fragments {
@@ -50,22 +47,23 @@ pub(super) fn assemble(list: &[u8], fragments: &Fragments) -> Option<Vec<u8>> {
         };
         texts.insert(path.as_str(), text);
     }
-    serde_json::to_vec(&Whole { value: &list, texts: &texts }).ok()
+    serde_json::to_vec(&Whole { at, value: &list, texts: &texts }).ok()
 }
 
 /// A value with the fragments that it names; `None` among the texts is one that is gone.
 struct Whole<'a> {
+    at: &'a str,
     value: &'a Value,
     texts: &'a HashMap<&'a str, Option<&'a RawValue>>,
 }
 
 impl<'a> Whole<'a> {
     const fn of(&self, value: &'a Value) -> Self {
-        Whole { value, texts: self.texts }
+        Whole { value, ..*self }
     }
 
     fn is_gone(&self, item: &Value) -> bool {
-        named(item).is_some_and(|(path, _)| matches!(self.texts.get(path), Some(None)))
+        named(self.at, item).is_some_and(|(path, _)| matches!(self.texts.get(path.as_str()), Some(None)))
     }
 }
 
@@ -81,13 +79,13 @@ impl Serialize for Whole<'_> {
             }
             Value::Object(fields) => {
                 let mut map = serializer.serialize_map(None)?;
-                let named = named(self.value);
-                let own = |name: &str| named.is_none_or(|(_, content)| name != content);
+                let named = named(self.at, self.value);
+                let own = |name: &str| named.as_ref().is_none_or(|(_, content)| name != *content);
                 for (name, field) in fields.iter().filter(|(name, _)| own(name)) {
                     map.serialize_entry(name, &self.of(field))?;
                 }
                 if let Some((path, content)) = named {
-                    map.serialize_entry(content, &self.texts.get(path).copied().flatten())?;
+                    map.serialize_entry(content, &self.texts.get(path.as_str()).copied().flatten())?;
                 }
                 map.end()
             }
@@ -110,17 +108,19 @@ mod tests {
         Fragment::Text(Bytes::from_static(text.as_bytes()))
     }
 
-    const LIST: &str = r#"{"items":[{"id":1,"fragment":"/a"},{"id":2,"fragment":"/b"},{"id":3,"fragment":"/c"}],"next":"x"}"#;
+    const AT: &str = "/list";
+    const LIST: &str =
+        r#"{"items":[{"id":1,"fragment":"/a"},{"id":2,"fragment":"b"},{"id":3,"fragment":"/c"}],"next":"x"}"#;
 
     #[test]
     fn each_object_gets_its_fragment_and_what_is_gone_is_left_out() {
-        assert_eq!(paths(LIST.as_bytes()).unwrap(), ["/a", "/b", "/c"]);
+        assert_eq!(paths(AT, LIST.as_bytes()).unwrap(), ["/a", "/b", "/c"]);
         let all = fragments(&[
             ("/a", text(r#"{"likes": 1.50}"#)),
             ("/b", Fragment::Gone),
             ("/c", Fragment::Unavailable),
         ]);
-        let whole = String::from_utf8(assemble(LIST.as_bytes(), &all).unwrap()).unwrap();
+        let whole = String::from_utf8(assemble(AT, LIST.as_bytes(), &all).unwrap()).unwrap();
         assert_eq!(
             whole,
             r#"{"items":[{"fragment":"/a","id":1,"content":{"likes": 1.50}},{"fragment":"/c","id":3,"content":null}],"next":"x"}"#
@@ -130,22 +130,22 @@ mod tests {
     #[test]
     fn a_short_list_has_short_names() {
         let all = fragments(&[("/a", text("{}"))]);
-        assert_eq!(assemble(br#"[{"f":"/a"}]"#, &all).unwrap(), br#"[{"f":"/a","c":{}}]"#);
+        assert_eq!(assemble(AT, br#"[{"f":"/a"}]"#, &all).unwrap(), br#"[{"f":"/a","c":{}}]"#);
     }
 
     #[test]
     fn what_is_no_json_makes_no_answer() {
-        assert_eq!(assemble(LIST.as_bytes(), &fragments(&[("/a", text("<html>"))])), None);
-        assert_eq!(paths(b"{"), None);
+        assert_eq!(assemble(AT, LIST.as_bytes(), &fragments(&[("/a", text("<html>"))])), None);
+        assert_eq!(paths(AT, b"{"), None);
         let elsewhere = r#"[{"fragment":"//evil/a"},{"fragment":"http://evil"},{"fragment":7}]"#;
-        assert_eq!(paths(elsewhere.as_bytes()).unwrap(), Vec::<String>::new());
+        assert_eq!(paths(AT, elsewhere.as_bytes()).unwrap(), Vec::<String>::new());
     }
 
     proptest! {
         #[test]
         fn a_list_without_fragments_is_what_it_was(ids in prop::collection::vec(any::<u32>(), 0..9), name in ".{0,9}") {
             let list = serde_json::json!({ "items": ids, "name": name });
-            let whole = assemble(list.to_string().as_bytes(), &Fragments::new()).unwrap();
+            let whole = assemble(AT, list.to_string().as_bytes(), &Fragments::new()).unwrap();
             prop_assert_eq!(serde_json::from_slice::<Value>(&whole).unwrap(), list);
         }
     }

@@ -3,9 +3,11 @@
 //!
 //! An origin asks for it with `Sluice-Assemble` on the list's answer:
 //!
-//! - `json`: each object of the list with a `fragment` (a path) gets that document as `content`, or as `c` where it says `f`; an
+//! - `json`: each object of the list with a `fragment` (a reference) gets that document as `content`, or as `c` where it says `f`; an
 //!   element of an array whose fragment is gone is left out
-//! - `html`: each `<sluice-fragment src="PATH"></sluice-fragment>` is replaced by that text
+//! - `html`: each `<sluice-fragment src="REFERENCE"></sluice-fragment>` is replaced by that text
+//!
+//! A reference is a path of the same host, whole or relative to the list's own: a list is sent for each reader, and is short.
 
 mod html;
 mod json;
@@ -14,12 +16,15 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use std::collections::HashMap;
 
-/// Fragments of one list. A longer one is handed on as it is.
+/// Fragments of one list, each as often as it is named: that bounds what is put together. A longer one is handed on as it is.
 pub(crate) const MAX_FRAGMENTS: usize = 100;
 /// Bytes of a list, and of one fragment.
 pub(crate) const MAX_LIST: usize = 256 << 10;
 /// See [`MAX_LIST`].
 pub(crate) const MAX_FRAGMENT: usize = 256 << 10;
+
+/// Bytes of a reference.
+const MAX_REFERENCE: usize = 2_048;
 
 /// How a list names its fragments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,27 +60,71 @@ impl Form {
         }
     }
 
-    /// The paths that a list names, each once. `None` when it is not of its form, or names too many.
-    pub(crate) fn paths(self, list: &[u8]) -> Option<Vec<String>> {
+    /// The paths that a list at a path names, each once. `None` when it is not of its form, or names too many.
+    pub(crate) fn paths(self, at: &str, list: &[u8]) -> Option<Vec<String>> {
         let mut paths = match self {
-            Self::Json => json::paths(list)?,
-            Self::Html => html::paths(std::str::from_utf8(list).ok()?),
+            Self::Json => json::paths(at, list)?,
+            Self::Html => html::paths(at, std::str::from_utf8(list).ok()?),
         };
+        let few = paths.len() <= MAX_FRAGMENTS;
         paths.sort_unstable();
         paths.dedup();
-        (paths.len() <= MAX_FRAGMENTS).then_some(paths)
+        few.then_some(paths)
     }
 
-    /// The list with its fragments. `None` when one of them is not of the list's form.
-    pub(crate) fn assemble(self, list: &[u8], fragments: &Fragments) -> Option<Vec<u8>> {
+    /// The list at a path with its fragments. `None` when one of them is not of the list's form.
+    pub(crate) fn assemble(self, at: &str, list: &[u8], fragments: &Fragments) -> Option<Vec<u8>> {
         match self {
-            Self::Json => json::assemble(list, fragments),
-            Self::Html => Some(html::assemble(std::str::from_utf8(list).ok()?, fragments)),
+            Self::Json => json::assemble(at, list, fragments),
+            Self::Html => Some(html::assemble(at, std::str::from_utf8(list).ok()?, fragments)),
         }
     }
 }
 
-/// A path that a fragment may have: of the same host, and no other answer of lists.
-fn is_path(path: &str) -> bool {
-    path.starts_with('/') && !path.starts_with("//") && path.len() <= 2_048
+/// Where a reference leads from a list at a path: to a path of the same host (RFC 3986 section 5.2.3). `None` for what names
+/// another host or a scheme, goes up by dot segments, or has over 2,048 bytes.
+fn resolve(at: &str, reference: &str) -> Option<String> {
+    if reference.len() > MAX_REFERENCE || reference.starts_with("//") {
+        return None;
+    }
+    if reference.starts_with('/') {
+        return Some(reference.to_owned());
+    }
+    let path = reference.split(['?', '#']).next().unwrap_or_default();
+    let mut segments = path.split('/');
+    let is_relative = !path.is_empty() && !path.split('/').next().unwrap_or_default().contains(':');
+    let (folder, _) = at.rsplit_once('/')?;
+    (is_relative && !segments.any(|segment| matches!(segment, "." | "..")))
+        .then(|| format!("{folder}/{reference}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_a_bounded_number_of_fragments_however_often_it_names_one() {
+        let of = |times| {
+            Form::Json.paths("/list", format!("[{}]", vec![r#"{"f":"a"}"#; times].join(",")).as_bytes())
+        };
+        assert_eq!(of(MAX_FRAGMENTS).unwrap(), ["/a"]);
+        assert_eq!(of(MAX_FRAGMENTS + 1), None);
+    }
+
+    #[test]
+    fn a_reference_leads_to_a_path_of_the_same_host() {
+        for (reference, path) in [
+            ("/v1/posts/7", "/v1/posts/7"),
+            ("posts/7", "/v1/feed/posts/7"),
+            ("7?a=b:/../c", "/v1/feed/7?a=b:/../c"),
+        ] {
+            assert_eq!(resolve("/v1/feed/home", reference).as_deref(), Some(path));
+        }
+        let long = "x".repeat(MAX_REFERENCE + 1);
+        for elsewhere in
+            ["", "?a", "#a", "//evil/a", "http://evil/a", "javascript:a", "../a", "a/../../b", "./a", &long]
+        {
+            assert_eq!(resolve("/v1/feed/home", elsewhere), None, "{elsewhere}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::parent::NoAnswer;
 use sluice_service::HttpResponse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ const FOLLOW: Duration = Duration::from_secs(1);
 pub(crate) enum Filled {
     /// Read this; its body may still be growing.
     Object(Arc<Object>),
-    /// The answer is not to be shared: the first to ask may have it, the others fetch for themselves.
+    /// The answer is not to be shared: who began the fill may have it, the others fetch for themselves.
     NotShared,
     /// Something else is known of the object now: look again.
     Again,
@@ -36,6 +36,8 @@ pub(crate) struct Fill {
     unshared: Mutex<Option<HttpResponse>>,
     /// The target as a parent is asked for it.
     target: OnceLock<Box<str>>,
+    /// It is asked for with the cookies of whoever began it.
+    personal: AtomicBool,
     late: AtomicBool,
     /// A newer answer than it will bring is kept already.
     overtaken: AtomicBool,
@@ -49,9 +51,15 @@ impl Fill {
         self.outcome.send_replace(Some(outcome));
     }
 
-    /// Says what is fetched: others may have joined by another spelling of the same.
-    pub(crate) fn begin(&self, target: &str) {
+    /// Says what is fetched, since others may have joined by another spelling of the same, and whether with cookies.
+    pub(crate) fn begin(&self, target: &str, personal: bool) {
         self.target.get_or_init(|| target.into());
+        self.personal.store(personal, Ordering::Relaxed);
+    }
+
+    /// True when it is asked for with cookies: what comes may be for who has them, though it does not say so.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.personal.load(Ordering::Relaxed)
     }
 
     /// True when just this target is fetched.
@@ -59,13 +67,13 @@ impl Fill {
         self.target.get().is_some_and(|of| **of == *target)
     }
 
-    /// Leaves an answer for one of those who wait alone, and tells them all what it means.
+    /// Leaves an answer for who began the fill, and tells all who wait what it means.
     pub(crate) fn hand_over(&self, answer: HttpResponse, outcome: Filled) {
         *self.unshared.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         self.settle(outcome);
     }
 
-    /// Takes the answer that is for one alone, if nobody has.
+    /// Takes the answer that is for one alone, if nobody has. For who began the fill: it was asked for in that one's name.
     pub(crate) fn take(&self) -> Option<HttpResponse> {
         self.unshared.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -85,6 +93,11 @@ impl Fill {
         self.overtaken.load(Ordering::Relaxed)
     }
 
+    /// True while somebody waits for the outcome.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.outcome.receiver_count() > 0
+    }
+
     /// Waits for the outcome. Cancel safe.
     pub(crate) async fn outcome(&self) -> Filled {
         let mut receiver = self.outcome.subscribe();
@@ -97,22 +110,24 @@ impl Fill {
 
 /// The fills under way, by key. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fills(Arc<Mutex<HashMap<Key, Arc<Fill>>>>);
+pub(crate) struct Fills(Arc<Mutex<UnderWay>>);
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    fills: HashMap<Key, Arc<Fill>>,
+    /// How many are sent for one asker each, whose answers may turn out to be for others too.
+    alone: HashMap<Key, usize>,
+}
 
 /// The right to fill a key. Given back when dropped, however the fill ended; who still waits then is told it failed.
 #[derive(Debug)]
 pub(crate) struct Permit {
     pub(crate) fill: Arc<Fill>,
     shared: Option<(Key, Fills)>,
+    /// Nobody else joins it.
+    alone: Option<(Key, Fills)>,
     /// The late fill of a key that this one was sent after.
     after: Option<(Key, Fills, Arc<Fill>)>,
-}
-
-impl Permit {
-    /// A fill that nobody else joins.
-    pub(crate) fn alone() -> Self {
-        Self { fill: Arc::new(Fill::default()), shared: None, after: None }
-    }
 }
 
 impl Permit {
@@ -134,6 +149,11 @@ impl Permit {
         if self.after.is_some() { Some(FOLLOW) } else { None }
     }
 
+    /// True when one that was begun later has brought its answer.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.fill.is_overtaken()
+    }
+
     /// True for a fill that others may join.
     pub(crate) const fn is_shared(&self) -> bool {
         self.shared.is_some()
@@ -141,17 +161,28 @@ impl Permit {
 }
 
 impl Fills {
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Joins the fill of a key; the permit goes to the first.
     pub(crate) fn join(&self, key: &Key) -> (Arc<Fill>, Option<Permit>) {
-        let mut fills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fill) = fills.get(key) {
+        let mut under_way = self.lock();
+        if let Some(fill) = under_way.fills.get(key) {
             return (Arc::clone(fill), None);
         }
         let fill = Arc::new(Fill::default());
-        fills.insert(key.clone(), Arc::clone(&fill));
-        let permit =
-            Permit { fill: Arc::clone(&fill), shared: Some((key.clone(), self.clone())), after: None };
+        under_way.fills.insert(key.clone(), Arc::clone(&fill));
+        let shared = Some((key.clone(), self.clone()));
+        let permit = Permit { fill: Arc::clone(&fill), shared, alone: None, after: None };
         (fill, Some(permit))
+    }
+
+    /// A fill of a key that nobody else joins.
+    pub(crate) fn alone(&self, key: &Key) -> Permit {
+        *self.lock().alone.entry(key.clone()).or_default() += 1;
+        let alone = Some((key.clone(), self.clone()));
+        Permit { fill: Arc::new(Fill::default()), shared: None, alone, after: None }
     }
 
     /// A fill to be sent after one that is late: parents may answer again meanwhile. One at a time, [`FOLLOW`] apart.
@@ -163,22 +194,43 @@ impl Fills {
         }
         *followed = Some(now);
         let after = Some((key.clone(), self.clone(), Arc::clone(late)));
-        Some(Permit { fill: Arc::new(Fill::default()), shared: None, after })
+        Some(Permit { fill: Arc::new(Fill::default()), shared: None, alone: None, after })
     }
 
     fn forget(&self, key: &Key, fill: &Arc<Fill>) {
-        let mut fills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if fills.get(key).is_some_and(|now| Arc::ptr_eq(now, fill)) {
-            fills.remove(key);
+        let mut under_way = self.lock();
+        if under_way.fills.get(key).is_some_and(|now| Arc::ptr_eq(now, fill)) {
+            under_way.fills.remove(key);
+        }
+    }
+
+    /// One that nobody joined has ended.
+    fn ended(&self, key: &Key) {
+        let mut under_way = self.lock();
+        if let Some(count) = under_way.alone.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.alone.remove(key);
+            }
         }
     }
 }
 
 impl Fills {
+    /// What the fill of a key has brought; its body is still growing.
+    pub(crate) fn brought(&self, key: &Key) -> Option<Arc<Object>> {
+        let fill = self.lock().fills.get(key).cloned()?;
+        match &*fill.outcome.borrow() {
+            Some(Filled::Object(object)) => Some(Arc::clone(object)),
+            _ => None,
+        }
+    }
+
     /// True while a key, or a variant of it, is being filled.
     pub(crate) fn are_under_way(&self, key: &Key) -> bool {
-        let fills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        fills.keys().any(|filling| filling == key || filling.is_variant_of(key))
+        let under_way = self.lock();
+        let mut filling = under_way.fills.keys().chain(under_way.alone.keys());
+        filling.any(|filling| filling == key || filling.is_variant_of(key))
     }
 }
 
@@ -186,6 +238,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((key, fills)) = &self.shared {
             fills.forget(key, &self.fill);
+        }
+        if let Some((key, fills)) = &self.alone {
+            fills.ended(key);
         }
         if self.fill.outcome.borrow().is_none() {
             self.fill.settle(Filled::Failed(NoAnswer::Unreachable));

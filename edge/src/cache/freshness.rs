@@ -3,7 +3,9 @@
 use super::date;
 use super::directives::{Directives, Scope};
 use http::StatusCode;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, LAST_MODIFIED, SET_COOKIE, VARY};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, COOKIE, DATE, ETAG, EXPIRES, HeaderMap, LAST_MODIFIED, SET_COOKIE, VARY,
+};
 use sluice_wire::headers::{CDN_CACHE_CONTROL, SLUICE_CACHE_CONTROL};
 use std::time::{Duration, SystemTime};
 
@@ -112,11 +114,17 @@ impl Lifetimes {
         if headers.contains_key(SET_COOKIE) && !policy.keep_cookies {
             return Err(NotKept::Cookie);
         }
-        let window =
-            |directives: &Directives, expires| window(directives, expires, status, headers, now, policy);
+        // What was asked for with cookies may be for their bearer alone: it is for all where it says so.
+        let personal = request.contains_key(COOKIE);
+        let window = |directives: &Directives, expires| {
+            window(directives, expires, (status, headers, personal), now, policy)
+        };
         let pushed = window(counts, expires && own.is_none());
         let plain = if forbids(&plain, status) { Window::NONE } else { window(&plain, expires) };
-        let validates = headers.contains_key(http::header::ETAG) || headers.contains_key(LAST_MODIFIED);
+        let says =
+            counts.public || counts.max_age.or(counts.s_maxage).is_some() || headers.contains_key(EXPIRES);
+        let validates = (headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED))
+            && (says || HEURISTIC.contains(&status.as_u16()));
         let usable = |w: &Window| !(w.fresh + w.while_revalidating + w.if_error).is_zero();
         if !validates && !usable(&pushed) && !usable(&plain) {
             return Err(NotKept::NoLifetime);
@@ -140,8 +148,7 @@ fn forbids(directives: &Directives, status: StatusCode) -> bool {
 fn window(
     directives: &Directives,
     expires_counts: bool,
-    status: StatusCode,
-    headers: &HeaderMap,
+    (status, headers, personal): (StatusCode, &HeaderMap, bool),
     now: SystemTime,
     policy: Policy,
 ) -> Window {
@@ -152,13 +159,13 @@ fn window(
         .map(seconds)
         .or_else(|| expires_counts.then(|| expires(headers, now)).flatten());
     let negative = || {
-        let gone = matches!(status.as_u16(), 404 | 410) && !policy.negative.is_zero();
+        let gone = matches!(status.as_u16(), 404 | 410) && !policy.negative.is_zero() && !personal;
         gone.then_some(policy.negative)
     };
     let heuristic = || {
         let modified = field(headers, LAST_MODIFIED.as_str())?;
         let age = field(headers, DATE.as_str()).unwrap_or(now).duration_since(modified).ok()?;
-        let allowed = directives.public || HEURISTIC.contains(&status.as_u16());
+        let allowed = directives.public || (HEURISTIC.contains(&status.as_u16()) && !personal);
         allowed.then(|| (age / 10).min(MAX_HEURISTIC))
     };
     let fresh = explicit.or_else(heuristic).or_else(negative).unwrap_or_default();
@@ -170,7 +177,8 @@ fn window(
     }
     let said = directives.stale_if_error.map(seconds);
     // s-maxage alone means proxy-revalidate (RFC 9111 section 5.2.2.10); stale-if-error beside it is a clear word.
-    let silent = if directives.s_maxage.is_some() { Duration::ZERO } else { policy.when_disconnected };
+    let strict = directives.s_maxage.is_some() || (personal && explicit.is_none() && !directives.public);
+    let silent = if strict { Duration::ZERO } else { policy.when_disconnected };
     Window {
         fresh,
         while_revalidating: seconds(directives.stale_while_revalidate),
@@ -248,13 +256,37 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_was_asked_for_with_cookies_is_for_all_where_it_says_so() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let cookie = headers(&[("cookie", "who=ann")]);
+        let of = |status, fields: &[(&'static str, &str)]| {
+            Lifetimes::of(&cookie, StatusCode::from_u16(status).unwrap(), &headers(fields), now, POLICY)
+        };
+        let dated = [("last-modified", "Fri, 15 Jan 2027 07:50:00 GMT")];
+        assert_eq!(of(200, &dated).unwrap().plain, Window::strict(Duration::ZERO), "it may be ann's");
+        assert!(!kept(200, &dated).unwrap().plain.if_disconnected.is_zero());
+        assert_eq!(of(200, &[("cache-control", "max-age=9")]).unwrap().plain.fresh.as_secs(), 9);
+        let public = [("cache-control", "public"), dated[0]];
+        assert!(!of(200, &public).unwrap().plain.fresh.is_zero());
+    }
+
+    #[test]
+    fn a_validator_alone_makes_no_refusal_one_to_keep() {
+        for status in [401, 403, 500] {
+            assert_eq!(kept(status, &[("etag", "\"a\"")]), Err(NotKept::NoLifetime), "{status}");
+            assert!(kept(status, &[("etag", "\"a\""), ("cache-control", "max-age=5")]).is_ok(), "{status}");
+        }
+        assert!(kept(200, &[("etag", "\"a\"")]).is_ok());
+    }
+
+    #[test]
     fn heuristics_need_a_date_of_change_and_a_status_that_allows_them() {
         let modified =
             [("date", "Fri, 15 Jan 2027 08:00:00 GMT"), ("last-modified", "Fri, 15 Jan 2027 07:50:00 GMT")];
         assert_eq!(fresh(&modified), Ok((60, 60)));
         assert_eq!(fresh(&[]), Err(NotKept::NoLifetime));
         assert_eq!(kept(404, &modified).unwrap().plain.fresh.as_secs(), 60);
-        assert_eq!(kept(502, &modified).unwrap().plain.fresh.as_secs(), 0);
+        assert_eq!(kept(502, &modified), Err(NotKept::NoLifetime));
         assert_eq!(kept(502, &[("cache-control", "max-age=5")]).unwrap().plain.fresh.as_secs(), 5);
     }
 

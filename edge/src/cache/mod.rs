@@ -28,4 +28,4 @@ pub(crate) use freshness::{Lifetimes, Policy, Window};
 pub(crate) use key::Key;
 pub(crate) use object::{FeedMark, Head, Object, Rendered, Source, Standing};
 pub(crate) use store::{Found, Gone, Store};
-pub(crate) use vary::{fields as vary_fields, selection};
+pub(crate) use vary::{fields as vary_fields, selection, varies_by};

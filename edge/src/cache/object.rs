@@ -2,7 +2,7 @@
 
 use super::freshness::{Lifetimes, Window, initial_age};
 use super::search::Variance;
-use super::{Growing, vary};
+use super::{Growing, Key, vary};
 use crate::access;
 use crate::transform::{self, Coding};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use sluice_wire::headers::{SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, parse_keys, parse_versions};
 use sluice_wire::{MediaPath, PlacementKey};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -54,6 +54,8 @@ pub(crate) struct Object {
     pub(crate) variance: Option<Arc<Variance>>,
     /// It was fetched by a plan, and nobody has asked for it since.
     ahead: AtomicBool,
+    /// As many newer ones are shown already, while they come.
+    aside: AtomicU32,
     /// It has, or may have, coded forms: answers depend on what the asker accepts.
     pub(crate) codable: bool,
     /// It is for those alone who show a token.
@@ -130,6 +132,7 @@ impl Object {
             checked,
             variance,
             ahead: AtomicBool::new(false),
+            aside: AtomicU32::new(0),
             codable,
             guarded,
             made_of: None,
@@ -156,12 +159,39 @@ impl Object {
         Self { made_of, ..Self::new(head, body, of.asked_at) }
     }
 
-    /// True when another answer is older: of the same past of the log, it shows a version that this one is beyond.
-    pub(crate) fn is_beyond(&self, other: &Self) -> bool {
+    /// What it is kept under, of what was asked for.
+    pub(crate) fn place(&self, target: &Key) -> Key {
+        let (fields, selected) = &self.head.varies;
+        if fields.is_empty() { target.clone() } else { target.variant(selected) }
+    }
+
+    /// True when another answer is older: of the same past of the log, it shows a version that this one is beyond, and none
+    /// that is beyond this one's.
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        self.is_beyond(other) && !other.is_beyond(self)
+    }
+
+    fn is_beyond(&self, other: &Self) -> bool {
         let beyond = |(tag, version): &(Tag, Version)| {
             other.versions.iter().any(|(of, shown)| of == tag && shown < version)
         };
         self.asked_at.epoch == other.asked_at.epoch && self.versions.iter().any(beyond)
+    }
+
+    /// Notes that a newer one is shown while it comes: until it is told to come back, this one stands in for failures alone,
+    /// whatever its age.
+    pub(crate) fn set_aside(&self) {
+        self.aside.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes that one for which it was set aside comes no more.
+    pub(crate) fn bring_back(&self) {
+        self.aside.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// True while a newer one is shown as it comes.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.aside.load(Ordering::Acquire) > 0
     }
 
     /// True when it was made of just this body.
@@ -220,10 +250,11 @@ impl Object {
     pub(crate) fn standing_at(&self, age: Duration, feed_is_live: bool) -> Standing {
         let lifetimes = &self.head.lifetimes;
         let Window { fresh, while_revalidating, if_error, if_disconnected } = lifetimes.window(feed_is_live);
-        if age < fresh {
+        let aside = self.is_aside();
+        if age < fresh && !aside {
             return Standing::Fresh(fresh - age);
         }
-        if age < fresh + while_revalidating {
+        if age < fresh + while_revalidating && !aside {
             return Standing::WhileRevalidating;
         }
         // What our own origin allowed in hard times holds while its feed is down too.
@@ -239,7 +270,7 @@ impl Object {
         let (fields, selected) = &self.head.varies;
         fields.is_empty()
             || vary::selection(fields, request) == *selected
-            || vary::selects_language(&self.head.headers, request)
+            || vary::selects_language((fields, selected), &self.head.headers, request)
     }
 
     /// What it costs the budget.

@@ -11,7 +11,11 @@ const MAX_FIELDS: usize = 8;
 /// Request fields that an answer may vary by and still be one: a fill leaves them out.
 const HARMLESS: [&str; 2] = ["accept-encoding", "origin"];
 
-/// The request fields that an answer depends on, sorted, without the harmless ones. `None` when it names too many.
+/// Request fields that an edge writes, each time otherwise: what varies by them is for one asker.
+const WRITTEN: [&str; 5] = ["cdn-loop", "forwarded", "traceparent", "via", "x-forwarded-for"];
+
+/// The request fields that an answer depends on, sorted, without the harmless ones. `None` when it names too many, or one that
+/// cannot be told from the request as it came.
 pub(crate) fn fields(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
     let lines = answer.get_all(VARY);
     let names = lines.iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
@@ -21,7 +25,8 @@ pub(crate) fn fields(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
         .collect();
     fields.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     fields.dedup();
-    (fields.len() <= MAX_FIELDS).then_some(fields)
+    let told = fields.iter().all(|field| !WRITTEN.contains(&field.as_str()));
+    (told && fields.len() <= MAX_FIELDS).then_some(fields)
 }
 
 /// The values of a request's selecting fields, normalised: equal texts select the same variant.
@@ -38,11 +43,29 @@ pub(crate) fn selection(fields: &[HeaderName], request: &HeaderMap) -> String {
     text
 }
 
-/// What a kept variant's language makes of a selection: a request that asks for this language first selects it,
-/// whatever else it asks for.
-pub(crate) fn selects_language(answer: &HeaderMap, request: &HeaderMap) -> bool {
+/// What a kept variant's language makes of a selection: where answers vary by language, a request that asks for this one
+/// first selects it, whatever other languages it asks for, if all else it selects by is the same. `varies` are the fields by
+/// which answers vary, and what the variant's request selected by them.
+pub(crate) fn selects_language(
+    (fields, selected): (&[HeaderName], &str),
+    answer: &HeaderMap,
+    request: &HeaderMap,
+) -> bool {
     let Some(has) = answer.get(CONTENT_LANGUAGE).and_then(|v| v.to_str().ok()) else { return false };
-    languages(request).first().is_some_and(|first| first.1.eq_ignore_ascii_case(has.trim()))
+    fields.contains(&ACCEPT_LANGUAGE)
+        && languages(request).first().is_some_and(|first| first.1.eq_ignore_ascii_case(has.trim()))
+        && others(selected).eq(others(&selection(fields, request)))
+}
+
+/// A selection without what it says of languages.
+fn others(selection: &str) -> impl Iterator<Item = &str> {
+    selection.split('\n').filter(|line| line.split(':').next() != Some(ACCEPT_LANGUAGE.as_str()))
+}
+
+/// True when an answer says that it depends on a request field.
+pub(crate) fn varies_by(answer: &HeaderMap, field: &str) -> bool {
+    let names = answer.get_all(VARY).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    names.map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case(field))
 }
 
 fn normal(name: &HeaderName, request: &HeaderMap) -> String {
@@ -101,10 +124,32 @@ mod tests {
         assert_eq!(selection_of("Foo", &[("foo", "1, 2")]), selection_of("foo", &lines));
         assert_ne!(selection_of("Foo", &[]), selection_of("Foo", &[("foo", "")]), "absent is not empty");
         assert_eq!(selection_of("Accept-Encoding", &[("accept-encoding", "br")]), "");
-        assert!(selects_language(
-            &map(&[("content-language", "de")]),
-            &map(&[("accept-language", "fr;q=0.5, de;q=1.0")])
-        ));
+    }
+
+    #[test]
+    fn a_language_is_selected_where_all_else_is_the_same() {
+        let german = map(&[("content-language", "de")]);
+        let of = |vary: &str, stored: &[(&'static str, &str)], asked: &[(&'static str, &str)]| {
+            let (fields, selected) = (fields(&map(&[("vary", vary)])).unwrap(), selection_of(vary, stored));
+            selects_language((&fields, &selected), &german, &map(asked))
+        };
+        let (one, other) = (("accept-language", "de"), ("accept-language", "fr;q=0.5, de;q=1.0"));
+        assert!(of("Accept-Language", &[one], &[other]));
+        assert!(!of("Accept-Language", &[one], &[("accept-language", "fr")]));
+        let both = "Cookie, Accept-Language";
+        assert!(of(both, &[one, ("cookie", "a")], &[other, ("cookie", "a")]));
+        assert!(!of(both, &[one, ("cookie", "a")], &[other, ("cookie", "b")]), "it is another's");
+        assert!(!of("Cookie", &[("cookie", "a")], &[other, ("cookie", "b")]), "languages are not told apart");
+    }
+
+    #[test]
+    fn what_varies_by_what_an_edge_writes_is_for_one() {
+        assert_eq!(fields(&map(&[("vary", "Accept, X-Forwarded-For")])), None);
+        assert!(
+            varies_by(&map(&[("vary", "a, Origin")]), "origin")
+                && varies_by(&map(&[("vary", "*")]), "origin")
+        );
+        assert!(!varies_by(&map(&[("vary", "originals")]), "origin"));
     }
 
     proptest! {

@@ -6,7 +6,7 @@
 pub(crate) mod marks;
 mod point;
 #[cfg(test)]
-mod readers;
+pub(crate) mod readers;
 mod settling;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! A budget that pays for itself: what is fetched ahead and asked for then earns a little more than it cost, what is not asked
 //! for is lost. Where players leave what they announced, little is fetched ahead; one in twenty is tried all the same.
 
+use super::collapse::FILL_LIMIT;
 use super::{Ask, fetch};
 use crate::budget::Budget;
 use crate::cache::{Found, Key};
@@ -121,7 +122,7 @@ fn one(edge: &Arc<Shared>, ask: &Ask, path: String) {
     fetch::spawn(edge, permit, &ahead, None, None);
     edge.ahead.begin(path);
     edge.drain.tasks().spawn(async move {
-        drop(timeout(super::FILL_LIMIT, fill.outcome()).await);
+        drop(timeout(FILL_LIMIT, fill.outcome()).await);
         drop(room);
     });
 }

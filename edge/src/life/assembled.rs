@@ -6,11 +6,11 @@ use crate::edge::Shared;
 use crate::gate;
 use bytes::Bytes;
 use futures::future::join_all;
-use http::header::{CONTENT_LENGTH, ETAG, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use sluice_service::{Body, HttpRequest, HttpResponse, Peer, problem_response};
-use sluice_wire::headers::{SLUICE_ASSEMBLE, SLUICE_VERSION, SURROGATE_KEY};
+use sluice_wire::headers::{SLUICE_ASSEMBLE, SLUICE_AT_LEAST, SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::{Problem, Tier};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a list's own bytes are waited for.
 const LIST: Duration = Duration::from_secs(10);
 
+/// Fields about a list's own bytes and versions.
+const OF_LIST: [&str; 7] =
+    ["etag", "last-modified", "content-digest", "repr-digest", "content-md5", SURROGATE_KEY, SLUICE_VERSION];
+
 /// A request whose answer may be a list.
 #[derive(Debug)]
 pub(super) struct Asker {
+    /// The path that it asks for, which references of the list are relative to.
+    path: String,
     host: HeaderValue,
+    /// The versions that it demands, of fragments as well.
+    at_least: Option<HeaderValue>,
     peer: Option<Peer>,
 }
 
@@ -45,7 +53,9 @@ impl Asker {
             return None;
         }
         let host = request.headers().get(HOST)?.clone();
-        Some(Self { host, peer: request.extensions().get::<Peer>().copied() })
+        let path = request.uri().path().to_owned();
+        let at_least = request.headers().get(SLUICE_AT_LEAST).cloned();
+        Some(Self { path, host, at_least, peer: request.extensions().get::<Peer>().copied() })
     }
 
     /// The answer with what it names, if it is a list.
@@ -59,14 +69,15 @@ impl Asker {
             return problem_response(Problem::new(502, "no-list", "No list").detail(detail));
         };
         let list = list.to_bytes();
-        let whole = match form.paths(&list) {
-            Some(paths) => form.assemble(&list, &self.fragments(edge, paths).await).map_or(list, Bytes::from),
+        let whole = match form.paths(&self.path, &list) {
+            Some(paths) => {
+                let fragments = self.fragments(edge, paths).await;
+                form.assemble(&self.path, &list, &fragments).map_or(list, Bytes::from)
+            }
             None => list,
         };
         // They were the list's; the whole has no name of its own.
-        for name in [ETAG, HeaderName::from_static(SURROGATE_KEY), HeaderName::from_static(SLUICE_VERSION)] {
-            head.headers.remove(name);
-        }
+        OF_LIST.iter().for_each(|name| drop(head.headers.remove(*name)));
         head.headers.insert(CONTENT_LENGTH, whole.len().into());
         edge.metrics.bytes_out.inc_by(whole.len() as u64);
         HttpResponse::from_parts(head, Body::from(whole))
@@ -87,6 +98,9 @@ impl Asker {
         let mut request = HttpRequest::new(Body::empty());
         *request.uri_mut() = uri;
         request.headers_mut().insert(HOST, self.host.clone());
+        self.at_least
+            .iter()
+            .for_each(|demand| _ = request.headers_mut().insert(SLUICE_AT_LEAST, demand.clone()));
         request.extensions_mut().insert(OfList);
         if let Some(peer) = &self.peer {
             request.extensions_mut().insert(*peer);

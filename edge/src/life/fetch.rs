@@ -2,19 +2,24 @@
 
 use super::Ask;
 use crate::cache::slicing::Sliced;
-use crate::cache::{FeedMark, Filled, Growing, Head, Key, Lifetimes, Object, Permit, selection, vary_fields};
+use crate::cache::{
+    FeedMark, Filled, Growing, Head, Key, Lifetimes, Object, Permit, selection, varies_by, vary_fields,
+};
 use crate::edge::Shared;
 use crate::gate::{self, Target};
 use crate::parent::{self, NoAnswer};
 use crate::siblings;
 use crate::streams;
 use crate::tenant::Tenant;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue, RANGE};
+use http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE,
+    HeaderMap, HeaderValue, ORIGIN, RANGE,
+};
 use http::{HeaderName, Method, StatusCode};
 use sluice_service::{Body, HttpResponse, Interim};
-use sluice_wire::MediaPath;
-use sluice_wire::headers::{SLUICE_FLOOR, SLUICE_SEEN};
+use sluice_wire::headers::{SLUICE_ASSEMBLE, SLUICE_FLOOR, SLUICE_SEEN};
 use sluice_wire::tag::{Tag, render_versions};
+use sluice_wire::{MediaPath, Tier};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::timeout;
@@ -37,7 +42,7 @@ pub(super) fn spawn(
         headers.insert(RANGE, range);
     }
     let target = ask.target.as_text();
-    permit.fill.begin(&target);
+    permit.fill.begin(&target, headers.contains_key(COOKIE));
     let from_edge = gate::is_from_edge(ask.request.headers());
     let siblings = siblings::of_miss(edge, &ask.target, &ask.tenant, from_edge);
     let fetch = Fetch {
@@ -92,7 +97,7 @@ pub(super) struct Fetch {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     /// The fields of the request as it came: they select the answer's form.
-    selecting: HeaderMap,
+    pub(super) selecting: HeaderMap,
     /// Whose target it is, and the target.
     pub(super) of: (Tenant, Target),
     /// The target as a parent is asked for it.
@@ -127,6 +132,10 @@ enum Keep {
     Now(Head),
     /// It is for one asker alone.
     No,
+    /// The same, though the target's other answers may be shared: the request had fields that it is not kept apart by.
+    Once,
+    /// The same, and says to the others that there is none.
+    Failure,
 }
 
 impl Fetch {
@@ -158,6 +167,15 @@ impl Fetch {
             }
             _ => {}
         }
+        // What a client may see is asked each time, whole, and put together for it.
+        if self.edge.config.tier == Tier::Near && answer.headers().contains_key(SLUICE_ASSEMBLE) {
+            self.count("not_shared");
+            self.edge.store.mark_unshared(&self.key);
+            return match self.slice {
+                Some(_) => permit.fill.settle(Filled::NotShared),
+                None => permit.fill.hand_over(answer, Filled::NotShared),
+            };
+        }
         self.key = self.key_of(answer.status(), answer.headers());
         if let Some(slice) = &self.slice {
             match self.take_slice(&permit, slice, (answer, &parent), mark).await {
@@ -183,6 +201,14 @@ impl Fetch {
                     self.edge.store.mark_unshared(&self.key);
                 }
                 permit.fill.hand_over(answer, Filled::NotShared);
+            }
+            Keep::Once => {
+                self.count("not_shared");
+                permit.fill.hand_over(answer, Filled::NotShared);
+            }
+            Keep::Failure => {
+                self.count("erred");
+                permit.fill.hand_over(answer, Filled::Failed(NoAnswer::Erred));
             }
         }
     }
@@ -221,15 +247,21 @@ impl Fetch {
         };
         let growing = growing.kept_in(self.edge.arena.clone());
         let object = Arc::new(Object::new(head, Arc::new(growing), mark));
+        if let Some(newer) = self.overtaken(permit, key, &object) {
+            self.count("overtaken");
+            return permit.fill.settle(newer);
+        }
+        let aside = self.set_aside(permit, key, &object);
         permit.fill.settle(Filled::Object(Arc::clone(&object)));
         let whole = self.pump(from, &object).await;
-        self.count(if whole { "stored" } else { "cut" });
         if whole && store {
             self.put(permit, key, object);
         } else if store && object.body.length().is_none() {
             // It may be too large to keep: the next ones read it without waiting for one another.
             self.edge.store.mark_unshared(&self.key);
         }
+        drop(aside);
+        self.count(if whole { "stored" } else { "cut" });
     }
 
     /// How long an answer may be kept, and what its form depends on.
@@ -239,6 +271,9 @@ impl Fetch {
             let length = answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
             Some(length > self.edge.live().cache.max_object_bytes)
         };
+        if is_once(&self.headers, status, answer.headers()) {
+            return Keep::Once;
+        }
         let Some(fields) = vary_fields(answer.headers()) else { return Keep::No };
         if self.method != Method::GET || streams::is_events(answer.headers()) || too_large().unwrap_or(false)
         {
@@ -255,7 +290,11 @@ impl Fetch {
             Ok(lifetimes) => Keep::Yes(head(lifetimes)),
             // Nobody asks a failing parent again for each of those who wait.
             Err(reason) if status.is_server_error() && reason.may_be_shared_now() => {
-                Keep::Now(head(Lifetimes::NONE))
+                if self.headers.contains_key(COOKIE) {
+                    Keep::Failure
+                } else {
+                    Keep::Now(head(Lifetimes::NONE))
+                }
             }
             Err(_) => Keep::No,
         }
@@ -274,7 +313,11 @@ impl Fetch {
             Ok(lifetimes) => {
                 let head = Head { status, headers: kept_fields(&headers), lifetimes, varies };
                 let object = Arc::new(Object::new(head, Arc::clone(&stale.body), mark));
-                self.renew(permit, &self.key_of(status, &object.head.headers), Arc::clone(&object));
+                let key = self.key_of(status, &object.head.headers);
+                if let Some(newer) = self.overtaken(permit, &key, &object) {
+                    return permit.fill.settle(newer);
+                }
+                self.renew(permit, &key, Arc::clone(&object));
                 permit.fill.settle(Filled::Object(object));
             }
             Err(_) => {
@@ -301,6 +344,16 @@ impl Fetch {
     pub(super) fn count(&self, result: &str) {
         self.edge.metrics.fetches.with_label_values(&[result]).inc();
     }
+}
+
+/// True for an answer that depends on what no cache keeps answers apart by, of a request that had it: a fetch of just what was
+/// asked has all of its fields, and a fill has not.
+fn is_once(request: &HeaderMap, status: StatusCode, answer: &HeaderMap) -> bool {
+    let allows = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin != "*");
+    let coded = answer.contains_key(CONTENT_ENCODING);
+    matches!(status.as_u16(), 412 | 416 | 417)
+        || (request.contains_key(ACCEPT_ENCODING) && (coded || varies_by(answer, ACCEPT_ENCODING.as_str())))
+        || (request.contains_key(ORIGIN) && (allows || varies_by(answer, ORIGIN.as_str())))
 }
 
 /// The length an answer's head announces. An answer that has no body has none of it.

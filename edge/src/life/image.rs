@@ -5,7 +5,9 @@
 //! source's strong tag: whatever became of the source meanwhile, it is of just these bytes. While a variant cannot be made, for
 //! want of a place or of time, the source itself is served, not to be kept by anybody.
 
-use super::{Ask, NoAnswer, Phase, alone, collapse, is_below, lookup};
+use super::collapse::{FILL_TRIES, alone, collapse};
+use super::lookup::{self, is_below};
+use super::{Ask, NoAnswer, Phase};
 use crate::cache::{Filled, Growing, Head, Key, Object, Permit, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
@@ -32,7 +34,7 @@ const OF_SOURCE: [HeaderName; 5] = [CONTENT_LENGTH, ETAG, ACCEPT_RANGES, CONTENT
 /// The same, which have no names in the library.
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
-pub(super) async fn serve(edge: &Arc<Shared>, ask: Ask, asked: Asked) -> Phase {
+pub(super) async fn serve(edge: &Arc<Shared>, mut ask: Ask, asked: Asked) -> Phase {
     let key = ask.key.image(&asked.selection());
     let kept = edge.store.object(&key);
     if let Some(object) = &kept
@@ -79,6 +81,16 @@ pub(super) async fn serve(edge: &Arc<Shared>, ask: Ask, asked: Asked) -> Phase {
     }
     match timeout(MAKE_LIMIT, fill.outcome()).await {
         Ok(Filled::Object(object)) if !is_below(edge, &ask, &object) => Phase::Deliver(ask, object, served),
+        // What happened to the source meanwhile happened to what is made of it.
+        _ if is_below(edge, &ask, &source) => {
+            edge.metrics.floor_refusals.inc();
+            ask.tries += 1;
+            if ask.tries < FILL_TRIES {
+                Phase::Image(ask, asked)
+            } else {
+                Phase::Unserved(ask, NoAnswer::Late)
+            }
+        }
         _ => Phase::Deliver(ask, as_it_is(&source), served),
     }
 }

@@ -1,10 +1,12 @@
 //! Lookup: whether what is kept may be served to a request, as it stands.
 
+use super::collapse::{fall_back, refresh};
 use super::sliced::{self, Way};
-use super::{Ask, Phase, Wanted, fall_back, is_below, refresh, verdict};
+use super::{Ask, Phase, Wanted};
 use crate::cache::{Directives, Found, Gone, Key, Object, Scope, Standing};
 use crate::deliver::Served;
 use crate::edge::Shared;
+use crate::floors::{self, marks};
 use crate::metrics::Outcome;
 use crate::parent::{self, NoAnswer};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, PRAGMA};
@@ -59,6 +61,33 @@ fn find(edge: &Shared, ask: &mut Ask) -> Found {
     found
 }
 
+/// What another fill has brought since nothing was found that does, where it may be served as it is: whoever gets a permit
+/// looks again, since no other fill of the key ends while it has that. Fresh for so long.
+pub(super) fn brought(edge: &Shared, ask: &mut Ask, wanted: &Wanted) -> Option<(Arc<Object>, Duration)> {
+    if !edge.store.holds_other(&wanted.key, wanted.stale.as_ref()) {
+        return None;
+    }
+    let asked_as = ask.key.clone();
+    let brought = fresh(edge, ask);
+    if brought.is_none() {
+        // The permit is for what it was asked as.
+        ask.key = asked_as;
+    }
+    brought
+}
+
+/// What is kept for a request and may be served as it is.
+fn fresh(edge: &Shared, ask: &mut Ask) -> Option<(Arc<Object>, Duration)> {
+    let Found::Object(_, object) = find(edge, ask) else { return None };
+    if ask.request.headers().contains_key(AUTHORIZATION) && !object.head.lifetimes.for_authorised {
+        return None;
+    }
+    match stands(edge, ask, &directives(ask), &object)? {
+        Standing::Fresh(ttl) => Some((object, ttl)),
+        Standing::WhileRevalidating | Standing::Stale { .. } => None,
+    }
+}
+
 /// As RFC 9211 calls that nothing is kept under a target.
 const URI_MISS: &str = "uri-miss";
 
@@ -80,7 +109,8 @@ fn kept(edge: &Arc<Shared>, ask: Ask, key: Key, object: Arc<Object>) -> Phase {
         }
         // Nobody waits for parents that are down; they are asked all the same, so that their return is noticed.
         Some(Standing::Stale { .. })
-            if edge.parents.are_suspect(&parent::of_miss(edge, &ask.target))
+            if !object.is_aside()
+                && edge.parents.are_suspect(&parent::of_miss(edge, &ask.target))
                 && fall_back(edge, &ask, Some(Arc::clone(&object)), NoAnswer::Late).is_some() =>
         {
             refresh(edge, &ask, &key, &object);
@@ -105,11 +135,7 @@ pub(super) async fn recall(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phas
     } else {
         None
     };
-    let serves = |object: &Arc<Object>| {
-        object.is_selected_by(ask.request.headers())
-            && edge.searches.serves(&ask.tenant, &ask.target, &ask.key, object)
-    };
-    let Some(object) = found.filter(serves) else {
+    let Some(object) = found.filter(|object| serves(edge, &ask, object)) else {
         return slices(edge, ask, wanted).await;
     };
     if standing(edge, &ask, &object).is_none() {
@@ -125,7 +151,19 @@ pub(super) async fn recall(edge: &Arc<Shared>, ask: Ask, wanted: Wanted) -> Phas
         return missed(ask, Wanted { stale, why: "stale", ..wanted });
     }
     edge.store.remember(&ask.key, Arc::clone(&object));
-    kept(edge, ask, wanted.key, object)
+    // While the disk was read, another fill may have brought a newer one, or may be bringing it.
+    let place = object.place(&ask.key);
+    if edge.fills.brought(&place).is_some_and(|coming| coming.is_newer_than(&object)) {
+        return missed(ask, Wanted { stale: Some(object), why: "stale", ..wanted });
+    }
+    let newer = edge.store.peek(&place).filter(|now| now.is_newer_than(&object) && serves(edge, &ask, now));
+    kept(edge, ask, wanted.key, newer.unwrap_or(object))
+}
+
+/// True when what is kept under a request's key is of the form and for the query that it asks for.
+fn serves(edge: &Shared, ask: &Ask, object: &Object) -> bool {
+    object.is_selected_by(ask.request.headers())
+        && edge.searches.serves(&ask.tenant, &ask.target, &ask.key, object)
 }
 
 /// Slices may be on disk, of a generation that an earlier process has begun.
@@ -170,6 +208,16 @@ fn missing(asked: &Directives) -> Option<Phase> {
             .detail("the request asks for what is kept, and this is not");
         Phase::Done(problem_response(problem), Outcome::Refused)
     })
+}
+
+/// True when an object is older than what this edge or the asker has heard of.
+pub(super) fn is_below(edge: &Shared, ask: &Ask, object: &Object) -> bool {
+    verdict(edge, ask, object) != floors::Verdict::Above
+}
+
+/// How an object stands to what this edge or the asker has heard of.
+fn verdict(edge: &Shared, ask: &Ask, object: &Object) -> floors::Verdict {
+    edge.floors.stand(object, &ask.floors, || marks::all(&ask.tenant, &ask.target.as_text()))
 }
 
 /// How an object stands by floors and time. `None` when it is never to be served again.

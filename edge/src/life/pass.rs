@@ -1,6 +1,7 @@
 //! What is passed through: it is neither looked up nor kept.
 
-use super::{Ask, Phase, watched};
+use super::out::watched;
+use super::{Ask, Phase};
 use crate::cache::Key;
 use crate::deliver;
 use crate::edge::Shared;

@@ -3,7 +3,9 @@
 //! What comes is let in by the cache's ordinary rules, as if it had been asked for a few times: what viewers ask for more does not give
 //! way to it, and a plan ends where the cache has no room for what it brings. While an edge gives anything up, it fetches nothing ahead.
 
-use super::{Ask, fetch, lookup};
+use super::collapse::FILL_LIMIT;
+use super::lookup::{self, is_below};
+use super::{Ask, fetch};
 use crate::cache::{Filled, Found, Key, Object, Standing};
 use crate::edge::Shared;
 use crate::fleet::now_ms;
@@ -177,7 +179,7 @@ async fn have(edge: &Arc<Shared>, path: &str, expected: u8) -> Had {
     let (fill, Some(permit)) = edge.fills.join(&ask.key) else { return Had::Kept };
     edge.store.expect(&ask.key, expected.min(MOST_EXPECTED));
     fetch::spawn(edge, permit, &ask, None, None);
-    match timeout(super::FILL_LIMIT, fill.outcome()).await {
+    match timeout(FILL_LIMIT, fill.outcome()).await {
         Ok(Filled::Object(object)) if object.head.status.is_success() => {
             object.begin_ahead();
             let Ok(Some(bytes)) = timeout(WHOLE, whole(&object)).await else { return Had::Not };
@@ -206,7 +208,7 @@ async fn playlist(edge: &Arc<Shared>, group: &MediaGroup) -> Option<String> {
     };
     let is_fresh = |object: &Arc<Object>| {
         matches!(lookup::standing(edge, &ask, object), Some(Standing::Fresh(_)))
-            && !super::is_below(edge, &ask, object)
+            && !is_below(edge, &ask, object)
     };
     let object = match kept.filter(is_fresh) {
         Some(kept) => kept,
@@ -215,7 +217,7 @@ async fn playlist(edge: &Arc<Shared>, group: &MediaGroup) -> Option<String> {
             if let Some(permit) = permit {
                 fetch::spawn(edge, permit, &ask, None, None);
             }
-            match timeout(super::FILL_LIMIT, fill.outcome()).await {
+            match timeout(FILL_LIMIT, fill.outcome()).await {
                 Ok(Filled::Object(object)) => object,
                 _ => return None,
             }

@@ -1,7 +1,8 @@
 //! What is given up when there is more to send than this edge can: what nobody waits for, then the highest rung of those who
 //! begin, then those who begin. Who plays goes on.
 
-use super::{Ask, Phase, redirected};
+use super::out::redirected;
+use super::{Ask, Phase};
 use crate::cache::Object;
 use crate::capped;
 use crate::deliver;

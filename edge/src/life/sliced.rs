@@ -1,7 +1,9 @@
 //! Answers out of slices: the slices a request needs, each kept or fetched as any object is, in one body.
 
+use super::collapse::{FILL_LIMIT, again, fall_back};
 use super::fetch::{self, Slice};
-use super::{Ask, FILL_LIMIT, FILL_TRIES, Phase, fall_back, is_below};
+use super::lookup::is_below;
+use super::{Ask, Phase};
 use crate::cache::slicing::{Known, Sliced, first_of, pieces};
 use crate::cache::{Fill, Filled, Found, Gone, Growing, Key, Object, Source, Standing};
 use crate::deliver::{self, Served};
@@ -92,7 +94,7 @@ pub(super) async fn answer(edge: &Arc<Shared>, mut ask: Ask, sliced: Arc<Sliced>
         }
         Err(Lost::Changed) => {
             ask.tries += 1;
-            return if ask.tries < FILL_TRIES { Phase::Lookup(ask) } else { Phase::Alone(ask) };
+            return again(ask);
         }
         Err(Lost::NoAnswer(why)) => return Phase::Unserved(ask, why),
     };

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_service::{Body, HttpRequest, HttpResponse, Peer};
 use sluice_wire::Problem;
+use sluice_wire::headers::{SLUICE_ADMISSION, SLUICE_AT_LEAST, SLUICE_VERSION};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -32,6 +33,10 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) body: Option<Value>,
     pub(super) key: Option<String>,
+    /// What lets it into where a waiting room is.
+    pub(super) admission: Option<String>,
+    /// Versions that the answer is to show at least.
+    pub(super) at_least: Option<String>,
 }
 
 /// The answer to a call.
@@ -42,6 +47,8 @@ pub(super) struct Answered {
     pub(super) status: u16,
     /// JSON, or the text of another body.
     pub(super) body: Value,
+    /// The versions that it shows, if it says so.
+    pub(super) versions: Option<String>,
 }
 
 /// What a client brought with its request: an extension of the request, for what is taken out of it on the way.
@@ -86,13 +93,17 @@ impl Call {
             *request.body_mut() = Body::from(body.to_string());
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let key = self.key.map(|key| HeaderValue::from_str(&key)).transpose();
-        let key = key.map_err(|_| refuse("the key cannot stand in a field"))?;
+        let field = |text: Option<String>, what: &str| {
+            let field = text.map(|text| HeaderValue::from_str(&text)).transpose();
+            field.map_err(|_| refuse(&format!("{what} cannot stand in a field")))
+        };
         let fields = [
             (HOST, brought.host.clone()),
             (AUTHORIZATION, brought.authorization.clone()),
             (COOKIE, brought.cookie.clone()),
-            (HeaderName::from_static("idempotency-key"), key),
+            (HeaderName::from_static("idempotency-key"), field(self.key, "the key")?),
+            (HeaderName::from_static(SLUICE_ADMISSION), field(self.admission, "the admission")?),
+            (HeaderName::from_static(SLUICE_AT_LEAST), field(self.at_least, "what is wanted at least")?),
             (ACCEPT, Some(HeaderValue::from_static("application/json"))),
         ];
         for (name, value) in fields {
@@ -113,7 +124,7 @@ impl Call {
             Err(problem) => Err(problem),
         };
         match answered {
-            Ok((status, body)) => Answered { name, status, body },
+            Ok((status, body, versions)) => Answered { name, status, body, versions },
             Err(problem) => Answered::refused(name, &problem),
         }
     }
@@ -122,14 +133,15 @@ impl Call {
 impl Answered {
     /// The answer to a call that is not made.
     pub(super) fn refused(name: String, problem: &Problem) -> Self {
-        Self { name, status: problem.status, body: json!(problem) }
+        Self { name, status: problem.status, body: json!(problem), versions: None }
     }
 }
 
-async fn answer(edge: Arc<Shared>, request: HttpRequest) -> Result<(u16, Value), Problem> {
+async fn answer(edge: Arc<Shared>, request: HttpRequest) -> Result<(u16, Value, Option<String>), Problem> {
     let answer = live_on(edge, request).await;
     let status = answer.status().as_u16();
-    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let versions = text_of(&answer, SLUICE_VERSION).map(str::to_owned);
+    let kind = text_of(&answer, CONTENT_TYPE.as_str()).unwrap_or_default();
     let is_json = kind.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"));
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|_| {
         Problem::new(502, "bad-answer", "No whole answer").detail("it was cut, or is too long for a socket")
@@ -140,7 +152,11 @@ async fn answer(edge: Arc<Shared>, request: HttpRequest) -> Result<(u16, Value),
         true => Value::Null,
         false => read().unwrap_or_else(|| Value::String(String::from_utf8_lossy(&text).into_owned())),
     };
-    Ok((status, body))
+    Ok((status, body, versions))
+}
+
+fn text_of<'a>(answer: &'a HttpResponse, field: &str) -> Option<&'a str> {
+    answer.headers().get(field).and_then(|value| value.to_str().ok())
 }
 
 /// A request's life within that of another: boxed, or its type would hold itself.
@@ -153,7 +169,8 @@ mod tests {
     use super::*;
 
     fn called(path: &str) -> Result<String, u16> {
-        let call = Call { call: "c".into(), method: "POST".into(), path: path.into(), body: None, key: None };
+        let said = json!({ "call": "c", "method": "POST", "path": path });
+        let call: Call = serde_json::from_value(said).unwrap();
         let brought = Brought::of(&HeaderMap::new());
         call.request(&brought, None).map(|request| request.uri().to_string()).map_err(|p| p.status)
     }

@@ -2,7 +2,7 @@
 
 use super::client::{Aside, Client, Out};
 use super::ring::{Frame, Ring};
-use sluice_wire::channel::Gap;
+use sluice_wire::channel::{Gap, SPARE_REPLAY};
 use sluice_wire::{Problem, Tag};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(crate) struct Listener {
     pub(crate) session: Option<String>,
     /// When its token was minted, in Unix milliseconds.
     pub(crate) minted_ms: u64,
+    /// The channel's number when it was looked up whether it may listen.
+    pub(crate) seen: Option<u64>,
     /// The token's end, in Unix seconds.
     pub(crate) until_s: u64,
 }
@@ -93,6 +95,8 @@ impl Channel {
     pub(super) fn subscribe(&mut self, applicant: Applicant, now: Instant) -> bool {
         self.idle_since = None;
         self.leave(applicant.client.id, now);
+        // What waits of the subscription before comes again with this one.
+        applicant.client.forget(&self.name);
         match &self.state {
             State::Refused(problem, _) => {
                 applicant.client.push(Out::Refused(self.name.clone(), problem.clone()), false);
@@ -166,11 +170,12 @@ impl Channel {
         known && !self.applicants.is_empty() && now.duration_since(self.asked) >= ASK_AGAIN
     }
 
-    /// After what an origin is asked for frames: the last that has come, or what those who wait know last if that is
-    /// less. `None` for from now on.
+    /// After what an origin is asked for frames: the last that has come, or, if that is less, what those who wait know
+    /// last and some before: others who come back with them are not as far. `None` for from now on.
     pub(super) fn ask(&mut self, now: Instant) -> Option<u64> {
         self.asked = now;
         let waited = self.applicants.iter().filter_map(|applicant| applicant.after).min();
+        let waited = waited.map(|after| after.saturating_sub(SPARE_REPLAY));
         match self.state {
             State::Known { .. } => {
                 Some(waited.map_or_else(|| self.ring.last(), |after| after.min(self.ring.last())))
@@ -299,146 +304,4 @@ impl Channel {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    const OPEN: bool = true;
-
-    /// A channel, the origin that it is of, and clients who note what they are told.
-    struct World {
-        channel: Channel,
-        now: Instant,
-        /// The channel's number at the origin, and how far this edge was told.
-        written: u64,
-        told: Option<u64>,
-        clients: BTreeMap<u64, (Arc<Client>, Option<u64>)>,
-    }
-
-    impl World {
-        fn new(written: u64) -> Self {
-            let now = Instant::now();
-            let channel = Channel::new(Tag::new("a:1").unwrap(), now);
-            Self { channel, now, written, told: None, clients: BTreeMap::new() }
-        }
-
-        fn subscribe(&mut self, after: Option<u64>) {
-            let client = Arc::new(Client::new());
-            self.clients.insert(client.id, (Arc::clone(&client), after));
-            let applicant = Applicant { client, after, listener: None, since: self.now };
-            if self.channel.subscribe(applicant, self.now) {
-                self.ask();
-            }
-        }
-
-        /// The origin answers a question: as its own code does.
-        fn ask(&mut self) {
-            let from = self.channel.ask(self.now).unwrap_or(self.written).min(self.written);
-            self.channel.begun(from, self.written, OPEN);
-            self.told = Some(from);
-            if self.written - from > 100 {
-                self.channel.gap(Gap { from: from + 1, to: self.written });
-                self.told = Some(self.written);
-            }
-        }
-
-        fn tell(&mut self, count: u64) {
-            let Some(told) = self.told else { return };
-            for seq in told + 1..=self.written.min(told + count) {
-                self.channel.frame(&Arc::new(Frame::new(seq, "{}".into())));
-                self.told = Some(seq);
-            }
-        }
-
-        /// Everybody reads all there is; what does not follow is a fault.
-        fn read(&mut self) {
-            for (client, cursor) in self.clients.values_mut() {
-                while let Some(out) = client.take().expect("all is read in time") {
-                    match out {
-                        Out::Subscribed(_, at) => {
-                            assert!(cursor.is_none_or(|cursor| cursor == at || cursor > self.written));
-                            *cursor = Some(at);
-                        }
-                        Out::Frame(_, frame) => {
-                            assert_eq!(frame.seq, cursor.unwrap() + 1, "in order, once, without gaps");
-                            *cursor = Some(frame.seq);
-                        }
-                        Out::Gap(_, gap) => {
-                            assert_eq!(gap.from, cursor.unwrap() + 1, "a gap is told from where one is");
-                            *cursor = Some(gap.to);
-                        }
-                        Out::Refused(_, problem) => panic!("{problem:?}"),
-                        Out::Aside(..) => panic!("nothing is said beside"),
-                    }
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn everybody_is_told_everything_in_order_and_once(
-            written in 0..200_u64,
-            steps in prop::collection::vec((0..6_u8, 0..150_u64), 1..80),
-        ) {
-            let mut world = World::new(written);
-            for (step, number) in steps {
-                match step {
-                    0 => world.subscribe(Some(number.min(world.written))),
-                    1 => world.subscribe(None),
-                    // The connection to the origin is made anew.
-                    2 => world.ask(),
-                    3 => world.written += number % 30,
-                    4 => world.tell(number % 40),
-                    _ => {
-                        world.now += Duration::from_millis(number * 20);
-                        if world.channel.is_due(world.now) {
-                            world.ask();
-                        }
-                    }
-                }
-                world.read();
-            }
-            // In the end everybody is where the origin is.
-            for _ in 0..3 {
-                world.now += ASK_AGAIN;
-                world.ask();
-                world.tell(u64::MAX / 2);
-                world.read();
-            }
-            for (_, cursor) in world.clients.values() {
-                prop_assert_eq!(*cursor, Some(world.written));
-            }
-        }
-    }
-
-    #[test]
-    fn an_origin_with_another_past_begins_anew() {
-        let mut world = World::new(50);
-        world.subscribe(Some(50));
-        world.ask();
-        world.read();
-        world.written = 10;
-        world.ask();
-        world.written = 12;
-        world.tell(9);
-        let (client, _) = world.clients.values().next().unwrap();
-        let seqs: Vec<u64> = std::iter::from_fn(|| client.take().unwrap())
-            .filter_map(|out| if let Out::Frame(_, frame) = out { Some(frame.seq) } else { None })
-            .collect();
-        assert_eq!(seqs, [11, 12]);
-    }
-
-    #[test]
-    fn who_waits_too_long_is_refused_and_who_goes_leaves_a_channel_that_lingers() {
-        let mut world = World::new(1);
-        world.subscribe(None);
-        world.channel.give_up(world.now + PATIENCE);
-        let (client, _) = world.clients.values().next().unwrap();
-        assert!(matches!(client.take(), Ok(Some(Out::Refused(_, problem))) if problem.status == 504));
-        let linger = Duration::from_secs(60);
-        assert!(!world.channel.is_over(linger, world.now + PATIENCE + linger / 2));
-        assert!(world.channel.is_over(linger, world.now + PATIENCE + linger));
-    }
-}
+mod tests;

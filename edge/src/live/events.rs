@@ -2,14 +2,14 @@
 //! all its channels (`A=12 B=3`), so that a browser resumes by itself.
 
 use super::client::Out;
+use super::cursors::Cursors;
 use super::session::{Session, Wish};
 use super::token;
 use bytes::Bytes;
 use futures::stream::unfold;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use sluice_service::{Body, Drain, HttpResponse};
-use sluice_wire::tag::render_versions;
-use sluice_wire::{Problem, Tag, Version};
+use sluice_wire::{Problem, Tag};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -26,19 +26,19 @@ const ALIVE: Duration = Duration::from_secs(15);
 pub(super) async fn answer(
     mut session: Session,
     channels: &[Tag],
-    after: &[(Tag, Version)],
+    mut cursors: Cursors,
     token: Option<&str>,
     drain: &Drain,
 ) -> Result<HttpResponse, Problem> {
     for channel in channels {
-        let after = after.iter().find(|(name, _)| name == channel).map(|(_, at)| at.0);
+        let after = cursors.of(channel);
         session.wish(Wish { channel: channel.clone(), after, token: token.map(str::to_owned) })?;
     }
     let mut first = VecDeque::from([Bytes::from_static(b": alive\n\n")]);
     let (mut refused, deadline) = (0, Instant::now() + BEGIN);
     while refused < channels.len() {
         let Ok(Ok(out)) = timeout(deadline - Instant::now(), session.next()).await else { break };
-        first.push_back(block(&out, &session));
+        first.push_back(block(&out, &mut cursors));
         match out {
             // A browser takes an error for the end, and comes again by itself after a stream.
             Out::Refused(_, problem) if problem.status < 500 => {
@@ -53,18 +53,19 @@ pub(super) async fn answer(
     }
     let stop = drain.token();
     let alive = interval_at(Instant::now() + ALIVE, ALIVE);
-    let stream = unfold((session, first, alive), move |(mut session, mut first, mut alive)| {
+    let state = (session, cursors, first, alive);
+    let stream = unfold(state, move |(mut session, mut cursors, mut first, mut alive)| {
         let stop = stop.clone();
         async move {
             if let Some(piece) = first.pop_front() {
-                return Some((Ok::<_, io::Error>(piece), (session, first, alive)));
+                return Some((Ok::<_, io::Error>(piece), (session, cursors, first, alive)));
             }
             if session.is_empty() {
                 return None;
             }
             let piece = tokio::select! {
                 out = session.next() => match out {
-                    Ok(out) => gathered(out, &mut session),
+                    Ok(out) => gathered(out, &mut session, &mut cursors),
                     Err(_) => {
                         session.cut("slow");
                         return None;
@@ -72,7 +73,8 @@ pub(super) async fn answer(
                 },
                 _ = alive.tick() => {
                     let ended = session.expire().into_iter();
-                    let ended = ended.map(|channel| block(&Out::Refused(channel, token::expired()), &session));
+                    let over = |channel| Out::Refused(channel, token::expired());
+                    let ended = ended.map(|channel| block(&over(channel), &mut cursors));
                     let mut text = b": alive\n\n".to_vec();
                     ended.for_each(|block| text.extend_from_slice(&block));
                     text.into()
@@ -82,7 +84,7 @@ pub(super) async fn answer(
                     return None;
                 }
             };
-            Some((Ok(piece), (session, first, alive)))
+            Some((Ok(piece), (session, cursors, first, alive)))
         }
     });
     let mut answer = HttpResponse::new(Body::from_stream(stream));
@@ -94,18 +96,19 @@ pub(super) async fn answer(
 const BATCH: usize = 32;
 
 /// What is there, in one piece. A session that turns out to be full ends with the next.
-fn gathered(first: Out, session: &mut Session) -> Bytes {
-    let mut text = block(&first, session).to_vec();
+fn gathered(first: Out, session: &mut Session, cursors: &mut Cursors) -> Bytes {
+    let mut text = block(&first, cursors).to_vec();
     for _ in 1..BATCH {
         let Ok(Some(out)) = session.ready() else { break };
-        text.extend_from_slice(&block(&out, session));
+        text.extend_from_slice(&block(&out, cursors));
     }
     text.into()
 }
 
 /// One event. Frames are plain messages; the rest have names.
-fn block(out: &Out, session: &Session) -> Bytes {
-    let id = render_versions(&session.cursors());
+fn block(out: &Out, cursors: &mut Cursors) -> Bytes {
+    cursors.note(out);
+    let id = cursors.render();
     let named = |name: &str| format!("event: {name}\nid: {id}\ndata: {}\n\n", super::words(out)).into();
     match out {
         Out::Frame(_, frame) => format!("id: {id}\ndata: {}\n\n", frame.text.as_str()).into(),

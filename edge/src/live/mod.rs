@@ -9,7 +9,8 @@
 //! - `channel`: who listens to one, from where on; `ring`: its last frames, for who comes back
 //! - `client`: what waits for one client, bounded; `session`: what a client has subscribed to, whatever carries it
 //! - `socket`, `events` and `poll`: what carries it; the numbers are the same on all. `tongue`: how a socket is spoken over. MQTT would be one more beside them: a
-//!   topic is a channel, and a session's cursors are what its packets are numbered by
+//!   topic is a channel, and what its packets are numbered by are cursors
+//! - `cursors`: where a client of a stream is, for when it comes back
 //! - `framing` and `strict`: how sockets are framed, timed and ended; `echo`: one that says back what it is told
 //! - `token`: who may listen; `call`: requests made over a socket
 //!
@@ -18,6 +19,7 @@
 mod call;
 mod channel;
 mod client;
+mod cursors;
 mod echo;
 mod events;
 mod framing;
@@ -40,6 +42,7 @@ use crate::gate::Target;
 use crate::metrics::Transport;
 use crate::rooms;
 use client::Out;
+use cursors::Cursors;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
@@ -48,7 +51,6 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use session::Session;
 use sluice_service::{Body, HttpRequest, HttpResponse, Peer, Pipe, problem_response};
-use sluice_wire::tag::parse_versions;
 use sluice_wire::{Problem, Tag, channel as channel_words};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -176,10 +178,9 @@ async fn open(
     let asked = Asked::read(target.query.as_deref())?;
     let token = asked.token.or_else(|| token::of(brought.authorization.as_ref()?).map(str::to_owned));
     if door == Door::Events {
-        let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let after = parse_versions(&last.or(asked.after).unwrap_or_default());
+        let cursors = Cursors::of_request(&asked.channels, request.headers(), asked.after.as_deref());
         let session = Session::new(edge, Transport::Events, from)?;
-        return events::answer(session, &asked.channels, &after, token.as_deref(), &edge.drain).await;
+        return events::answer(session, &asked.channels, cursors, token.as_deref(), &edge.drain).await;
     }
     let refuse = |detail: &str| Problem::new(400, "bad-subscription", "Bad subscription").detail(detail);
     let [channel] = &asked.channels[..] else { return Err(refuse("one channel is polled at a time")) };
@@ -215,6 +216,7 @@ fn words(out: &Out) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluice_wire::tag::parse_versions;
 
     #[test]
     fn a_query_names_channels_and_little_else() {

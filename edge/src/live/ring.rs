@@ -1,5 +1,6 @@
 //! The last frames of a channel, for those who come back: pure.
 
+use serde_json::Value;
 use sluice_wire::channel;
 use sluice_wire::compact;
 use sluice_wire::id::EPOCH_MS;
@@ -52,6 +53,21 @@ impl Frame {
             }
         })
     }
+
+    /// A frame in which a message says something, first or changed, without what it says: as origins say it once the message is
+    /// deleted. `None` for any other frame.
+    fn without(&self, message: &str) -> Option<Self> {
+        if !self.text.contains(message) {
+            return None;
+        }
+        let said: channel::Frame = serde_json::from_str(&self.text).ok()?;
+        let field = |name: &str| said.data.get(name).and_then(Value::as_str);
+        if field("id") != Some(message) || !matches!(field("type"), Some("message" | "edit")) {
+            return None;
+        }
+        let blank = channel::Frame { data: Value::Null, ..said };
+        Some(Self::new(self.seq, serde_json::to_string(&blank).ok()?.into()))
+    }
 }
 
 /// A channel's last frames, without gaps.
@@ -93,6 +109,15 @@ impl Ring {
         true
     }
 
+    /// Takes out what a message said: those who come back from now on are told that there was something, and not what.
+    pub(crate) fn blank(&mut self, message: &str) {
+        for frame in &mut self.frames {
+            let Some(blank) = frame.without(message) else { continue };
+            self.bytes = self.bytes - frame.text.len() + blank.text.len();
+            *frame = Arc::new(blank);
+        }
+    }
+
     /// Lets go of the oldest until so many are left.
     pub(crate) fn shrink(&mut self, frames: usize, bytes: usize) {
         while self.frames.len() > frames || self.bytes > bytes {
@@ -116,6 +141,8 @@ impl Ring {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
+    use sluice_wire::Tag;
 
     fn frame(seq: u64, bytes: usize) -> Arc<Frame> {
         Arc::new(Frame::new(seq, "x".repeat(bytes).into()))
@@ -151,6 +178,35 @@ mod tests {
                 None => prop_assert!(asked < ring.before),
             }
         }
+    }
+
+    #[test]
+    fn what_a_message_said_is_taken_out_and_its_places_stay() {
+        let of = |kind: &str, id: &str| json!({ "type": kind, "id": id, "text": "of m1" });
+        let all =
+            [("message", "m1"), ("message", "m2"), ("edit", "m1"), ("reaction", "m1"), ("delete", "m1")];
+        let mut ring = Ring::new(0);
+        for (seq, (kind, id)) in (1..).zip(all) {
+            let channel = Tag::new("chat:1").unwrap();
+            let said = channel::Frame { channel, seq, at_ms: EPOCH_MS + seq, data: of(kind, id) };
+            ring.push(Arc::new(Frame::new(seq, serde_json::to_string(&said).unwrap().into())));
+        }
+        // They were told in few bytes before.
+        assert!(ring.frames.iter().all(|frame| matches!(frame.spoken(), Spoken::Json { .. })));
+        ring.blank("m1");
+        let left = ring.after(0).unwrap().map(|frame| {
+            let said: channel::Frame = serde_json::from_str(&frame.text).unwrap();
+            assert_eq!((said.seq, said.at_ms), (frame.seq, EPOCH_MS + frame.seq));
+            said.data
+        });
+        let wanted = all.map(|(kind, id)| match (kind, id) {
+            ("message" | "edit", "m1") => Value::Null,
+            (kind, id) => of(kind, id),
+        });
+        assert_eq!(left.collect::<Vec<_>>(), wanted);
+        assert_eq!(ring.frames[0].spoken(), &Spoken::Json { at_ms: EPOCH_MS + 1, data: String::new() });
+        assert_eq!(ring.bytes(), ring.frames.iter().map(|frame| frame.text.len()).sum::<usize>());
+        assert_eq!(ring.last(), 5);
     }
 
     #[test]

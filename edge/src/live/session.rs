@@ -5,7 +5,7 @@ use super::token;
 use crate::edge::Shared;
 use crate::metrics::Transport;
 use sluice_wire::token::CLOCK_SLACK_S;
-use sluice_wire::{AccountId, Problem, Tag, Version};
+use sluice_wire::{AccountId, Problem, Tag};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,8 +31,6 @@ pub(super) struct Session {
 /// What a client has of a channel.
 #[derive(Debug, Clone, Copy, Default)]
 struct Mine {
-    /// The last number it was given, or has said that it has; none while it has neither.
-    cursor: Option<u64>,
     /// When its token ends, in Unix seconds.
     until_s: Option<u64>,
     /// Whose token it is, where it is an account's.
@@ -135,8 +133,7 @@ impl Session {
         }
         let until_s = listener.as_ref().map(|listener| listener.until_s);
         let who = listener.as_ref().and_then(|listener| listener.subject.parse().ok());
-        self.channels.insert(wish.channel.clone(), Mine { cursor: wish.after, until_s, who });
-        self.client.forget(&wish.channel);
+        self.channels.insert(wish.channel.clone(), Mine { until_s, who });
         self.edge.channels.subscribe(&self.client, &wish.channel, wish.after, listener)
     }
 
@@ -144,19 +141,14 @@ impl Session {
     fn note(&mut self, out: &Out) -> bool {
         match out {
             Out::Refused(channel, _) => self.channels.remove(channel).is_some(),
-            Out::Subscribed(channel, at) => self.move_to(channel, *at),
-            Out::Gap(channel, gap) => self.move_to(channel, gap.to),
-            Out::Aside(channel, _) => self.channels.contains_key(channel),
-            Out::Frame(channel, frame) => {
+            Out::Subscribed(channel, _) | Out::Gap(channel, _) | Out::Aside(channel, _) => {
+                self.channels.contains_key(channel)
+            }
+            Out::Frame(channel, _) => {
                 self.edge.metrics.live.frames.inc();
-                self.move_to(channel, frame.seq)
+                self.channels.contains_key(channel)
             }
         }
-    }
-
-    fn move_to(&mut self, channel: &Tag, seq: u64) -> bool {
-        let mine = self.channels.get_mut(channel);
-        mine.map(|mine| mine.cursor = Some(seq)).is_some()
     }
 
     /// Ends the subscriptions whose tokens have expired; the client is told of each.
@@ -168,14 +160,6 @@ impl Session {
             self.channels.iter().filter(|(_, mine)| over(mine)).map(|(name, _)| name.clone()).collect();
         ended.iter().for_each(|channel| self.unwish(channel));
         ended
-    }
-
-    /// Where the client is in each channel.
-    pub(super) fn cursors(&self) -> Vec<(Tag, Version)> {
-        let known = |(name, mine): (&Tag, &Mine)| Some((name.clone(), Version(mine.cursor?)));
-        let mut all: Vec<_> = self.channels.iter().filter_map(known).collect();
-        all.sort();
-        all
     }
 
     /// The account as which a client listens to a channel.

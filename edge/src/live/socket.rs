@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! client   {"subscribe":"chat:1","after":12,"token":"..."}   {"unsubscribe":"chat:1"}   {"authorize":"TOKEN"}
-//!          {"call":"c1","method":"POST","path":"/v1/...","body":{},"key":"..."}
+//!          {"call":"c1","method":"POST","path":"/v1/...","body":{},"key":"...","admission":"...","at_least":"post:1=3"}
 //! server   {"subscribed":"chat:1","seq":12}   {"channel":"chat:1","seq":13,"at_ms":0,"data":{}}
 //!          {"channel":"chat:1","gap":{"from":13,"to":40}}   {"refused":"chat:1","problem":{}}
-//!          {"answer":"c1","status":201,"body":{}}   {"problem":{}}
+//!          {"channel":"chat:1","aside":{}}   {"answer":"c1","status":201,"body":{},"versions":"post:1=3"}   {"problem":{}}
 //! ```
 
 use super::call::{Answered, Brought, Call};
@@ -58,10 +58,11 @@ pub(super) async fn converse(
     let mut talk = Conversation { edge, session, socket, tongue, calls, brought, peer, heard };
     let end = talk.run().await.err().unwrap_or(End::Client);
     talk.session.cut(end.as_str());
-    part(talk.socket, end).await;
+    Box::pin(part(talk.socket, end)).await;
 }
 
 impl Conversation {
+    /// What it does from time to time is boxed: most sockets are silent, and hold no room for it.
     async fn run(&mut self) -> Result<(), End> {
         let stop = self.edge.drain.token();
         let mut ping = interval_at(Instant::now() + PING, PING);
@@ -69,21 +70,21 @@ impl Conversation {
             tokio::select! {
                 // Nothing more is asked of who does not take what there is.
                 said = self.socket.next(), if self.session.has_room() => match said {
-                    Some(Ok(said)) => self.heard(said).await?,
+                    Some(Ok(said)) => Box::pin(self.heard(said)).await?,
                     Some(Err(error)) => return Err(End::of(&error)),
                     None => return Ok(()),
                 },
                 out = self.session.next() => {
                     let out = out.map_err(|_| End::Slow)?;
-                    self.tell(out).await?;
+                    Box::pin(self.tell(out)).await?;
                 }
                 Some(answer) = self.calls.join_next() => {
                     // A call that failed by a fault of ours has no answer; its caller has a deadline too.
                     if let Ok(answer) = answer {
-                        self.send(self.tongue.answer(answer)).await?;
+                        Box::pin(self.send(self.tongue.answer(answer))).await?;
                     }
                 }
-                _ = ping.tick() => self.look().await?,
+                _ = ping.tick() => Box::pin(self.look()).await?,
                 () = stop.cancelled() => return Err(End::Drain),
             }
         }

@@ -4,8 +4,9 @@ use super::channel::{Applicant, Channel, Listener};
 use super::client::{Aside, Client};
 use super::ring::{Frame, MAX_FRAMES};
 use crate::metrics::LiveCounts;
-use crate::revoked::Revocations;
-use sluice_wire::channel::{Ask, Line, Revocation};
+use serde_json::Value;
+use sluice_wire::channel::{Ask, Frame as Said, Line, Revoked};
+use sluice_wire::token::Revocations;
 use sluice_wire::{Problem, Tag};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,17 +36,31 @@ pub(crate) struct Table {
 struct Inner {
     channels: HashMap<Tag, Channel>,
     bytes: usize,
-    /// What is to be asked, one for each channel.
+    /// What is to be asked, one for each channel. Nothing while there is no connection: the next one asks for all channels.
     asks: BTreeMap<Tag, Ask>,
     /// Which connection to an origin may ask it.
     connection: u64,
+    /// It is there.
+    is_connected: bool,
+    /// Something has come to be asked, and who waits for that is to be woken.
+    is_news: bool,
 }
 
 impl Inner {
     fn ask(&mut self, channel: &Tag, now: Instant) {
         let Some(known) = self.channels.get_mut(channel) else { return };
         let ask = Ask::Subscribe { subscribe: channel.clone(), after: known.ask(now) };
-        self.asks.insert(channel.clone(), ask);
+        // Also where it is not kept: a connection is made for it.
+        self.is_news = true;
+        self.put(channel, ask);
+    }
+
+    /// Has the connection that is there ask something.
+    fn put(&mut self, channel: &Tag, ask: Ask) {
+        if self.is_connected {
+            self.is_news = true;
+            self.asks.insert(channel.clone(), ask);
+        }
     }
 
     /// Makes room for frames: those whom nobody listens to give way first, then the channel that grows.
@@ -68,11 +83,10 @@ impl Inner {
     fn remove(&mut self, channel: &Tag) {
         if let Some(gone) = self.channels.remove(channel) {
             self.bytes -= gone.ring.bytes();
-            let ask = Ask::Unsubscribe { unsubscribe: channel.clone() };
             if gone.is_refused() {
                 self.asks.remove(channel);
             } else {
-                self.asks.insert(channel.clone(), ask);
+                self.put(channel, Ask::Unsubscribe { unsubscribe: channel.clone() });
             }
         }
     }
@@ -86,10 +100,11 @@ impl Table {
     fn locked<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let done = act(&mut inner);
-        let asks = !inner.asks.is_empty();
+        let is_news = std::mem::take(&mut inner.is_news);
         self.counts.channels.set(inner.channels.len() as i64);
         drop(inner);
-        if asks {
+        // Nobody is woken by what was there before: who looks whether there is anything would wake itself.
+        if is_news {
             self.asking.notify_waiters();
         }
         done
@@ -110,7 +125,7 @@ impl Table {
         self.locked(|inner| {
             // In here: a revocation that comes later finds the subscription.
             let revoked = |l: &Arc<Listener>| {
-                let is = |name: &str| self.revoked.is_revoked(name, Some(channel), l.minted_ms);
+                let is = |name: &str| self.revoked.is_revoked(name, Some((channel, l.seen)), l.minted_ms);
                 is(&l.subject) || l.session.as_deref().is_some_and(is)
             };
             if listener.as_ref().is_some_and(revoked) {
@@ -170,6 +185,7 @@ impl Table {
                 Line::Refused { refused, .. } => known.refused(&no_channel(refused), now),
                 Line::Frame(frame) => {
                     _ = known.frame(&Arc::new(Frame::new(frame.seq, text.clone())));
+                    deleted(frame).into_iter().for_each(|message| known.ring.blank(message));
                 }
                 Line::Heartbeat { .. } => {}
             }
@@ -179,13 +195,13 @@ impl Table {
     }
 
     /// Ends what a revocation is about.
-    pub(crate) fn revoke(&self, said: &Revocation, at_ms: u64) {
+    pub(crate) fn revoke(&self, said: &Revoked) {
         let (now, problem) = (Instant::now(), super::token::revoked());
+        let (subject, of) = (&said.revoke.subject, said.revoke.channel.as_ref());
         let ended: usize = self.locked(|inner| {
-            let named =
-                |of: &Listener| of.subject == said.subject || of.session.as_ref() == Some(&said.subject);
-            let gone = |listener: &Listener| named(listener) && listener.minted_ms <= at_ms;
-            let meant = |channel: &Tag| said.channel.as_ref().is_none_or(|named| named == channel);
+            let named = |one: &Listener| one.subject == *subject || one.session.as_ref() == Some(subject);
+            let gone = |one: &Listener| named(one) && said.ends(one.minted_ms, one.seen);
+            let meant = |channel: &Tag| of.is_none_or(|named| named == channel);
             let channels = inner.channels.iter_mut().filter(|(name, _)| meant(name));
             channels.map(|(_, channel)| channel.end_of(gone, &problem, now)).sum()
         });
@@ -194,7 +210,10 @@ impl Table {
 
     /// What is due: questions that had to wait, subscriptions that have waited too long, channels nobody came back to.
     pub(super) fn sweep(&self) {
-        let now = Instant::now();
+        self.sweep_at(Instant::now());
+    }
+
+    fn sweep_at(&self, now: Instant) {
         self.locked(|inner| {
             inner.channels.values_mut().for_each(|channel| channel.give_up(now));
             let due = inner.channels.iter().filter(|(_, channel)| channel.is_due(now));
@@ -207,6 +226,9 @@ impl Table {
     }
 
     /// Waits until there is a channel to ask an origin for.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
     pub(super) async fn wanted(&self) {
         loop {
             let asking = self.asking.notified();
@@ -222,7 +244,7 @@ impl Table {
     pub(super) fn connected(&self) -> (u64, Vec<Ask>) {
         let now = Instant::now();
         self.locked(|inner| {
-            inner.connection += 1;
+            (inner.connection, inner.is_connected) = (inner.connection + 1, true);
             inner.asks.clear();
             let names: Vec<Tag> = inner.channels.keys().cloned().collect();
             names.iter().for_each(|name| inner.ask(name, now));
@@ -230,6 +252,16 @@ impl Table {
             self.counts.asked.inc_by(asks.len() as u64);
             (inner.connection, asks)
         })
+    }
+
+    /// A connection has ended: what it has not asked, the next one does.
+    pub(super) fn parted(&self, connection: u64) {
+        self.locked(|inner| {
+            if inner.connection == connection {
+                inner.is_connected = false;
+                inner.asks.clear();
+            }
+        });
     }
 
     /// Waits for what is to be asked next; never again anything once another connection is there.
@@ -261,6 +293,15 @@ fn evict(inner: &mut Inner) -> bool {
     true
 }
 
+/// The message that a frame of a conversation says is deleted.
+fn deleted(said: &Said) -> Option<&str> {
+    let field = |name: &str| said.data.get(name).and_then(Value::as_str);
+    field("id").filter(|_| field("type") == Some("delete"))
+}
+
 fn no_channel(why: &str) -> Problem {
     Problem::new(404, "no-channel", "No such channel").detail(why)
 }
+
+#[cfg(test)]
+mod tests;

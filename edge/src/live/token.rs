@@ -28,10 +28,12 @@ pub(super) fn check(
         return Err(Problem::new(403, "channel-not-named", "Not allowed")
             .detail("the token does not name this channel"));
     }
+    let seen = grant.seen(channel.as_str());
     let subject = grant.subject.ok_or_else(|| refuse(Refusal::Malformed))?;
     // One that does not say when it was minted may have been before any revocation.
     let minted_ms = grant.minted_ms.unwrap_or(0);
-    Ok(Arc::new(Listener { subject, session: grant.session, minted_ms, until_s: grant.expires.unwrap_or(0) }))
+    let until_s = grant.expires.unwrap_or(0);
+    Ok(Arc::new(Listener { subject, session: grant.session, minted_ms, seen, until_s }))
 }
 
 /// A token that was good once.

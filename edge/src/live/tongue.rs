@@ -92,18 +92,20 @@ impl Tongue {
 
     /// The message that answers a call.
     pub(super) fn answer(&self, answered: Answered) -> Message {
-        let Answered { name, status, body } = answered;
+        let Answered { name, status, body, versions } = answered;
         match self {
             Self::Json => {
-                Message::text(json!({ "answer": name, "status": status, "body": body }).to_string())
+                let mut told = json!({ "answer": name, "status": status, "body": body });
+                versions.into_iter().for_each(|versions| told["versions"] = versions.into());
+                Message::text(told.to_string())
             }
             Self::Compact(_) => {
                 let body = if body.is_null() { String::new() } else { body.to_string() };
-                let told = Told::Answer { name: name.clone(), status: status.into(), body };
+                let told = Told::Answer { name: name.clone(), status: status.into(), body, versions };
                 let mut bytes = vec![];
                 if !put(&mut bytes, &told) {
                     let body = json!(Problem::new(502, "bad-answer", "No whole answer")).to_string();
-                    put(&mut bytes, &Told::Answer { name, status: 502, body });
+                    put(&mut bytes, &Told::Answer { name, status: 502, body, versions: None });
                 }
                 Message::binary(bytes)
             }
@@ -242,10 +244,10 @@ impl Said {
             }
             talk::Said::Unsubscribe { channel } => Self::Unsubscribe { unsubscribe: channel },
             talk::Said::Authorize { token } => Self::Authorize { authorize: token },
-            talk::Said::Call { name, method, path, body, key } => {
+            talk::Said::Call { name, method, path, body, key, admission, at_least } => {
                 let body = body.map(|body| serde_json::from_str(&body)).transpose();
                 let body = body.map_err(|_| nonsense("a call's body is JSON"))?;
-                Self::Call(Call { call: name, method, path, body, key })
+                Self::Call(Call { call: name, method, path, body, key, admission, at_least })
             }
         })
     }

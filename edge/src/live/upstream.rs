@@ -76,10 +76,12 @@ async fn converse(edge: &Arc<Shared>, origin: &str, heard: &mut bool) -> Result<
     let socket = open(edge, origin).await?;
     let (connection, asks) = edge.channels.connected();
     let (sending, hearing) = socket.split();
-    tokio::select! {
+    let ended = tokio::select! {
         ended = ask(edge, sending, connection, asks) => ended,
         ended = hear(edge, hearing, heard) => ended,
-    }
+    };
+    edge.channels.parted(connection);
+    ended
 }
 
 async fn open(edge: &Shared, origin: &str) -> Result<Socket, String> {

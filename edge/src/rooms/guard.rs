@@ -1,14 +1,14 @@
 //! Nobody passes without an admission while a room is open: checked here, offline.
 
-use super::Rooms;
 use super::serve::{refused, sold_out};
+use super::{Hall, Rooms};
 use crate::edge::Shared;
 use http::Method;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 use sluice_service::{Body, HttpRequest, HttpResponse, Peer};
 use sluice_wire::headers::SLUICE_ADMISSION;
-use sluice_wire::room::Ticket;
+use sluice_wire::room::{Ticket, brought};
 use sluice_wire::token::Refusal;
 use sluice_wire::{Problem, Tier};
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout};
 const MAX_BODY: usize = 256 << 10;
 /// Time for it to come.
 const TAKEN: Duration = Duration::from_secs(10);
-/// Tokens that are looked at.
-const MAX_BROUGHT: usize = 8;
+/// Seconds after its end for which an admission may bring a request that is asked again.
+const LATE_S: u64 = 3_600;
 
 /// A request that was looked at: an extension of it.
 #[derive(Debug, Clone, Copy)]
@@ -91,24 +91,31 @@ fn says(document: &Value, word: &str) -> bool {
     }
 }
 
-/// Whether a request brings an admission to a room.
+/// Whether a request brings an admission to a room. One whose time is over may have been used in time, by a request whose answer
+/// was lost: asked again under the same key, the origin has the answer. It refuses what is new, and is asked no more than so often.
 fn check(edge: &Shared, request: &HttpRequest, room: &str) -> Result<(), Problem> {
     let peer = request.extensions().get::<Peer>();
     let from = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.addr.ip().to_canonical());
     let fields = request.headers().get_all(SLUICE_ADMISSION).iter();
-    let fields = fields.filter_map(|field| field.to_str().ok());
-    let tokens = fields.flat_map(|field| field.split(',')).map(str::trim).filter(|token| !token.is_empty());
-    let (mut why, named) = (None, format!("room:{room}"));
-    for token in tokens.take(MAX_BROUGHT) {
-        match edge.access.bearer(token, from) {
-            Ok(grant) if grant.channels == [named.as_str()] => {
+    let tokens = brought(fields.filter_map(|field| field.to_str().ok()));
+    let (mut why, mut late, named) = (None, None, format!("room:{room}"));
+    for token in tokens {
+        match edge.access.late_bearer(token, from, LATE_S) {
+            Ok((grant, is_late)) if grant.channels == [named.as_str()] => {
                 let ticket = grant.subject.and_then(|ticket| Ticket::try_from(ticket).ok());
                 let ticket = ticket.ok_or_else(|| not_good(Refusal::Malformed))?;
-                return edge.rooms.try_in(room, ticket);
+                if !is_late {
+                    return edge.rooms.try_in(room, |hall| hall.may_try(ticket, Instant::now()));
+                }
+                (why, late) = (Some(Refusal::Expired), Some(ticket));
             }
-            Ok(_) => {}
+            Ok((_, true)) => why = Some(Refusal::Expired),
+            Ok((_, false)) => {}
             Err(refusal) => why = Some(refusal),
         }
+    }
+    if let Some(ticket) = late.filter(|_| request.headers().contains_key("idempotency-key")) {
+        return edge.rooms.try_in(room, |hall| hall.may_try_late(ticket, Instant::now()));
     }
     match why {
         Some(Refusal::Expired) => Err(Problem::new(403, "admission-expired", "Wait in line")
@@ -135,13 +142,11 @@ impl Rooms {
     }
 
     fn is_sold_out(&self, room: &str) -> bool {
-        self.lock().halls.get(room).is_some_and(super::Hall::is_sold_out)
+        self.lock().halls.get(room).is_some_and(Hall::is_sold_out)
     }
 
-    fn try_in(&self, room: &str, ticket: Ticket) -> Result<(), Problem> {
-        let mut inner = self.lock();
-        let may = inner.halls.get_mut(room).is_none_or(|hall| hall.may_try(ticket, Instant::now()));
-        if may {
+    fn try_in(&self, room: &str, may: impl FnOnce(&mut Hall) -> bool) -> Result<(), Problem> {
+        if self.lock().halls.get_mut(room).is_none_or(may) {
             return Ok(());
         }
         Err(Problem::new(429, "too-many-tries", "Too many tries")

@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const MAX_TRIES: u32 = 8;
 /// Between two tries beyond that.
 const TRY: Duration = Duration::from_secs(1);
+/// Tries of admissions whose time is over that are passed on in a second, of all together: who asks again has lost an answer,
+/// which few do, and a crowd that does nothing else costs the origin no more than this.
+const MAX_LATE: u32 = 50;
 
 /// How often an admission was shown.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +40,8 @@ pub(super) struct Hall {
     pub(super) secret: Option<String>,
     pub(super) line: Line,
     tries: HashMap<Ticket, Tries>,
+    /// Tries of admissions whose time is over, since a second began.
+    late: Tries,
     /// When an origin may be asked to let somebody in.
     pub(super) due: Instant,
 }
@@ -45,7 +50,8 @@ impl Hall {
     /// As the log tells of it.
     pub(super) fn of_event(said: Said, version: Version, now: Instant) -> Self {
         let (line, tries) = (Line::default(), HashMap::new());
-        Self { said, version, heard: now, secret: None, line, tries, due: now }
+        let late = Tries { many: 0, last: now };
+        Self { said, version, heard: now, secret: None, line, tries, late, due: now }
     }
 
     /// As an origin lists it to an edge that has not heard of it: one that has just started, and may have given tickets before.
@@ -115,25 +121,32 @@ impl Hall {
         self.tries.clear();
     }
 
-    /// Who is to be let in next, if an origin is to be asked now.
-    pub(super) fn wants(&mut self, now: Instant) -> Option<Vec<Ticket>> {
+    /// The log has another past: whatever is said next is newer than what is known.
+    pub(super) fn begin_anew(&mut self) {
+        self.version = Version(0);
+    }
+
+    /// Who is to be let in next, if origins are to be asked now; their answer is waited for so long.
+    pub(super) fn wants(&mut self, now: Instant, patience: Duration) -> Option<Vec<Ticket>> {
         let may = self.said.open && !self.is_sold_out() && self.secret.is_some() && self.due <= now;
         let first = if may { self.line.first(MAX_ASK, now) } else { vec![] };
         if first.is_empty() {
             return None;
         }
         // Until the answer is there, or its time is over.
-        self.due = now + super::follow::ANSWER;
+        self.due = now + patience;
         Some(first)
     }
 
-    /// Takes what an origin answered; how many were let in.
+    /// Takes what an origin answered; how many were let in. What is left is passed over where the log has said something newer of
+    /// it: what was sold out then may be had again, and is not told twice.
     pub(super) fn take(&mut self, given: Given, now: Instant) -> usize {
         let many = given.admissions.len();
         self.due = now + if many > 0 { ASK.0 } else { ASK.1 };
         given.used.into_iter().for_each(|ticket| self.line.used(ticket));
         given.admissions.into_iter().for_each(|admission| self.line.admit(admission));
-        if self.said.left != given.left {
+        let is_newer = given.version >= self.version || given.version == Version(0);
+        if is_newer && self.said.left != given.left {
             let woken = given.left == 0;
             self.said.left = given.left;
             if woken {
@@ -158,6 +171,16 @@ impl Hall {
         true
     }
 
+    /// Whether a try of an admission whose time is over may be passed on now.
+    pub(super) fn may_try_late(&mut self, ticket: Ticket, now: Instant) -> bool {
+        if now.duration_since(self.late.last) >= TRY {
+            self.late = Tries { many: 0, last: now };
+        }
+        let may = self.late.many < MAX_LATE && self.may_try(ticket, now);
+        self.late.many += u32::from(may);
+        may
+    }
+
     /// Forgets who has been away for long.
     pub(super) fn sweep(&mut self, now: Instant, now_ms: u64) {
         self.line.sweep(now, now_ms);
@@ -167,6 +190,7 @@ impl Hall {
 
 #[cfg(test)]
 mod tests {
+    use super::super::follow::ANSWER;
     use super::*;
     use sluice_wire::room::{Admission, Guard};
 
@@ -197,21 +221,47 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_comes_late_takes_nothing_back() {
+        let (now, ticket) = (Instant::now() + GRACE, Ticket { at_ms: 1, n: 1, giver: 1 });
+        let mut hall = Hall::of_event(said(true, 1, 1), Version(3), now);
+        hall.list(listed(3, 1, 1), now);
+        hall.ask(ticket, Duration::ZERO, now, 0);
+        assert_eq!(hall.wants(now, ANSWER), Some(vec![ticket]));
+        // Read while nothing was left; a unit came back, and the log was faster.
+        let late = |version| Given { version: Version(version), ..Given::default() };
+        hall.hear(said(true, 1, 0), Version(4), now);
+        hall.hear(said(true, 1, 1), Version(5), now);
+        hall.take(late(4), now);
+        assert!(!hall.is_sold_out());
+        assert_eq!(hall.wants(now + ASK.1, ANSWER), Some(vec![ticket]), "the last unit is somebody's");
+
+        hall.take(late(5), now);
+        assert!(hall.is_sold_out(), "what is as new counts");
+        hall.hear(said(true, 1, 1), Version(6), now);
+        hall.take(late(0), now);
+        assert!(hall.is_sold_out(), "and so does what an older origin says");
+        hall.hear(said(true, 1, 1), Version(7), now);
+        hall.begin_anew();
+        hall.take(late(2), now);
+        assert!(hall.is_sold_out(), "in another past versions are others");
+    }
+
+    #[test]
     fn origins_are_asked_while_there_is_something_and_somebody() {
         let (now, ticket) = (Instant::now(), Ticket { at_ms: 1, n: 1, giver: 1 });
         let mut hall = Hall::of_list(listed(1, 1, 1), now);
         hall.ask(ticket, Duration::ZERO, now, 0);
-        assert_eq!(hall.wants(now), None, "those who had tickets before are waited for");
+        assert_eq!(hall.wants(now, ANSWER), None, "those who had tickets before are waited for");
         let now = now + GRACE;
-        assert_eq!(hall.wants(now), Some(vec![ticket]));
-        assert_eq!(hall.wants(now), None, "one question at a time");
+        assert_eq!(hall.wants(now, ANSWER), Some(vec![ticket]));
+        assert_eq!(hall.wants(now, ANSWER), None, "one question at a time");
         let admission = Admission { ticket, token: "t".into(), until_ms: 9 };
-        assert_eq!(hall.take(Given { left: 0, admissions: vec![admission], used: vec![] }, now), 1);
+        assert_eq!(hall.take(Given { admissions: vec![admission], ..Given::default() }, now), 1);
         assert!(
             hall.is_sold_out() && matches!(hall.ask(ticket, Duration::ZERO, now, 0), Standing::Admitted(_))
         );
         hall.ask(Ticket { n: 2, ..ticket }, Duration::ZERO, now, 0);
-        assert_eq!(hall.wants(now + ASK.1), None, "nothing is left");
+        assert_eq!(hall.wants(now + ASK.1, ANSWER), None, "nothing is left");
     }
 
     #[test]
@@ -222,5 +272,19 @@ mod tests {
         assert!(
             !hall.may_try(ticket, now) && hall.may_try(ticket, now + TRY) && !hall.may_try(ticket, now + TRY)
         );
+    }
+
+    #[test]
+    fn admissions_whose_time_is_over_are_tried_seldom_by_all_together() {
+        let now = Instant::now();
+        let mut hall = Hall::of_event(said(true, 1, 1), Version::default(), now);
+        let ticket = |n| Ticket { at_ms: 1, n, giver: 1 };
+        assert!((0..MAX_TRIES).all(|_| hall.may_try_late(ticket(0), now)), "an answer may be lost again");
+        assert!(!hall.may_try_late(ticket(0), now));
+        let passed = (1..1_000).filter(|n| hall.may_try_late(ticket(*n), now)).count();
+        assert_eq!(passed, (MAX_LATE - MAX_TRIES) as usize, "however many come");
+        assert!(hall.tries.len() <= MAX_LATE as usize, "and nothing is kept of the others");
+        assert!(hall.may_try(ticket(2_000), now), "who is in time is let in beside them");
+        assert!(hall.may_try_late(ticket(999), now + TRY));
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Rooms {
     must_list: AtomicBool,
     /// Whose log is followed.
     origin: Mutex<Option<String>>,
+    /// Who let somebody in last, or said that nobody may be: asked first.
+    answered: Mutex<Option<String>>,
     /// An origin has answered, or has none.
     listed: AtomicBool,
     wanted: Notify,
@@ -72,6 +74,7 @@ impl Rooms {
             any: AtomicBool::new(false),
             must_list: AtomicBool::new(false),
             origin: Mutex::new(None),
+            answered: Mutex::new(None),
             listed: AtomicBool::new(false),
             wanted: Notify::new(),
             counts,
@@ -102,6 +105,12 @@ impl Rooms {
         self.wanted.notify_one();
     }
 
+    /// The log has another past, in which rooms have other versions.
+    pub(crate) fn begin_anew(&self) {
+        self.lock().halls.values_mut().for_each(Hall::begin_anew);
+        self.list_again();
+    }
+
     /// An origin's log is followed: it is asked for the list from now on.
     pub(crate) fn hear_from(&self, origin: &str) {
         *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.to_owned());
@@ -112,6 +121,19 @@ impl Rooms {
 
     fn origin(&self) -> Option<String> {
         self.origin.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Origins in the order in which they are asked to let somebody in: first the one that answered last, or whose log is
+    /// followed. One that hangs holds nobody up for long then.
+    fn in_order(&self, mut origins: Vec<String>) -> Vec<String> {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let first = answered.filter(|origin| origins.contains(origin)).or_else(|| self.origin());
+        origins.sort_by_key(|origin| first.as_ref() != Some(origin));
+        origins
+    }
+
+    fn answered(&self, origin: &str) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.to_owned());
     }
 
     /// True once an origin has said which there are.
@@ -160,11 +182,11 @@ impl Rooms {
         self.changed(&inner);
     }
 
-    /// Whom origins are to be asked for now.
-    fn wants(&self) -> Vec<(String, Ask)> {
+    /// Whom origins are to be asked for now, whose answers are waited for so long.
+    fn wants(&self, patience: Duration) -> Vec<(String, Ask)> {
         let (mut inner, now) = (self.lock(), Instant::now());
         let wants = inner.halls.iter_mut().filter_map(|(name, hall)| {
-            let (opened_ms, tickets) = (hall.said.opened_ms, hall.wants(now)?);
+            let (opened_ms, tickets) = (hall.said.opened_ms, hall.wants(now, patience)?);
             Some((name.clone(), Ask { opened_ms, tickets }))
         });
         wants.collect()

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 const TARGET: &str = "/v1/thing";
 
-fn tag() -> Tag {
+pub(crate) fn tag() -> Tag {
     Tag::new("thing:1").unwrap()
 }
 
@@ -77,7 +77,7 @@ impl Edge {
 }
 
 /// An answer: what it shows is in its validator; what it claims to show, if it says so, is never more.
-fn answer(shows: u64, claims: Option<u64>, asked_at: FeedMark) -> Object {
+pub(crate) fn answer(shows: u64, claims: Option<u64>, asked_at: FeedMark) -> Object {
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, "max-age=60, stale-while-revalidate=60".parse().unwrap());
     headers.insert(HeaderName::from_static(SURROGATE_KEY), tag().as_str().parse().unwrap());
@@ -93,6 +93,6 @@ fn answer(shows: u64, claims: Option<u64>, asked_at: FeedMark) -> Object {
 }
 
 /// The version that an answer shows.
-fn shown(object: &Object) -> u64 {
+pub(crate) fn shown(object: &Object) -> u64 {
     object.head.headers[ETAG].to_str().unwrap().trim_matches('"').parse().unwrap()
 }
