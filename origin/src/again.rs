@@ -23,7 +23,7 @@ const ATTEMPTS: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Between two looks whether it is there.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a chunk is not asked for again: its job has been taken by then, or waits behind others.
+/// How long a chunk is not asked for again, at the most: its job has been taken by then, or waits behind others.
 const ASKED: Duration = Duration::from_secs(30);
 /// Chunks and rungs that are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).expect("above 0");
@@ -42,13 +42,15 @@ pub(crate) struct Again {
     rungs: Remembered<(VideoId, RungName)>,
     /// How exactly it is known when a rung was asked for last; not at all where none is ever dropped.
     grain: Option<Duration>,
+    /// How long a chunk is not asked for again.
+    quiet: Duration,
 }
 
 impl Again {
     /// `cold_ms` is how long rungs are kept that nobody asks for.
     pub(crate) fn new(storage: Storage, cold_ms: Option<u64>) -> Self {
-        let grain = cold_ms.map(|ms| Duration::from_millis(ms / 10));
-        Self { storage, chunks: memory(), rungs: memory(), grain }
+        let (grain, quiet) = (grain(cold_ms), quiet(cold_ms));
+        Self { storage, chunks: memory(), rungs: memory(), grain, quiet }
     }
 
     /// A rung is asked for. Edges keep what they had: that is known of what they have not.
@@ -69,7 +71,7 @@ impl Again {
         let chunk = seq / CHUNK_SEGMENTS;
         let videos = &self.storage.videos();
         let lost = self.storage.database.write(|tx| Box::pin(videos.lose(tx, video, rung, seq))).await?;
-        if is_new(&self.chunks, (video, rung.clone(), chunk), ASKED) || lost {
+        if is_new(&self.chunks, (video, rung.clone(), chunk), self.quiet) || lost {
             self.enqueue(video, rung, chunk).await?;
         }
         let deadline = Instant::now() + PATIENCE;
@@ -87,7 +89,7 @@ impl Again {
     async fn enqueue(&self, video: VideoId, rung: &RungName, chunk: u32) -> Result<(), StorageError> {
         let next = (chunk + 1) * CHUNK_SEGMENTS..(chunk + 2) * CHUNK_SEGMENTS;
         let more = !self.storage.videos().gone(video, rung, next).await?.is_empty()
-            && is_new(&self.chunks, (video, rung.clone(), chunk + 1), ASKED);
+            && is_new(&self.chunks, (video, rung.clone(), chunk + 1), self.quiet);
         let jobs = &self.storage.jobs();
         let now = self.storage.database.now_ms();
         let queued = self.storage.database.write::<_, StorageError, _>(|tx| {
@@ -108,6 +110,17 @@ impl Again {
         });
         queued.await
     }
+}
+
+/// How exactly it is known when a rung was asked for last: to a tenth of the time it is kept.
+fn grain(cold_ms: Option<u64>) -> Option<Duration> {
+    cold_ms.map(|ms| Duration::from_millis(ms / 10))
+}
+
+/// How long a chunk is not asked for again: no longer than it is kept, or one that was dropped meanwhile would not be made for
+/// who asks.
+fn quiet(cold_ms: Option<u64>) -> Duration {
+    cold_ms.map_or(ASKED, |ms| ASKED.min(Duration::from_millis(ms - ms / 10)))
 }
 
 /// True when something was not noted for this long; it is noted now.
@@ -181,10 +194,24 @@ pub(crate) async fn whole(
         return Ok(());
     }
     for chunk in chunks {
-        if is_new(&state.again.chunks, (video, rung.clone(), chunk), ASKED) {
+        if is_new(&state.again.chunks, (video, rung.clone(), chunk), state.again.quiet) {
             state.again.enqueue(video, rung, chunk).await?;
         }
     }
     let detail = "a part of this rung is being made from its source; try again later";
     Err(ApiError::new(503, "being-made", "Being made", detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_asked_for_again_once_it_may_have_been_dropped() {
+        assert_eq!(quiet(None), ASKED, "nothing is dropped");
+        assert_eq!(quiet(Some(24 * 3_600_000)), ASKED);
+        let cold_ms = 4_000;
+        let dropped = Duration::from_millis(cold_ms) - grain(Some(cold_ms)).unwrap();
+        assert_eq!(quiet(Some(cold_ms)), dropped, "the soonest that it may be dropped");
+    }
 }

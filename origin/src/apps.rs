@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use sluice_platform::{Channels, Ground};
+use sluice_platform::{Channels, Ground, Hub};
 use sluice_service::{Drain, Metrics, ProcessError};
 use sluice_storage::Storage;
 use sluice_wire::token::mint::SigningKey;
@@ -23,6 +23,7 @@ pub(crate) fn channels(mut channels: Channels) -> Channels {
 pub(crate) async fn start(
     config: &Config,
     storage: &Storage,
+    hub: &Hub,
     signer: Option<&Arc<SigningKey>>,
     metrics: &Metrics,
     drain: &Drain,
@@ -38,7 +39,7 @@ pub(crate) async fn start(
         return Ok(Router::new());
     }
     let (signer, accounts) = (Arc::clone(signer), &config.accounts);
-    let ground = Ground::open(storage.clone(), signer, accounts, metrics.clone(), drain.clone()).await?;
+    let ground = Ground::open(storage.clone(), hub, signer, accounts, metrics.clone(), drain.clone()).await?;
     let (mut routes, apps) = (ground.routes(), &config.apps);
     for app in wanted {
         routes = routes.merge(match app {

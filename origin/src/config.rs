@@ -254,11 +254,21 @@ impl ProcessConfig for Config {
         if self.apps.run.is_empty() {
             faults.add("apps.run", "names at least one of videos, commerce, chat and feed");
         }
+        let run = &self.apps.run;
+        if run.iter().enumerate().any(|(at, app)| run[..at].contains(app)) {
+            faults.add("apps.run", "names an app twice; name each once");
+        }
         self.apps.commerce.faults().iter().for_each(|fault| faults.add("apps.commerce", fault));
         if !(30..=3_600).contains(&self.accounts.access_ttl_s) {
             faults.add(
                 "accounts.access_ttl_s",
                 "from 30 seconds to an hour: edges remember what is revoked for an hour",
+            );
+        }
+        if self.accounts.renew_grace_ms > 60_000 {
+            faults.add(
+                "accounts.renew_grace_ms",
+                "at most a minute: whoever has stolen a token has it for as long",
             );
         }
         if !(60..=7 * 24 * 3_600).contains(&self.playback.ttl_s) {

@@ -124,8 +124,7 @@ pub(crate) async fn revocations(
         state.storage.log().with_member(channel::REVOKE, since_ms, channel::MAX_REVOKED as u64).await?;
     let mut text = vec![];
     for event in &events {
-        let Some(revoke) = channel::Revocation::of_event(event) else { continue };
-        let line = channel::Revoked { revoke, at_ms: event.at_ms };
+        let Some(line) = channel::Revoked::of_event(event) else { continue };
         text.extend(serde_json::to_vec(&line).unwrap_or_default());
         text.push(b'\n');
     }

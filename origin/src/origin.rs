@@ -84,7 +84,7 @@ impl Process for Origin {
         let spawn = |sending| drop(drain.tasks().spawn(sending));
         webhooks::start(&storage, &outbound, &metrics, &config.webhooks, spawn, &hub, &drain.token()).await?;
         context.health.component("storage").set_ready(true, "open");
-        let apps = apps::start(&config, &storage, signer.as_ref(), &context.metrics, &drain).await?;
+        let apps = apps::start(&config, &storage, &hub, signer.as_ref(), &context.metrics, &drain).await?;
         let config = Arc::new(config);
         let state =
             State { storage, intake, outbound, hub, channels, metrics, signer, sealer, again, config, drain };

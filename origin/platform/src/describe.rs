@@ -17,24 +17,29 @@ const METHODS: [(&str, bool); 6] =
 
 /// An app's description as clients get it: with what its routes share.
 pub fn description(of_app: impl Serialize) -> Response {
-    let text = serde_json::to_value(of_app).map(complete);
-    let mut answer = match text {
-        Ok(description) => axum::Json(description).into_response(),
+    match serde_json::to_value(of_app) {
+        Ok(description) => told((StatusCode::OK, axum::Json(complete(description, true)))),
         Err(error) => {
             tracing::error!(%error, "a description cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            told(StatusCode::INTERNAL_SERVER_ERROR)
         }
-    };
+    }
+}
+
+fn told(what: impl IntoResponse) -> Response {
+    let mut answer = what.into_response();
     cache::lifetime(answer.headers_mut(), Lifetime::Never);
     answer
 }
 
-/// `GET /v1/accounts/openapi.json`.
+/// `GET /v1/accounts/openapi.json`. Nothing there is answered by `Idempotency-Key`: keys are an account's, and there is none yet.
 pub(crate) async fn of_accounts() -> Response {
-    description(serde_json::from_str::<Value>(ACCOUNTS).unwrap_or_default())
+    let description = serde_json::from_str::<Value>(ACCOUNTS).unwrap_or_default();
+    told(axum::Json(complete(description, false)))
 }
 
-fn complete(mut description: Value) -> Value {
+/// A description with what its routes share; `by_key` where requests that send something are answered once for their key.
+fn complete(mut description: Value, by_key: bool) -> Value {
     let shared = [
         ("/components/schemas", "Problem", problem()),
         ("/components/securitySchemes", "bearer", json!({ "type": "http", "scheme": "bearer" })),
@@ -48,7 +53,7 @@ fn complete(mut description: Value) -> Value {
         let shared = path.get("parameters").cloned();
         for (method, changes) in METHODS {
             if let Some(operation) = path.get_mut(method).and_then(Value::as_object_mut) {
-                tell(operation, changes, shared.as_ref());
+                tell(operation, changes, by_key, shared.as_ref());
             }
         }
     }
@@ -72,40 +77,15 @@ fn object_at<'a>(description: &'a mut Value, place: &str) -> &'a mut Map<String,
 }
 
 /// Names the problems that an operation may end in, and their document where it only names the status.
-fn tell(operation: &mut Map<String, Value>, changes: bool, shared: Option<&Value>) {
+fn tell(operation: &mut Map<String, Value>, changes: bool, by_key: bool, shared: Option<&Value>) {
     let own = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
     let parameters: Vec<&Value> = own.chain(shared.and_then(Value::as_array).into_iter().flatten()).collect();
     let is_in = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);
     let (by_path, by_query) = (is_in("path"), is_in("query"));
     let sends = operation.contains_key("requestBody");
-    let kinds = [
-        (by_path || by_query || sends, "400", "The request cannot be read"),
-        (true, "401", "Nobody is signed in, or the token is not good"),
-        (changes || by_path, "403", "Not for this account, or from a page of another site"),
-        (by_path, "404", "There is no such thing"),
-        (sends, "409", "Something is in the way; or a request with this `Idempotency-Key` is under way"),
-        (sends, "413", "The document is too large"),
-        (
-            sends || changes || by_query,
-            "422",
-            "The document, or what is asked for, is not valid; or this `Idempotency-Key` came with another one",
-        ),
-        (true, "429", "Too often"),
-        (true, "503", "The store cannot be reached now"),
-        (changes, "507", "There is no room"),
-    ];
-    if sends {
-        let key = json!({
-            "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "The request is done once, and its answer kept for a day",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
-        });
-        let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
-        if let Some(parameters) = parameters.as_array_mut()
-            && !parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
-        {
-            parameters.push(key);
-        }
+    let kinds = kinds(changes, sends, (by_path, by_query), sends && by_key);
+    if sends && by_key {
+        take_key(operation);
     }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else { return };
@@ -125,6 +105,51 @@ fn tell(operation: &mut Map<String, Value>, changes: bool, shared: Option<&Value
             let schema = json!({ "$ref": "#/components/schemas/Problem" });
             response["content"] = json!({ "application/problem+json": { "schema": schema } });
         }
+    }
+}
+
+/// Statuses of problems with what they mean, and whether they may come.
+fn kinds(
+    changes: bool,
+    sends: bool,
+    (by_path, by_query): (bool, bool),
+    by_key: bool,
+) -> [(bool, &'static str, &'static str); 11] {
+    let (in_the_way, not_valid) = if by_key {
+        (
+            "Something is in the way; or a request with this `Idempotency-Key` is under way",
+            "The document, or what is asked for, is not valid; or this `Idempotency-Key` came with another one",
+        )
+    } else {
+        ("Something is in the way", "The document, or what is asked for, is not valid")
+    };
+    [
+        (by_path || by_query || sends, "400", "The request cannot be read"),
+        (true, "401", "Nobody is signed in, or the token is not good"),
+        (changes || by_path, "403", "Not for this account, or from a page of another site"),
+        (by_path, "404", "There is no such thing"),
+        (sends, "409", in_the_way),
+        (sends, "413", "The document is too large"),
+        (sends, "415", "What is sent is not said to be JSON"),
+        (sends || changes || by_query, "422", not_valid),
+        (true, "429", "Too often"),
+        (true, "503", "The store cannot be reached now"),
+        (changes, "507", "There is no room"),
+    ]
+}
+
+/// Names the key that an operation takes, where it does not do so itself.
+fn take_key(operation: &mut Map<String, Value>) {
+    let key = json!({
+        "name": "Idempotency-Key", "in": "header", "required": false,
+        "description": "The request is done once, and its answer kept for a day",
+        "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+    });
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut()
+        && !parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
+    {
+        parameters.push(key);
     }
 }
 
@@ -150,18 +175,27 @@ mod tests {
 
     #[test]
     fn the_description_of_accounts_names_every_route_and_what_may_go_wrong() {
-        let description = complete(serde_json::from_str(ACCOUNTS).unwrap());
+        let description = complete(serde_json::from_str(ACCOUNTS).unwrap(), false);
         let source = include_str!("accounts/http.rs");
         let routes = source.split('"').filter(|text| text.starts_with("/v1/accounts"));
         for route in routes.filter(|route| !route.ends_with("openapi.json")) {
             assert!(description["paths"].get(route).is_some(), "{route}");
         }
         let sign_up = &description["paths"]["/v1/accounts"]["post"]["responses"];
-        for status in ["201", "400", "409", "413", "422", "503", "507"] {
+        for status in ["201", "400", "403", "409", "413", "415", "422", "503", "507"] {
             assert!(sign_up.get(status).is_some(), "{status}: {sign_up}");
         }
         let problem = &sign_up["409"]["content"]["application/problem+json"]["schema"]["$ref"];
         assert_eq!(problem, "#/components/schemas/Problem");
+        assert!(!description.to_string().contains("Idempotency-Key"), "none of it goes by a key");
+    }
+
+    #[test]
+    fn what_is_sent_to_an_app_may_bring_a_key() {
+        let own = json!({ "paths": { "/a": { "post": { "requestBody": {} }, "get": {} } } });
+        let methods = &complete(own, true)["paths"]["/a"];
+        assert_eq!(methods["post"]["parameters"][0]["name"], "Idempotency-Key");
+        assert!(methods["get"].get("parameters").is_none());
     }
 
     #[test]
@@ -169,7 +203,7 @@ mod tests {
         let own = json!({ "paths": { "/a": { "get": { "responses": {
             "401": { "description": "Mine" }, "409": { "description": "", "content": {} },
         } } } } });
-        let responses = &complete(own)["paths"]["/a"]["get"]["responses"];
+        let responses = &complete(own, true)["paths"]["/a"]["get"]["responses"];
         assert_eq!(responses["401"]["description"], "Mine");
         assert_eq!(responses["409"]["content"], json!({}));
         assert!(responses.get("422").is_none(), "nothing is sent");

@@ -12,12 +12,12 @@ use sluice_service::{Drain, Metrics};
 use sluice_storage::{Storage, StorageError};
 use sluice_wire::token::mint::SigningKey;
 
-use crate::ApiError;
 use crate::accounts::{self, Accounts, AccountsConfig};
 use crate::cache::{self, Lifetime};
 use crate::once::Once;
 use crate::rooms::Rooms;
 use crate::schema::SCHEMA;
+use crate::{ApiError, Hub};
 
 /// Bytes of what an extractor says when it refuses.
 const MAX_REFUSAL: usize = 8 << 10;
@@ -49,6 +49,16 @@ async fn own_absence(request: Request, next: Next) -> Response {
     answer
 }
 
+/// NUL is in no text that both engines keep: what is named with one is nothing that there can be.
+async fn without_nul(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let has_nul = |text: &str| text.contains("%00");
+    if has_nul(uri.path()) || uri.query().is_some_and(has_nul) {
+        return ApiError::bad_request("the path or the query has a NUL (%00)").into_response();
+    }
+    next.run(request).await
+}
+
 /// What a route's own extractors refuse is a problem like any other.
 async fn as_problem(answer: Response) -> Response {
     let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -73,12 +83,13 @@ async fn as_problem(answer: Response) -> Response {
 }
 
 impl Ground {
-    /// Opens what apps share, and brings its tables up to date.
+    /// Opens what apps share, and brings its tables up to date. Nobody is let in before what was revoked is known.
     ///
     /// # Errors
     /// The engine's.
     pub async fn open(
         storage: Storage,
+        hub: &Hub,
         signer: Arc<SigningKey>,
         config: &AccountsConfig,
         metrics: Metrics,
@@ -88,6 +99,10 @@ impl Ground {
         let rooms = Rooms::new(storage.clone(), Arc::clone(&signer));
         let accounts = Accounts::new(storage.clone(), signer, config.clone());
         let once = Once::new(storage.database.clone());
+        let events = hub.listen();
+        accounts.recall().await?;
+        drain.tasks().spawn(accounts.clone().follow(events, drain.token()));
+        drain.tasks().spawn(accounts.clone().sweep(drain.token()));
         drain.tasks().spawn(once.clone().sweep(drain.token()));
         Ok(Self { storage, accounts, once, rooms, metrics, drain })
     }
@@ -97,11 +112,13 @@ impl Ground {
         routes
             .layer(map_response(as_problem))
             .layer(from_fn(own_absence))
+            .layer(from_fn(without_nul))
             .layer(Extension(self.accounts.clone()))
     }
 
     /// The routes of accounts themselves, and those of rooms for edges.
     pub fn routes(&self) -> Router {
-        self.under(accounts::routes(self.accounts.clone())).merge(self.rooms.routes())
+        self.under(accounts::routes(self.accounts.clone()))
+            .merge(self.rooms.routes().layer(from_fn(without_nul)))
     }
 }

@@ -5,7 +5,9 @@
 //! - [`description`]: an app's description, with what all routes share
 //! - [`cache`]: the header fields of public answers: tags, versions, lifetimes
 //! - [`Page`]: keyset paging
+//! - [`is_local_path`]: paths of this host that clients name
 //! - [`rooms`]: waiting rooms in front of what is scarce
+//! - `testing` (a feature): an app alone in a process
 //! - [`Hub`]: the log as a process sees it; [`Channels`]: what edges are told of it as it happens
 //!
 //! The write path is [`sluice_storage::Database::write`] with [`sluice_storage::Tx::emit`]; an answer to a write carries
@@ -18,10 +20,13 @@ mod describe;
 mod error;
 mod ground;
 mod hub;
+mod local;
 pub mod once;
 mod page;
 pub mod rooms;
 mod schema;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use accounts::{Accounts, AccountsConfig, Caller, Known, SessionId};
 pub use channels::Channels;
@@ -29,5 +34,6 @@ pub use describe::description;
 pub use error::ApiError;
 pub use ground::Ground;
 pub use hub::Hub;
+pub use local::is_local_path;
 pub use page::Page;
 pub use schema::SCHEMA;

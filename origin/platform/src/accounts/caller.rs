@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderName, Method};
+use sluice_service::Peer;
 use sluice_wire::AccountId;
 
 use super::{ACCESS_COOKIE, Accounts, SessionId};
@@ -88,11 +89,40 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
+/// How cookies are set for whoever asks. As an argument of a handler it refuses the pages of other sites: they would sign their
+/// visitors into an account of theirs. Who is no page says nothing of where it comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cookies {
+    /// They go over TLS alone: the client came by it.
+    pub(super) secure: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Cookies {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let headers = &parts.headers;
+        if headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE) {
+            same_origin(&parts.method, headers)?;
+        }
+        // The client's own edge is the first to say how it came.
+        let told = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok()?.split(',').next());
+        let secure = match told {
+            Some(told) => told.trim().eq_ignore_ascii_case("https"),
+            None => parts.extensions.get::<Peer>().is_some_and(|peer| peer.secure),
+        };
+        Ok(Self { secure })
+    }
+}
+
+/// Where a browser says what site a request comes from.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// What a cookie lets in is also what another site's page can send: an unsafe request says where it comes from (Fetch
 /// standard, `Origin` and `Sec-Fetch-Site`).
 pub(super) fn same_origin(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
     let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let site = field(&HeaderName::from_static("sec-fetch-site"));
+    let site = field(&SEC_FETCH_SITE);
     let host = field(&HOST).unwrap_or_default();
     let same = match (site, field(&ORIGIN)) {
         (Some(site), None) => matches!(site, "same-origin" | "none"),
@@ -103,7 +133,7 @@ pub(super) fn same_origin(method: &Method, headers: &HeaderMap) -> Result<(), Ap
         return Ok(());
     }
     let detail = format!(
-        "a {method} that a cookie lets in must come from a page of {host}: Origin says where it is from"
+        "a {method} that cookies let in, or that sets them, must come from a page of {host}: Origin says where it is from"
     );
     Err(ApiError::new(403, "cross-site", "From another site", detail))
 }

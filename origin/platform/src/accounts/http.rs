@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use sluice_storage::rows::signed;
 use sluice_wire::AccountId;
 
+use super::caller::{self, Cookies};
 use super::rows::account;
 use super::sessions::RefreshToken;
-use super::{ACCESS_COOKIE, Accounts, Caller, REFRESH_COOKIE, REFRESH_PATH, caller, password};
+use super::{ACCESS_COOKIE, Accounts, Caller, REFRESH_COOKIE, REFRESH_PATH, password};
 use crate::cache::{self, Lifetime};
 use crate::once::Asked;
 use crate::{ApiError, describe};
@@ -68,11 +69,20 @@ struct SignedIn {
     expires_in: u64,
 }
 
-async fn sign_up(State(accounts): State<Accounts>, asked: Asked<SignUp>) -> Result<Response, ApiError> {
-    let SignUp { handle, name, password } = asked.body;
+/// Whether there can be an account of this handle.
+fn is_handle(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    HANDLE.contains(&text.len()) && text.chars().all(plain)
+}
+
+async fn sign_up(
+    State(accounts): State<Accounts>,
+    cookies: Cookies,
+    asked: Asked<SignUp>,
+) -> Result<Response, ApiError> {
+    let SignUp { handle, name, password } = asked.body;
     let checks = [
-        (HANDLE.contains(&handle.len()) && handle.chars().all(plain), "handle: 2 to 32 of a-z, 0-9 and _"),
+        (is_handle(&handle), "handle: 2 to 32 of a-z, 0-9 and _"),
         (name.chars().count() <= MAX_NAME, "name: at most 64 characters"),
         (password::LENGTHS.contains(&password.chars().count()), "password: 8 to 200 characters"),
     ];
@@ -94,31 +104,58 @@ async fn sign_up(State(accounts): State<Accounts>, asked: Asked<SignUp>) -> Resu
     };
     accounts.make(row.clone()).await?;
     let (caller, token) = accounts.begin(&row, "").await?;
-    Ok(signed_in(&accounts, StatusCode::CREATED, &caller, &token))
+    Ok(signed_in(&accounts, cookies, StatusCode::CREATED, &caller, &token))
 }
 
-async fn sign_in(State(accounts): State<Accounts>, asked: Asked<SignIn>) -> Result<Response, ApiError> {
+async fn sign_in(
+    State(accounts): State<Accounts>,
+    cookies: Cookies,
+    asked: Asked<SignIn>,
+) -> Result<Response, ApiError> {
     let SignIn { handle, password, device } = asked.body;
-    let now_ms = accounts.storage.clock.now_ms();
-    let wait_ms = accounts.tries.wait_ms(&handle, now_ms);
-    if wait_ms > 0 {
-        let detail = format!("too many tries for this handle; again in {} s", wait_ms.div_ceil(1_000));
-        return Err(ApiError::new(429, "too-many-tries", "Too many tries", detail));
-    }
-    let found = accounts.find(&handle).await?;
-    let hash = found.as_ref().map(|account| account.password.clone());
-    let good = password.len() <= 4 * password::LENGTHS.end() && accounts.passwords.is(password, hash).await?;
-    accounts.tries.ended(&handle, good, now_ms);
-    let Some(account) = found.filter(|_| good) else {
+    let Some(account) = let_in(&accounts, &handle, password).await? else {
         return Err(caller::unauthorised("no such handle, or another password"));
     };
     let device: String = device.chars().take(MAX_DEVICE).collect();
     let (caller, token) = accounts.begin(&account, &device).await?;
-    Ok(signed_in(&accounts, StatusCode::OK, &caller, &token))
+    Ok(signed_in(&accounts, cookies, StatusCode::OK, &caller, &token))
+}
+
+/// The account of a handle and its password. A handle that nobody can have is answered as one that nobody has, and not remembered.
+async fn let_in(
+    accounts: &Accounts,
+    handle: &str,
+    password: String,
+) -> Result<Option<account::Model>, ApiError> {
+    let short = password.len() <= 4 * password::LENGTHS.end();
+    if !is_handle(handle) {
+        if short {
+            accounts.passwords.is(password, None).await?;
+        }
+        return Ok(None);
+    }
+    accounts.tries.begin(handle, accounts.storage.clock.now_ms()).map_err(|wait_ms| {
+        let detail = format!("too many tries for this handle; again in {} s", wait_ms.div_ceil(1_000));
+        ApiError::new(429, "too-many-tries", "Too many tries", detail)
+    })?;
+    let looked = async {
+        let found = accounts.find(handle).await?;
+        let hash = found.as_ref().map(|account| account.password.clone());
+        let good = short && accounts.passwords.is(password, hash).await?;
+        Ok::<_, ApiError>(found.filter(|_| good))
+    };
+    let looked = looked.await;
+    match &looked {
+        Ok(Some(_)) => accounts.tries.good(handle),
+        Ok(None) => {}
+        Err(_) => accounts.tries.undone(handle),
+    }
+    looked
 }
 
 async fn renew(
     State(accounts): State<Accounts>,
+    cookies: Cookies,
     headers: HeaderMap,
     asked: Asked<Option<Renew>>,
 ) -> Result<Response, ApiError> {
@@ -130,13 +167,17 @@ async fn renew(
     let token = text.and_then(|text| RefreshToken::parse(&text));
     let token = token.ok_or_else(|| caller::unauthorised("no refresh token"))?;
     let (caller, next) = accounts.renew(&token).await?;
-    Ok(signed_in(&accounts, StatusCode::OK, &caller, &next))
+    Ok(signed_in(&accounts, cookies, StatusCode::OK, &caller, &next))
 }
 
-async fn sign_out(State(accounts): State<Accounts>, caller: Caller) -> Result<Response, ApiError> {
+async fn sign_out(
+    State(accounts): State<Accounts>,
+    cookies: Cookies,
+    caller: Caller,
+) -> Result<Response, ApiError> {
     accounts.end(caller.account, caller.session).await?;
     let mut answer = StatusCode::NO_CONTENT.into_response();
-    set_cookies(answer.headers_mut(), ("", 0), ("", 0));
+    set_cookies(answer.headers_mut(), cookies, ("", 0), ("", 0));
     Ok(answer)
 }
 
@@ -148,10 +189,16 @@ async fn me(caller: Caller) -> Response {
     answer
 }
 
-fn signed_in(accounts: &Accounts, status: StatusCode, caller: &Caller, token: &RefreshToken) -> Response {
+fn signed_in(
+    accounts: &Accounts,
+    cookies: Cookies,
+    status: StatusCode,
+    caller: &Caller,
+    token: &RefreshToken,
+) -> Response {
     let (access, config) = (accounts.access(caller), &accounts.config);
     let mut answer = HeaderMap::new();
-    set_cookies(&mut answer, (&access, config.access_ttl_s), (&token.text(), config.session_ttl_s));
+    set_cookies(&mut answer, cookies, (&access, config.access_ttl_s), (&token.text(), config.session_ttl_s));
     cache::lifetime(&mut answer, Lifetime::Never);
     let body = SignedIn {
         account: caller.account,
@@ -168,13 +215,14 @@ fn signed_in(accounts: &Accounts, status: StatusCode, caller: &Caller, token: &R
 const KNOWN_COOKIE: &str = "sluice_known";
 
 /// Cookies that pages keep and scripts cannot read, each with its seconds; and one that they can.
-fn set_cookies(headers: &mut HeaderMap, access: (&str, u64), refresh: (&str, u64)) {
+fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, access: (&str, u64), refresh: (&str, u64)) {
+    let secure = if cookies.secure { "; Secure" } else { "" };
     for (name, (value, seconds), path) in
         [(ACCESS_COOKIE, access, "/"), (REFRESH_COOKIE, refresh, REFRESH_PATH)]
     {
-        let text = format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax");
+        let text = format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
         headers.append(SET_COOKIE, HeaderValue::from_str(&text).expect("tokens are plain characters"));
     }
-    let known = format!("{KNOWN_COOKIE}=1; Path=/; Max-Age={}; SameSite=Lax", refresh.1);
+    let known = format!("{KNOWN_COOKIE}=1; Path=/; Max-Age={}; SameSite=Lax{secure}", refresh.1);
     headers.append(SET_COOKIE, HeaderValue::from_str(&known).expect("plain characters"));
 }

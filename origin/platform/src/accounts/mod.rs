@@ -2,18 +2,24 @@
 //!
 //! A sign-in makes a session. Its *access token* is a JWT (EdDSA) of minutes, which edges and apps check without asking
 //! anybody; its *refresh token* renews it once, and comes with the next. Who brings a refresh token that was used before has
-//! it from somebody else, or somebody else has: the session ends. What ends is told by the log, and refused everywhere within
-//! a second, though its access tokens would be good for minutes yet.
+//! it from somebody else, or somebody else has: the session ends. For a few seconds it may come again, from another tab of the
+//! same page or from who lost the answer. What ends is told by the log, and refused everywhere within a second, at edges and here,
+//! though its access tokens would be good for minutes yet.
 //!
 //! - `password`: hashes; `sessions`: rows of who is signed in; `caller`: who asks, as handlers take it
 //! - `http`: `/v1/accounts` and what is below it; `tries`: guessing has a price; `known`: accounts as others name them
+//! - `revoked`: what the log says has ended; `sweep`: what renews nothing any more is forgotten
 
 mod caller;
 mod http;
 mod known;
 mod password;
+mod revoked;
 mod rows;
 mod sessions;
+mod sweep;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 mod tries;
 
 pub use caller::Caller;
@@ -26,6 +32,7 @@ use std::sync::Arc;
 use password::Passwords;
 use serde::{Deserialize, Serialize};
 use sluice_storage::Storage;
+use sluice_wire::token::Revocations;
 use sluice_wire::token::jwt::Claims;
 use sluice_wire::token::mint::SigningKey;
 use tries::Tries;
@@ -52,13 +59,15 @@ pub struct AccountsConfig {
     pub access_ttl_s: u64,
     /// Seconds for which a session that nobody renews can be.
     pub session_ttl_s: u64,
+    /// Milliseconds for which a refresh token that was used may come again: two tabs at once, or an answer that was lost.
+    pub renew_grace_ms: u64,
     /// Handles that have the role `admin` from their first sign-up on.
     pub admins: Vec<String>,
 }
 
 impl Default for AccountsConfig {
     fn default() -> Self {
-        Self { access_ttl_s: 300, session_ttl_s: 30 * 24 * 3_600, admins: vec![] }
+        Self { access_ttl_s: 300, session_ttl_s: 30 * 24 * 3_600, renew_grace_ms: 10_000, admins: vec![] }
     }
 }
 
@@ -70,6 +79,7 @@ pub struct Accounts {
     config: Arc<AccountsConfig>,
     passwords: Passwords,
     tries: Arc<Tries>,
+    revoked: Arc<Revocations>,
 }
 
 impl Accounts {
@@ -80,6 +90,7 @@ impl Accounts {
             config: Arc::new(config),
             passwords: Passwords::default(),
             tries: Arc::default(),
+            revoked: Arc::default(),
         }
     }
 
@@ -95,7 +106,14 @@ impl Accounts {
                 why.as_str()
             ))
         })?;
-        of_claims(claims).ok_or_else(|| caller::unauthorised("the token is not an account's"))
+        let minted_ms = claims.iat_ms.unwrap_or(0);
+        let caller =
+            of_claims(claims).ok_or_else(|| caller::unauthorised("the token is not an account's"))?;
+        let names = [caller.session.to_string(), caller.account.to_string()];
+        if names.iter().any(|name| self.revoked.is_revoked(name, None, minted_ms)) {
+            return Err(caller::unauthorised("the session has ended: sign in again"));
+        }
+        Ok(caller)
     }
 
     /// An access token for an account in a session.
@@ -108,6 +126,15 @@ impl Accounts {
     #[must_use]
     pub fn channels(&self, caller: &Caller, channels: Vec<String>) -> String {
         self.signer.token(&Claims { channels: Some(channels), ..self.claims(caller) })
+    }
+
+    /// The same for channels that somebody is taken out of, each with a number of its own that was read with whether the account
+    /// may: a withdrawal with a higher number ends the token there, though it was minted while that was being committed.
+    #[must_use]
+    pub fn channels_as_of(&self, caller: &Caller, channels: Vec<(String, u64)>) -> String {
+        let (names, versions): (Vec<String>, Vec<u64>) = channels.into_iter().unzip();
+        let (channels, versions) = (Some(names), Some(versions));
+        self.signer.token(&Claims { channels, versions, ..self.claims(caller) })
     }
 
     /// What every token of a session says.

@@ -4,10 +4,13 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sluice_storage::rows::sea_orm::sea_query::Expr;
-use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, JoinType, OnConflict, Query};
+use sluice_storage::rows::sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter,
+};
 use sluice_storage::rows::{signed, unsigned};
 use sluice_storage::{Act, Audit, StorageError, Tx, Who};
+use sluice_wire::channel::{Revocation, Revoked};
 use sluice_wire::{AccountId, EventKind, Tag};
 
 use super::rows::{account, handle, refresh, session};
@@ -58,10 +61,8 @@ impl Accounts {
         let insert = self.storage.database.write::<_, ApiError, _>(move |tx| {
             Box::pin(async move {
                 let name = handle::ActiveModel { handle: Set(new.handle.clone()), account: Set(new.id) };
-                let on_conflict =
-                    sluice_storage::rows::sea_orm::sea_query::OnConflict::new().do_nothing().to_owned();
                 let made = handle::Entity::insert(name)
-                    .on_conflict(on_conflict)
+                    .on_conflict(OnConflict::new().do_nothing().to_owned())
                     .exec_without_returning(tx.conn())
                     .await?;
                 if made == 0 {
@@ -80,11 +81,15 @@ impl Accounts {
 
     /// The account of a handle.
     pub(super) async fn find(&self, name: &str) -> Result<Option<account::Model>, ApiError> {
-        let reader = self.storage.database.reader();
-        let Some(owner) = handle::Entity::find_by_id(name.to_owned()).one(reader).await? else {
-            return Ok(None);
-        };
-        let found = account::Entity::find_by_id(owner.account).one(reader).await?;
+        let owner = Query::select()
+            .column(handle::Column::Account)
+            .from(handle::Entity)
+            .and_where(Expr::col(handle::Column::Handle).eq(name))
+            .to_owned();
+        let found = account::Entity::find()
+            .filter(account::Column::Id.in_subquery(owner))
+            .one(self.storage.database.reader())
+            .await?;
         Ok(found.filter(|account| !account.closed))
     }
 
@@ -117,35 +122,36 @@ impl Accounts {
         Ok((caller, token))
     }
 
-    /// Renews a session: its caller, and the next token. A token that was used before ends the session: 401.
+    /// Renews a session: its caller, and the next token. A token that was used a moment ago renews once more, with a token of
+    /// its own; one that was used before that ends the session: 401.
     pub(super) async fn renew(&self, token: &RefreshToken) -> Result<(Caller, RefreshToken), ApiError> {
         let next = RefreshToken::fresh(token.account, token.session);
         let (old, new) = (&token.key(), &next.key());
         let (ttl_ms, audit) = (self.config.session_ttl_s * 1_000, &self.storage.audit());
+        let grace_ms = signed(self.config.renew_grace_ms);
         let renew = self.storage.database.write::<_, ApiError, _>(move |tx| {
             Box::pin(async move {
-                let found = refresh::Entity::find_by_id(old.clone()).one(tx.conn()).await?;
+                let found = find_session(tx, old).await?;
                 let Some(found) = found.filter(|row| row.expires_ms > signed(tx.now_ms())) else {
                     return Ok(None);
                 };
-                if found.used_ms.is_some() {
+                let again =
+                    found.used_ms.is_some_and(|used| used.saturating_add(grace_ms) > signed(tx.now_ms()));
+                if found.used_ms.is_some() && !again {
                     end(tx, audit, (token.account, token.session), "refresh token used twice").await?;
                     return Ok(None);
                 }
-                let live = session::Entity::find_by_id((old.0, old.1)).one(tx.conn()).await?;
-                let row = account::Entity::find_by_id(old.0).one(tx.conn()).await?;
-                let live = live.is_some_and(|session| session.ended_ms.is_none());
-                let Some(row) = row.filter(|row| live && !row.closed) else { return Ok(None) };
-                let used = Expr::value(signed(tx.now_ms()));
-                refresh::Entity::update_many()
-                    .col_expr(refresh::Column::UsedMs, used)
-                    .filter(refresh::Column::Account.eq(old.0))
-                    .filter(refresh::Column::Session.eq(old.1))
-                    .filter(refresh::Column::Digest.eq(&old.2))
-                    .exec(tx.conn())
-                    .await?;
-                keep(tx, new, signed(tx.now_ms() + ttl_ms)).await?;
-                Ok(Some(row))
+                if found.ended_ms.is_some() || found.account.closed {
+                    return Ok(None);
+                }
+                let expires_ms = signed(tx.now_ms() + ttl_ms);
+                if again {
+                    // When it was used first counts: it does not last longer for being brought again.
+                    keep(tx, new, expires_ms).await?;
+                } else {
+                    use_up(tx, (old, found.expires_ms), (new, expires_ms)).await?;
+                }
+                Ok(Some(found.account))
             })
         });
         match renew.await? {
@@ -154,23 +160,94 @@ impl Accounts {
         }
     }
 
-    /// Ends a session: everywhere, within a second.
+    /// Ends a session: here at once, and everywhere within a second.
     pub(super) async fn end(&self, account: AccountId, session: SessionId) -> Result<(), ApiError> {
         let audit = &self.storage.audit();
-        self.storage.database.write(|tx| Box::pin(end(tx, audit, (account, session), "signed out"))).await
+        let ended = self.storage.database.write::<_, ApiError, _>(move |tx| {
+            Box::pin(async move {
+                end(tx, audit, (account, session), "signed out").await?;
+                Ok(tx.now_ms())
+            })
+        });
+        let ended_ms = ended.await?;
+        let revoke = Revocation { subject: session.to_string(), channel: None };
+        self.revoked.hear(&Revoked { revoke, at_ms: ended_ms, version: None }, ended_ms);
+        Ok(())
     }
 }
 
-/// Keeps what renews a session.
-async fn keep(tx: &Tx<'_>, key: &(i64, i64, String), expires_ms: i64) -> Result<(), ApiError> {
-    let token = refresh::ActiveModel {
+/// What a refresh token is for.
+struct Found {
+    account: account::Model,
+    used_ms: Option<i64>,
+    expires_ms: i64,
+    ended_ms: Option<i64>,
+}
+
+/// The account and the session of a refresh token: one statement.
+async fn find_session(tx: &Tx<'_>, key: &(i64, i64, String)) -> Result<Option<Found>, ApiError> {
+    let (r, s, a) = ("r", "s", "a");
+    let mut select = Query::select();
+    select
+        .columns(account::Column::iter().map(|column| (a, column)))
+        .columns([(r, refresh::Column::UsedMs), (r, refresh::Column::ExpiresMs)])
+        .column((s, session::Column::EndedMs))
+        .from_as(refresh::Entity, r)
+        .join_as(
+            JoinType::InnerJoin,
+            session::Entity,
+            s,
+            Expr::col((s, session::Column::Account))
+                .equals((r, refresh::Column::Account))
+                .and(Expr::col((s, session::Column::Id)).equals((r, refresh::Column::Session))),
+        )
+        .join_as(
+            JoinType::InnerJoin,
+            account::Entity,
+            a,
+            Expr::col((a, account::Column::Id)).equals((r, refresh::Column::Account)),
+        )
+        .and_where(Expr::col((r, refresh::Column::Account)).eq(key.0))
+        .and_where(Expr::col((r, refresh::Column::Session)).eq(key.1))
+        .and_where(Expr::col((r, refresh::Column::Digest)).eq(key.2.as_str()));
+    let Some(row) = tx.conn().query_one(&select).await? else { return Ok(None) };
+    Ok(Some(Found {
+        account: account::Model::from_query_result(&row, "")?,
+        used_ms: row.try_get("", "used_ms")?,
+        expires_ms: row.try_get("", "expires_ms")?,
+        ended_ms: row.try_get("", "ended_ms")?,
+    }))
+}
+
+/// Uses a refresh token up, and keeps the next one: one statement, for the one that is there is only marked.
+async fn use_up(
+    tx: &Tx<'_>,
+    (old, old_expires_ms): (&(i64, i64, String), i64),
+    (new, expires_ms): (&(i64, i64, String), i64),
+) -> Result<(), ApiError> {
+    let used = refresh::ActiveModel { used_ms: Set(Some(signed(tx.now_ms()))), ..row(old, old_expires_ms) };
+    let there =
+        OnConflict::columns([refresh::Column::Account, refresh::Column::Session, refresh::Column::Digest])
+            .update_column(refresh::Column::UsedMs)
+            .to_owned();
+    let both = [used, row(new, expires_ms)];
+    refresh::Entity::insert_many(both).on_conflict(there).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+fn row(key: &(i64, i64, String), expires_ms: i64) -> refresh::ActiveModel {
+    refresh::ActiveModel {
         account: Set(key.0),
         session: Set(key.1),
         digest: Set(key.2.clone()),
         used_ms: Set(None),
         expires_ms: Set(expires_ms),
-    };
-    refresh::Entity::insert(token).exec_without_returning(tx.conn()).await?;
+    }
+}
+
+/// Keeps what renews a session.
+async fn keep(tx: &Tx<'_>, key: &(i64, i64, String), expires_ms: i64) -> Result<(), ApiError> {
+    refresh::Entity::insert(row(key, expires_ms)).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::Channels;
 use futures::{SinkExt, StreamExt};
 use sluice_service::Pipe;
-use sluice_wire::channel::{Aside, Ask, Frame, Gap, Line, MAX_REPLAY};
+use sluice_wire::channel::{Aside, Ask, Frame, Gap, Line, MAX_REPLAY, SPARE_REPLAY};
 use sluice_wire::{Event, Tag, Version};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const TAKEN: Duration = Duration::from_secs(10);
 /// Events read in one go when some were missed.
 const PAGE: u64 = 500;
+/// Frames of one replay.
+const MOST: u64 = MAX_REPLAY + SPARE_REPLAY;
 
 /// A stream under way.
 pub(super) struct Stream {
@@ -120,7 +122,7 @@ impl Stream {
         let from = after.unwrap_or(now).min(now);
         self.sent.insert(channel.clone(), from);
         self.tell(&Line::Begun { channel: channel.clone(), from, head: now, open }).await?;
-        if now - from > MAX_REPLAY {
+        if now - from > MOST {
             self.sent.insert(channel.clone(), now);
             return self.tell(&Line::Gap { channel, gap: Gap { from: from + 1, to: now } }).await;
         }
@@ -129,7 +131,7 @@ impl Stream {
 
     /// Sends what the log has of a channel after a number.
     async fn replay(&mut self, channel: Tag, after: u64) -> Result<(), String> {
-        let missed = self.channels.log.of_tag(&channel, Version(after), MAX_REPLAY).await;
+        let missed = self.channels.log.of_tag(&channel, Version(after), MOST).await;
         for event in missed.map_err(|error| error.to_string())? {
             self.sent.insert(channel.clone(), event.version.0);
             self.frame(&event).await?;

@@ -5,12 +5,15 @@
 //! key, of any process, and gets what it would have got; a key that comes with another request is refused, and while the
 //! first is under way here, the second is told so.
 
+mod afterwards;
 mod asked;
 mod rows;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 mod together;
 
 pub use asked::{Asked, document};
-pub use together::{Batch, Decided, Together};
+pub use together::{Batch, Decided, Held, Together};
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -169,20 +172,24 @@ impl Once {
         found.into_iter().flatten().next().transpose()
     }
 
-    /// Forgets answers that had their day.
+    /// Forgets answers that had their day, until the drain begins.
     pub(crate) async fn sweep(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
-            let forget = self.database.write::<_, StorageError, _>(|tx| {
-                Box::pin(async move {
-                    let old = Column::UntilMs.lt(signed(tx.now_ms()));
-                    Entity::delete_many().filter(old).exec(tx.conn()).await?;
-                    Ok(())
-                })
-            });
-            if let Err(error) = forget.await {
+            if let Err(error) = self.forget().await {
                 tracing::warn!(%error, "old answers not forgotten");
             }
         }
+    }
+
+    async fn forget(&self) -> Result<(), StorageError> {
+        let forget = self.database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                let old = Column::UntilMs.lt(signed(tx.now_ms()));
+                Entity::delete_many().filter(old).exec(tx.conn()).await?;
+                Ok(())
+            })
+        });
+        forget.await
     }
 }
 

@@ -13,6 +13,7 @@ use sluice_storage::rows::sea_orm::{
 };
 use sluice_storage::rows::{signed, unsigned};
 use sluice_storage::{StorageError, Tx};
+use sluice_wire::Version;
 use sluice_wire::room::{Admission, Ask, Given, MAX_ASK, MAX_ROOMS, Room as Listed, Ticket, tag};
 use sluice_wire::token::jwt::Claims;
 use sluice_wire::token::mint::SigningKey;
@@ -62,6 +63,11 @@ pub(super) async fn admissions(
     if ask.tickets.len() > MAX_ASK {
         return Err(ApiError::bad_request(format!("at most {MAX_ASK} tickets")));
     }
+    // Before what it describes: what is decided is as new, or newer.
+    let version = match tag(&name) {
+        Some(tag) => rooms.storage.log().version_of(&tag).await?,
+        None => Version::default(),
+    };
     let (name, ask) = (&name, &ask);
     let decided =
         rooms.storage.database.write::<_, ApiError, _>(move |tx| Box::pin(decide(tx, name, ask))).await?;
@@ -72,7 +78,7 @@ pub(super) async fn admissions(
     };
     let admissions: Result<Vec<_>, StorageError> = decided.admitted.iter().map(mint).collect();
     let left = unsigned("rooms.units", decided.room.units)?;
-    let given = Given { left, admissions: admissions?, used: decided.used };
+    let given = Given { version, left, admissions: admissions?, used: decided.used };
     let mut answer = Json(given).into_response();
     cache::lifetime(answer.headers_mut(), Lifetime::Never);
     Ok(answer)

@@ -26,14 +26,11 @@ use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, Qu
 use sluice_storage::rows::{signed, unsigned};
 use sluice_storage::{Storage, StorageError, Tx};
 use sluice_wire::headers::SLUICE_ADMISSION;
-use sluice_wire::room::{Guard, MAX_ROOMS, ROOM, Said, Ticket, tag};
+use sluice_wire::room::{Guard, MAX_ROOMS, ROOM, Said, Ticket, brought, tag};
 use sluice_wire::token::mint::SigningKey;
 use sluice_wire::{EventKind, Version};
 
 use crate::ApiError;
-
-/// Tokens that one request may bring: an order is of few rooms.
-const MAX_BROUGHT: usize = 8;
 
 /// The rooms of a database. Clones are the same.
 #[derive(Debug, Clone)]
@@ -203,10 +200,9 @@ impl Rooms {
     #[must_use]
     pub fn brought(&self, headers: &HeaderMap) -> Brought {
         let fields = headers.get_all(SLUICE_ADMISSION).iter();
-        let fields = fields.map(|field| field.to_str().unwrap_or("?"));
-        let tokens = fields.flat_map(|field| field.split(',')).map(str::trim);
+        let tokens = brought(fields.map(|field| field.to_str().unwrap_or("?")));
         let mut brought = Brought::default();
-        for token in tokens.filter(|token| !token.is_empty()).take(MAX_BROUGHT) {
+        for token in tokens {
             match admit::read(&self.signer, token, self.storage.clock.now_ms()) {
                 Ok((room, ticket)) => drop(brought.tickets.insert(room, ticket)),
                 Err(why) => brought.refused = Some(why),
