@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sluice_platform::cache::{self, Lifetime};
@@ -69,11 +70,22 @@ pub(crate) fn tidy(lines: &[Line]) -> Result<Vec<Line>, ApiError> {
     Ok(sums.into_iter().map(|(variant, quantity)| Line { variant, quantity }).collect())
 }
 
-/// Names a cart for who has no account. Who knows the name has the cart.
-#[utoipa::path(post, path = "/v1/shop/carts", tag = "carts", responses((status = 201)))]
-pub(crate) async fn create() -> Answer {
+/// Names a cart for who has no account. Who knows the name has the cart. An `Idempotency-Key` counts with an account.
+#[utoipa::path(post, path = "/v1/shop/carts", tag = "carts", responses((status = 201), (status = 401), (status = 409), (status = 422)))]
+pub(crate) async fn create(
+    State(shop): State<Shop>,
+    caller: Option<Caller>,
+    asked: Asked<IgnoredAny>,
+) -> Result<Response, ApiError> {
     let name: [u8; NAME] = rand::random();
-    Answer::created(json!({ "cart": hex::encode(name) }))
+    let answer = &Answer::created(json!({ "cart": hex::encode(name) }));
+    // Keys of nobody would be everybody's: who guesses one would be given another's cart. Nothing is kept of a name, so that a
+    // second one is as good.
+    let Some(caller) = caller.filter(|_| asked.key.is_some()) else {
+        return Ok(answer.clone().into_response());
+    };
+    let owner = caller.owner();
+    shop.once.write(&asked, &owner, &|_| Box::pin(async move { Ok(answer.clone()) })).await
 }
 
 /// What is in a cart.

@@ -8,20 +8,37 @@ use serde::{Deserialize, Serialize};
 /// The most that a tax can be, in basis points: as much again as the price without it.
 const MAX_TAX: u32 = 10_000;
 
+/// The longest that a gateway may say nothing of a payment: it forgets keys after a day, and would open it anew.
+const MAX_GIVE_UP_MS: u64 = 24 * 3_600_000;
+
 /// The app's keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Milliseconds for which an order holds its stock unpaid.
     pub reserve_ms: u64,
-    /// Orders that are placed in one transaction at most, of those that came while the one before was committed.
+    /// Orders that are placed in one transaction at most, of those that came while the one before was committed; and payments.
     pub together: usize,
     /// Milliseconds between two looks for reservations that ran out and orders that wait for the gateway.
     pub sweep_ms: u64,
+    /// Milliseconds after which a payment that the gateway says nothing of is given up: the gateway is told to end it, and the
+    /// order is canceled.
+    pub give_up_ms: u64,
     /// Where is sold: `NAME:CURRENCY:TAX` each, such as `de:EUR:1900`.
     pub markets: Vec<Market>,
     /// Who takes the money.
     pub gateway: GatewayConfig,
+    /// The search of the catalog.
+    pub search: SearchConfig,
+}
+
+/// The search of the catalog.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Folder of the index, one process's alone: what is in it is made anew where it is not sound. Absent, the index is in memory
+    /// and made anew at each start.
+    pub dir: Option<PathBuf>,
 }
 
 /// A market: its prices are in one currency and hold one tax. As text: `de:EUR:1900`.
@@ -88,7 +105,7 @@ pub struct GatewayConfig {
 }
 
 impl Default for Config {
-    /// Ten minutes to find the card; Germany and the United States.
+    /// Ten minutes to find the card, an hour for a gateway that is out of order; Germany and the United States.
     fn default() -> Self {
         let market = |name: &str, currency: &str, tax_bp| Market {
             name: name.into(),
@@ -99,8 +116,10 @@ impl Default for Config {
             reserve_ms: 600_000,
             together: 64,
             sweep_ms: 1_000,
+            give_up_ms: 3_600_000,
             markets: vec![market("de", "EUR", 1_900), market("us", "USD", 0)],
             gateway: GatewayConfig::default(),
+            search: SearchConfig::default(),
         }
     }
 }
@@ -120,6 +139,10 @@ impl Config {
             (self.reserve_ms >= 1_000, "reserve_ms: at least a second"),
             ((1..=64).contains(&self.together), "together: from 1 to 64"),
             ((10..=60_000).contains(&self.sweep_ms), "sweep_ms: from 10 to 60000"),
+            (
+                (self.turn_ms()..=MAX_GIVE_UP_MS).contains(&self.give_up_ms),
+                "give_up_ms: from three times gateway.timeout_ms and a second to a day (86400000)",
+            ),
             (!self.markets.is_empty(), "markets: at least one"),
             (
                 gateway.url.as_ref().is_none_or(|url| url.starts_with("http")),
@@ -136,13 +159,21 @@ impl Config {
 
     /// For how long one process may be about an order before another looks after it: three questions to the gateway.
     pub(crate) fn turn_ms(&self) -> u64 {
-        3 * self.gateway.timeout_ms + 1_000
+        self.gateway.timeout_ms.saturating_mul(3).saturating_add(1_000)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payment_is_given_up_after_it_was_asked_for_and_before_its_keys_are_forgotten() {
+        let config = |give_up_ms| Config { give_up_ms, ..Config::default() };
+        for (give_up_ms, good) in [(30_999, false), (31_000, true), (86_400_000, true), (86_400_001, false)] {
+            assert_eq!(config(give_up_ms).faults().is_empty(), good, "{give_up_ms}");
+        }
+    }
 
     #[test]
     fn markets_are_read_as_they_are_written() {

@@ -44,9 +44,9 @@ fn lines(entries: Entries, total: i64, tax: i64) -> Vec<(&'static str, i64)> {
     }
 }
 
-/// Writes into the books, with the change that it is for.
-pub(crate) async fn write(tx: &Tx<'_>, order: &order::Model, entries: Entries) -> Result<(), StorageError> {
-    let rows = lines(entries, order.total, order.tax).into_iter().map(|(name, amount)| ledger::ActiveModel {
+/// Writes into the books what belongs to these orders, with the changes that it is for: one statement.
+pub(crate) async fn write(tx: &Tx<'_>, made: &[(order::Model, Entries)]) -> Result<(), StorageError> {
+    let row = |order: &order::Model, (name, amount): (&str, i64)| ledger::ActiveModel {
         account: Set(order.account),
         order_id: Set(order.id),
         id: Set(tx.ids().make::<EntryId>().as_i64()),
@@ -54,8 +54,12 @@ pub(crate) async fn write(tx: &Tx<'_>, order: &order::Model, entries: Entries) -
         currency: Set(order.currency.clone()),
         amount: Set(amount),
         at_ms: Set(signed(tx.now_ms())),
-    });
-    let rows: Vec<_> = rows.collect();
+    };
+    let of = |(order, entries): &(order::Model, Entries)| {
+        let rows = lines(*entries, order.total, order.tax).into_iter().map(|line| row(order, line));
+        rows.collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = made.iter().flat_map(of).collect();
     if !rows.is_empty() {
         ledger::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
     }

@@ -1,6 +1,7 @@
 //! Sluice's shop: catalog, stock, carts, orders, payments. Its routes are below `/v1/shop`.
 //!
 //! - `catalog`: products and their variants, as anybody sees them and administrators change them
+//! - `search`: products by words, facets and prices, out of an index that follows the catalog
 //! - `stock`: counters that cannot go below nothing, and every change of them for ever
 //! - `carts`, `orders`: what somebody may buy, and what somebody buys: reserved, paid, confirmed, whatever crashes on the way
 //! - `room`: waiting rooms in front of stocks, which edges hold
@@ -21,12 +22,13 @@ mod raised;
 mod room;
 mod rows;
 mod schema;
+mod search;
 mod stock;
 #[cfg(test)]
 mod tests;
 mod webhooks;
 
-pub use config::{Config, GatewayConfig, Market, MarketError};
+pub use config::{Config, GatewayConfig, Market, MarketError, SearchConfig};
 pub use ids::{EntryId, OrderId, PaymentId, ProductId, VariantId};
 pub use schema::SCHEMA;
 
@@ -36,7 +38,8 @@ use axum::Router;
 use axum::routing::{get, post};
 use gateway::Gateway;
 use gateway::signature::Secret;
-use orders::{Counter, Wanted};
+use orders::{Ask, Counter, Standing, Till, Wanted};
+use search::Search;
 use sluice_platform::once::{Once, Together};
 use sluice_platform::rooms::Rooms;
 use sluice_platform::{Accounts, Ground};
@@ -54,10 +57,12 @@ pub(crate) struct Shop {
     pub(crate) accounts: Accounts,
     pub(crate) once: Once,
     pub(crate) counter: Together<Wanted>,
+    pub(crate) till: Together<Ask, Standing>,
     pub(crate) rooms: Rooms,
     pub(crate) config: Arc<Config>,
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) secret: Option<Secret>,
+    pub(crate) search: Search,
 }
 
 /// Brings the app's tables up to date, begins its background work, and gives its routes.
@@ -68,17 +73,22 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
     ground.storage.database.install(&SCHEMA).await?;
     let config = Arc::new(config.clone());
     let secret = config.gateway.webhook_secret_file.as_deref().map(Secret::read).transpose()?;
+    let counter = ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain);
+    let (search, following) = search::open(&ground.storage, &config, &ground.metrics);
+    ground.drain.tasks().spawn(following.run(ground.drain.token()));
     let shop = Shop {
         storage: ground.storage.clone(),
         accounts: ground.accounts.clone(),
         once: ground.once.clone(),
-        counter: ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain),
+        till: counter.beside(Till::new(Arc::clone(&config)), &ground.drain),
+        counter,
         rooms: ground.rooms.clone(),
         config: Arc::clone(&config),
         gateway: gateway::open(&config.gateway)?,
         secret,
+        search,
     };
-    ground.drain.tasks().spawn(orders::run(shop.clone(), ground.drain.token()));
+    orders::begin(&shop, &ground.drain);
     Ok(ground.under(routes(shop)))
 }
 
@@ -87,6 +97,8 @@ fn routes(shop: Shop) -> Router {
         .route("/v1/shop/openapi.json", get(openapi::show))
         .route("/v1/shop/products", get(catalog::list).post(catalog::create))
         .route("/v1/shop/products/{id}", get(catalog::one).patch(catalog::edit))
+        .route("/v1/shop/variants/{variant}", get(catalog::by_variant))
+        .route("/v1/shop/search", get(search::search))
         .route("/v1/shop/stock/{variant}", get(stock::show).post(stock::receive))
         .route("/v1/shop/stock/{variant}/entries", get(stock::entries))
         .route("/v1/shop/rooms/{variant}", get(room::show).put(room::open).delete(room::close))
@@ -95,6 +107,7 @@ fn routes(shop: Shop) -> Router {
         .route("/v1/shop/orders", get(orders::list).post(orders::place))
         .route("/v1/shop/orders/{id}", get(orders::one))
         .route("/v1/shop/orders/{id}/payment", post(orders::pay))
+        .route("/v1/shop/orders/{id}/cancel", post(orders::cancel))
         .route("/v1/shop/orders/{id}/channel", post(orders::channel))
         .route("/v1/shop/ledger/balance", get(ledger::balance))
         .route("/v1/shop/webhooks/payments", post(webhooks::payments))

@@ -13,18 +13,8 @@ use crate::ids::{OrderId, ProductId, VariantId};
 pub(crate) struct Raised(BTreeMap<String, Version>);
 
 impl Raised {
-    /// Tells of a change: one event, with what those who listen to the tag's channel are sent.
-    pub(crate) async fn emit(
-        &mut self,
-        tx: &Tx<'_>,
-        tag: &Tag,
-        kind: EventKind,
-        live: Value,
-    ) -> Result<(), StorageError> {
-        self.emit_all(tx, [(tag.clone(), kind, live)]).await
-    }
-
-    /// As [`Raised::emit`], for several tags, each of which may be there once: two statements for all.
+    /// Tells of changes: one event each, with what those who listen to the tag's channel are sent. As many
+    /// statements as [`Tx::emit_all`].
     pub(crate) async fn emit_all(
         &mut self,
         tx: &Tx<'_>,
@@ -61,6 +51,16 @@ fn tag(text: String) -> Tag {
 /// Every listing of products.
 pub(crate) fn products() -> Tag {
     tag("products".to_owned())
+}
+
+/// Which variants can be had at all: raised where a stock runs out, or is there again.
+pub(crate) fn availability() -> Tag {
+    tag("availability".to_owned())
+}
+
+/// The product whose document a tag stands for.
+pub(crate) fn product_of(tag: &Tag) -> Option<ProductId> {
+    tag.as_str().strip_prefix("product:")?.parse().ok()
 }
 
 /// A product's document.

@@ -22,7 +22,48 @@ pub(crate) mod product {
     }
 
     #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-    pub(crate) enum Relation {}
+    pub(crate) enum Relation {
+        #[sea_orm(has_one = "super::category::Entity")]
+        Category,
+    }
+
+    impl Related<super::category::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Category.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The category that a product is in; no row where it is in none.
+pub(crate) mod category {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shop_categories")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) product: i64,
+        pub(crate) category: String,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {
+        #[sea_orm(
+            belongs_to = "super::product::Entity",
+            from = "Column::Product",
+            to = "super::product::Column::Id"
+        )]
+        Product,
+    }
+
+    impl Related<super::product::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Product.def()
+        }
+    }
 
     impl ActiveModelBehavior for ActiveModel {}
 }
@@ -164,6 +205,28 @@ pub(crate) mod order {
         pub(crate) due_ms: Option<i64>,
         pub(crate) created_ms: i64,
         pub(crate) changed_ms: i64,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Why an order ended without a sale.
+pub(crate) mod reason {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shop_order_reasons")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) account: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) order_id: i64,
+        pub(crate) reason: String,
+        pub(crate) at_ms: i64,
     }
 
     #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

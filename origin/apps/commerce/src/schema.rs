@@ -12,6 +12,8 @@ pub const SCHEMA: Schema = Schema {
     steps: &[
         Step { name: "s0001_catalog", tables: catalog, indexes: catalog_indexes },
         Step { name: "s0002_orders", tables: orders, indexes: order_indexes },
+        Step { name: "s0003_reasons", tables: reasons, indexes: Vec::new },
+        Step { name: "s0004_categories", tables: categories, indexes: Vec::new },
     ],
 };
 
@@ -118,10 +120,21 @@ fn payments() -> Vec<TableCreateStatement> {
     ]
 }
 
+fn reasons() -> Vec<TableCreateStatement> {
+    let reason =
+        vec![big_integer("account"), big_integer("order_id"), string("reason"), big_integer("at_ms")];
+    vec![table("shop_order_reasons", reason, &["account", "order_id"])]
+}
+
 fn order_indexes() -> Vec<IndexCreateStatement> {
     vec![
         index("shop_orders_until", "shop_orders", &["until_ms"]),
         index("shop_orders_due", "shop_orders", &["due_ms"]),
         index("shop_webhook_events_at", "shop_webhook_events", &["at_ms"]),
     ]
+}
+
+/// Beside the products: a step adds tables alone.
+fn categories() -> Vec<TableCreateStatement> {
+    vec![table("shop_categories", vec![big_integer("product"), string("category")], &["product"])]
 }

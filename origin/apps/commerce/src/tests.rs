@@ -1,13 +1,22 @@
 //! The shop over its own routes, with a clock that the tests move and a gateway that does what it is told.
 
+mod cancel;
 mod crashes;
+mod crossing;
+mod holds;
+mod keys;
+mod many;
 mod place;
+mod refunds;
 mod rooms;
+mod search;
 mod statements;
+mod together;
+mod variants;
 mod webhooks;
 
 use place::Place;
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_storage::testing::Postgres;
 
 /// From a product to the money for it, and each version that is told on the way.
@@ -33,7 +42,7 @@ async fn from_catalog_to_books(place: Place) {
     let id = order.2["id"].as_str().unwrap().to_owned();
     let (status, _, paid) = place.pay(&id, "pm_card_visa").await;
     assert_eq!((status, &paid["state"]), (200, &json!("confirmed")), "{paid}");
-    assert_eq!(paid["versions"][format!("order:{id}")], 4, "reserved, paying, paid, confirmed");
+    assert_eq!(paid["versions"][format!("order:{id}")], 3, "reserved, paying, confirmed");
     let (status, _, again) = place.pay(&id, "pm_card_visa").await;
     assert_eq!((status, &again["state"]), (200, &json!("confirmed")));
     assert_eq!((place.counts(&variant).await, place.gateway.counts()), ([3, 0, 2], (1, 0)));
@@ -91,6 +100,29 @@ async fn its_tables_go_and_come_again(place: Place) {
     assert_eq!(headers["sluice-version"], "products=2", "{id}");
 }
 
+/// Whoever has two variants of one SKU has made a mistake, in one request as in two.
+async fn a_sku_is_one_variants_alone(place: Place) {
+    let new = |sku: &str| json!({ "sku": sku, "title": "M", "prices": { "de": 1_190 } });
+    let make = async |variants: Value| {
+        let body = json!({ "title": "shirt", "variants": variants });
+        place.post("/v1/shop/products", Some(&place.admin), None, &body).await
+    };
+    let (status, _, told) = make(json!([new("a"), new("b"), new("a")])).await;
+    assert_eq!((status, &told["type"]), (409, &json!("/problems/conflict")), "{told}");
+    let (status, _, made) = make(json!([new("a"), new("b")])).await;
+    assert_eq!(status, 201, "nothing was kept: {made}");
+    assert_eq!(make(json!([new("c"), new("b")])).await.0, 409);
+    let at = format!("/v1/shop/products/{}", made["id"].as_str().unwrap());
+    let add = async |variants: Value| {
+        let body = json!({ "add": variants });
+        place.ask("PATCH", &at, Some(&place.admin), None, Some(&body)).await.0
+    };
+    assert_eq!(add(json!([new("c"), new("c")])).await, 409);
+    assert_eq!(add(json!([new("c"), new("d")])).await, 200);
+    let shown = place.get(&format!("{at}?market=de"), None).await.2;
+    assert_eq!(shown["variants"].as_array().unwrap().len(), 4, "{shown}");
+}
+
 /// Makes each story a test on SQLite, and all of them one on PostgreSQL, whose server takes a while to start.
 macro_rules! stories {
     ($($module:ident: $($story:ident),+;)+) => {
@@ -114,18 +146,32 @@ macro_rules! stories {
 
 stories! {
     own: from_catalog_to_books, a_shortage_is_an_error_and_keeps_nothing, a_cart_becomes_an_order_and_is_empty,
-        its_tables_go_and_come_again;
+        its_tables_go_and_come_again, a_sku_is_one_variants_alone;
     crashes: a_reservation_goes_back_when_its_time_is_over, a_refused_payment_gives_the_stock_back,
         what_a_crash_left_is_taken_to_its_end, money_for_stock_that_is_gone_is_given_back,
         money_that_came_late_takes_the_stock_again;
+    cancel: a_buyer_cancels_what_is_not_paid, money_taken_while_a_buyer_canceled_is_given_back,
+        canceling_again_is_answered_whatever_became_of_the_money,
+        a_payment_whose_gateway_is_gone_is_given_up, what_the_gateway_took_after_all_is_asked_for_until_it_is_given_back,
+        what_was_given_up_before_it_had_a_name_is_over;
+    together: what_comes_together_shares_its_statements, many_who_pay_at_once_have_each_their_own_end,
+        what_one_order_is_told_at_once_is_done_in_turn, what_was_begun_is_done_while_the_process_ends;
+    crossing: what_is_canceled_is_not_named_after_it, who_cancels_takes_a_turn_with_the_till;
+    many: all_that_orders_can_name_is_moved_at_once;
     rooms: an_admission_is_good_once_for_what_there_is, a_room_is_opened_anew_and_closed;
-    webhooks: an_event_is_signed_and_counts_once;
-    statements: reads_cost_three_statements_at_most;
+    search: what_the_log_has_not_told_is_not_claimed, an_index_goes_on_once_its_store_is_there_again,
+        a_damaged_index_is_made_anew_once;
+    variants: a_variant_is_found_by_itself_and_is_what_its_product_says;
+    holds: a_gateway_that_hangs_keeps_no_stock_from_coming_back, all_that_is_due_is_done_in_one_look;
+    refunds: money_on_its_way_back_is_asked_for_until_it_is_there;
+    keys: a_payment_is_answered_once_for_its_key, a_cart_and_a_channel_are_named_once_for_a_key;
+    webhooks: an_event_is_signed_and_counts_once, an_event_of_others_is_taken_and_means_nothing;
+    statements: reads_cost_three_statements_at_most, no_write_has_more_than_its_line_says;
 }
 
 mod own {
     pub(super) use super::{
         a_cart_becomes_an_order_and_is_empty, a_shortage_is_an_error_and_keeps_nothing,
-        from_catalog_to_books, its_tables_go_and_come_again,
+        a_sku_is_one_variants_alone, from_catalog_to_books, its_tables_go_and_come_again,
     };
 }

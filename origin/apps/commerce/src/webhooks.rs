@@ -7,47 +7,42 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 use sluice_platform::ApiError;
-use sluice_storage::Tx;
-use sluice_storage::rows::sea_orm::sea_query::{Expr, OnConflict};
-use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
-use sluice_storage::rows::signed;
 use sluice_wire::AccountId;
 
 use crate::Shop;
 use crate::ids::OrderId;
 use crate::orders::Key;
-use crate::orders::machine;
-use crate::rows::{order, payment, webhook_event};
 
 /// Bytes of an event: theirs have a few thousand.
 const MAX_EVENT: usize = 256 << 10;
 /// Characters of an event's id.
 const MAX_ID: usize = 255;
+/// How the types of events begin that may be about an order: its payment, or money that is given back.
+const KINDS: [&str; 3] = ["payment_intent.", "refund.", "charge.refund"];
 
 #[derive(Debug, Deserialize)]
 struct Event {
     id: String,
     #[serde(rename = "type")]
     kind: String,
-    data: Data,
-}
-
-#[derive(Debug, Deserialize)]
-struct Data {
-    object: Object,
-}
-
-#[derive(Debug, Deserialize)]
-struct Object {
+    /// What it is about: anything, since others may use the same account of the gateway's.
     #[serde(default)]
-    metadata: Metadata,
+    data: Value,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Metadata {
-    order: Option<OrderId>,
-    account: Option<AccountId>,
+impl Event {
+    /// The order that it is about; nothing where it is no payment, no money given back, or no order of ours.
+    fn order(&self) -> Option<Key> {
+        if !KINDS.iter().any(|kind| self.kind.starts_with(kind)) {
+            return None;
+        }
+        let named = |name: &str| self.data.get("object")?.get("metadata")?.get(name)?.as_str();
+        let order: OrderId = named("order")?.parse().ok()?;
+        let account: AccountId = named("account")?.parse().ok()?;
+        Some((account.as_i64(), order.as_i64()))
+    }
 }
 
 /// Takes an event of the gateway's, once. One that is nothing to us is taken too, or it would be sent for days.
@@ -60,19 +55,9 @@ pub(crate) async fn payments(State(shop): State<Shop>, request: Request) -> Resu
     let long = |_| ApiError::new(413, "too-large", "Too large", "an event has at most 262144 bytes");
     let body = axum::body::to_bytes(request.into_body(), MAX_EVENT).await.map_err(long)?;
     let event = read(&shop, &header, &body)?;
-    let Metadata { order: Some(order), account: Some(account) } = event.data.object.metadata else {
-        return Ok(StatusCode::OK);
-    };
-    if !event.kind.starts_with("payment_intent.") {
-        return Ok(StatusCode::OK);
-    }
-    let (key, id) = ((account.as_i64(), order.as_i64()), &event.id);
-    let fresh = shop.storage.database.write::<_, ApiError, _>(|tx| Box::pin(keep(tx, key, id))).await?;
-    if fresh {
-        // Where this fails, whoever looks after the orders goes on: it is written down that somebody has to.
-        if let Err(error) = shop.hear(key).await {
-            tracing::warn!(%order, error = ?error.0, "an event was taken, its order not taken further yet");
-        }
+    if let Some(order) = event.order() {
+        // Where this fails once it is kept, whoever looks after the orders goes on: it is written down that somebody has to.
+        shop.heard(order, event.id).await?;
     }
     Ok(StatusCode::OK)
 }
@@ -90,25 +75,4 @@ fn read(shop: &Shop, header: &str, body: &Bytes) -> Result<Event, ApiError> {
     } else {
         Err(ApiError::bad_request("no event's id"))
     }
-}
-
-/// Keeps an event, and that its order is to be looked after; false for one that is known, or of no order.
-async fn keep(tx: &Tx<'_>, key: Key, id: &str) -> Result<bool, ApiError> {
-    if payment::Entity::find_by_id(key).one(tx.conn()).await?.is_none() {
-        return Ok(false);
-    }
-    let row = webhook_event::ActiveModel { id: Set(id.to_owned()), at_ms: Set(signed(tx.now_ms())) };
-    let known = OnConflict::column(webhook_event::Column::Id).do_nothing().to_owned();
-    if webhook_event::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await? == 0 {
-        return Ok(false);
-    }
-    let open = [machine::State::Paying, machine::State::Failed, machine::State::Released];
-    order::Entity::update_many()
-        .col_expr(order::Column::DueMs, Expr::value(signed(tx.now_ms())))
-        .filter(order::Column::Account.eq(key.0))
-        .filter(order::Column::Id.eq(key.1))
-        .filter(order::Column::State.is_in(open.map(machine::State::as_str)))
-        .exec(tx.conn())
-        .await?;
-    Ok(true)
 }

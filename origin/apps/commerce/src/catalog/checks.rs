@@ -1,6 +1,6 @@
 //! What administrators may write into the catalog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_platform::ApiError;
 
@@ -13,6 +13,8 @@ pub(super) const MAX_VARIANTS: usize = 100;
 const MAX_IMAGES: usize = 20;
 /// Options of a variant.
 const MAX_OPTIONS: usize = 10;
+/// Characters of a category.
+const MAX_CATEGORY: usize = 100;
 /// Characters of a title, a SKU, an option or a URL.
 const MAX_TEXT: usize = 500;
 /// Characters of a description: a few pages.
@@ -51,15 +53,29 @@ pub(super) fn check<'a>(
     if faults.is_empty() { Ok(()) } else { Err(invalid(&faults.join("; "))) }
 }
 
-/// Whether variants can be made: their number, their SKUs, their titles.
+/// Whether a product can be in a category.
+pub(super) fn category(name: &str) -> Result<(), ApiError> {
+    if (1..=MAX_CATEGORY).contains(&name.chars().count()) && !name.contains(char::is_control) {
+        return Ok(());
+    }
+    Err(invalid("category: 1 to 100 characters"))
+}
+
+/// Whether variants can be made: their number, their SKUs, each of them once, their titles.
 pub(super) fn new_skus(variants: &[NewVariant]) -> Result<(), ApiError> {
     let sku = |sku: &str| (1..=64).contains(&sku.len()) && sku.bytes().all(|c| c.is_ascii_graphic());
     let title = |title: &str| (1..=MAX_TEXT).contains(&title.chars().count());
     let fine = variants.iter().all(|variant| sku(&variant.sku) && title(&variant.title));
-    if (1..=MAX_VARIANTS).contains(&variants.len()) && fine {
-        return Ok(());
+    if !(1..=MAX_VARIANTS).contains(&variants.len()) || !fine {
+        let detail =
+            "variants: 1 to 100, each with a SKU of 1 to 64 visible characters and a title of 1 to 500";
+        return Err(invalid(detail));
     }
-    Err(invalid("variants: 1 to 100, each with a SKU of 1 to 64 visible characters and a title of 1 to 500"))
+    let mut seen = BTreeSet::new();
+    match variants.iter().find(|variant| !seen.insert(variant.sku.as_str())) {
+        Some(twice) => Err(ApiError::conflict(format!("the SKU {:?} is there twice", twice.sku))),
+        None => Ok(()),
+    }
 }
 
 /// 422.

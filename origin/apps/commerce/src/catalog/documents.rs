@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::config::Market;
 use crate::ids::{self, ProductId, VariantId};
-use crate::rows::{product, variant};
+use crate::rows::{category, product, variant};
 
 /// A page of products.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +24,7 @@ pub(crate) struct ProductPage {
     pub(super) next: Option<ProductId>,
 }
 
-/// A product in a listing.
+/// A product in a listing, or found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listed {
     #[schema(value_type = String)]
@@ -37,7 +37,7 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    pub(super) fn of(row: product::Model, from: Option<i64>) -> Result<Self, ApiError> {
+    pub(crate) fn of(row: product::Model, from: Option<i64>) -> Result<Self, ApiError> {
         let images: Vec<String> = from_json("shop_products.images", &row.images)?;
         let id = ids::of_column("shop_products.id", row.id)?;
         Ok(Self { id, title: row.title, image: images.into_iter().next(), from })
@@ -51,6 +51,8 @@ pub(crate) struct Product {
     id: ProductId,
     title: String,
     description: String,
+    /// What kind of thing it is; absent where it is in no category.
+    category: Option<String>,
     /// URLs of pictures.
     images: Vec<String>,
     /// The id of a video of Sluice.
@@ -78,7 +80,7 @@ pub(crate) struct Variant {
 
 impl Product {
     pub(super) fn of(
-        row: product::Model,
+        (row, category): (product::Model, Option<category::Model>),
         variants: Vec<variant::Model>,
         market: &Market,
     ) -> Result<Self, ApiError> {
@@ -98,6 +100,7 @@ impl Product {
             video: row.video.map(|video| ids::of_column("shop_products.video", video)).transpose()?,
             title: row.title,
             description: row.description,
+            category: category.map(|row| row.category),
             market: market.name.clone(),
             currency: market.currency.clone(),
             tax_bp: market.tax_bp,

@@ -9,19 +9,17 @@ use serde_json::json;
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::OnConflict;
-use sluice_storage::rows::sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter,
-};
+use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use sluice_storage::rows::{signed, to_json};
 use sluice_storage::{Act, Tx, Who};
 use sluice_wire::{EventKind, VideoId};
 use utoipa::ToSchema;
 
-use super::checks::{MAX_VARIANTS, check, invalid, new_skus};
+use super::checks::{self, MAX_VARIANTS, check, invalid, new_skus};
 use crate::Shop;
 use crate::ids::{ProductId, VariantId};
 use crate::raised::{self, Raised};
-use crate::rows::{product, sku, stock, variant};
+use crate::rows::{category, product, sku, stock, variant};
 
 /// A product to make.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -30,6 +28,8 @@ pub(crate) struct NewProduct {
     title: String,
     #[serde(default)]
     description: String,
+    /// What kind of thing it is, 1 to 100 characters; absent, it is in no category.
+    category: Option<String>,
     /// `http://`, `https://` or paths of this site.
     #[serde(default)]
     images: Vec<String>,
@@ -58,6 +58,8 @@ pub(crate) struct NewVariant {
 pub(crate) struct Edit {
     title: Option<String>,
     description: Option<String>,
+    /// Empty, it is in no category any more.
+    category: Option<String>,
     images: Option<Vec<String>>,
     /// The id of a video of Sluice.
     #[schema(value_type = Option<String>)]
@@ -85,7 +87,7 @@ pub(crate) struct EditVariant {
 
 /// Makes a product.
 #[utoipa::path(post, path = "/v1/shop/products", tag = "catalog", request_body = NewProduct, responses(
-    (status = 201), (status = 401), (status = 403), (status = 409, description = "a SKU is taken"), (status = 422),
+    (status = 201), (status = 401), (status = 403), (status = 409, description = "a SKU is taken, or there twice"), (status = 422),
 ))]
 pub(crate) async fn create(
     State(shop): State<Shop>,
@@ -96,6 +98,7 @@ pub(crate) async fn create(
     let (new, caller, owner) = (&asked.body, &caller, caller.owner());
     let variants = new.variants.iter().map(|variant| (&variant.options, &variant.prices));
     check(&shop.config, &[&new.title], &new.description, &new.images, variants)?;
+    new.category.as_deref().map(checks::category).transpose()?;
     new_skus(&new.variants)?;
     let shop = &shop;
     shop.once
@@ -113,7 +116,8 @@ pub(crate) async fn create(
                     changed_ms: Set(signed(tx.now_ms())),
                 };
                 product::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-                let variants = add(tx, id, &new.variants).await?;
+                sort_into(tx, id, new.category.as_deref()).await?;
+                let variants = keep(tx, id, &new.variants, vec![]).await?;
                 let raised = told(shop, tx, caller, id, EventKind::Created).await?;
                 Ok(Answer::created(json!({ "id": id, "variants": variants, "versions": raised.json() })))
             })
@@ -124,7 +128,7 @@ pub(crate) async fn create(
 /// Changes a product.
 #[utoipa::path(patch, path = "/v1/shop/products/{id}", tag = "catalog", request_body = Edit,
     params(("id" = String, Path, description = "a product")), responses(
-    (status = 200), (status = 401), (status = 403), (status = 404), (status = 409, description = "a SKU is taken"),
+    (status = 200), (status = 401), (status = 403), (status = 404), (status = 409, description = "a SKU is taken, or there twice"),
     (status = 422),
 ))]
 pub(crate) async fn edit(
@@ -150,6 +154,7 @@ pub(crate) async fn edit(
         edit.images.as_deref().unwrap_or_default(),
         changed.chain(added),
     )?;
+    edit.category.as_deref().filter(|name| !name.is_empty()).map(checks::category).transpose()?;
     if !edit.add.is_empty() {
         new_skus(&edit.add)?;
     }
@@ -157,8 +162,8 @@ pub(crate) async fn edit(
     shop.once
         .write(&asked, &owner, &|tx| {
             Box::pin(async move {
-                change(tx, id, edit).await?;
-                let variants = add(tx, id, &edit.add).await?;
+                let changed = change(tx, id, edit).await?;
+                let variants = keep(tx, id, &edit.add, changed).await?;
                 let raised = told(shop, tx, caller, id, EventKind::Changed).await?;
                 Ok(Answer::ok(json!({ "id": id, "variants": variants, "versions": raised.json() })))
             })
@@ -166,43 +171,75 @@ pub(crate) async fn edit(
         .await
 }
 
-/// Makes variants, each with an empty stock.
-async fn add(tx: &Tx<'_>, product: ProductId, new: &[NewVariant]) -> Result<Vec<VariantId>, ApiError> {
-    let mut made = vec![];
-    for one in new {
-        let id: VariantId = tx.ids().make();
-        let name = sku::ActiveModel { sku: Set(one.sku.clone()), variant: Set(id.as_i64()) };
-        let free = OnConflict::column(sku::Column::Sku).do_nothing().to_owned();
-        let taken = sku::Entity::insert(name).on_conflict(free).exec_without_returning(tx.conn()).await? == 0;
-        if taken {
-            return Err(ApiError::conflict(format!("the SKU {:?} is taken", one.sku)));
-        }
-        let row = variant::ActiveModel {
+/// Makes variants, each with an empty stock, and keeps those that were changed: three statements for all of them, and one where
+/// none is made.
+async fn keep(
+    tx: &Tx<'_>,
+    product: ProductId,
+    new: &[NewVariant],
+    changed: Vec<variant::Model>,
+) -> Result<Vec<VariantId>, ApiError> {
+    let made: Vec<VariantId> = new.iter().map(|_| tx.ids().make()).collect();
+    let mut rows: Vec<_> = changed.into_iter().map(variant::ActiveModel::from).collect();
+    for (id, one) in made.iter().zip(new) {
+        rows.push(variant::ActiveModel {
             id: Set(id.as_i64()),
             product: Set(product.as_i64()),
             sku: Set(one.sku.clone()),
             title: Set(one.title.clone()),
             options: Set(to_json(&one.options)?),
             prices: Set(to_json(&one.prices)?),
-        };
-        variant::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-        let empty = stock::ActiveModel {
-            variant: Set(id.as_i64()),
-            available: Set(0),
-            reserved: Set(0),
-            sold: Set(0),
-        };
-        stock::Entity::insert(empty).exec_without_returning(tx.conn()).await?;
-        made.push(id);
+        });
     }
+    if rows.is_empty() {
+        return Ok(made);
+    }
+    use variant::Column::{Id, Options, Prices, Title};
+    let there = OnConflict::column(Id).update_columns([Title, Options, Prices]).to_owned();
+    variant::Entity::insert_many(rows).on_conflict(there).exec_without_returning(tx.conn()).await?;
+    if made.is_empty() {
+        return Ok(made);
+    }
+    let names = made.iter().zip(new);
+    let names =
+        names.map(|(id, one)| sku::ActiveModel { sku: Set(one.sku.clone()), variant: Set(id.as_i64()) });
+    let free = OnConflict::column(sku::Column::Sku).do_nothing().to_owned();
+    let given = sku::Entity::insert_many(names).on_conflict(free).exec_with_returning(tx.conn()).await?;
+    if let Some(taken) = new.iter().find(|one| !given.iter().any(|row| row.sku == one.sku)) {
+        return Err(ApiError::conflict(format!("the SKU {:?} is taken", taken.sku)));
+    }
+    let empty = made.iter().map(|id| stock::ActiveModel {
+        variant: Set(id.as_i64()),
+        available: Set(0),
+        reserved: Set(0),
+        sold: Set(0),
+    });
+    stock::Entity::insert_many(empty).exec_without_returning(tx.conn()).await?;
     Ok(made)
 }
 
-async fn change(tx: &Tx<'_>, id: ProductId, edit: &Edit) -> Result<(), ApiError> {
-    let found = product::Entity::find_by_id(id.as_i64()).one(tx.conn()).await?;
-    let mut row =
-        product::ActiveModel::from(found.ok_or_else(|| ApiError::not_found(format!("no product {id}")))?);
-    row.changed_ms = Set(signed(tx.now_ms()));
+/// Puts a product into a category; an empty one takes it out of the one that it is in.
+async fn sort_into(tx: &Tx<'_>, product: ProductId, category: Option<&str>) -> Result<(), ApiError> {
+    match category {
+        None => {}
+        Some("") => {
+            category::Entity::delete_by_id(product.as_i64()).exec(tx.conn()).await?;
+        }
+        Some(name) => {
+            let row =
+                category::ActiveModel { product: Set(product.as_i64()), category: Set(name.to_owned()) };
+            let kept = OnConflict::column(category::Column::Product)
+                .update_column(category::Column::Category)
+                .to_owned();
+            category::Entity::insert(row).on_conflict(kept).exec_without_returning(tx.conn()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes a product's own row; its variants as they are to be, those that change. Two statements, and one where no variant does.
+async fn change(tx: &Tx<'_>, id: ProductId, edit: &Edit) -> Result<Vec<variant::Model>, ApiError> {
+    let mut row = product::ActiveModel { changed_ms: Set(signed(tx.now_ms())), ..Default::default() };
     if let Some(title) = &edit.title {
         row.title = Set(title.clone());
     }
@@ -218,28 +255,39 @@ async fn change(tx: &Tx<'_>, id: ProductId, edit: &Edit) -> Result<(), ApiError>
     if let Some(active) = edit.active {
         row.active = Set(active);
     }
-    row.update(tx.conn()).await?;
-    let variants =
-        variant::Entity::find().filter(variant::Column::Product.eq(id.as_i64())).all(tx.conn()).await?;
-    if variants.len() + edit.add.len() > MAX_VARIANTS {
+    let this = product::Entity::update_many().set(row).filter(product::Column::Id.eq(id.as_i64()));
+    if this.exec(tx.conn()).await?.rows_affected == 0 {
+        return Err(ApiError::not_found(format!("no product {id}")));
+    }
+    sort_into(tx, id, edit.category.as_deref()).await?;
+    if edit.variants.is_empty() && edit.add.is_empty() {
+        return Ok(vec![]);
+    }
+    let all = variant::Entity::find().filter(variant::Column::Product.eq(id.as_i64())).all(tx.conn()).await?;
+    if all.len() + edit.add.len() > MAX_VARIANTS {
         return Err(invalid("variants: at most 100 of a product"));
     }
-    for one in &edit.variants {
-        let found = variants.iter().find(|row| row.id == one.id.as_i64());
+    changed(&all, &edit.variants)
+}
+
+/// Variants as they are to be, each once.
+fn changed(all: &[variant::Model], edits: &[EditVariant]) -> Result<Vec<variant::Model>, ApiError> {
+    let mut rows = BTreeMap::new();
+    for one in edits {
+        let found = all.iter().find(|row| row.id == one.id.as_i64());
         let missing = || ApiError::not_found(format!("the product has no variant {}", one.id));
-        let mut row = variant::ActiveModel::from(found.cloned().ok_or_else(missing)?);
+        let row = rows.entry(one.id).or_insert(found.cloned().ok_or_else(missing)?);
         if let Some(title) = &one.title {
-            row.title = Set(title.clone());
+            row.title.clone_from(title);
         }
         if let Some(options) = &one.options {
-            row.options = Set(to_json(options)?);
+            row.options = to_json(options)?;
         }
         if let Some(prices) = &one.prices {
-            row.prices = Set(to_json(prices)?);
+            row.prices = to_json(prices)?;
         }
-        row.update(tx.conn()).await?;
     }
-    Ok(())
+    Ok(rows.into_values().collect())
 }
 
 /// Tells of the change, and writes down who made it.
@@ -251,8 +299,9 @@ async fn told(
     kind: EventKind,
 ) -> Result<Raised, ApiError> {
     let mut raised = Raised::default();
-    raised.emit(tx, &raised::product(id), kind, json!({ "product": id })).await?;
-    raised.emit(tx, &raised::products(), EventKind::Changed, json!({ "product": id })).await?;
+    let live = json!({ "product": id });
+    let changes = [(raised::product(id), kind, live.clone()), (raised::products(), EventKind::Changed, live)];
+    raised.emit_all(tx, changes).await?;
     let who = Who { name: caller.name.clone(), role: "admin" };
     let act = Act { action: "edit-product", subject: id.to_string(), before: None, after: None };
     shop.storage.audit().record(tx, &who, &act).await?;

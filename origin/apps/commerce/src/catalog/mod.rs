@@ -1,11 +1,14 @@
 //! Products and their variants: as anybody sees them, and as administrators make and change them.
 
+mod alone;
 mod checks;
 mod documents;
 mod edit;
 
+pub(crate) use alone::{__path_by_variant, by_variant};
 pub(crate) use checks::invalid;
-use documents::{Listed, Product, ProductPage};
+pub(crate) use documents::Listed;
+use documents::{Product, ProductPage};
 pub(crate) use edit::{__path_create, __path_edit, create, edit};
 
 use std::collections::BTreeMap;
@@ -22,7 +25,7 @@ use sluice_wire::{Tag, Version};
 
 use crate::config::Market;
 use crate::ids::ProductId;
-use crate::rows::{product, variant};
+use crate::rows::{category, product, variant};
 use crate::{Shop, raised};
 
 /// Which market's prices are wanted.
@@ -84,8 +87,10 @@ pub(crate) async fn one(
     let market = shop.market(&wanted.market)?;
     let versions = shop.storage.log().versions_of(&[raised::product(id)]).await?;
     let reader = shop.storage.database.reader();
-    let row = product::Entity::find_by_id(id.as_i64()).one(reader).await?;
-    let row = row.filter(|row| row.active).ok_or_else(|| ApiError::not_found(format!("no product {id}")))?;
+    let found = product::Entity::find_by_id(id.as_i64()).find_also_related(category::Entity);
+    let row = found.one(reader).await?;
+    let row =
+        row.filter(|(row, _)| row.active).ok_or_else(|| ApiError::not_found(format!("no product {id}")))?;
     let variants = variant::Entity::find()
         .filter(variant::Column::Product.eq(id.as_i64()))
         .order_by_asc(variant::Column::Id)

@@ -3,6 +3,7 @@
 //! A payment is opened first, and charged under the name that it got. Whoever asks again for the same payment hears what
 //! became of the first question.
 
+mod refunds;
 pub(crate) mod signature;
 pub(crate) mod simulator;
 mod stripe;
@@ -56,6 +57,15 @@ pub(crate) enum Outcome {
     Pending,
 }
 
+/// What became of money that is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Returned {
+    /// Whoever paid has it, for all that the gateway knows.
+    Done,
+    /// It is on its way, and may come back still: it is asked for again later.
+    Pending,
+}
+
 /// The gateway did not say what became of a payment: it may have the money or not. Asking again is right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -72,8 +82,13 @@ pub(crate) trait Gateway: fmt::Debug + Send + Sync {
     /// for.
     async fn charge(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown>;
 
-    /// Gives an opened payment back, once.
-    async fn refund(&self, charge: &Charge, intent: &str) -> Result<(), Unknown>;
+    /// Ends an opened payment that nobody waits for, so that it cannot be charged any more: [`Outcome::Declined`]. Where the
+    /// money was taken before, it says so, and it is there.
+    async fn void(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown>;
+
+    /// Gives an opened payment back, once, or says what became of that. One that failed is tried anew; where that fails at once,
+    /// it is an error.
+    async fn refund(&self, charge: &Charge, intent: &str) -> Result<Returned, Unknown>;
 }
 
 /// The gateway of a configuration.

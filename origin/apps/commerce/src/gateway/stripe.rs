@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! open: create an intent (key PAYMENT); charge: confirm it (key PAYMENT-confirm) -> where that says nothing, look at it
+//! void: cancel it (key PAYMENT-cancel) -> where that cannot be, look at it
+//! refund: give it back (key PAYMENT-refund-0) -> unless that has succeeded, look at all that was given back
+//!         -> where each has failed, give it back anew (key PAYMENT-refund-NUMBER)
 //! ```
 //!
 //! Each step may be taken again: an intent is charged once, and a key makes the gateway answer as it did. Its keys are
@@ -13,9 +16,11 @@ use async_trait::async_trait;
 use form_urlencoded::Serializer;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sluice_service::ProcessError;
 
-use super::{Charge, Gateway, Opened, Outcome, Unknown};
+use super::refunds::{self, Refunds};
+use super::{Charge, Gateway, Opened, Outcome, Returned, Unknown};
 use crate::config::GatewayConfig;
 
 /// Bytes of an answer that are read: theirs have a few thousand.
@@ -80,7 +85,7 @@ impl Stripe {
             ("metadata[account]", &account),
         ];
         let (status, made) =
-            sent(self.post("/v1/payment_intents", &charge.payment.to_string(), &fields)).await?;
+            sent::<Answered>(self.post("/v1/payment_intents", &charge.payment.to_string(), &fields)).await?;
         if let Some(id) = made.id {
             return Ok(Opened::Intent(id));
         }
@@ -94,7 +99,8 @@ impl Stripe {
     async fn confirm(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown> {
         let path = format!("/v1/payment_intents/{intent}/confirm");
         // By the method that it was opened with.
-        let (status, answer) = sent(self.post(&path, &format!("{}-confirm", charge.payment), &[])).await?;
+        let confirm = self.post(&path, &format!("{}-confirm", charge.payment), &[]);
+        let (status, answer) = sent::<Answered>(confirm).await?;
         if status == StatusCode::PAYMENT_REQUIRED {
             return Ok(Outcome::Declined);
         }
@@ -103,8 +109,41 @@ impl Stripe {
 
     async fn look(&self, intent: &str) -> Result<Outcome, Unknown> {
         let at = format!("{}/v1/payment_intents/{intent}", self.base);
-        let (status, answer) = sent(self.client.get(at).bearer_auth(&self.key)).await?;
+        let (status, answer) = sent::<Answered>(self.client.get(at).bearer_auth(&self.key)).await?;
         read(&answer).ok_or_else(|| Unknown(format!("{intent}: {status} {:?}", answer.status)))
+    }
+
+    /// Gives a payment back; the number is how often it was tried before. Its status, where there is one. Asked again under the
+    /// same number it says what it said then.
+    async fn give_back(
+        &self,
+        charge: &Charge,
+        intent: &str,
+        number: usize,
+    ) -> Result<Option<String>, Unknown> {
+        let key = format!("{}-refund-{number}", charge.payment);
+        let (order, account) = (charge.order.to_string(), charge.account.to_string());
+        // Events of it say whose it is by these, too.
+        let fields =
+            [("payment_intent", intent), ("metadata[order]", &order), ("metadata[account]", &account)];
+        let (status, answer) = sent::<Answered>(self.post("/v1/refunds", &key, &fields)).await?;
+        let code = answer.error.and_then(|error| error.code);
+        // Under a key that the gateway has forgotten: it is to be seen among all.
+        if status.is_success() || code.as_deref() == Some("charge_already_refunded") {
+            return Ok(answer.status.filter(|_| status.is_success()));
+        }
+        Err(Unknown(format!("{intent} not given back: {status} {code:?}")))
+    }
+
+    /// All that was given back of a payment, or is to be.
+    async fn given_back(&self, intent: &str) -> Result<Refunds, Unknown> {
+        let query = Serializer::new(String::new()).append_pair("payment_intent", intent).finish();
+        let at = format!("{}/v1/refunds?limit={}&{query}", self.base, refunds::MOST);
+        let (status, all) = sent::<Refunds>(self.client.get(at).bearer_auth(&self.key)).await?;
+        if status.is_success() {
+            return Ok(all.of_payment(intent));
+        }
+        Err(Unknown(format!("what was given back of {intent} is not known: {status}")))
     }
 }
 
@@ -121,14 +160,28 @@ impl Gateway for Stripe {
         }
     }
 
-    async fn refund(&self, charge: &Charge, intent: &str) -> Result<(), Unknown> {
-        let key = format!("{}-refund", charge.payment);
-        let (status, answer) = sent(self.post("/v1/refunds", &key, &[("payment_intent", intent)])).await?;
-        let code = answer.error.and_then(|error| error.code);
-        if status.is_success() || code.as_deref() == Some("charge_already_refunded") {
-            return Ok(());
+    async fn void(&self, charge: &Charge, intent: &str) -> Result<Outcome, Unknown> {
+        let path = format!("/v1/payment_intents/{intent}/cancel");
+        let canceled = sent::<Answered>(self.post(&path, &format!("{}-cancel", charge.payment), &[])).await;
+        match canceled.ok().and_then(|(_, answer)| read(&answer)) {
+            Some(Outcome::Declined) => Ok(Outcome::Declined),
+            // It is refused where there is money in it, or was ended before.
+            Some(Outcome::Charged | Outcome::Pending) | None => self.look(intent).await,
         }
-        Err(Unknown(format!("{intent} not given back: {status} {code:?}")))
+    }
+
+    async fn refund(&self, charge: &Charge, intent: &str) -> Result<Returned, Unknown> {
+        let first = self.give_back(charge, intent, 0).await?;
+        if refunds::said(first.as_deref()) == Some(Returned::Done) {
+            return Ok(Returned::Done);
+        }
+        // What the key's first answer said may be long over.
+        let all = self.given_back(intent).await?;
+        if let Some(said) = all.of(charge.amount) {
+            return Ok(said);
+        }
+        let again = self.give_back(charge, intent, all.tries()).await?;
+        refunds::said(again.as_deref()).ok_or_else(|| Unknown(format!("{intent} not given back: {again:?}")))
     }
 }
 
@@ -151,7 +204,7 @@ fn read(answer: &Answered) -> Option<Outcome> {
     }
 }
 
-async fn sent(request: RequestBuilder) -> Result<(StatusCode, Answered), Unknown> {
+async fn sent<T: DeserializeOwned + Default>(request: RequestBuilder) -> Result<(StatusCode, T), Unknown> {
     let failed = |error: reqwest::Error| Unknown(error.without_url().to_string());
     let mut answer = request.send().await.map_err(failed)?;
     let status = answer.status();

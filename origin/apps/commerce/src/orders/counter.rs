@@ -3,7 +3,7 @@
 //! All that is read is read once, and whoever gets what is decided on that by a function without a database ([`Shelf::take`]);
 //! what is written is written with one statement of each kind, under the condition that the stock is still there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -111,6 +111,7 @@ impl Counter {
 #[async_trait::async_trait]
 impl Batch for Counter {
     type Ask = Wanted;
+    type Done = Answer;
 
     fn most(&self) -> usize {
         self.config.together
@@ -155,7 +156,7 @@ async fn write(tx: &Tx<'_>, granted: impl Iterator<Item = &Granted> + Clone) -> 
     }
     // It was read in this transaction: the engine lets nobody change it meanwhile.
     let short = || StorageError::Corrupt("there is less stock than this transaction has read".into());
-    shift(tx, &mut raised, Move::Reserve, &units).await?.ok_or_else(short)?;
+    let moved = shift(tx, Move::Reserve, &units).await?.ok_or_else(short)?;
     let orders = granted.clone().map(|one| order::ActiveModel::from(one.row.clone()));
     order::Entity::insert_many(orders).exec_without_returning(tx.conn()).await?;
     let lines = granted.clone().flat_map(|one| one.lines.iter().cloned().map(line::ActiveModel::from));
@@ -165,7 +166,7 @@ async fn write(tx: &Tx<'_>, granted: impl Iterator<Item = &Granted> + Clone) -> 
         Ok((tag, EventKind::Created, json!({ "state": one.row.state })))
     });
     let created: Result<Vec<_>, StorageError> = created.collect();
-    raised.emit_all(tx, created?).await?;
+    raised.emit_all(tx, moved.changes.into_iter().chain(created?)).await?;
     Ok(raised)
 }
 
@@ -235,7 +236,8 @@ impl Shelf {
             variants.iter().map(|row| Ok(room::name(ids::of_column("shop_variants.id", row.id)?))).collect();
         let open = rooms::open_among(tx, names?).await?;
         let left: BTreeMap<i64, i64> = stocks.iter().map(|stock| (stock.variant, stock.available)).collect();
-        let on_sale = |row: &variant::Model| sold.iter().any(|of| of.id == row.product && of.active);
+        let active: BTreeSet<i64> = sold.iter().filter(|of| of.active).map(|of| of.id).collect();
+        let on_sale = |row: &variant::Model| active.contains(&row.product);
         let goods = |row: variant::Model| {
             let left = left.get(&row.id).copied().unwrap_or_default();
             let prices = from_json("shop_variants.prices", &row.prices)?;

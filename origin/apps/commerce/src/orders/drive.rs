@@ -1,101 +1,129 @@
 //! Takes an order as far as it goes: asks the gateway, tells the order, and again, until it rests or nobody knows.
 //!
 //! Several may do so at once, in one process or in many: the gateway is asked for the same under the same key, and of two
-//! that tell the order the same, one changes it.
+//! that tell the order the same, one changes it. What is told goes through the [till](super::till), with that of other orders.
 
 use sluice_platform::ApiError;
 use sluice_service::crash;
 use sluice_storage::StorageError;
-use sluice_storage::rows::sea_orm::sea_query::Expr;
-use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-use sluice_storage::rows::unsigned;
+use sluice_storage::rows::sea_orm::EntityTrait;
+use sluice_storage::rows::{signed, unsigned};
 use sluice_wire::AccountId;
 
 use super::Key;
+use super::book::state_of;
 use super::machine::State;
-use super::turn::{Told, state_of, turn};
+use super::till::{Ask, Standing, Step, Told};
 use crate::Shop;
-use crate::gateway::{Charge, Opened, Outcome};
+use crate::gateway::{Charge, Opened, Outcome, Returned};
 use crate::ids;
 use crate::raised::Raised;
-use crate::rows::{order, payment};
+use crate::rows::payment;
 
-/// Changes that an order can go through in one go: asked, charged, settled; one more for a race.
+/// What an order can be told in one go: charged and given back; more for races.
 const MAX_TURNS: usize = 6;
 
 impl Shop {
-    /// Takes an order as far as it goes; what was raised on the way.
-    pub(crate) async fn drive(&self, key: Key) -> Result<Raised, ApiError> {
-        let mut raised = Raised::default();
+    /// Does a step of an order, with those of others.
+    pub(super) async fn step(&self, key: Key, step: Step) -> Result<Standing, ApiError> {
+        self.till.step(Ask { key, step }).await
+    }
+
+    /// Takes an order as far as it goes.
+    pub(super) async fn drive(&self, at: &mut Standing) -> Result<(), ApiError> {
         for _ in 0..MAX_TURNS {
-            let row = self.order_row(key).await?;
-            let told = match state_of(&row)? {
-                State::Paying => self.ask(&row).await?,
+            let told = match state_of(&at.row)? {
+                State::Paying => self.ask(at).await?,
                 State::Failed | State::Paid => Some(Told::Settle),
-                State::Refunding => self.refund(&row).await?,
-                State::Reserved | State::Confirmed | State::Released | State::Refunded => None,
+                State::Refunding => self.refund(at).await?,
+                State::Reserved | State::Confirmed | State::Released | State::Refunded | State::Canceled => {
+                    None
+                }
             };
             let Some(told) = told else { break };
-            raised.and(self.tell(key, told).await?);
-            crash::point(match told {
-                Told::Charged => "shop-charged",
-                Told::Declined => "shop-declined",
-                Told::Refunded => "shop-refunded",
-                Told::Settle | Told::Expire => "shop-settled",
-            });
+            self.tell(at, told).await?;
         }
-        Ok(raised)
+        Ok(())
     }
 
-    /// Tells an order something; what was raised by it.
-    pub(super) async fn tell(&self, key: Key, told: Told) -> Result<Raised, ApiError> {
-        let config = &self.config;
-        let write = self.storage.database.write::<_, ApiError, _>(|tx| {
-            Box::pin(async move {
-                let mut raised = Raised::default();
-                turn(tx, &mut raised, config, key, told).await?;
-                Ok(raised)
-            })
+    /// Tells an order something.
+    async fn tell(&self, at: &mut Standing, told: Told) -> Result<(), ApiError> {
+        let later = self.step(at.key(), Step::Tell(told)).await?;
+        at.follow(later);
+        crash::point(match told {
+            Told::Charged => "shop-charged",
+            Told::Declined => "shop-declined",
+            Told::Refunded => "shop-refunded",
+            Told::GiveUp { .. } => "shop-given-up",
+            Told::Settle | Told::Expire | Told::Cancel => "shop-settled",
         });
-        write.await
+        Ok(())
     }
 
-    /// Hears from the gateway what became of an order that may have been given up: money that it took after all is no more
-    /// lost than any other.
-    pub(crate) async fn hear(&self, key: Key) -> Result<Raised, ApiError> {
+    /// Hears of an event of the gateway's, once, and looks what it is about. One of no order of ours is nothing.
+    ///
+    /// # Errors
+    /// It could not be kept, and should be sent again. What comes after that is for whoever looks after orders.
+    pub(crate) async fn heard(&self, key: Key, event: String) -> Result<(), ApiError> {
+        let mut at = match self.step(key, Step::Hear { event }).await {
+            Err(error) if error.0.status == 404 => return Ok(()),
+            kept => kept?,
+        };
+        if at.stepped
+            && let Err(error) = self.look_after(&mut at).await
+        {
+            tracing::warn!(order = key.1, error = ?error.0, "an event was taken, its order not taken further yet");
+        }
+        Ok(())
+    }
+
+    /// Looks what became of an order's payment.
+    pub(super) async fn hear(&self, key: Key) -> Result<(), ApiError> {
         let row = self.order_row(key).await?;
-        let mut raised = Raised::default();
-        if matches!(state_of(&row)?, State::Failed | State::Released) {
-            match self.ask(&row).await? {
-                Some(told @ Told::Charged) => raised.and(self.tell(key, told).await?),
-                Some(_) => self.rest(&row).await?,
-                None => {}
-            }
+        let payment = payment::Entity::find_by_id(key).one(self.storage.database.reader()).await?;
+        let mut at = Standing { row, payment, lines: vec![], raised: Raised::default(), stepped: false };
+        self.look_after(&mut at).await
+    }
+
+    /// Looks after an order that nobody else does. What has ended without a sale has its payment ended at the gateway: money
+    /// that it took after all is no more lost than any other. A payment that the gateway says nothing of for too long is
+    /// given up.
+    pub(super) async fn look_after(&self, at: &mut Standing) -> Result<(), ApiError> {
+        let told = match state_of(&at.row)? {
+            State::Released | State::Canceled => match self.void(at).await? {
+                Some(Outcome::Declined) if at.row.due_ms.is_some() => {
+                    let rests = self.step(at.key(), Step::Rest).await?;
+                    at.follow(rests);
+                    None
+                }
+                Some(Outcome::Charged) => Some(Told::Charged),
+                Some(Outcome::Declined | Outcome::Pending) | None => None,
+            },
+            State::Paying if self.is_given_up(at) => match self.void(at).await? {
+                Some(Outcome::Charged) => Some(Told::Charged),
+                // Who named it meanwhile may have charged it: what had no name is looked at again.
+                Some(Outcome::Declined) => Some(Told::GiveUp { heard: at.intent().is_some() }),
+                Some(Outcome::Pending) | None => Some(Told::GiveUp { heard: false }),
+            },
+            _ => None,
+        };
+        if let Some(told) = told {
+            self.tell(at, told).await?;
         }
-        raised.and(self.drive(key).await?);
-        Ok(raised)
+        self.drive(at).await
     }
 
-    /// Has an order that came to its end looked after no more.
-    async fn rest(&self, row: &order::Model) -> Result<(), StorageError> {
-        let write = self.storage.database.write::<_, StorageError, _>(|tx| {
-            Box::pin(async move {
-                order::Entity::update_many()
-                    .col_expr(order::Column::DueMs, Expr::value(None::<i64>))
-                    .filter(order::Column::Account.eq(row.account))
-                    .filter(order::Column::Id.eq(row.id))
-                    .filter(order::Column::State.eq(State::Released.as_str()))
-                    .exec(tx.conn())
-                    .await?;
-                Ok(())
-            })
-        });
-        write.await
+    /// Whether the gateway was asked for long enough.
+    fn is_given_up(&self, at: &Standing) -> bool {
+        let until =
+            |payment: &payment::Model| payment.created_ms.saturating_add(signed(self.config.give_up_ms));
+        let now = signed(self.storage.clock.now_ms());
+        at.payment.as_ref().is_some_and(|payment| until(payment) <= now)
     }
 
-    /// What the gateway made of an order's payment; `None` when that is not known yet, or there is none.
-    async fn ask(&self, row: &order::Model) -> Result<Option<Told>, ApiError> {
-        let Some(charge) = self.charge(row).await? else { return Ok(None) };
+    /// What the gateway made of an order's payment; `None` when that is not known yet, or not waited for any more.
+    async fn ask(&self, at: &mut Standing) -> Result<Option<Told>, ApiError> {
+        let Some(charge) = at.charge()? else { return Ok(None) };
         let opened = match charge.intent.clone() {
             Some(intent) => Ok(Opened::Intent(intent)),
             None => self.gateway.open(&charge).await,
@@ -103,8 +131,8 @@ impl Shop {
         let outcome = match opened {
             Ok(Opened::Intent(intent)) => {
                 crash::point("shop-opened");
-                let known = charge.intent.is_some();
-                let intent = if known { intent } else { self.named((row.account, row.id), intent).await? };
+                let Some(intent) = self.named(at, intent).await? else { return Ok(None) };
+                crash::point("shop-named");
                 self.gateway.charge(&charge, &intent).await
             }
             Ok(Opened::Refused) => Ok(Outcome::Declined),
@@ -122,56 +150,64 @@ impl Shop {
         })
     }
 
-    /// Keeps what the gateway calls a payment, before it is charged: from here on it is charged under this name or not at
-    /// all. The name that was kept, if another was first.
-    async fn named(&self, key: Key, intent: String) -> Result<String, ApiError> {
-        let intent = &intent;
-        let write = self.storage.database.write::<_, ApiError, _>(|tx| {
-            Box::pin(async move {
-                let row = payment::Entity::find_by_id(key).one(tx.conn()).await?;
-                let row = row.ok_or_else(|| ApiError::not_found("no such payment"))?;
-                if let Some(first) = row.intent {
-                    return Ok(first);
-                }
-                payment::Entity::update_many()
-                    .col_expr(payment::Column::Intent, Expr::value(intent.clone()))
-                    .filter(payment::Column::Account.eq(key.0))
-                    .filter(payment::Column::OrderId.eq(key.1))
-                    .filter(payment::Column::Intent.is_null())
-                    .exec(tx.conn())
-                    .await?;
-                Ok(intent.clone())
-            })
-        });
-        write.await
+    /// Keeps what the gateway calls a payment, before it is charged. The name that was kept, if another was first; `None` where
+    /// nobody waits for the payment any more.
+    async fn named(&self, at: &mut Standing, intent: String) -> Result<Option<String>, ApiError> {
+        if at.intent().is_none() {
+            let later = self.step(at.key(), Step::Name { intent }).await?;
+            at.follow(later);
+        }
+        let waits = state_of(&at.row)? == State::Paying;
+        Ok(at.intent().filter(|_| waits).map(str::to_owned))
     }
 
-    async fn refund(&self, row: &order::Model) -> Result<Option<Told>, ApiError> {
-        let Some(charge) = self.charge(row).await? else { return Ok(None) };
+    /// Has the gateway end an order's payment; what became of it, or `None` where it does not say. What it has no name for was
+    /// never charged.
+    async fn void(&self, at: &Standing) -> Result<Option<Outcome>, ApiError> {
+        let charge = at.charge()?;
+        let named = charge.as_ref().and_then(|charge| Some((charge, charge.intent.as_deref()?)));
+        let Some((charge, intent)) = named else { return Ok(Some(Outcome::Declined)) };
+        Ok(match self.gateway.void(charge, intent).await {
+            Ok(outcome) => Some(outcome),
+            Err(error) => {
+                tracing::warn!(order = %charge.order, %error, "a payment was not ended yet; it is asked again");
+                None
+            }
+        })
+    }
+
+    async fn refund(&self, at: &Standing) -> Result<Option<Told>, ApiError> {
+        let Some(charge) = at.charge()? else { return Ok(None) };
         let Some(intent) = &charge.intent else { return Ok(None) };
         match self.gateway.refund(&charge, intent).await {
-            Ok(()) => Ok(Some(Told::Refunded)),
+            Ok(Returned::Done) => Ok(Some(Told::Refunded)),
+            // Whoever looks after orders asks again, or an event has it asked.
+            Ok(Returned::Pending) => Ok(None),
             Err(error) => {
                 tracing::warn!(order = %charge.order, %error, "not given back yet; it is asked again");
                 Ok(None)
             }
         }
     }
+}
 
-    /// What the gateway is asked for: the same each time.
-    async fn charge(&self, row: &order::Model) -> Result<Option<Charge>, ApiError> {
-        let reader = self.storage.database.reader();
-        let Some(payment) = payment::Entity::find_by_id((row.account, row.id)).one(reader).await? else {
-            return Ok(None);
-        };
+impl Standing {
+    /// What the gateway calls its payment.
+    fn intent(&self) -> Option<&str> {
+        self.payment.as_ref()?.intent.as_deref()
+    }
+
+    /// What the gateway is asked for: the same each time; `None` where nobody pays.
+    fn charge(&self) -> Result<Option<Charge>, StorageError> {
+        let (row, Some(payment)) = (&self.row, &self.payment) else { return Ok(None) };
         Ok(Some(Charge {
             payment: ids::of_column("shop_payments.id", payment.id)?,
             order: ids::of_column("shop_orders.id", row.id)?,
             account: ids::of_column::<AccountId>("shop_orders.account", row.account)?,
             amount: unsigned("shop_orders.total", row.total)?,
             currency: row.currency.clone(),
-            method: payment.method,
-            intent: payment.intent,
+            method: payment.method.clone(),
+            intent: payment.intent.clone(),
         }))
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! ```text
 //! reserved --pay--> paying --charged--> paid --settle--> confirmed
-//!    |                |  \--declined--> failed --settle--> released
-//!    |                |
-//!    |                +--expire: the stock goes back, the answer of the gateway is still waited for
+//!    |  |             |  \--declined--> failed --settle--> released
+//!    |  |             |
+//!    |  |             +--expire: the stock goes back, the answer of the gateway is still waited for
+//!    |  |             +--cancel, give up--> canceled
+//!    |  +--cancel--> canceled
 //!    +--expire--> released
 //!
 //! charged without stock: taken again and paid, or else refunding --refunded--> refunded
+//! charged and canceled:  refunding --refunded--> refunded
 //! ```
+//!
+//! Nothing lies between `paid` and `confirmed`, and between `failed` and `released`: [`way`] is all that follows at once.
 
 /// Where an order is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +34,23 @@ pub(crate) enum State {
     Refunding,
     /// The money was given back. The end.
     Refunded,
+    /// Its buyer does not want it, or its payment was given up. The end, unless the gateway took money after all.
+    Canceled,
+}
+
+/// Why an order ended without a sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It was not paid in time.
+    Expired,
+    /// The gateway refused.
+    Declined,
+    /// Its buyer did not want it any more.
+    Buyer,
+    /// The gateway did not say for too long.
+    Gateway,
+    /// It was gone when the money came.
+    SoldOut,
 }
 
 /// What happened.
@@ -49,6 +71,10 @@ pub(crate) enum Happened {
     Settle,
     /// The gateway gave the money back.
     Refunded,
+    /// Its buyer does not want it any more.
+    Cancel,
+    /// The gateway did not say for too long.
+    GiveUp,
 }
 
 /// What happens to the order's stock.
@@ -85,6 +111,19 @@ pub(crate) struct Change {
     pub(crate) entries: Entries,
 }
 
+/// Changes that follow one another with nothing between: one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) to: State,
+    /// Whether the stock is held after it.
+    pub(crate) held: bool,
+    /// In their order, without those that are nothing.
+    pub(crate) stock: Vec<Stock>,
+    pub(crate) entries: Vec<Entries>,
+    /// Why there is no sale, where this decides it.
+    pub(crate) reason: Option<Reason>,
+}
+
 impl State {
     /// The name in the database and in documents.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -97,11 +136,12 @@ impl State {
             Self::Released => "released",
             Self::Refunding => "refunding",
             Self::Refunded => "refunded",
+            Self::Canceled => "canceled",
         }
     }
 
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Reserved,
         Self::Paying,
         Self::Paid,
@@ -110,6 +150,7 @@ impl State {
         Self::Released,
         Self::Refunding,
         Self::Refunded,
+        Self::Canceled,
     ];
 
     /// The state with this name.
@@ -125,6 +166,57 @@ impl State {
     /// True where stock is held for a time only.
     pub(crate) const fn expires(self) -> bool {
         matches!(self, Self::Reserved | Self::Paying)
+    }
+
+    /// True where the gateway may have something to say that is not known yet.
+    pub(crate) const fn hears(self) -> bool {
+        matches!(self, Self::Paying | Self::Failed | Self::Released | Self::Refunding | Self::Canceled)
+    }
+
+    /// True where it ends without a sale, for a reason.
+    pub(crate) const fn is_unsold(self) -> bool {
+        matches!(self, Self::Released | Self::Refunding | Self::Refunded | Self::Canceled)
+    }
+}
+
+impl Reason {
+    /// The name in the database and in documents.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Declined => "declined",
+            Self::Buyer => "buyer",
+            Self::Gateway => "gateway",
+            Self::SoldOut => "sold-out",
+        }
+    }
+}
+
+/// All that follows at once from what happened to an order in this state; `None` when that means nothing to it.
+pub(crate) fn way(state: State, held: bool, happened: Happened) -> Option<Way> {
+    let (mut at, mut reason) = ((state, held), None);
+    let (mut stock, mut entries) = (vec![], vec![]);
+    let mut next = Some(happened);
+    while let Some(happened) = next {
+        let made = change(at.0, at.1, happened)?;
+        reason = reason.or_else(|| why(at.0, made, happened));
+        at = (made.to, made.holds(at.1));
+        stock.extend(Some(made.stock).filter(|stock| *stock != Stock::Keep));
+        entries.extend(Some(made.entries).filter(|entries| *entries != Entries::None));
+        next = matches!(at.0, State::Paid | State::Failed).then_some(Happened::Settle);
+    }
+    Some(Way { to: at.0, held: at.1, stock, entries, reason })
+}
+
+/// Why there will be no sale after a change, where it is this one that decides it.
+fn why(state: State, made: Change, happened: Happened) -> Option<Reason> {
+    match (happened, made.to) {
+        (Happened::Declined, _) => Some(Reason::Declined),
+        (Happened::Expire, State::Released) => Some(Reason::Expired),
+        (Happened::Cancel, _) => Some(Reason::Buyer),
+        (Happened::GiveUp, _) => Some(Reason::Gateway),
+        (Happened::Charged { .. }, State::Refunding) if state != State::Canceled => Some(Reason::SoldOut),
+        _ => None,
     }
 }
 
@@ -143,6 +235,11 @@ pub(crate) const fn change(state: State, held: bool, happened: Happened) -> Opti
             } else {
                 (State::Refunding, Stock::Keep, Entries::Charge)
             }
+        }
+        // Nobody waits for it any more: it is given back, whether or not there is stock.
+        (State::Canceled, Happened::Charged { .. }) => (State::Refunding, Stock::Keep, Entries::Charge),
+        (State::Reserved | State::Paying, Happened::Cancel) | (State::Paying, Happened::GiveUp) => {
+            (State::Canceled, give_back, Entries::None)
         }
         (State::Paying, Happened::Declined) => (State::Failed, Stock::Keep, Entries::None),
         (State::Failed, Happened::Settle) => (State::Released, give_back, Entries::None),
@@ -170,7 +267,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// An order as the world sees it: units out of the shelf, units sold, money that the gateway has for good.
-    #[derive(Debug, Clone, Copy)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct World {
         state: State,
         held: bool,
@@ -188,19 +285,36 @@ mod tests {
 
         fn happens(&mut self, happened: Happened) {
             let Some(change) = change(self.state, self.held, happened) else { return };
-            match change.stock {
+            self.moves(change.stock, change.entries);
+            (self.state, self.held) = (change.to, change.holds(self.held));
+        }
+
+        /// As the shop does it: with all that follows at once.
+        fn goes(&mut self, happened: Happened) {
+            let Some(way) = way(self.state, self.held, happened) else { return };
+            way.stock.iter().for_each(|stock| self.moves(*stock, Entries::None));
+            way.entries.iter().for_each(|entries| self.moves(Stock::Keep, *entries));
+            assert_eq!(
+                way.reason.is_some(),
+                way.to.is_unsold() && !was_unsold(self.state, happened),
+                "{way:?}"
+            );
+            (self.state, self.held) = (way.to, way.held);
+        }
+
+        fn moves(&mut self, stock: Stock, entries: Entries) {
+            match stock {
                 Stock::Keep => {}
                 Stock::Return => self.out -= 1,
                 Stock::Retake => self.out += 1,
                 Stock::Sell => self.sold += 1,
             }
-            match change.entries {
+            match entries {
                 Entries::None => {}
                 Entries::Charge => self.charges += 1,
                 Entries::Sale => self.sales += 1,
                 Entries::Refund => self.refunds += 1,
             }
-            (self.state, self.held) = (change.to, change.holds(self.held));
         }
 
         /// What holds at every step, wherever a crash leaves it.
@@ -212,9 +326,17 @@ mod tests {
             assert!(!paid || self.out == 1, "{self:?}");
             assert_eq!(self.state == State::Confirmed, self.sold == 1 && self.sales == 1, "{self:?}");
             let moneyless =
-                matches!(self.state, State::Reserved | State::Paying | State::Failed | State::Released);
+                matches!(self.state, State::Reserved | State::Paying | State::Failed | State::Released)
+                    || self.state == State::Canceled;
             assert_eq!(moneyless, self.charges == 0, "{self:?}");
+            let given_back = self.state == State::Refunded;
+            assert_eq!(given_back, self.refunds == 1, "{self:?}");
         }
+    }
+
+    /// Whether the reason is known already: what is canceled, or given back, goes on for the reason that it had.
+    fn was_unsold(state: State, happened: Happened) -> bool {
+        state == State::Canceled || happened == Happened::Refunded || happened == Happened::Settle
     }
 
     fn happenings() -> impl Strategy<Value = Happened> {
@@ -225,6 +347,8 @@ mod tests {
             Just(Happened::Expire),
             Just(Happened::Settle),
             Just(Happened::Refunded),
+            Just(Happened::Cancel),
+            Just(Happened::GiveUp),
         ]
     }
 
@@ -246,8 +370,39 @@ mod tests {
                     world.is_sound();
                 }
             }
-            prop_assert!(matches!(world.state, State::Confirmed | State::Released | State::Refunded));
+            let ends = [State::Confirmed, State::Released, State::Refunded, State::Canceled];
+            prop_assert!(ends.contains(&world.state));
             prop_assert!(!world.held);
+        }
+
+        /// One transaction for all that follows at once leaves what a transaction for each change left.
+        #[test]
+        fn what_follows_at_once_is_what_follows_in_the_end(all in prop::collection::vec(happenings(), 0..24)) {
+            let (mut at_once, mut one_by_one) = (World::new(), World::new());
+            for happened in all.into_iter().filter(|happened| *happened != Happened::Settle) {
+                at_once.goes(happened);
+                at_once.is_sound();
+                prop_assert!(!matches!(at_once.state, State::Paid | State::Failed));
+                one_by_one.happens(happened);
+                one_by_one.happens(Happened::Settle);
+                prop_assert_eq!(at_once, one_by_one);
+            }
+        }
+
+        /// Whoever was told that an order is canceled is not sold it, whatever the gateway says later, and has no money in it.
+        #[test]
+        fn what_is_canceled_is_never_sold(
+            before in prop::collection::vec(happenings(), 0..12), after in prop::collection::vec(happenings(), 0..24),
+            gives_up: bool,
+        ) {
+            let mut world = World::new();
+            before.into_iter().for_each(|happened| world.goes(happened));
+            world.goes(if gives_up { Happened::GiveUp } else { Happened::Cancel });
+            let canceled = world.state == State::Canceled;
+            after.into_iter().for_each(|happened| world.goes(happened));
+            world.goes(Happened::Refunded);
+            world.is_sound();
+            prop_assert!(!canceled || (world.sold == 0 && world.out == 0 && world.charges == world.refunds));
         }
 
         #[test]

@@ -2,27 +2,22 @@
 //! its own, so that whoever finds it asks for the same.
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller};
 use sluice_service::crash;
-use sluice_storage::Tx;
-use sluice_storage::rows::sea_orm::{ActiveValue::Set, EntityTrait};
-use sluice_storage::rows::signed;
 use utoipa::ToSchema;
 
 use super::Key;
-use super::machine::{self, Happened, change};
+use super::book::state_of;
+use super::machine;
 use super::show::Order;
-use super::turn::{state_of, store};
+use super::till::Step;
 use crate::Shop;
 use crate::catalog::invalid;
-use crate::config::Config;
-use crate::ids::{OrderId, PaymentId};
-use crate::raised::Raised;
-use crate::rows::{order, payment};
+use crate::ids::OrderId;
 
 /// What is paid with.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -32,12 +27,14 @@ pub(crate) struct Pay {
     method: String,
 }
 
-/// Pays an order. It is paid once, however often this is asked: an order that is past it is answered as it is.
+/// Pays an order. It is paid once, however often this is asked: an order that is past it is answered as it is. With an
+/// `Idempotency-Key` the answer is the one that was given first, 202 as well: what became of the order since is asked for there.
 #[utoipa::path(post, path = "/v1/shop/orders/{id}/payment", tag = "orders", request_body = Pay,
     params(("id" = String, Path, description = "an order")), responses(
-    (status = 200, body = Order, description = "how it ended: `confirmed`, `released` (refused), `refunded`"),
+    (status = 200, body = Order, description = "how it ended: `confirmed`, `released` (refused), `refunded`, `canceled`"),
     (status = 202, body = Order, description = "not known yet: it is taken to its end without being asked again"),
-    (status = 401), (status = 404), (status = 409, description = "its time is over"), (status = 422),
+    (status = 401), (status = 404),
+    (status = 409, description = "its time is over, it was canceled, or a request with this key is under way"), (status = 422),
 ))]
 pub(crate) async fn pay(
     State(shop): State<Shop>,
@@ -45,50 +42,30 @@ pub(crate) async fn pay(
     caller: Caller,
     asked: Asked<Pay>,
 ) -> Result<Response, ApiError> {
-    let (key, method) = ((caller.account.as_i64(), id.as_i64()), &asked.body.method);
-    if !is_token(method) {
+    let (key, method) = ((caller.account.as_i64(), id.as_i64()), asked.body.method.clone());
+    if !is_token(&method) {
         return Err(invalid("method: a token of the gateway's, pm_ and letters; never a card's number"));
     }
-    let config = &shop.config;
-    let begun =
-        shop.storage.database.write::<_, ApiError, _>(|tx| Box::pin(begin(tx, config, key, method))).await?;
-    let mut raised = Raised::default();
-    if let Some(begun) = begun {
-        crash::point("shop-before-charge");
-        raised.and(begun);
-        raised.and(shop.drive(key).await?);
-    }
-    let order = shop.order(key).await?;
-    let moving = machine::State::parse(order.state()).is_some_and(machine::State::is_moving);
-    let status = if moving { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok(Answer { status, body: order.and(&raised) }.into_response())
+    // A payment is several transactions with the gateway between them, so its answer cannot be kept with what it tells of. It is
+    // kept after it. A process that ends before that loses no more than the answer: the order has one payment, under one key
+    // at the gateway, and whoever asks again is told how it stands.
+    shop.once.afterwards(&asked, &caller.owner(), paid(&shop, key, method)).await
 }
 
-/// Writes the payment down; `None` where there is one already.
-async fn begin(tx: &Tx<'_>, config: &Config, key: Key, method: &str) -> Result<Option<Raised>, ApiError> {
-    let row = order::Entity::find_by_id(key).one(tx.conn()).await?;
-    let row = row.ok_or_else(|| ApiError::not_found("no such order of yours"))?;
-    let over = row.until_ms.is_some_and(|until| until <= signed(tx.now_ms()));
-    let made = change(state_of(&row)?, row.held, Happened::Pay).filter(|_| !over);
-    let Some(made) = made else {
-        let paid = payment::Entity::find_by_id(key).one(tx.conn()).await?.is_some();
-        let late = || ApiError::new(409, "expired", "Expired", "the order's time is over: order again");
-        return if paid { Ok(None) } else { Err(late()) };
-    };
-    let mut raised = Raised::default();
-    if store(tx, &mut raised, config, &row, made).await?.is_none() {
-        return Ok(None);
+/// Pays an order that waits for it, and says how it stands.
+async fn paid(shop: &Shop, key: Key, method: String) -> Result<Answer, ApiError> {
+    let mut at = shop.step(key, Step::Pay { method }).await?;
+    if at.stepped {
+        crash::point("shop-before-charge");
+        shop.drive(&mut at).await?;
     }
-    let new = payment::ActiveModel {
-        account: Set(key.0),
-        order_id: Set(key.1),
-        id: Set(tx.ids().make::<PaymentId>().as_i64()),
-        method: Set(method.to_owned()),
-        intent: Set(None),
-        created_ms: Set(signed(tx.now_ms())),
+    let order = match state_of(&at.row)? {
+        machine::State::Confirmed if !at.lines.is_empty() => Order::of(at.row, at.lines)?,
+        _ => shop.order(key).await?,
     };
-    payment::Entity::insert(new).exec_without_returning(tx.conn()).await?;
-    Ok(Some(raised))
+    let moving = machine::State::parse(order.state()).is_some_and(machine::State::is_moving);
+    let status = if moving { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(Answer { status, body: order.and(&at.raised) })
 }
 
 /// True for what gateways call a means of payment. What could be a card's number is refused before it is kept anywhere.

@@ -1,28 +1,44 @@
 //! Orders, as their buyers see them.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{self, Path, Query};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use sluice_platform::cache::{self, Lifetime};
+use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller, Page};
-use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sluice_storage::StorageError;
+use sluice_storage::rows::sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use utoipa::ToSchema;
 
 use super::Key;
+use super::book::of_these;
+use super::machine::State;
 use crate::Shop;
 use crate::ids::{self, OrderId, VariantId};
 use crate::raised::{self, Raised};
-use crate::rows::{line, order};
+use crate::rows::{line, order, reason};
+
+/// Says of an answer that it was given before.
+const REPLAYED: &str = "idempotency-replayed";
 
 /// An order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Order {
     #[schema(value_type = String)]
     id: OrderId,
-    /// `reserved`, `paying`, `paid`, `confirmed`, `failed`, `released`, `refunding` or `refunded`.
+    /// `reserved`, `paying`, `paid`, `confirmed`, `failed`, `released`, `refunding`, `refunded` or `canceled`.
     state: String,
+    /// Why it ended without a sale: `expired` (not paid in time), `declined`, `buyer` (canceled by its buyer), `gateway` (which did
+    /// not say for too long) or `sold-out` (when the money came).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     market: String,
     /// ISO 4217.
     currency: String,
@@ -70,6 +86,7 @@ impl Order {
         Ok(Self {
             id: ids::of_column("shop_orders.id", row.id)?,
             state: row.state,
+            reason: None,
             market: row.market,
             currency: row.currency,
             total: row.total,
@@ -79,6 +96,16 @@ impl Order {
             changed_ms: row.changed_ms,
             lines: lines.into_iter().map(line).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// With why it ended without a sale.
+    pub(super) fn because(self, reason: Option<String>) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// Whether there is a reason to be told.
+    fn is_unsold(&self) -> bool {
+        State::parse(&self.state).is_some_and(State::is_unsold)
     }
 
     /// Its state's name.
@@ -95,7 +122,7 @@ impl Order {
 }
 
 impl Shop {
-    /// An order with its lines: two statements. Another's is not there.
+    /// An order with its lines: two statements, and one more where it ended without a sale. Another's is not there.
     pub(super) async fn order(&self, key: Key) -> Result<Order, ApiError> {
         let reader = self.storage.database.reader();
         let row = self.order_row(key).await?;
@@ -105,7 +132,9 @@ impl Shop {
             .order_by_asc(line::Column::Variant)
             .all(reader)
             .await?;
-        Order::of(row, lines)
+        let order = Order::of(row, lines)?;
+        let why = if order.is_unsold() { reasons(reader, &[key]).await?.remove(&key) } else { None };
+        Ok(order.because(why))
     }
 
     /// An order's row.
@@ -115,13 +144,26 @@ impl Shop {
     }
 }
 
+/// Why orders ended without a sale, of those that did.
+pub(super) async fn reasons(
+    conn: &impl ConnectionTrait,
+    keys: &[Key],
+) -> Result<BTreeMap<Key, String>, StorageError> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let these = of_these(keys, reason::Column::Account, reason::Column::OrderId);
+    let rows = reason::Entity::find().filter(these).all(conn).await?;
+    Ok(rows.into_iter().map(|row| ((row.account, row.order_id), row.reason)).collect())
+}
+
 /// The caller's orders, the newest first, without their lines.
 #[utoipa::path(get, path = "/v1/shop/orders", tag = "orders", params(
     ("after" = Option<String>, Query, description = "the last order of the page before"),
     ("limit" = Option<u64>, Query, description = "1 to 100, 24 unless asked"),
 ), responses((status = 200, body = OrderPage), (status = 401)))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    extract::State(shop): extract::State<Shop>,
     Query(page): Query<Page>,
     caller: Caller,
 ) -> Result<Response, ApiError> {
@@ -137,6 +179,16 @@ pub(crate) async fn list(
     let more = rows.len() > size;
     rows.truncate(size);
     let orders: Vec<Order> = rows.into_iter().map(|row| Order::of(row, vec![])).collect::<Result<_, _>>()?;
+    let key = |order: &Order| (caller.account.as_i64(), order.id.as_i64());
+    let unsold: Vec<Key> = orders.iter().filter(|order| order.is_unsold()).map(key).collect();
+    let mut why = reasons(shop.storage.database.reader(), &unsold).await?;
+    let orders: Vec<Order> = orders
+        .into_iter()
+        .map(|order| {
+            let why = why.remove(&key(&order));
+            order.because(why)
+        })
+        .collect();
     let next = more.then(|| orders.last().map(|last| last.id)).flatten();
     Ok(private(Json(OrderPage { orders, next })))
 }
@@ -146,26 +198,43 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "an order")),
     responses((status = 200, body = Order), (status = 401), (status = 404)))]
 pub(crate) async fn one(
-    State(shop): State<Shop>,
+    extract::State(shop): extract::State<Shop>,
     Path(id): Path<OrderId>,
     caller: Caller,
 ) -> Result<Response, ApiError> {
     Ok(private(Json(shop.order((caller.account.as_i64(), id.as_i64())).await?)))
 }
 
-/// A token with which the caller hears each change of an order, on the channel `order:ID`.
+/// A token with which the caller hears each change of an order, on the channel `order:ID`. With an `Idempotency-Key` the channel
+/// is the same, and the token one that is good from now on.
 #[utoipa::path(post, path = "/v1/shop/orders/{id}/channel", tag = "orders",
     params(("id" = String, Path, description = "an order")),
-    responses((status = 200), (status = 401), (status = 404)))]
+    responses((status = 200), (status = 401), (status = 404), (status = 409), (status = 422)))]
 pub(crate) async fn channel(
-    State(shop): State<Shop>,
+    extract::State(shop): extract::State<Shop>,
     Path(id): Path<OrderId>,
     caller: Caller,
+    asked: Asked<IgnoredAny>,
 ) -> Result<Response, ApiError> {
     shop.order_row((caller.account.as_i64(), id.as_i64())).await?;
-    let channel = raised::order(id).as_str().to_owned();
+    let (channel, owner) = (&raised::order(id).as_str().to_owned(), caller.owner());
+    let mut replayed = None;
+    if asked.key.is_some() {
+        // What is kept is the channel: a token is good for minutes, its answer would be kept for a day.
+        let named = shop
+            .once
+            .write(&asked, &owner, &|_| {
+                Box::pin(async move { Ok(Answer::ok(json!({ "channel": channel }))) })
+            })
+            .await?;
+        replayed = named.headers().get(REPLAYED).cloned();
+    }
     let token = shop.accounts.channels(&caller, vec![channel.clone()]);
-    Ok(private(Json(json!({ "channel": channel, "token": token }))))
+    let mut answer = private(Json(json!({ "channel": channel, "token": token })));
+    if let Some(replayed) = replayed {
+        answer.headers_mut().insert(REPLAYED, replayed);
+    }
+    Ok(answer)
 }
 
 fn private(answer: impl IntoResponse) -> Response {

@@ -1,121 +1,189 @@
-//! One change of an order, with all that belongs to it, in one transaction.
+//! What the till decided, written: one statement of each kind, for all orders of a round.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 use sluice_platform::ApiError;
-use sluice_storage::rows::sea_orm::sea_query::Expr;
-use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-use sluice_storage::rows::{flag, signed};
+use sluice_storage::rows::sea_orm::sea_query::{CaseStatement, Expr, OnConflict};
+use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sluice_storage::rows::signed;
 use sluice_storage::{StorageError, Tx};
-use sluice_wire::EventKind;
+use sluice_wire::{EventKind, Tag};
 
 use super::Key;
-use super::machine::{Change, Happened, State, Stock, change};
-use crate::config::Config;
-use crate::raised::{self, Raised};
-use crate::rows::{line, order, stock};
-use crate::stock::{Move, shift};
-use crate::{ids, ledger};
+use super::book::of_these;
+use super::machine::{Entries, Reason, Stock};
+use crate::ledger;
+use crate::raised::Raised;
+use crate::rows::{line, order, payment, reason, webhook_event};
+use crate::stock::{Move, Units, shift};
 
-/// What is told to an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// The gateway took the money.
-    Charged,
-    /// The gateway refused for good.
-    Declined,
-    /// Its time is over.
-    Expire,
-    /// What follows by itself is done.
-    Settle,
-    /// The gateway gave the money back.
-    Refunded,
+/// What becomes of a row. Those of which the same becomes are changed by one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edit {
+    pub(super) state: &'static str,
+    pub(super) held: bool,
+    /// Whether its stock is held for a time as before; or not any more.
+    pub(super) expires: bool,
+    pub(super) due_ms: Option<i64>,
+    /// Whether that is a change that its buyer sees.
+    pub(super) changes: bool,
 }
 
-/// The state of a row.
-pub(crate) fn state_of(row: &order::Model) -> Result<State, StorageError> {
-    flag("shop_orders.state", &row.state, State::parse)
+/// All that a round changes.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    edits: BTreeMap<Edit, Vec<Key>>,
+    payments: Vec<payment::Model>,
+    names: Vec<(Key, String)>,
+    heard: Vec<String>,
+    moves: Vec<(Move, Units)>,
+    books: Vec<(order::Model, Entries)>,
+    reasons: Vec<(Key, Reason)>,
+    events: Vec<(Tag, Value)>,
 }
 
-/// Makes of an order what it makes of what it is told; `None` when that is nothing.
-pub(crate) async fn turn(
-    tx: &Tx<'_>,
-    raised: &mut Raised,
-    config: &Config,
-    key: Key,
-    told: Told,
-) -> Result<Option<order::Model>, ApiError> {
-    let Some(row) = order::Entity::find_by_id(key).one(tx.conn()).await? else { return Ok(None) };
-    let over = row.until_ms.is_some_and(|until| until <= signed(tx.now_ms()));
-    let happened = match told {
-        Told::Charged => Happened::Charged { covered: row.held || is_covered(tx, key).await? },
-        Told::Declined => Happened::Declined,
-        Told::Expire if over => Happened::Expire,
-        Told::Expire => return Ok(None),
-        Told::Settle => Happened::Settle,
-        Told::Refunded => Happened::Refunded,
-    };
-    let Some(made) = change(state_of(&row)?, row.held, happened) else { return Ok(None) };
-    store(tx, raised, config, &row, made).await
+impl Turns {
+    pub(super) fn edit(&mut self, key: Key, edit: Edit) {
+        self.edits.entry(edit).or_default().push(key);
+    }
+
+    /// A payment that begins.
+    pub(super) fn pay(&mut self, payment: payment::Model) {
+        self.payments.push(payment);
+    }
+
+    /// What the gateway calls a payment.
+    pub(super) fn name(&mut self, key: Key, intent: &str) {
+        self.names.push((key, intent.to_owned()));
+    }
+
+    /// An event of the gateway's that is not taken again.
+    pub(super) fn hear(&mut self, event: &str) {
+        self.heard.push(event.to_owned());
+    }
+
+    /// What an order's stock does.
+    pub(super) fn shift(&mut self, lines: &[line::Model], what: Stock) {
+        let what = match what {
+            Stock::Keep => return,
+            Stock::Return => Move::Release,
+            Stock::Retake => Move::Reserve,
+            Stock::Sell => Move::Sell,
+        };
+        self.moves.extend(lines.iter().map(|line| (what, line.units())));
+    }
+
+    pub(super) fn enter(&mut self, row: &order::Model, entries: &[Entries]) {
+        self.books.extend(entries.iter().map(|entries| (row.clone(), *entries)));
+    }
+
+    /// That an order is in another state, and why, where it ends there.
+    pub(super) fn tell(&mut self, key: Key, tag: Tag, state: &'static str, reason: Option<Reason>) {
+        let mut live = json!({ "state": state });
+        if let Some(reason) = reason {
+            live["reason"] = json!(reason.as_str());
+            self.reasons.push((key, reason));
+        }
+        self.events.push((tag, live));
+    }
+
+    /// Writes all of it; what was raised.
+    pub(super) async fn write(self, tx: &Tx<'_>) -> Result<Raised, ApiError> {
+        let (mut raised, mut changes) = (Raised::default(), vec![]);
+        for (edit, keys) in &self.edits {
+            change(tx, *edit, keys).await?;
+        }
+        if !self.payments.is_empty() {
+            let rows = self.payments.into_iter().map(payment::ActiveModel::from);
+            payment::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        }
+        name(tx, &self.names).await?;
+        hear(tx, &self.heard).await?;
+        // What goes back can be taken again, and what was taken again be sold.
+        for what in [Move::Release, Move::Reserve, Move::Sell] {
+            let units = self.moves.iter().filter(|(of, _)| *of == what).map(|(_, units)| *units);
+            let short = || StorageError::Corrupt(format!("orders have no stock to {what:?}"));
+            let moved = shift(tx, what, &units.collect::<Vec<_>>()).await?.ok_or_else(short)?;
+            changes.extend(moved.changes);
+        }
+        ledger::write(tx, &self.books).await?;
+        explain(tx, &self.reasons).await?;
+        changes.extend(self.events.into_iter().map(|(tag, live)| (tag, EventKind::Changed, live)));
+        raised.emit_all(tx, changes).await?;
+        Ok(raised)
+    }
 }
 
-/// Stores a change of a row, as long as nobody else has changed it since; with its stock, its books and its event.
-pub(super) async fn store(
-    tx: &Tx<'_>,
-    raised: &mut Raised,
-    config: &Config,
-    row: &order::Model,
-    made: Change,
-) -> Result<Option<order::Model>, ApiError> {
-    let held = made.holds(row.held);
-    let until = row.until_ms.filter(|_| made.to.expires() && held);
-    let fresh_due = made.to.is_moving().then(|| signed(tx.now_ms() + config.turn_ms()));
-    // Giving the stock back does not put off whoever is to ask the gateway.
-    let due = if made.to.as_str() == row.state { row.due_ms } else { fresh_due };
-    let changed = order::Entity::update_many()
-        .col_expr(order::Column::State, Expr::value(made.to.as_str()))
-        .col_expr(order::Column::Held, Expr::value(held))
-        .col_expr(order::Column::UntilMs, Expr::value(until))
-        .col_expr(order::Column::DueMs, Expr::value(due))
-        .col_expr(order::Column::ChangedMs, Expr::value(signed(tx.now_ms())))
-        .filter(order::Column::Account.eq(row.account))
-        .filter(order::Column::Id.eq(row.id))
-        .filter(order::Column::State.eq(&row.state))
-        .filter(order::Column::Held.eq(row.held))
-        .exec_with_returning(tx.conn())
+async fn change(tx: &Tx<'_>, edit: Edit, keys: &[Key]) -> Result<(), ApiError> {
+    let mut update = order::Entity::update_many()
+        .col_expr(order::Column::State, Expr::value(edit.state))
+        .col_expr(order::Column::Held, Expr::value(edit.held))
+        .col_expr(order::Column::DueMs, Expr::value(edit.due_ms));
+    if !edit.expires {
+        update = update.col_expr(order::Column::UntilMs, Expr::value(None::<i64>));
+    }
+    if edit.changes {
+        update = update.col_expr(order::Column::ChangedMs, Expr::value(signed(tx.now_ms())));
+    }
+    let these = of_these(keys, order::Column::Account, order::Column::Id);
+    let changed = update.filter(these).exec(tx.conn()).await?.rows_affected;
+    // They were read in this transaction: the engine lets nobody change them meanwhile.
+    if usize::try_from(changed).is_ok_and(|changed| changed == keys.len()) {
+        Ok(())
+    } else {
+        Err(StorageError::Corrupt(format!("{changed} of {} orders were changed", keys.len())).into())
+    }
+}
+
+/// Keeps what the gateway calls payments.
+async fn name(tx: &Tx<'_>, names: &[(Key, String)]) -> Result<(), StorageError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<Key> = names.iter().map(|(key, _)| *key).collect();
+    let of =
+        |key: &Key| of_these(std::slice::from_ref(key), payment::Column::Account, payment::Column::OrderId);
+    let name = names
+        .iter()
+        .fold(CaseStatement::new(), |case, (key, intent)| case.case(of(key), Expr::value(intent.clone())));
+    payment::Entity::update_many()
+        .col_expr(payment::Column::Intent, name.finally(Expr::col(payment::Column::Intent)).into())
+        .filter(of_these(&keys, payment::Column::Account, payment::Column::OrderId))
+        .filter(payment::Column::Intent.is_null())
+        .exec(tx.conn())
         .await?;
-    let Some(after) = changed.into_iter().next() else { return Ok(None) };
-    let what = match made.stock {
-        Stock::Keep => None,
-        Stock::Return => Some(Move::Release),
-        Stock::Retake => Some(Move::Reserve),
-        Stock::Sell => Some(Move::Sell),
-    };
-    if let Some(what) = what {
-        let units: Vec<_> = lines(tx, (row.account, row.id)).await?.iter().map(line::Model::units).collect();
-        let short = || StorageError::Corrupt(format!("order {}: no stock to {what:?}", row.id));
-        shift(tx, raised, what, &units).await?.ok_or_else(short)?;
-    }
-    ledger::write(tx, row, made.entries).await?;
-    if made.to.as_str() != row.state {
-        let tag = raised::order(ids::of_column("shop_orders.id", row.id)?);
-        raised.emit(tx, &tag, EventKind::Changed, json!({ "state": made.to.as_str() })).await?;
-    }
-    Ok(Some(after))
+    Ok(())
 }
 
-/// An order's lines.
-pub(super) async fn lines(tx: &Tx<'_>, key: Key) -> Result<Vec<line::Model>, ApiError> {
-    let mine = line::Entity::find().filter(line::Column::Account.eq(key.0));
-    Ok(mine.filter(line::Column::OrderId.eq(key.1)).all(tx.conn()).await?)
+/// Keeps events of the gateway's, so that they are known.
+async fn hear(tx: &Tx<'_>, events: &[String]) -> Result<(), StorageError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let row =
+        |id: &String| webhook_event::ActiveModel { id: Set(id.clone()), at_ms: Set(signed(tx.now_ms())) };
+    // Two orders may be told of in one.
+    let known = OnConflict::column(webhook_event::Column::Id).do_nothing().to_owned();
+    let rows = webhook_event::Entity::insert_many(events.iter().map(row));
+    rows.on_conflict(known).exec_without_returning(tx.conn()).await?;
+    Ok(())
 }
 
-/// Whether there is enough of everything to take it again.
-async fn is_covered(tx: &Tx<'_>, key: Key) -> Result<bool, ApiError> {
-    let lines = lines(tx, key).await?;
-    let wanted = stock::Column::Variant.is_in(lines.iter().map(|line| line.variant));
-    let stocks = stock::Entity::find().filter(wanted).all(tx.conn()).await?;
-    let enough = |line: &line::Model| {
-        stocks.iter().any(|stock| stock.variant == line.variant && stock.available >= line.quantity)
-    };
-    Ok(lines.iter().all(enough))
+/// Keeps why there is no sale. Where there was another reason before, this one counts.
+async fn explain(tx: &Tx<'_>, reasons: &[(Key, Reason)]) -> Result<(), StorageError> {
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let rows = reasons.iter().map(|(key, why)| reason::ActiveModel {
+        account: Set(key.0),
+        order_id: Set(key.1),
+        reason: Set(why.as_str().to_owned()),
+        at_ms: Set(signed(tx.now_ms())),
+    });
+    let again = OnConflict::columns([reason::Column::Account, reason::Column::OrderId])
+        .update_columns([reason::Column::Reason, reason::Column::AtMs])
+        .to_owned();
+    reason::Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx.conn()).await?;
+    Ok(())
 }

@@ -4,15 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::place::Place;
+use super::place::{Place, placed};
 use crate::orders::sweep_once;
 
 /// Longer than a reservation holds, and than a process is given for its turn.
 const LATER: Duration = Duration::from_secs(601);
-
-async fn placed(place: &Place, variant: &str) -> String {
-    place.order(variant, 1, None).await.2["id"].as_str().unwrap().to_owned()
-}
 
 pub(super) async fn a_reservation_goes_back_when_its_time_is_over(place: Place) {
     let (_, variant) = place.product("a", 1).await;
@@ -26,14 +22,14 @@ pub(super) async fn a_reservation_goes_back_when_its_time_is_over(place: Place) 
     let (one, other) = tokio::join!(sweep_once(&place.shop), sweep_once(&place.shop));
     one.and(other).unwrap();
     assert_eq!((place.counts(&variant).await, place.state(&id).await.as_str()), ([1, 0, 0], "released"));
-    assert_eq!(place.gateway.counts(), (0, 0));
+    assert_eq!((place.reason(&id).await, place.gateway.counts()), ("expired".into(), (0, 0)));
 }
 
 pub(super) async fn a_refused_payment_gives_the_stock_back(place: Place) {
     let (_, variant) = place.product("a", 1).await;
     let id = placed(&place, &variant).await;
     let (status, _, told) = place.pay(&id, "pm_card_chargeDeclined").await;
-    assert_eq!((status, &told["state"]), (200, &json!("released")));
+    assert_eq!((status, &told["state"], &told["reason"]), (200, &json!("released"), &json!("declined")));
     assert_eq!((place.counts(&variant).await, place.gateway.counts()), ([1, 0, 0], (0, 0)));
     let (status, _, told) = place.pay(&id, "4242424242424242").await;
     assert_eq!(status, 422, "{told}");
@@ -67,6 +63,7 @@ pub(super) async fn money_for_stock_that_is_gone_is_given_back(place: Place) {
     let other = placed(&place, &variant).await;
     sweep_once(&place.shop).await.unwrap();
     assert_eq!((place.state(&id).await.as_str(), place.gateway.counts()), ("refunded", (1, 1)));
+    assert_eq!(place.reason(&id).await, "sold-out");
     assert_eq!(place.pay(&other, "pm_card_visa").await.2["state"], "confirmed");
     assert_eq!(place.counts(&variant).await, [0, 0, 1]);
     let books = place.get("/v1/shop/ledger/balance", Some(&place.admin)).await.2;

@@ -1,27 +1,25 @@
 //! A shop on a database of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use serde_json::{Value, json};
-use sluice_platform::{AccountsConfig, Ground};
-use sluice_service::{Drain, Metrics};
+use sluice_platform::AccountsConfig;
+use sluice_platform::testing::{Alone, request};
+use sluice_service::Drain;
 use sluice_storage::testing::Postgres;
-use sluice_storage::{Clock, ManualClock, Storage, StorageConfig};
+use sluice_storage::{ManualClock, SharedClock};
 use sluice_wire::AccountId;
 use sluice_wire::token::jwt::Claims;
-use sluice_wire::token::mint::SigningKey;
 use tempfile::TempDir;
-use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::signature::Secret;
 use crate::gateway::simulator::Simulator;
-use crate::orders::Counter;
+use crate::orders::{Counter, Till};
+use crate::search::{self, Following};
 use crate::{SCHEMA, Shop, routes};
 
 /// 2026-11-23.
@@ -29,49 +27,57 @@ const NOON: u64 = 1_795_435_200_000;
 /// What webhooks are signed with here.
 pub(super) const SECRET: &[u8] = b"whsec_of_a_test";
 
+/// An order of one unit; its id.
+pub(super) async fn placed(place: &Place, variant: &str) -> String {
+    place.order(variant, 1, None).await.2["id"].as_str().unwrap().to_owned()
+}
+
 pub(super) struct Place {
     pub(super) shop: Shop,
     pub(super) gateway: Arc<Simulator>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) admin: String,
     pub(super) buyer: String,
+    pub(super) drain: Drain,
     account: AccountId,
-    routes: Router,
-    _folder: TempDir,
+    following: Option<Following>,
+    pub(super) alone: Alone,
+    /// The search's index.
+    _index: TempDir,
 }
 
 impl Place {
     pub(super) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}", folder.path().join("sluice.db").display());
-        Self::open(folder, database).await
+        Self::open(None).await
     }
 
     pub(super) async fn postgres(server: &Postgres) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), server.fresh_database().await).await
+        Self::open(Some(server)).await
     }
 
-    async fn open(folder: TempDir, database: String) -> Self {
-        let objects = format!("file:{}", folder.path().join("objects").display());
-        let config = StorageConfig { database, bus: "local:".into(), objects };
+    async fn open(server: Option<&Postgres>) -> Self {
         let clock = ManualClock::at(NOON);
-        let storage = Storage::open_with(&config, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
-        let pem = SigningKey::generate().unwrap();
-        let signer = Arc::new(SigningKey::from_pem(pem.as_bytes(), "1").unwrap());
-        let (accounts, drain) = (AccountsConfig::default(), Drain::new(Duration::from_secs(1)));
-        let ground = Ground::open(storage, Arc::clone(&signer), &accounts, Metrics::default(), drain);
-        let ground = ground.await.unwrap();
+        let at = Arc::clone(&clock) as SharedClock;
+        let mut alone = Alone::start_at(server, &AccountsConfig::default(), at).await;
+        let ground = alone.ground.clone();
         ground.storage.database.install(&SCHEMA).await.unwrap();
-        let (gateway, config) = (Arc::new(Simulator::default()), Arc::new(Config::default()));
+        let index = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.search.dir = Some(index.path().to_owned());
+        let (gateway, config) = (Arc::new(Simulator::default()), Arc::new(config));
+        let counter = ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain);
+        let (search, following) = search::open(&ground.storage, &config, &ground.metrics);
         let shop = Shop {
             storage: ground.storage.clone(),
             accounts: ground.accounts.clone(),
             once: ground.once.clone(),
             rooms: ground.rooms.clone(),
-            counter: ground.once.together(Counter::new(Arc::clone(&config)), &ground.drain),
+            till: counter.beside(Till::new(Arc::clone(&config)), &ground.drain),
+            counter,
             config,
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
             secret: Some(Secret::of(SECRET)),
+            search,
         };
         let token = |account: AccountId, role: &str| {
             let claims = Claims {
@@ -83,12 +89,31 @@ impl Place {
                 exp: Some((NOON / 1_000 + 100_000).into()),
                 ..Claims::default()
             };
-            signer.token(&claims)
+            alone.signer.token(&claims)
         };
         let (boss, account): (AccountId, AccountId) = (shop.storage.ids.make(), shop.storage.ids.make());
         let (admin, buyer) = (token(boss, "admin"), token(account, "buyer"));
-        let routes = ground.under(routes(shop.clone())).merge(ground.routes());
-        Self { shop, gateway, clock, admin, buyer, account, routes, _folder: folder }
+        alone.serve(ground.under(routes(shop.clone())));
+        let (following, drain) = (Some(following), ground.drain.clone());
+        Self { shop, gateway, clock, admin, buyer, drain, account, following, alone, _index: index }
+    }
+
+    /// Has the log told, and the search follow it, from now on.
+    pub(super) fn follow(&mut self) {
+        self.relay();
+        self.follow_log();
+    }
+
+    /// Has the log told, from now on.
+    pub(super) fn relay(&self) {
+        let (drain, relay) = (&self.drain, self.shop.storage.relay());
+        drain.tasks().spawn(relay.run(drain.token()));
+    }
+
+    /// Has the search follow what the log tells, from now on.
+    pub(super) fn follow_log(&mut self) {
+        let drain = &self.drain;
+        drain.tasks().spawn(self.following.take().expect("once").run(drain.token()));
     }
 
     /// Asks; status, header fields and document.
@@ -100,29 +125,21 @@ impl Place {
         key: Option<&str>,
         body: Option<&Value>,
     ) -> (u16, HeaderMap, Value) {
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let mut request = request(method, path, token.unwrap_or_default(), body.unwrap_or(&Value::Null));
         if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+            request.headers_mut().insert("idempotency-key", HeaderValue::from_str(key).unwrap());
         }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        self.send(request.body(body).unwrap()).await
+        self.send(request).await
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> (u16, HeaderMap, Value) {
-        let answer = self.routes.clone().oneshot(request).await.unwrap();
-        let (head, body) = answer.into_parts();
-        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        (head.status.as_u16(), head.headers, serde_json::from_slice(&body).unwrap_or_default())
+        let reply = self.alone.send(request).await;
+        (reply.status, reply.headers, reply.body)
     }
 
     /// Sends a request; the answer's text.
     pub(super) async fn text(&self, request: Request<Body>) -> String {
-        let answer = self.routes.clone().oneshot(request).await.unwrap();
-        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        String::from_utf8(body.to_vec()).unwrap()
+        self.alone.send(request).await.text
     }
 
     pub(super) async fn get(&self, path: &str, token: Option<&str>) -> (u16, HeaderMap, Value) {
@@ -186,6 +203,21 @@ impl Place {
         let counts = ["available", "reserved", "sold"].map(|name| told[name].as_i64().unwrap());
         assert_eq!(counts, [receive - reserve + release, reserve - release - sell, sell], "{told}");
         counts
+    }
+
+    /// Why an order ended without a sale; nothing where it did not.
+    pub(super) async fn reason(&self, order: &str) -> String {
+        let shown = self.get(&format!("/v1/shop/orders/{order}"), Some(&self.buyer)).await.2;
+        shown["reason"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(super) async fn cancel(&self, order: &str, key: Option<&str>) -> (u16, HeaderMap, Value) {
+        self.ask("POST", &format!("/v1/shop/orders/{order}/cancel"), Some(&self.buyer), key, None).await
+    }
+
+    /// Orders whose entries in the books are not zero in all.
+    pub(super) async fn unbalanced(&self) -> Value {
+        self.get("/v1/shop/ledger/balance", Some(&self.admin)).await.2["unbalanced"].clone()
     }
 
     pub(super) fn account(&self) -> AccountId {

@@ -26,11 +26,14 @@ impl Place {
 
     /// Asks for admissions for tickets: the tokens, in their order.
     async fn let_in(&self, room: &str, tickets: &[u32]) -> Vec<String> {
-        let opened_ms = self.rooms().await[0].said.opened_ms;
+        let listed = self.rooms().await.remove(0);
+        let opened_ms = listed.said.opened_ms;
         let tickets: Vec<Ticket> = tickets.iter().map(|n| ticket(*n)).collect();
         let ask = json!({ "opened_ms": opened_ms, "tickets": tickets });
         let (status, _, told) = self.post(&format!("/v1/rooms/{room}/admissions"), None, None, &ask).await;
         assert_eq!(status, 200, "{told}");
+        // An edge that has heard more does not take what is older.
+        assert_eq!(told["version"], json!(listed.version), "{told}");
         let given = told["admissions"].as_array().unwrap();
         given.iter().map(|one| one["token"].as_str().unwrap().to_owned()).collect()
     }

@@ -1,16 +1,28 @@
-//! What reads cost.
+//! What reads and writes cost.
+//!
+//! A statement is what `sluice_storage::count_statements` counts: each that is sent, but for where a transaction begins and ends.
+//! So a write's events count: two or three statements for all of them (`Alone::events`),
+//! the same for every write of every app. An `Idempotency-Key` adds two: what was answered before is looked for, and the answer is
+//! kept. The lines of writes say what each has beside these. SQLite changes one table with a statement, so that a write has at
+//! least as many as it changes tables; what administrators do is written down in one of its own.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 use sluice_storage::count_statements;
 
 use super::place::Place;
 
-pub(super) async fn reads_cost_three_statements_at_most(place: Place) {
+pub(super) async fn reads_cost_three_statements_at_most(mut place: Place) {
+    place.follow();
     let (product, variant) = place.product("a", 5).await;
     let order = place.order(&variant, 1, None).await.2["id"].as_str().unwrap().to_owned();
     let (admin, buyer) = (Some(place.admin.as_str()), Some(place.buyer.as_str()));
     let reads = [
         ("/v1/shop/products?market=de&limit=2".to_owned(), None, 3),
         (format!("/v1/shop/products/{product}?market=de"), None, 3),
+        (format!("/v1/shop/variants/{variant}?market=de"), None, 3),
+        ("/v1/shop/search?market=de&q=a&option=size:M&in_stock=true&price=1-2000".to_owned(), None, 2),
         (format!("/v1/shop/stock/{variant}"), None, 2),
         (format!("/v1/shop/stock/{variant}/entries"), admin, 2),
         ("/v1/shop/carts/mine".to_owned(), buyer, 1),
@@ -25,5 +37,76 @@ pub(super) async fn reads_cost_three_statements_at_most(place: Place) {
         assert!(sent <= most, "{path}: {sent} statements");
     }
     let described = place.get("/v1/shop/openapi.json", None).await.2;
-    assert_eq!(described["paths"].as_object().unwrap().len(), 13, "each of our paths is described");
+    assert_eq!(described["paths"].as_object().unwrap().len(), 16, "each of our paths is described");
+}
+
+/// Each write of the description, and the statements that it has at most; without a number where orders and payments are
+/// taken further: orders are placed together and share their statements, and a payment is as many transactions as it has steps.
+/// Who did it is two: it is written down, and old ones go.
+const MOST: [(&str, Option<u64>); 12] = [
+    // The product, its variants, their SKUs and stocks, however many they are, and who did it are five tables.
+    ("post /v1/shop/products", Some(6)),
+    // As making one; and which variants there are is read.
+    ("patch /v1/shop/products/{id}", Some(7)),
+    // The counter, its entry, whether a room is open in front of it, and who did it.
+    ("post /v1/shop/stock/{variant}", Some(5)),
+    // What there is, whether the room is open, how many are, those who were let in before, the room, and who did it.
+    ("put /v1/shop/rooms/{variant}", Some(7)),
+    ("delete /v1/shop/rooms/{variant}", Some(5)),
+    ("post /v1/shop/carts", Some(0)),
+    ("put /v1/shop/carts/{cart}", Some(1)),
+    ("post /v1/shop/orders", None),
+    ("post /v1/shop/orders/{id}/payment", None),
+    ("post /v1/shop/orders/{id}/cancel", None),
+    ("post /v1/shop/orders/{id}/channel", None),
+    ("post /v1/shop/webhooks/payments", None),
+];
+
+pub(super) async fn no_write_has_more_than_its_line_says(place: Place) {
+    let (product, variant) = place.product("first", 1).await;
+    let new = |sku: &str| json!({ "sku": sku, "title": "M", "options": {}, "prices": { "de": 1_190 } });
+    let made = json!({ "title": "two", "variants": [new("b"), new("c")] });
+    let changed = json!({ "id": variant, "title": "L" });
+    let edited = json!({ "title": "other", "variants": [changed], "add": [new("d"), new("e")] });
+    let at = |path: &str, id: &str| format!("/v1/shop/{path}/{id}");
+    let lines = json!({ "lines": [{ "variant": variant, "quantity": 1 }] });
+    let events = place.alone.events();
+    let asks = [
+        ("post /v1/shop/products", "/v1/shop/products".to_owned(), made, events),
+        ("patch /v1/shop/products/{id}", at("products", &product), edited, events),
+        ("patch /v1/shop/products/{id}", at("products", &product), json!({ "active": true }), events),
+        ("post /v1/shop/stock/{variant}", at("stock", &variant), json!({ "quantity": 5 }), events),
+        ("put /v1/shop/rooms/{variant}", at("rooms", &variant), json!({ "rate": 10 }), events),
+        ("put /v1/shop/rooms/{variant}", at("rooms", &variant), json!({ "rate": 20 }), events),
+        ("delete /v1/shop/rooms/{variant}", at("rooms", &variant), Value::Null, events),
+        ("post /v1/shop/carts", "/v1/shop/carts".to_owned(), Value::Null, 0),
+        ("put /v1/shop/carts/{cart}", at("carts", "mine"), lines, 0),
+    ];
+    let mut sent: BTreeMap<&str, u64> = BTreeMap::new();
+    for (route, path, body, beside) in asks {
+        let method = route.split(' ').next().unwrap().to_uppercase();
+        let body = (!body.is_null()).then_some(&body);
+        let asked = place.ask(&method, &path, Some(&place.admin), None, body);
+        let ((status, _, told), statements) = count_statements(asked).await;
+        assert!(status < 300, "{route}: {status} {told}");
+        let own = statements.saturating_sub(beside);
+        let kept = sent.entry(route).or_default();
+        *kept = own.max(*kept);
+    }
+    let lines: BTreeMap<&str, u64> =
+        MOST.into_iter().filter_map(|(route, most)| Some((route, most?))).collect();
+    assert_eq!(sent, lines, "as few as said");
+    let shown = place.get(&format!("/v1/shop/products/{product}?market=de"), None).await.2;
+    assert_eq!(
+        (&shown["title"], shown["variants"].as_array().unwrap().len()),
+        (&json!("other"), 3),
+        "{shown}"
+    );
+    let described = place.get("/v1/shop/openapi.json", None).await.2;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|method| *method != "get") {
+            let route = format!("{method} {path}");
+            assert!(MOST.iter().any(|(name, _)| *name == route), "{route} has a line above");
+        }
+    }
 }
