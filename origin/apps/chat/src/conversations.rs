@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::http::{answer, conversation as of_path, invalid, outside};
 use crate::members::row as member_row;
+use crate::own::came_in;
 use crate::record::{Happened, MEMBER, OWNER, happen, inside};
 use crate::rows::{conversation, member, pair};
 use crate::{Chat, ConversationId};
@@ -163,7 +164,8 @@ async fn begin(
     let named = |one: &Known| json!({ "account": one.account, "name": one.handle });
     let members: Vec<_> = std::iter::once(me).chain(others).map(named).collect();
     let more = json!({ "kind": kind, "name": name, "members": members });
-    happen(tx, id, Happened { kind: "made", message: None, by: me.account, more, revoke: None }).await?;
+    let also = std::iter::once(me).chain(others).map(|one| came_in(id, one.account)).collect();
+    happen(tx, id, Happened::new("made", me.account, more).also(also)).await?;
     Ok(())
 }
 
@@ -197,7 +199,7 @@ pub(crate) async fn show(
         kind: row.kind,
         name: row.name,
         members: row.members,
-        seq: row.seq,
+        seq: me.seq,
         role: me.role,
         created_ms: row.created_ms,
     };

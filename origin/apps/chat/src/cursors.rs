@@ -8,24 +8,25 @@ use serde_json::json;
 use sluice_platform::once::Asked;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::Tx;
-use sluice_storage::rows::sea_orm::sea_query::Expr;
+use sluice_storage::rows::sea_orm::sea_query::OnConflict;
 use sluice_storage::rows::sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    Value,
 };
 use sluice_storage::rows::signed;
 use sluice_wire::AccountId;
 use utoipa::ToSchema;
 
-use crate::http::{answer, conversation as of_path, invalid};
+use crate::http::{answer, conversation as of_path, invalid, outside};
 use crate::receipts::{self, Told};
-use crate::record::{Inside, inside};
-use crate::rows::{cursor, member};
+use crate::record::{Inside, inside, inside_sql, statement};
+use crate::rows::cursor;
 use crate::{Chat, ConversationId};
 
 /// Characters of a device's name.
 const MAX_DEVICE: usize = 64;
-/// Devices of an account whose cursors are kept.
-const MAX_DEVICES: u64 = 50;
+/// Devices of an account whose cursors are kept: those that told theirs last.
+const MAX_DEVICES: i64 = 50;
 
 /// How far a device is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -82,63 +83,66 @@ pub(crate) async fn put(
     let _turn = chat.turns.of(id).await?;
     let put = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
-            let me = inside(tx.conn(), id, who).await?;
-            let now = keep(tx, id, who, &me, wanted).await?;
+            let (me, now) = keep(tx, id, who, wanted).await?;
             let told = receipts::moved(tx, id, who, &me, (now.delivered, now.read)).await?;
             Ok((now, told))
         })
     });
     let (now, told) = put.await?;
+    chat.unread.read(id, who);
     if told == Told::Later {
         chat.receipts.owe(id, who);
     }
     Ok(answer(StatusCode::OK, now))
 }
 
-/// Keeps a device's cursor, which goes only forward, and not beyond what there is. What was read was delivered.
+/// Keeps a device's cursor, which goes only forward, and not beyond what there is. What was read was delivered. Two
+/// statements, and one where it is a device too many.
 async fn keep(
     tx: &Tx<'_>,
     id: ConversationId,
     who: AccountId,
-    me: &Inside,
     wanted: &Cursor,
-) -> Result<Cursor, ApiError> {
-    let key = (id.as_i64(), who.as_i64(), wanted.device.clone());
-    let was = cursor::Entity::find_by_id(key.clone()).one(tx.conn()).await?;
-    let (delivered, read) = was.as_ref().map_or((0, 0), |row| (row.delivered_seq, row.read_seq));
-    let read = wanted.read.min(me.seq).max(read);
-    let delivered = wanted.delivered.min(me.seq).max(delivered).max(read);
-    let now = Cursor { device: wanted.device.clone(), delivered, read };
-    if was.is_some() {
-        cursor::Entity::update_many()
-            .col_expr(cursor::Column::DeliveredSeq, Expr::value(delivered))
-            .col_expr(cursor::Column::ReadSeq, Expr::value(read))
-            .col_expr(cursor::Column::AtMs, Expr::value(signed(tx.now_ms())))
-            .filter(cursor::Column::Chat.eq(key.0))
-            .filter(cursor::Column::Account.eq(key.1))
-            .filter(cursor::Column::Device.eq(&key.2))
-            .exec(tx.conn())
-            .await?;
-    } else {
-        if of(id, who).count(tx.conn()).await? >= MAX_DEVICES {
-            return Err(ApiError::conflict(format!("at most {MAX_DEVICES} devices of one account")));
-        }
-        let row = cursor::ActiveModel {
-            chat: Set(key.0),
-            account: Set(key.1),
-            device: Set(key.2),
-            delivered_seq: Set(delivered),
-            read_seq: Set(read),
-            at_ms: Set(signed(tx.now_ms())),
-        };
-        cursor::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+) -> Result<(Inside, Cursor), ApiError> {
+    let values: [Value; 3] = [id.as_i64().into(), who.as_i64().into(), wanted.device.clone().into()];
+    let asked = statement(tx.conn(), inside_sql(COLUMNS, DEVICE, "$2"), values);
+    let row = tx.conn().query_one_raw(asked).await?.ok_or_else(outside)?;
+    let me = Inside::from_query_result(&row, "")?;
+    let was: Option<i64> = row.try_get("", "device_delivered")?;
+    let over = row.try_get::<i64>("", "devices")? - MAX_DEVICES + 1;
+    if was.is_none() && over > 0 {
+        forget(tx, id, who, over).await?;
     }
-    member::Entity::update_many()
-        .col_expr(member::Column::DeliveredSeq, Expr::value(delivered.max(me.delivered_seq)))
-        .col_expr(member::Column::ReadSeq, Expr::value(read.max(me.read_seq)))
-        .filter(member::Column::Chat.eq(id.as_i64()))
-        .filter(member::Column::Account.eq(who.as_i64()))
-        .exec(tx.conn())
-        .await?;
-    Ok(now)
+    let read_before: Option<i64> = row.try_get("", "device_read")?;
+    let read = wanted.read.min(me.seq).max(read_before.unwrap_or(0));
+    let delivered = wanted.delivered.min(me.seq).max(was.unwrap_or(0)).max(read);
+    let row = cursor::ActiveModel {
+        chat: Set(id.as_i64()),
+        account: Set(who.as_i64()),
+        device: Set(wanted.device.clone()),
+        delivered_seq: Set(delivered),
+        read_seq: Set(read),
+        at_ms: Set(signed(tx.now_ms())),
+    };
+    let there = OnConflict::columns([cursor::Column::Chat, cursor::Column::Account, cursor::Column::Device])
+        .update_columns([cursor::Column::DeliveredSeq, cursor::Column::ReadSeq, cursor::Column::AtMs])
+        .to_owned();
+    cursor::Entity::insert(row).on_conflict(there).exec_without_returning(tx.conn()).await?;
+    Ok((me, Cursor { device: wanted.device.clone(), delivered, read }))
 }
+
+/// Forgets the cursors of those devices that have told theirs least lately. How far the account is, is kept.
+async fn forget(tx: &Tx<'_>, id: ConversationId, who: AccountId, many: i64) -> Result<(), ApiError> {
+    let sql = "DELETE FROM chat_cursors WHERE chat = $1 AND account = $2 AND device IN (SELECT k.device \
+        FROM chat_cursors k WHERE k.chat = $1 AND k.account = $2 ORDER BY k.at_ms, k.device LIMIT $3)";
+    let values = [id.as_i64(), who.as_i64(), many].map(Value::from);
+    tx.conn().execute_raw(statement(tx.conn(), sql, values)).await?;
+    Ok(())
+}
+
+/// Where a device was, and how many there are.
+const COLUMNS: &str = ", d.delivered_seq AS device_delivered, d.read_seq AS device_read, \
+    (SELECT COUNT(*) FROM chat_cursors k WHERE k.chat = m.chat AND k.account = m.account) AS devices";
+/// The device.
+const DEVICE: &str =
+    "LEFT JOIN chat_cursors d ON d.chat = m.chat AND d.account = m.account AND d.device = $3";

@@ -4,7 +4,9 @@ use axum::response::Response;
 use sluice_platform::description;
 use utoipa::OpenApi;
 
-use crate::{conversations, cursors, events, list, members, messages, presence, reactions, search, tokens};
+use crate::{
+    conversations, cursors, events, list, members, messages, presence, reactions, search, sends, tokens,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,7 +26,7 @@ use crate::{conversations, cursors, events, list, members, messages, presence, r
         members::remove,
         members::join,
         members::leave,
-        messages::send,
+        sends::send,
         messages::edit,
         messages::delete,
         reactions::add,

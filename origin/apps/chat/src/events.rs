@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_platform::{ApiError, Caller, cache};
-use sluice_storage::rows::sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
+use sluice_storage::rows::sea_orm::{ConnectionTrait, FromQueryResult};
 use sluice_storage::rows::{from_json, sea_orm};
 use sluice_wire::headers::{ACCESS_CHECKS, ACCESS_LIST, SLUICE_ACCESS, SLUICE_ASSEMBLE};
 
@@ -22,8 +22,8 @@ use crate::http::{Wanted, answer, conversation as of_path, outside};
 use crate::ids::{PAGE, is_settled, page_tag, tag};
 use crate::messages::MessageView;
 use crate::reactions::Reacted;
-use crate::record::{inside, statement};
-use crate::rows::{conversation, message};
+use crate::record::{inside, newest, statement};
+use crate::rows::message;
 use crate::{Chat, ConversationId};
 
 /// Changes of an answer: when nothing is asked for, and at most. 10,000 that were missed are ten questions.
@@ -101,9 +101,8 @@ pub(crate) async fn shared(
     let tag = page_tag(id, page);
     let version = chat.ground.storage.log().version_of(&tag).await?;
     let reader = chat.ground.storage.database.reader();
-    let there = conversation::Entity::find_by_id(id.as_i64()).one(reader).await?;
-    let there = there.filter(|there| is_settled(page, there.seq)).ok_or_else(outside)?;
-    let mut answer = answer(StatusCode::OK, content(reader, id, page, there.seq).await?);
+    let newest = newest(reader, id).await?.filter(|newest| is_settled(page, *newest)).ok_or_else(outside)?;
+    let mut answer = answer(StatusCode::OK, content(reader, id, page, newest).await?);
     let headers = answer.headers_mut();
     cache::lifetime(headers, cache::Lifetime::GuardedPushed);
     headers.insert(HeaderName::from_static(SLUICE_ACCESS), HeaderValue::from_static(ACCESS_LIST));

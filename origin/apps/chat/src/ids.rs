@@ -1,6 +1,6 @@
 //! Kinds of ids that are the app's own, and the tags of conversations.
 
-use sluice_wire::Tag;
+use sluice_wire::{AccountId, Tag};
 
 sluice_wire::id!(
     /// A conversation: the shard of all that is in it.
@@ -17,6 +17,11 @@ pub(crate) const PAGE: i64 = 100;
 /// The channel's name, and the tag whose version is the conversation's seq.
 pub(crate) fn tag(conversation: ConversationId) -> Tag {
     Tag::new(format!("chat:{conversation}")).expect("an id is of a tag's characters")
+}
+
+/// The channel of an account's own: what is told to it of all its conversations.
+pub(crate) fn own_tag(account: AccountId) -> Tag {
+    Tag::new(format!("chats:{account}")).expect("an id is of a tag's characters")
 }
 
 /// A settled page's tag.

@@ -9,9 +9,9 @@
 //! know of it count alike, and a gap is seen by whoever misses something.
 //!
 //! - `conversations`: made, shown; `list`: those of an account; `members`: who is in one
-//! - `messages`: said, changed, deleted; `reactions`; `cursors`: what devices have, `receipts`: who is told of it
+//! - `messages`: what they are, changed, deleted; `sends`: said, together; `reactions`; `cursors`: what devices have, `receipts`: who is told of it
 //! - `record`: what happened, in order; `events`: the same, read
-//! - `search`: words; `presence`: who is here, in memory; `tokens`: what lets a device listen at an edge
+//! - `own`: what an account is told of all of them; `search`: words, as `terms` tells them apart; `presence`: who is here, in memory; `tokens`: what lets a device listen at an edge
 //! - `http`: what all handlers share; `describe`: the interface's description
 //!
 //! What it leaves to others: delivery (edges), accounts (the platform), attachments' bytes (uploads).
@@ -25,6 +25,7 @@ mod ids;
 mod list;
 mod members;
 mod messages;
+mod own;
 mod presence;
 mod reactions;
 mod receipts;
@@ -32,6 +33,8 @@ mod record;
 mod rows;
 mod schema;
 mod search;
+mod sends;
+mod terms;
 mod tokens;
 mod turns;
 
@@ -42,15 +45,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post, put};
+use own::Unread;
 use presence::Presence;
 use receipts::Receipts;
+use sends::{Lectern, Said, Sent};
 use serde::{Deserialize, Serialize};
 use sluice_platform::Ground;
+use sluice_platform::once::Together;
 use sluice_service::ProcessError;
 use turns::Turns;
 
 /// Channels by the beginnings of their names, and whether anybody may listen.
-pub const CHANNELS: [(&str, bool); 2] = [("chat:", false), ("presence:", false)];
+pub const CHANNELS: [(&str, bool); 2] = [("chat:", false), ("chats:", false)];
 
 /// The app's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +68,10 @@ pub struct Config {}
 pub(crate) struct Chat {
     ground: Ground,
     turns: Turns,
+    lectern: Together<Sent, Said>,
     receipts: Receipts,
     presence: Presence,
+    unread: Unread,
 }
 
 /// Brings the app's tables up to date, begins its background work, and gives its routes.
@@ -73,14 +81,19 @@ pub(crate) struct Chat {
 pub async fn start(ground: &Ground, _config: &Config) -> Result<Router, ProcessError> {
     ground.storage.database.install(&SCHEMA).await?;
     let presence = Presence::new(ground.storage.bus.clone(), Arc::clone(&ground.storage.clock));
+    let turns = Turns::default();
+    let lectern = Lectern::new(&ground.storage.database, &turns);
     let chat = Chat {
         ground: ground.clone(),
-        turns: Turns::default(),
+        turns,
+        lectern: ground.once.together(lectern, &ground.drain),
         receipts: Receipts::default(),
         presence: presence.clone(),
+        unread: Unread::default(),
     };
     ground.drain.tasks().spawn(presence.exchange(ground.drain.token()));
     ground.drain.tasks().spawn(receipts::tell_late(chat.clone(), ground.drain.token()));
+    ground.drain.tasks().spawn(own::tell(chat.clone(), ground.drain.token()));
     Ok(ground.under(routes(chat)))
 }
 
@@ -97,7 +110,7 @@ fn routes(chat: Chat) -> Router {
         .route("/v1/chat/{conversation}/members/{account}", put(members::role).delete(members::remove))
         .route("/v1/chat/{conversation}/join", post(members::join))
         .route("/v1/chat/{conversation}/leave", post(members::leave))
-        .route("/v1/chat/{conversation}/messages", post(messages::send))
+        .route("/v1/chat/{conversation}/messages", post(sends::send))
         .route("/v1/chat/{conversation}/messages/{message}", put(messages::edit).delete(messages::delete))
         .route(
             "/v1/chat/{conversation}/messages/{message}/reactions/{emoji}",

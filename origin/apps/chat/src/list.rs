@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use crate::conversations::{Kind, account, number};
 use crate::http::{Wanted, answer};
 use crate::messages::MessageView;
-use crate::record::statement;
+use crate::record::{NEWEST, statement};
 use crate::rows::{conversation, member, message};
 use crate::{Chat, ConversationId};
 
@@ -77,13 +77,19 @@ struct Row {
 }
 
 /// Counting ends at 1,000: nobody reads "1,001", and a channel that was not opened for a year costs what others do.
-const MINE: &str = "\
-    SELECT c.id, c.kind, c.name, m.role, c.members, c.seq, c.message_seq, m.read_seq, c.last_ms, \
+pub(crate) const UNREAD: &str = "\
     (SELECT COUNT(*) FROM (SELECT 1 AS one FROM chat_messages x WHERE x.chat = m.chat AND x.seq > m.read_seq \
-    AND x.author <> m.account AND x.deleted_ms IS NULL LIMIT 1000) AS unseen) AS unread \
-    FROM chat_members m JOIN chats c ON c.id = m.chat \
-    WHERE m.account = $1 AND (c.last_ms < $2 OR (c.last_ms = $2 AND c.id < $3)) \
-    ORDER BY c.last_ms DESC, c.id DESC LIMIT $4";
+    AND x.author <> m.account AND x.deleted_ms IS NULL LIMIT 1000) AS unseen)";
+
+fn mine_sql() -> String {
+    format!(
+        "SELECT c.id, c.kind, c.name, m.role, c.members, {NEWEST} AS seq, c.message_seq, m.read_seq, c.last_ms, \
+         {UNREAD} AS unread \
+         FROM chat_members m JOIN chats c ON c.id = m.chat \
+         WHERE m.account = $1 AND (c.last_ms < $2 OR (c.last_ms = $2 AND c.id < $3)) \
+         ORDER BY c.last_ms DESC, c.id DESC LIMIT $4"
+    )
+}
 
 /// `GET /v1/chat`: where something was said last comes first. Three statements.
 #[utoipa::path(get, path = "/v1/chat", params(("after" = Option<String>, Query), ("limit" = Option<u64>, Query)), responses((status = 200, body = Mine)))]
@@ -107,7 +113,7 @@ async fn mine(
         None => (i64::MAX, i64::MAX),
     };
     let values = [who.as_i64().into(), ms.into(), id.into(), signed(page.size()).into()];
-    let rows = Row::find_by_statement(statement(reader, MINE, values)).all(reader).await?;
+    let rows = Row::find_by_statement(statement(reader, mine_sql(), values)).all(reader).await?;
     let next = match rows.last().filter(|_| rows.len() as u64 == page.size()) {
         Some(row) => Some(format!("{}-{}", row.last_ms, number::<ConversationId>(row.id)?)),
         None => None,
@@ -188,7 +194,7 @@ pub(crate) async fn channels(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::members;
     use crate::schema::SCHEMA;
@@ -198,7 +204,7 @@ mod tests {
     use sluice_storage::{Storage, StorageConfig, count_statements};
 
     /// Ann's conversations with Ben: so many, each with a message of his.
-    async fn fill(storage: &Storage, ann: &Known, ben: &Known, count: i64) {
+    pub(crate) async fn fill(storage: &Storage, ann: &Known, ben: &Known, count: i64) {
         let (ann, ben) = (&ann.clone(), &ben.clone());
         for n in 1..=count {
             let made = storage.database.write::<_, ApiError, _>(move |tx| {

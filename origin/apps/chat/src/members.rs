@@ -8,16 +8,19 @@ use serde_json::json;
 use sluice_platform::once::Asked;
 use sluice_platform::{ApiError, Caller, Known, Page};
 use sluice_storage::Tx;
-use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait};
 use sluice_storage::rows::sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 use sluice_wire::AccountId;
 use utoipa::ToSchema;
 
 use crate::conversations::{Kind, account};
 use crate::http::{Wanted, answer, changed, conversation as of_path, forbidden, invalid, outside};
-use crate::record::{Happened, Inside, MEMBER, OWNER, find_inside, happen, inside};
+use crate::own::{came_in, is_out};
+use crate::record::{
+    Happened, Inside, MEMBER, NEWEST, OWNER, both_inside, find_inside, happen, inside, statement,
+};
 use crate::rows::{conversation, cursor, member};
 use crate::{Chat, ConversationId};
 
@@ -93,10 +96,13 @@ pub(crate) async fn join(
     let _turn = chat.turns.of(id).await?;
     let joined = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
+            if let Some(seq) = enter(tx, id, me, (me.account, Door::Open)).await? {
+                return Ok(seq);
+            }
             let there = conversation::Entity::find_by_id(id.as_i64()).one(tx.conn()).await?;
-            let there = there.filter(|row| row.kind == Kind::Channel.as_str()).ok_or_else(outside)?;
-            let seq = enter(tx, id, (Kind::Channel, there.seq), me, me.account).await?;
-            Ok(seq.unwrap_or(there.seq))
+            there.filter(|row| row.kind == Kind::Channel.as_str()).ok_or_else(outside)?;
+            let inside = find_inside(tx.conn(), id, me.account).await?;
+            Ok(inside.ok_or_else(|| full(Kind::Channel))?.seq)
         })
     });
     let seq = joined.await?;
@@ -126,9 +132,12 @@ pub(crate) async fn invite(
     let _turn = chat.turns.of(id).await?;
     let invited = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
-            let me = inside(tx.conn(), id, by).await?;
+            if let Some(seq) = enter(tx, id, who, (by, Door::ByInvitation)).await? {
+                return Ok(seq);
+            }
+            let (me, other) = both_inside(tx.conn(), id, (by, who.account)).await?;
             let kind = may_invite(&me)?;
-            Ok(enter(tx, id, (kind, me.seq), who, by).await?.unwrap_or(me.seq))
+            other.map(|_| me.seq).ok_or_else(|| full(kind))
         })
     });
     let seq = invited.await?;
@@ -145,31 +154,63 @@ fn may_invite(me: &Inside) -> Result<Kind, ApiError> {
     }
 }
 
-/// Has somebody in; the seq of it, unless it was in.
+fn full(kind: Kind) -> ApiError {
+    ApiError::conflict(format!("it has {} members, and no more", kind.room()))
+}
+
+/// How somebody comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// By themself, into a channel.
+    Open,
+    /// By whoever may invite, as [`may_invite`] says.
+    ByInvitation,
+}
+
+/// Has somebody in, where the door lets them and there is room; the seq of it, unless nothing came of it. Three statements, and
+/// what says it.
 async fn enter(
     tx: &Tx<'_>,
     id: ConversationId,
-    (kind, seq): (Kind, i64),
     who: &Known,
-    by: AccountId,
+    (by, door): (AccountId, Door),
 ) -> Result<Option<i64>, ApiError> {
-    let once = OnConflict::new().do_nothing().to_owned();
-    let new = member::Entity::insert(row(id, who, MEMBER, seq)).on_conflict(once);
-    if new.exec_without_returning(tx.conn()).await? == 0 {
+    let values: [Value; 4] =
+        [id.as_i64().into(), who.account.as_i64().into(), who.handle.clone().into(), by.as_i64().into()];
+    let entered = tx.conn().execute_raw(statement(tx.conn(), enter_sql(door), values)).await?;
+    if entered.rows_affected() == 0 {
         return Ok(None);
     }
     let column = conversation::Column::Members;
-    let counted = conversation::Entity::update_many()
+    conversation::Entity::update_many()
         .col_expr(column, Expr::col(column).add(1))
         .filter(conversation::Column::Id.eq(id.as_i64()))
-        .filter(column.lt(kind.room()))
         .exec(tx.conn())
         .await?;
-    if counted.rows_affected == 0 {
-        return Err(ApiError::conflict(format!("it has {} members, and no more", kind.room())));
-    }
     let more = json!({ "change": "joined", "account": who.account, "name": who.handle });
-    happen(tx, id, Happened { kind: "member", message: None, by, more, revoke: None }).await.map(Some)
+    let what = Happened::new("member", by, more).also(vec![came_in(id, who.account)]);
+    happen(tx, id, what).await.map(Some)
+}
+
+/// A member's row, from where the conversation is now.
+fn enter_sql(door: Door) -> String {
+    let may = match door {
+        Door::Open => "s.kind = 'channel' AND $2 = $4",
+        Door::ByInvitation => {
+            "EXISTS (SELECT 1 FROM chat_members o WHERE o.chat = s.id AND o.account = $4 \
+             AND (s.kind IN ('group', 'channel') OR (s.kind = 'private' AND o.role = 'owner')))"
+        }
+    };
+    format!(
+        "INSERT INTO chat_members \
+         (chat, account, name, role, since_seq, delivered_seq, read_seq, told_seq, told_ms) \
+         SELECT s.id, $2, $3, '{MEMBER}', s.newest, s.newest, s.newest, s.newest, 0 \
+         FROM (SELECT c.id, c.kind, c.members, {NEWEST} AS newest FROM chats c WHERE c.id = $1) s \
+         WHERE {may} AND s.members < CASE s.kind WHEN 'group' THEN {} ELSE {} END \
+         ON CONFLICT (chat, account) DO NOTHING",
+        Kind::Group.room(),
+        Kind::Channel.room()
+    )
 }
 
 /// `POST /v1/chat/ID/leave`: nothing of it is seen from then on, and what was minted to listen is refused.
@@ -202,14 +243,14 @@ async fn take_out(
     let _turn = chat.turns.of(id).await?;
     let out = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
-            let me = inside(tx.conn(), id, by).await?;
+            let (me, gone) = both_inside(tx.conn(), id, (by, who)).await?;
             if me.kind == Kind::Direct.as_str() {
                 return Err(ApiError::conflict("a direct conversation is not left"));
             }
             if who != by && !me.is_owner() {
                 return Err(forbidden("an owner takes somebody out"));
             }
-            match find_inside(tx.conn(), id, who).await? {
+            match gone {
                 Some(gone) => go(tx, id, who, by, &gone).await,
                 None => Ok(me.seq),
             }
@@ -243,19 +284,19 @@ async fn go(
     let heir = if gone.is_owner() { heir(tx, id).await? } else { None };
     let change = if who == by { "left" } else { "removed" };
     let more = json!({ "change": change, "account": who, "name": gone.name, "owner": heir });
-    happen(tx, id, Happened { kind: "member", message: None, by, more, revoke: Some(who) }).await
+    let what = Happened::new("member", by, more).revoking(who).also(vec![is_out(id, who)]);
+    happen(tx, id, what).await
 }
 
-/// Has a conversation without owners have one: who that is.
+/// Has a conversation without owners have one: who that is. One statement.
 async fn heir(tx: &Tx<'_>, id: ConversationId) -> Result<Option<AccountId>, ApiError> {
-    let all = || member::Entity::find().filter(member::Column::Chat.eq(id.as_i64()));
-    if all().filter(member::Column::Role.eq(OWNER)).one(tx.conn()).await?.is_some() {
-        return Ok(None);
-    }
-    let eldest = all().order_by_asc(member::Column::SinceSeq).order_by_asc(member::Column::Account);
-    let Some(eldest) = eldest.one(tx.conn()).await? else { return Ok(None) };
-    set_role(tx, id, eldest.account, OWNER).await?;
-    account(eldest.account).map(Some)
+    let sql = format!(
+        "UPDATE chat_members SET role = '{OWNER}' WHERE chat = $1 \
+         AND account = (SELECT account FROM chat_members WHERE chat = $1 ORDER BY since_seq, account LIMIT 1) \
+         AND NOT EXISTS (SELECT 1 FROM chat_members WHERE chat = $1 AND role = '{OWNER}') RETURNING account"
+    );
+    let heir = tx.conn().query_one_raw(statement(tx.conn(), sql, [id.as_i64().into()])).await?;
+    heir.map(|row| account(row.try_get("", "account")?)).transpose()
 }
 
 async fn set_role(tx: &Tx<'_>, id: ConversationId, account: i64, role: &str) -> Result<u64, ApiError> {
@@ -295,16 +336,16 @@ pub(crate) async fn role(
     let _turn = chat.turns.of(id).await?;
     let done = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
-            let me = inside(tx.conn(), id, by).await?;
+            let (me, other) = both_inside(tx.conn(), id, (by, who)).await?;
             if !me.is_owner() {
                 return Err(forbidden("an owner gives roles"));
             }
-            inside(tx.conn(), id, who).await?;
+            other.ok_or_else(outside)?;
             if set_role(tx, id, who.as_i64(), role).await? == 0 {
                 return Ok(me.seq);
             }
             let more = json!({ "change": "role", "account": who, "role": role });
-            happen(tx, id, Happened { kind: "member", message: None, by, more, revoke: None }).await
+            happen(tx, id, Happened::new("member", by, more)).await
         })
     });
     let seq = done.await?;

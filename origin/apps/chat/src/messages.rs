@@ -1,4 +1,4 @@
-//! What is said, changed and deleted.
+//! What is said, and how it is changed and deleted.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -6,23 +6,23 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sluice_platform::once::Asked;
-use sluice_platform::{ApiError, Caller};
+use sluice_platform::{ApiError, Caller, is_local_path};
 use sluice_storage::Tx;
 use sluice_storage::rows::sea_orm::sea_query::Expr;
 use sluice_storage::rows::sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value,
 };
-use sluice_storage::rows::{from_json, signed, to_json};
+use sluice_storage::rows::{from_json, sea_orm, signed, to_json};
 use sluice_wire::{AccountId, Version};
 use utoipa::ToSchema;
 
 use crate::conversations::{account, number};
 use crate::http::{
-    changed, conversation as of_path, forbidden, invalid, message as message_of_path, no_message,
+    changed, conversation as of_path, forbidden, invalid, message as message_of_path, no_message, outside,
 };
 use crate::ids::tag;
-use crate::record::{Happened, Inside, happen, inside, say, stir};
-use crate::rows::{conversation, event, message, reaction};
+use crate::record::{Happened, NEWEST, OWNER, happen, statement, stirred};
+use crate::rows::{event, message, reaction};
 use crate::search;
 use crate::{Chat, ConversationId, MessageId};
 
@@ -34,7 +34,7 @@ const MAX_CLIENT_ID: usize = 64;
 const MAX_ATTACHMENTS: usize = 10;
 const MAX_ATTACHMENT: usize = 512;
 /// Times a message is changed: each is kept until it is deleted.
-const MAX_EDITS: u64 = 50;
+const MAX_EDITS: i64 = 50;
 
 /// A file that goes with a message. Its bytes are where the URL path says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -46,7 +46,7 @@ pub(crate) struct Attachment {
     r#type: String,
     /// Its length.
     bytes: u64,
-    /// Where it is, below this host: `/...`.
+    /// Where it is, below this host: `/...`, of visible characters without a backslash.
     path: String,
 }
 
@@ -55,13 +55,13 @@ pub(crate) struct Attachment {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMessage {
     /// The device's own id for it: 1 to 64 visible characters. Sent again with it, it is the same message.
-    client_id: String,
+    pub(crate) client_id: String,
     /// At most 4,000 characters.
     #[serde(default)]
-    text: String,
+    pub(crate) text: String,
     /// At most ten.
     #[serde(default)]
-    attachments: Vec<Attachment>,
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 /// A message, as everybody in the conversation sees it.
@@ -108,11 +108,11 @@ impl MessageView {
 }
 
 impl NewMessage {
-    fn check(&self) -> Result<(), ApiError> {
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
         let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         let short = |text: &str| (1..=MAX_ATTACHMENT).contains(&text.chars().count());
         let good = |one: &Attachment| {
-            let path = one.path.starts_with('/') && !one.path.starts_with("//") && visible(&one.path);
+            let path = is_local_path(&one.path) && visible(&one.path);
             path && [&one.name, &one.r#type, &one.path].iter().all(|text| short(text))
         };
         let checks = [
@@ -140,102 +140,41 @@ fn is_text(text: &str) -> bool {
     text.chars().count() <= MAX_TEXT && !text.contains('\0')
 }
 
-/// `POST /v1/chat/ID/messages`. Sent again with the same `client_id` it is answered with the message that there is.
-#[utoipa::path(post, path = "/v1/chat/{conversation}/messages", params(("conversation" = String, Path)), request_body = NewMessage, responses((status = 201, body = MessageView), (status = 200, description = "It was sent before", body = MessageView)))]
-pub(crate) async fn send(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Path(id): Path<String>,
-    asked: Asked<NewMessage>,
-) -> Result<Response, ApiError> {
-    let id = of_path(&id)?;
-    asked.body.check()?;
-    let (new, by) = (&asked.body, caller.account);
-    let _turn = chat.turns.of(id).await?;
-    let sent = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
-        Box::pin(async move {
-            let me = inside(tx.conn(), id, by).await?;
-            let before = message::Entity::find()
-                .filter(message::Column::Chat.eq(id.as_i64()))
-                .filter(message::Column::Author.eq(by.as_i64()))
-                .filter(message::Column::ClientId.eq(&new.client_id))
-                .one(tx.conn())
-                .await?;
-            match before {
-                Some(row) => Ok((StatusCode::OK, MessageView::of(row)?)),
-                None => Ok((StatusCode::CREATED, keep(tx, id, by, &me, new).await?)),
-            }
-        })
-    });
-    let (status, view) = sent.await?;
-    let seq = view.seq.unwrap_or(0);
-    Ok(changed(status, view, id, seq))
+/// A message that is there, and how a member who does something to it stands to it.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct Aimed {
+    role: String,
+    /// The member's name.
+    pub(crate) me: String,
+    /// Of the conversation's newest change.
+    pub(crate) newest: i64,
+    pub(crate) seq: i64,
+    author: i64,
+    name: String,
+    text: String,
+    edits: i64,
 }
 
-/// Says a new message, keeps it under the seq that it got, and has it found.
-async fn keep(
+/// A message that is there, for a member: 403 for others, 404 without the message. One statement.
+pub(crate) async fn aim(
     tx: &Tx<'_>,
     chat: ConversationId,
-    by: AccountId,
-    me: &Inside,
-    new: &NewMessage,
-) -> Result<MessageView, ApiError> {
-    let at_ms = signed(tx.now_ms());
-    let mut view = MessageView {
-        seq: None,
-        r#type: "message",
-        id: tx.ids().make(),
-        client_id: new.client_id.clone(),
-        from: by,
-        name: me.name.clone(),
-        text: new.text.clone(),
-        attachments: new.attachments.clone(),
-        at_ms,
-        edited_ms: None,
-        deleted_ms: None,
-    };
-    let seq = say(tx, chat, &view, None).await?;
-    let row = message::ActiveModel {
-        chat: Set(chat.as_i64()),
-        seq: Set(seq),
-        id: Set(view.id.as_i64()),
-        author: Set(by.as_i64()),
-        name: Set(view.name.clone()),
-        client_id: Set(view.client_id.clone()),
-        text: Set(view.text.clone()),
-        attachments: Set(to_json(&view.attachments)?),
-        at_ms: Set(at_ms),
-        edited_ms: Set(None),
-        deleted_ms: Set(None),
-    };
-    message::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    let columns = [
-        (conversation::Column::Seq, seq),
-        (conversation::Column::MessageSeq, seq),
-        (conversation::Column::LastMs, at_ms),
-    ];
-    let mut moved = conversation::Entity::update_many();
-    for (column, value) in columns {
-        moved = moved.col_expr(column, Expr::value(value));
+    who: AccountId,
+    which: MessageId,
+) -> Result<Aimed, ApiError> {
+    let sql = format!(
+        "SELECT m.role, m.name AS me, {NEWEST} AS newest, x.seq, x.author, x.name, x.text, \
+         (SELECT COUNT(*) FROM chat_events d WHERE d.chat = x.chat AND d.message = x.id AND d.kind = 'edit') AS edits \
+         FROM chat_members m JOIN chats c ON c.id = m.chat \
+         LEFT JOIN chat_messages x ON x.chat = m.chat AND x.id = $3 AND x.deleted_ms IS NULL \
+         WHERE m.chat = $1 AND m.account = $2"
+    );
+    let values = [chat.as_i64(), who.as_i64(), which.as_i64()].map(Value::from);
+    let row = tx.conn().query_one_raw(statement(tx.conn(), sql, values)).await?.ok_or_else(outside)?;
+    if row.try_get::<Option<i64>>("", "seq")?.is_none() {
+        return Err(no_message());
     }
-    moved.filter(conversation::Column::Id.eq(chat.as_i64())).exec(tx.conn()).await?;
-    search::learn(tx, chat, view.id, (&view.name, &view.text)).await?;
-    view.seq = Some(seq);
-    Ok(view)
-}
-
-/// A message that is there; 404 otherwise.
-pub(crate) async fn there(
-    tx: &Tx<'_>,
-    chat: ConversationId,
-    id: MessageId,
-) -> Result<message::Model, ApiError> {
-    let found = message::Entity::find()
-        .filter(message::Column::Chat.eq(chat.as_i64()))
-        .filter(message::Column::Id.eq(id.as_i64()))
-        .one(tx.conn())
-        .await?;
-    found.filter(|row| row.deleted_ms.is_none()).ok_or_else(no_message)
+    Ok(Aimed::from_query_result(&row, "")?)
 }
 
 /// What a message is to say.
@@ -262,15 +201,14 @@ pub(crate) async fn edit(
     let _turn = chat.turns.of(id).await?;
     let done = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
-            let me = inside(tx.conn(), id, by).await?;
-            let row = there(tx, id, which).await?;
-            if row.author != by.as_i64() {
+            let there = aim(tx, id, by, which).await?;
+            if there.author != by.as_i64() {
                 return Err(forbidden("a message is its author's to change"));
             }
-            if row.text == text {
-                return Ok(me.seq);
+            if there.text == text {
+                return Ok(there.newest);
             }
-            change(tx, id, (which, by), &row, text).await
+            change(tx, id, (which, by), &there, text).await
         })
     });
     let seq = done.await?;
@@ -281,33 +219,23 @@ async fn change(
     tx: &Tx<'_>,
     chat: ConversationId,
     (which, by): (MessageId, AccountId),
-    row: &message::Model,
+    was: &Aimed,
     text: &str,
 ) -> Result<i64, ApiError> {
-    if edits(chat, which).count(tx.conn()).await? >= MAX_EDITS {
+    if was.edits >= MAX_EDITS {
         return Err(ApiError::conflict(format!("a message is changed at most {MAX_EDITS} times")));
     }
-    let more = json!({ "text": text });
-    let seq =
-        happen(tx, chat, Happened { kind: "edit", message: Some(which), by, more, revoke: None }).await?;
+    let what = Happened::new("edit", by, json!({ "text": text })).to(which);
+    let seq = happen(tx, chat, what.also(stirred(chat, [was.seq], was.newest))).await?;
     message::Entity::update_many()
         .col_expr(message::Column::Text, Expr::value(text))
         .col_expr(message::Column::EditedMs, Expr::value(signed(tx.now_ms())))
-        .filter(message::Column::Chat.eq(row.chat))
-        .filter(message::Column::Seq.eq(row.seq))
+        .filter(message::Column::Chat.eq(chat.as_i64()))
+        .filter(message::Column::Seq.eq(was.seq))
         .exec(tx.conn())
         .await?;
-    search::forget(tx, chat, which, (&row.name, &row.text)).await?;
-    search::learn(tx, chat, which, (&row.name, text)).await?;
-    stir(tx, chat, [row.seq], seq).await?;
+    search::relearn(tx, chat, which, (&was.text, text)).await?;
     Ok(seq)
-}
-
-fn edits(chat: ConversationId, which: MessageId) -> sluice_storage::rows::sea_orm::Select<event::Entity> {
-    event::Entity::find()
-        .filter(event::Column::Chat.eq(chat.as_i64()))
-        .filter(event::Column::Message.eq(which.as_i64()))
-        .filter(event::Column::Kind.eq("edit"))
 }
 
 /// `DELETE /v1/chat/ID/messages/MESSAGE`, by its author or an owner. That there was one stays; what it said is gone.
@@ -321,55 +249,78 @@ pub(crate) async fn delete(
     let _turn = chat.turns.of(id).await?;
     let done = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
-            let me = inside(tx.conn(), id, by).await?;
-            let row = there(tx, id, which).await?;
-            if row.author != by.as_i64() && !me.is_owner() {
+            let there = aim(tx, id, by, which).await?;
+            if there.author != by.as_i64() && there.role != OWNER {
                 return Err(forbidden("a message is deleted by its author or by an owner"));
             }
-            let more = json!({});
-            let what = Happened { kind: "delete", message: Some(which), by, more, revoke: None };
-            let seq = happen(tx, id, what).await?;
-            empty(tx, id, which, &row, seq).await?;
-            Ok(seq)
+            let seqs = empty(tx, id, which, &there).await?;
+            let what = Happened::new("delete", by, json!({})).to(which);
+            happen(tx, id, what.also(stirred(id, seqs, there.newest))).await
         })
     });
     let seq = done.await?;
+    chat.unread.said(id);
     Ok(changed(StatusCode::OK, json!({ "id": which, "seq": seq }), id, seq))
 }
 
-/// Takes out of every row and event what a message said, also what it said before it was changed.
+/// Takes out of every row and event what a message said, also what it said before it was changed: its seqs.
 async fn empty(
     tx: &Tx<'_>,
     chat: ConversationId,
     which: MessageId,
-    row: &message::Model,
-    seq: i64,
-) -> Result<(), ApiError> {
+    was: &Aimed,
+) -> Result<Vec<i64>, ApiError> {
     message::Entity::update_many()
         .col_expr(message::Column::Text, Expr::value(""))
         .col_expr(message::Column::Attachments, Expr::value("[]"))
         .col_expr(message::Column::DeletedMs, Expr::value(signed(tx.now_ms())))
-        .filter(message::Column::Chat.eq(row.chat))
-        .filter(message::Column::Seq.eq(row.seq))
+        .filter(message::Column::Chat.eq(chat.as_i64()))
+        .filter(message::Column::Seq.eq(was.seq))
         .exec(tx.conn())
         .await?;
-    search::forget(tx, chat, which, (&row.name, &row.text)).await?;
+    search::forget(tx, chat, which, (&was.name, &was.text)).await?;
     reaction::Entity::delete_many()
-        .filter(reaction::Column::Chat.eq(row.chat))
-        .filter(reaction::Column::Message.eq(row.id))
+        .filter(reaction::Column::Chat.eq(chat.as_i64()))
+        .filter(reaction::Column::Message.eq(which.as_i64()))
         .exec(tx.conn())
         .await?;
-    let seqs: Vec<i64> = edits(chat, which).all(tx.conn()).await?.iter().map(|edit| edit.seq).collect();
-    let blank = to_json(&json!({ "type": "edit", "id": which, "by": account(row.author)?, "text": "" }))?;
-    event::Entity::update_many()
-        .col_expr(event::Column::Data, Expr::value(blank))
-        .filter(event::Column::Chat.eq(row.chat))
-        .filter(event::Column::Seq.is_in(seqs.clone()))
-        .exec(tx.conn())
-        .await?;
+    let mut seqs = vec![was.seq];
+    if was.edits > 0 {
+        let blank = to_json(&json!({ "type": "edit", "id": which, "by": account(was.author)?, "text": "" }))?;
+        let edits = event::Entity::update_many()
+            .col_expr(event::Column::Data, Expr::value(blank))
+            .filter(event::Column::Chat.eq(chat.as_i64()))
+            .filter(event::Column::Message.eq(which.as_i64()))
+            .filter(event::Column::Kind.eq("edit"))
+            .exec_with_returning(tx.conn())
+            .await?;
+        seqs.extend(edits.iter().map(|edit| edit.seq));
+    }
     // The log said it to edges, and would say it again to those that ask.
-    let all = || seqs.iter().copied().chain([row.seq]);
-    let versions: Vec<Version> = all().filter_map(|seq| u64::try_from(seq).ok()).map(Version).collect();
-    tx.retract(&tag(chat), &versions).await?;
-    stir(tx, chat, all(), seq).await
+    let versions = seqs.iter().filter_map(|seq| u64::try_from(*seq).ok()).map(Version);
+    tx.retract(&tag(chat), &versions.collect::<Vec<_>>()).await?;
+    Ok(seqs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attachment_is_on_this_host() {
+        let with = |path: &str| NewMessage {
+            client_id: "c1".into(),
+            text: String::new(),
+            attachments: vec![Attachment {
+                name: "x.png".into(),
+                r#type: "image/png".into(),
+                bytes: 1,
+                path: path.into(),
+            }],
+        };
+        assert_eq!(with("/v1/feed/photos/1.jpg").check(), Ok(()));
+        for path in ["//evil.example/x.png", "/\\evil.example/x.png", "/\t/evil.example/x.png", "x.png"] {
+            assert!(with(path).check().is_err(), "{path:?}");
+        }
+    }
 }

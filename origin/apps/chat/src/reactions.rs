@@ -6,16 +6,13 @@ use http::StatusCode;
 use serde_json::json;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::Tx;
-use sluice_storage::rows::sea_orm::sea_query::OnConflict;
-use sluice_storage::rows::sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-};
+use sluice_storage::rows::sea_orm::{ConnectionTrait, EntityTrait, Value};
 use sluice_storage::rows::signed;
 use sluice_wire::AccountId;
 
 use crate::http::{changed, conversation as of_path, invalid, message as message_of_path};
-use crate::messages::there;
-use crate::record::{Happened, happen, inside, stir};
+use crate::messages::aim;
+use crate::record::{Happened, happen, statement, stirred};
 use crate::rows::reaction;
 use crate::{Chat, MessageId};
 
@@ -58,18 +55,15 @@ async fn set(
     let _turn = chat.turns.of(id).await?;
     let done = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
         Box::pin(async move {
-            let me = inside(tx.conn(), id, by).await?;
-            let row = there(tx, id, which).await?;
+            let there = aim(tx, id, by, which).await?;
             let key = (id.as_i64(), which.as_i64(), by.as_i64(), emoji.to_owned());
             let moved = if on { put(tx, key).await? } else { take(tx, key).await? };
             if !moved {
-                return Ok(me.seq);
+                return Ok(there.newest);
             }
-            let more = json!({ "emoji": emoji, "on": on, "name": me.name });
-            let what = Happened { kind: "reaction", message: Some(which), by, more, revoke: None };
-            let seq = happen(tx, id, what).await?;
-            stir(tx, id, [row.seq], seq).await?;
-            Ok(seq)
+            let more = json!({ "emoji": emoji, "on": on, "name": there.me });
+            let what = Happened::new("reaction", by, more).to(which);
+            happen(tx, id, what.also(stirred(id, [there.seq], there.newest))).await
         })
     });
     let seq = done.await?;
@@ -79,25 +73,23 @@ async fn set(
 
 type Key = (i64, i64, i64, String);
 
-/// True when it was not there.
-async fn put(tx: &Tx<'_>, (chat, message, account, emoji): Key) -> Result<bool, ApiError> {
-    let own = reaction::Entity::find()
-        .filter(reaction::Column::Chat.eq(chat))
-        .filter(reaction::Column::Message.eq(message))
-        .filter(reaction::Column::Account.eq(account));
-    if own.count(tx.conn()).await? >= MAX_OWN {
-        return Err(ApiError::conflict(format!("at most {MAX_OWN} emoji of yours on a message")));
+/// True when it was not there. Whoever has put as many on it as one may puts no more.
+async fn put(tx: &Tx<'_>, key: Key) -> Result<bool, ApiError> {
+    let sql = format!(
+        "INSERT INTO chat_reactions (chat, message, account, emoji, at_ms) SELECT $1, $2, $3, $4, $5 \
+         WHERE (SELECT COUNT(*) FROM chat_reactions r WHERE r.chat = $1 AND r.message = $2 AND r.account = $3) \
+         < {MAX_OWN} ON CONFLICT (chat, message, account, emoji) DO NOTHING"
+    );
+    let (chat, message, account, emoji) = key.clone();
+    let values: [Value; 5] =
+        [chat.into(), message.into(), account.into(), emoji.into(), signed(tx.now_ms()).into()];
+    if tx.conn().execute_raw(statement(tx.conn(), sql, values)).await?.rows_affected() > 0 {
+        return Ok(true);
     }
-    let row = reaction::ActiveModel {
-        chat: Set(chat),
-        message: Set(message),
-        account: Set(account),
-        emoji: Set(emoji),
-        at_ms: Set(signed(tx.now_ms())),
-    };
-    let once = OnConflict::new().do_nothing().to_owned();
-    let put = reaction::Entity::insert(row).on_conflict(once).exec_without_returning(tx.conn()).await?;
-    Ok(put > 0)
+    match reaction::Entity::find_by_id(key).one(tx.conn()).await? {
+        Some(_) => Ok(false),
+        None => Err(ApiError::conflict(format!("at most {MAX_OWN} emoji of yours on a message"))),
+    }
 }
 
 /// True when it was there.

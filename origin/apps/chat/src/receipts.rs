@@ -68,7 +68,7 @@ fn decide(me: &Inside, read: i64, now_ms: i64) -> (i64, Option<Told>) {
     (seen, (0..APART_MS).contains(&since).then_some(Told::Later))
 }
 
-/// Tells the others of a move, if it is time.
+/// Keeps how far an account is, and tells the others, if it is time. Two statements, and what says it.
 pub(crate) async fn moved(
     tx: &Tx<'_>,
     chat: ConversationId,
@@ -78,19 +78,26 @@ pub(crate) async fn moved(
 ) -> Result<Told, ApiError> {
     let now_ms = signed(tx.now_ms());
     let (seen, done) = decide(me, read, now_ms);
+    let (delivered, read) = (delivered.max(me.delivered_seq), read.max(me.read_seq));
+    let mut keep = member::Entity::update_many()
+        .col_expr(member::Column::DeliveredSeq, Expr::value(delivered))
+        .col_expr(member::Column::ReadSeq, Expr::value(read));
+    if done.is_none() {
+        keep = keep
+            .col_expr(member::Column::ToldSeq, Expr::value(seen))
+            .col_expr(member::Column::ToldMs, Expr::value(now_ms));
+    }
+    if done.is_none() || (delivered, read) != (me.delivered_seq, me.read_seq) {
+        keep.filter(member::Column::Chat.eq(chat.as_i64()))
+            .filter(member::Column::Account.eq(who.as_i64()))
+            .exec(tx.conn())
+            .await?;
+    }
     if let Some(told) = done {
         return Ok(told);
     }
-    let delivered = delivered.max(me.delivered_seq);
     let more = json!({ "account": who, "read": seen, "delivered": delivered });
-    happen(tx, chat, Happened { kind: "receipt", message: None, by: who, more, revoke: None }).await?;
-    member::Entity::update_many()
-        .col_expr(member::Column::ToldSeq, Expr::value(seen))
-        .col_expr(member::Column::ToldMs, Expr::value(now_ms))
-        .filter(member::Column::Chat.eq(chat.as_i64()))
-        .filter(member::Column::Account.eq(who.as_i64()))
-        .exec(tx.conn())
-        .await?;
+    happen(tx, chat, Happened::new("receipt", who, more)).await?;
     Ok(Told::Settled)
 }
 
@@ -134,6 +141,7 @@ mod tests {
 
     fn reader(kind: &str, told: (i64, i64)) -> Inside {
         Inside {
+            account: 1,
             kind: kind.into(),
             seq: 50,
             message_seq: 40,

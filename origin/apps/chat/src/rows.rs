@@ -16,7 +16,7 @@ pub(crate) mod conversation {
         pub(crate) made_by: i64,
         pub(crate) created_ms: i64,
         pub(crate) members: i64,
-        /// Of the newest change.
+        /// Of the newest change that this row knows of: a message, always. See [`NEWEST`](crate::record::NEWEST).
         pub(crate) seq: i64,
         /// Of the newest message.
         pub(crate) message_seq: i64,

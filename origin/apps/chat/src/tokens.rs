@@ -13,18 +13,18 @@ use utoipa::ToSchema;
 
 use crate::conversations::number;
 use crate::http::{answer, invalid, outside};
-use crate::ids::tag;
-use crate::record::statement;
+use crate::ids::{own_tag, tag};
+use crate::record::{NEWEST, statement};
 use crate::{Chat, ConversationId};
 
-/// Conversations of a token: with more, a head of HTTP would not hold it.
-const MAX_CHANNELS: usize = 100;
+/// Conversations of a token: edges take no longer list, nor does a head of HTTP hold much more.
+const MAX_CHANNELS: usize = 60;
 
 /// What is to be listened to.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listen {
-    /// Conversations, at most 100; without, the 100 in which something was said last.
+    /// Conversations, at most 60; without, the 60 in which something was said last.
     #[schema(value_type = Vec<String>)]
     conversations: Vec<ConversationId>,
 }
@@ -32,11 +32,14 @@ pub(crate) struct Listen {
 #[derive(Debug, FromQueryResult)]
 struct Row {
     id: i64,
+    seq: i64,
 }
 
-/// `POST /v1/chat/token`: a token for `chat:ID` of each, and for `presence:ACCOUNT`. Whoever leaves a conversation cannot
-/// listen to it with what was minted before.
-#[utoipa::path(post, path = "/v1/chat/token", request_body = Option<Listen>, responses((status = 200, description = "token, channels")))]
+/// `POST /v1/chat/token`: a token for `chat:ID` of each, and for the account's own channel, `chats:ACCOUNT`. Whoever leaves a
+/// conversation cannot listen to it with what was minted before: the token has the seq that each had when membership was read, and a
+/// leave has a later one, however long it took to commit and whatever clocks say. `own` says where the own channel is: whoever reads the list after
+/// this, and listens after that number, misses nothing. Two statements.
+#[utoipa::path(post, path = "/v1/chat/token", request_body = Option<Listen>, responses((status = 200, description = "token, channels, own: channel, seq")))]
 pub(crate) async fn token(
     State(chat): State<Chat>,
     caller: Caller,
@@ -44,9 +47,10 @@ pub(crate) async fn token(
 ) -> Result<Response, ApiError> {
     let wanted = asked.body.unwrap_or_default().conversations;
     if wanted.len() > MAX_CHANNELS {
-        return Err(invalid("at most 100 conversations"));
+        return Err(invalid("at most 60 conversations"));
     }
-    let reader = chat.ground.storage.database.reader();
+    let (own, reader) = (own_tag(caller.account), chat.ground.storage.database.reader());
+    let seq = chat.ground.storage.log().version_of(&own).await?;
     let mut values = vec![caller.account.as_i64().into(), (MAX_CHANNELS as i64).into()];
     let mut only = String::new();
     if !wanted.is_empty() {
@@ -55,7 +59,7 @@ pub(crate) async fn token(
         values.extend(wanted.iter().map(|id| id.as_i64().into()));
     }
     let sql = format!(
-        "SELECT c.id FROM chat_members m JOIN chats c ON c.id = m.chat WHERE m.account = $1 {only} \
+        "SELECT c.id, {NEWEST} AS seq FROM chat_members m JOIN chats c ON c.id = m.chat WHERE m.account = $1 {only} \
          ORDER BY c.last_ms DESC LIMIT $2"
     );
     let rows = Row::find_by_statement(statement(reader, sql, values)).all(reader).await?;
@@ -64,7 +68,9 @@ pub(crate) async fn token(
         return Err(outside());
     }
     let mut channels: Vec<String> = found.into_iter().map(|id| tag(id).as_str().to_owned()).collect();
-    channels.push(format!("presence:{}", caller.account));
-    let token = chat.ground.accounts.channels(&caller, channels.clone());
-    Ok(answer(StatusCode::OK, json!({ "token": token, "channels": channels })))
+    channels.push(own.as_str().to_owned());
+    let seqs = rows.iter().map(|row| u64::try_from(row.seq).unwrap_or(0)).chain([seq.0]);
+    let token = chat.ground.accounts.channels_as_of(&caller, channels.iter().cloned().zip(seqs).collect());
+    let own = json!({ "channel": own.as_str(), "seq": seq });
+    Ok(answer(StatusCode::OK, json!({ "token": token, "channels": channels, "own": own })))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Sign {
     conversation: Option<ConversationId>,
 }
 
-/// `PUT /v1/chat/presence`, every 20 s. Who types says so again every five. Whoever listens to the conversation hears of it within
+/// `PUT /v1/chat/presence`, every 20 s, of the device that a session is of. Who types says so again every five. Whoever listens to the conversation hears of it within
 /// a second or so, in an aside of its channel.
 #[utoipa::path(put, path = "/v1/chat/presence", request_body = Sign, responses((status = 200, description = "Known")))]
 pub(crate) async fn be(
@@ -50,7 +50,7 @@ pub(crate) async fn be(
     if let Some(id) = within {
         inside(chat.ground.storage.database.reader(), id, caller.account).await?;
     }
-    chat.presence.beat(caller.account, state, within);
+    chat.presence.beat((caller.account, caller.session.as_u64()), state, within);
     Ok(answer(StatusCode::OK, json!({ "state": asked.body.state })))
 }
 
