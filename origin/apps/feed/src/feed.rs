@@ -91,16 +91,11 @@ impl Feed {
 
     /// Makes the profile of an account that is here for the first time.
     pub(crate) async fn profile(&self, caller: &Caller) -> Result<(), ApiError> {
-        self.profile_of(caller.account, &caller.name).await
-    }
-
-    /// As [`Feed::profile`], of an account that does not ask itself.
-    pub(crate) async fn profile_of(&self, id: AccountId, handle: &str) -> Result<(), ApiError> {
-        let account = id.as_i64();
+        let account = caller.account.as_i64();
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&account) {
             return Ok(());
         }
-        let row = &fresh(id, handle);
+        let row = &fresh(caller.account, &caller.name);
         let make = self.database().write::<_, ApiError, _>(|tx| {
             Box::pin(async move {
                 profile::Entity::insert(profile::ActiveModel::from(row.clone()))

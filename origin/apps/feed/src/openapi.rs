@@ -22,6 +22,7 @@ use crate::http;
         http::photo,
         http::show,
         http::list,
+        http::following,
         http::follow,
         http::unfollow,
         http::import,

@@ -11,6 +11,12 @@ pub(crate) fn post(id: PostId) -> Tag {
     tag(format!("post:{id}"))
 }
 
+/// What reposts a post. Its one event is that the post is deleted, if it was reposted: so its version is 0 as long as the post is
+/// there, and no like of it has its reposts fetched anew.
+pub(crate) fn reposts(of: PostId) -> Tag {
+    tag(format!("reposts:{of}"))
+}
+
 /// The order of a conversation, by the post that it began with.
 pub(crate) fn thread(root: PostId) -> Tag {
     tag(format!("thread:{root}"))

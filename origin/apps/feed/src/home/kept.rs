@@ -66,7 +66,7 @@ impl Feed {
         found
     }
 
-    /// Tells the kept lists of some readers of a post that is about to be theirs.
+    /// Tells the kept lists of some readers of a post that is about to be theirs. The transaction may bring it to fewer, not to others.
     pub(crate) async fn tell(&self, readers: &[i64], post: i64) -> Result<Told, StorageError> {
         let Some((generation, names)) = self.names(readers).await? else { return Ok(Told::default()) };
         let told = self.storage.lists.push(&names, post.unsigned_abs(), self.config.list).await;
@@ -91,7 +91,7 @@ impl Feed {
 
     /// The transaction is over, however it ended.
     pub(crate) async fn settled(&self, told: &Told) {
-        if told.generation.is_some() {
+        if told.generation.is_some() && !told.names.is_empty() {
             self.storage.lists.settled(&told.names).await;
         }
     }

@@ -9,6 +9,7 @@ mod select;
 
 pub(crate) use kept::{Missed, Told, keep};
 pub(crate) use renew::renew;
+pub(crate) use select::shows_something;
 
 use std::collections::{BTreeMap, HashMap};
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use select::{Entries, NAMES, Row, candidates};
 use serde_json::json;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::StorageError;
-use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, JoinType, Query};
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, JoinType, OnConflict, Query};
 use sluice_storage::rows::sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use sluice_storage::rows::{signed, unsigned};
 use sluice_wire::{EventKind, Tag, Version};
@@ -187,16 +188,21 @@ impl Feed {
 
     /// Notes the newest post that a reader has seen, and tells its other devices. It never goes back.
     pub(crate) async fn seen(&self, caller: &Caller, id: PostId) -> Result<Vec<(Tag, Version)>, ApiError> {
-        let (reader, tag) = (caller.account.as_i64(), &tags::home(caller.account));
+        let tag = &tags::home(caller.account);
         let write = self.database().write::<_, ApiError, _>(|tx| {
             Box::pin(async move {
-                let moved = profile::Entity::update_many()
-                    .col_expr(profile::Column::Seen, Expr::value(id.as_i64()))
-                    .filter(profile::Column::Account.eq(reader))
-                    .filter(profile::Column::Seen.lt(id.as_i64()))
-                    .exec(tx.conn())
+                let row = profile::Model { seen: id.as_i64(), ..feed::fresh(caller.account, &caller.name) };
+                let older = Expr::col((profile::Entity, profile::Column::Seen)).lt(id.as_i64());
+                let moved = profile::Entity::insert(profile::ActiveModel::from(row))
+                    .on_conflict(
+                        OnConflict::column(profile::Column::Account)
+                            .update_column(profile::Column::Seen)
+                            .action_and_where(older)
+                            .to_owned(),
+                    )
+                    .exec_without_returning(tx.conn())
                     .await?;
-                if moved.rows_affected == 0 {
+                if moved == 0 {
                     return Ok(vec![]);
                 }
                 let data = json!({ "live": { "seen": id } });

@@ -3,7 +3,7 @@
 use sluice_storage::StorageError;
 use sluice_storage::rows::sea_orm::QueryResult;
 use sluice_storage::rows::sea_orm::sea_query::{
-    Asterisk, Expr, ExprTrait, Func, JoinType, Order, Query, SelectStatement, UnionType,
+    Asterisk, Expr, ExprTrait, Func, IntoIden, JoinType, Order, Query, SelectStatement, UnionType,
 };
 use sluice_storage::rows::unsigned;
 
@@ -145,6 +145,18 @@ pub(super) fn shown() -> SelectStatement {
     select
         .from_as(post::Entity, p)
         .and_where(Expr::col((p, post::Column::Kind)).ne(Kind::Reply.as_str()))
-        .and_where(Expr::col((p, post::Column::DeletedMs)).is_null());
+        .and_where(Expr::col((p, post::Column::DeletedMs)).is_null())
+        .and_where(shows_something(p));
     select
+}
+
+/// Whether a row of posts is no repost of what was deleted.
+pub(crate) fn shows_something(of: impl IntoIden) -> Expr {
+    let o = "o";
+    let original = Query::select()
+        .column((o, post::Column::DeletedMs))
+        .from_as(post::Entity, o)
+        .and_where(Expr::col((o, post::Column::Id)).equals((of.into_iden(), post::Column::Original)))
+        .to_owned();
+    Expr::SubQuery(None, Box::new(original.into())).is_null()
 }

@@ -40,7 +40,7 @@ pub(crate) struct Listen {
 /// An item of a home page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct HomeItem {
-    /// Where its fragment is; the last part of the path is the post's id.
+    /// Where its fragment is, relative to the page (RFC 3986 section 4.2); the last part is the post's id.
     f: String,
     /// Why it is here, unless it is from somebody whom the reader follows: `own`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ pub(super) async fn home(
         ranked(&feed, &window).0.iter().map(|post| post.post.candidate).collect()
     };
     let item = |post: &Candidate| HomeItem {
-        f: place(post.id),
+        f: format!("posts/{}", post.id),
         w: (post.why == Why::Own).then(|| post.why.as_str().to_owned()),
         m: window.marks.get(&post.id).and_then(|marks| marks.text()).map(str::to_owned),
     };
@@ -191,7 +191,6 @@ pub(super) async fn seen(
     who: Caller,
     asked: Asked<Seen>,
 ) -> Result<Response, ApiError> {
-    feed.profile(&who).await?;
     let versions = feed.seen(&who, asked.body.seen).await?;
     Ok(private(&asked.body, &versions))
 }

@@ -6,7 +6,9 @@ mod photos;
 mod posts;
 
 pub(crate) use home::{__path_explain, __path_home, __path_lists, __path_marks, __path_seen, __path_token};
-pub(crate) use people::{__path_follow, __path_import, __path_list, __path_show, __path_unfollow};
+pub(crate) use people::{
+    __path_follow, __path_following, __path_import, __path_list, __path_show, __path_unfollow,
+};
 pub(crate) use photos::{__path_photo, __path_upload};
 pub(crate) use posts::{
     __path_create, __path_delete, __path_fragment, __path_like, __path_repost, __path_thread, __path_unlike,
@@ -39,7 +41,10 @@ pub(crate) fn routes(feed: Feed) -> Router {
         .route("/v1/feed/photos/{name}", get(photos::photo))
         .route("/v1/feed/users/{handle}", get(people::show))
         .route("/v1/feed/users/{handle}/posts", get(people::list))
-        .route("/v1/feed/users/{handle}/follow", put(people::follow).delete(people::unfollow))
+        .route(
+            "/v1/feed/users/{handle}/follow",
+            get(people::following).put(people::follow).delete(people::unfollow),
+        )
         .route("/v1/feed/home", get(home::home))
         .route("/v1/feed/home/explain", get(home::explain))
         .route("/v1/feed/home/seen", put(home::seen))

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::{Item, ListPage, after, place, private, public};
 use crate::PostId;
 use crate::feed::{self, Feed};
+use crate::home::shows_something;
 use crate::posts::Kind;
 use crate::rows::post;
 use crate::tags;
@@ -82,14 +83,18 @@ pub(super) async fn list(
     let (below, size) = (after(&page)?, page.size());
     let tag = tags::user(&handle);
     let version = feed.log.version_of(&tag).await?;
-    let author = feed.person(&handle).await?.account;
+    let Some(author) = feed.profile_of(&handle).await? else {
+        feed.newcomer(&handle).await?;
+        return Ok(public(&ListPage { items: vec![], next: None }, &[(tag, version)]));
+    };
     let ids: Vec<i64> = post::Entity::find()
         .select_only()
         .column(post::Column::Id)
-        .filter(post::Column::Author.eq(author))
+        .filter(post::Column::Author.eq(author.account))
         .filter(post::Column::Id.lt(below.map_or(i64::MAX, PostId::as_i64)))
         .filter(post::Column::Kind.ne(Kind::Reply.as_str()))
         .filter(post::Column::DeletedMs.is_null())
+        .filter(shows_something(post::Entity))
         .order_by_desc(post::Column::Id)
         .limit(size)
         .into_tuple()
@@ -101,6 +106,18 @@ pub(super) async fn list(
     Ok(public(&ListPage { items, next }, &[(tag, version)]))
 }
 
+/// Whether one follows somebody.
+#[utoipa::path(get, path = "/v1/feed/users/{handle}/follow", params(("handle" = String, Path)),
+    responses((status = 200, body = Following), (status = 401), (status = 404)))]
+pub(super) async fn following(
+    State(feed): State<Feed>,
+    who: Caller,
+    Path(handle): Path<String>,
+) -> Result<Response, ApiError> {
+    known(&handle)?;
+    Ok(private(&Following { following: feed.follows(who.account, &handle).await? }, &[]))
+}
+
 /// Follows somebody.
 #[utoipa::path(put, path = "/v1/feed/users/{handle}/follow", params(("handle" = String, Path)),
     responses((status = 200, body = Following), (status = 401), (status = 404)))]
@@ -109,7 +126,9 @@ pub(super) async fn follow(
     who: Caller,
     Path(handle): Path<String>,
 ) -> Result<Response, ApiError> {
-    change(&feed, &who, &handle, true).await
+    known(&handle)?;
+    let versions = feed.follow(&who, &handle).await?;
+    Ok(private(&Following { following: true }, &versions))
 }
 
 /// Follows somebody no longer.
@@ -120,7 +139,9 @@ pub(super) async fn unfollow(
     who: Caller,
     Path(handle): Path<String>,
 ) -> Result<Response, ApiError> {
-    change(&feed, &who, &handle, false).await
+    known(&handle)?;
+    let versions = feed.unfollow(&who, &handle).await?;
+    Ok(private(&Following { following: false }, &versions))
 }
 
 /// Brings an audience; for the role `admin`.
@@ -140,14 +161,6 @@ pub(super) async fn import(
     let author = feed.person(&author).await?;
     let new = feed.import(&author, &readers, active).await?;
     Ok(private(&serde_json::json!({ "new": new }), &[]))
-}
-
-async fn change(feed: &Feed, who: &Caller, handle: &str, wanted: bool) -> Result<Response, ApiError> {
-    known(handle)?;
-    feed.profile(who).await?;
-    let author = if wanted { feed.person_or_newcomer(handle).await? } else { feed.person(handle).await? };
-    let versions = feed.follow((who.account, &who.name), &author, wanted).await?;
-    Ok(private(&Following { following: wanted }, &versions))
 }
 
 /// What cannot be a handle is nobody's.

@@ -9,7 +9,7 @@ use sluice_platform::{ApiError, Caller, Page};
 use sluice_storage::StorageError;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_storage::rows::{from_json, unsigned};
-use sluice_wire::VideoId;
+use sluice_wire::{Tag, Version, VideoId};
 use utoipa::ToSchema;
 
 use super::{after, place, post_id, private, public, shared, versions};
@@ -129,7 +129,6 @@ pub(super) async fn create(
     asked: Asked<NewPost>,
 ) -> Result<Response, ApiError> {
     asked.body.check()?;
-    feed.profile(&who).await?;
     let (caller, new, owner) = (&who, &asked.body, &who.owner());
     let once = &feed.once;
     let answer = once
@@ -146,9 +145,15 @@ pub(super) async fn create(
     responses((status = 200, body = Fragment), (status = 404), (status = 410)))]
 pub(super) async fn fragment(State(feed): State<Feed>, Path(id): Path<String>) -> Result<Response, ApiError> {
     let id = post_id(&id)?;
-    let versions = versions(&feed, tags::post(id)).await?;
-    match posts::present(feed.database().reader(), id).await {
-        Ok(row) => Ok(public(&Fragment::new(row)?, &versions)),
+    let mut versions = versions(&feed, tags::post(id)).await?.to_vec();
+    match shown(&feed, id).await {
+        Ok(row) => {
+            if let Some(original) = row.original {
+                // What it shows was there a moment ago, so nothing has been said of that yet.
+                versions.push((tags::reposts(feed::post(original)?), Version(0)));
+            }
+            Ok(public(&Fragment::new(row)?, &versions))
+        }
         // It stays gone: edges keep that too.
         Err(gone) if gone.0.status == 410 => {
             let mut answer = gone.into_response();
@@ -159,6 +164,16 @@ pub(super) async fn fragment(State(feed): State<Feed>, Path(id): Path<String>) -
     }
 }
 
+/// A post that is there, and what it shows if it is a repost.
+async fn shown(feed: &Feed, id: PostId) -> Result<post::Model, ApiError> {
+    let reader = feed.database().reader();
+    let row = posts::present(reader, id).await?;
+    if let Some(original) = row.original {
+        posts::present(reader, feed::post(original)?).await?;
+    }
+    Ok(row)
+}
+
 /// Deletes a post of one's own.
 #[utoipa::path(delete, path = "/v1/feed/posts/{id}", params(("id" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
@@ -167,7 +182,9 @@ pub(super) async fn delete(
     who: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    remove(&feed, &who, post_id(&id)?).await
+    let (id, who) = (post_id(&id)?, &who);
+    let write = feed.database().write(|tx| Box::pin(posts::delete(tx, who, id)));
+    Ok(removed(&feed, &write.await?.1))
 }
 
 /// A conversation in the order in which it was held.
@@ -232,7 +249,6 @@ pub(super) async fn repost(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let original = post_id(&id)?;
-    feed.profile(&who).await?;
     let caller = &who;
     let write = feed.database().write(|tx| Box::pin(posts::share(tx, caller, original)));
     let made = write.await?;
@@ -248,10 +264,9 @@ pub(super) async fn unrepost(
     who: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    match posts::shared(&feed, &who, post_id(&id)?).await? {
-        Some(repost) => remove(&feed, &who, repost).await,
-        None => Ok(StatusCode::NO_CONTENT.into_response()),
-    }
+    let (of, who) = (post_id(&id)?, &who);
+    let write = feed.database().write(|tx| Box::pin(posts::unshare(tx, who, of)));
+    Ok(removed(&feed, &write.await?))
 }
 
 async fn liked(feed: &Feed, who: &Caller, id: &str, wanted: bool) -> Result<Response, ApiError> {
@@ -260,13 +275,11 @@ async fn liked(feed: &Feed, who: &Caller, id: &str, wanted: bool) -> Result<Resp
     Ok(private(&body, &versions))
 }
 
-async fn remove(feed: &Feed, who: &Caller, id: PostId) -> Result<Response, ApiError> {
-    let write = feed.database().write(|tx| Box::pin(posts::delete(tx, who, id)));
-    let (_, versions) = write.await?;
+fn removed(feed: &Feed, versions: &[(Tag, Version)]) -> Response {
     feed.released.notify_one();
     let mut answer = StatusCode::NO_CONTENT.into_response();
     if !versions.is_empty() {
-        sluice_platform::cache::version(answer.headers_mut(), &versions);
+        sluice_platform::cache::version(answer.headers_mut(), versions);
     }
-    Ok(answer)
+    answer
 }

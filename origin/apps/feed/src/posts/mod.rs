@@ -1,12 +1,13 @@
 //! Posts, replies and reposts: how they are made, and how they go.
 
+mod beside;
 mod new;
 
 pub(crate) use new::{NewPost, Photo};
 
 use serde_json::Value;
 use sluice_platform::{ApiError, Caller};
-use sluice_storage::rows::sea_orm::sea_query::{Expr, OnConflict};
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
 };
@@ -16,7 +17,7 @@ use sluice_wire::{EventKind, Tag, Version, VideoId};
 
 use crate::PostId;
 use crate::affinity::{self, Interaction};
-use crate::feed::{self, Feed, plus};
+use crate::feed::{self, fresh, plus};
 use crate::photos;
 use crate::rows::{post, profile, repost, work};
 use crate::tags;
@@ -45,7 +46,7 @@ const NO_PHOTOS: &str = "[]";
 /// A post that was made or removed, and the versions of what changed with it.
 pub(crate) type Written = (PostId, Vec<(Tag, Version)>);
 
-/// Makes a post or a reply.
+/// Makes a post or a reply: a row and what counts it, in as many statements as tables change.
 pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<Written, ApiError> {
     let id: PostId = tx.ids().make();
     let mut row = row(id, who, Kind::Post);
@@ -53,18 +54,16 @@ pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<W
     row.photos = Set(to_json(&photos::attach(tx, who, id, &new.photos).await?)?);
     row.video = Set(new.video.map(VideoId::as_i64));
     let Some(to) = new.reply_to else {
-        posted(tx, who, 1).await?;
+        posted(tx, who).await?;
         post::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         bring(tx, id, who).await?;
         let versions = tx.emit_all(&[changed(tags::user(&who.name))]).await?;
         return Ok((id, versions));
     };
-    let parent = count(tx, to, post::Column::Replies, 1).await?;
-    let Some(parent) = parent else { return Err(gone(tx.conn(), to).await) };
     row.kind = Set(Kind::Reply.as_str().to_owned());
-    row.parent = Set(Some(parent.id));
-    row.root = Set(parent.root);
-    post::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    row.parent = Set(Some(to.as_i64()));
+    let parent = beside::insert(tx, row, to, post::Column::Replies).await?;
+    let Some(parent) = parent else { return Err(gone(tx.conn(), to).await) };
     if parent.author != who.account.as_i64() {
         affinity::add(tx, who.account.as_i64(), parent.author, Interaction::Reply).await?;
     }
@@ -73,7 +72,7 @@ pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<W
     Ok((id, tx.emit_all(&[counts, thread]).await?))
 }
 
-/// Makes a repost; the one that is there, when there is one.
+/// Makes a repost; the one that is there, when there is one. What nobody waits for is done where it is brought to followers.
 pub(crate) async fn share(tx: &Tx<'_>, who: &Caller, original: PostId) -> Result<Written, ApiError> {
     let id: PostId = tx.ids().make();
     let key = (original.as_i64(), who.account.as_i64());
@@ -87,62 +86,81 @@ pub(crate) async fn share(tx: &Tx<'_>, who: &Caller, original: PostId) -> Result
         let there = there.ok_or_else(|| StorageError::Corrupt("feed_reposts: a mark is not there".into()))?;
         return Ok((feed::post(there.repost)?, vec![]));
     }
-    let counted = count(tx, original, post::Column::Reposts, 1).await?;
-    let Some(of) = counted else { return Err(gone(tx.conn(), original).await) };
+    let row = post::ActiveModel { original: Set(Some(original.as_i64())), ..row(id, who, Kind::Repost) };
+    let shown = beside::insert(tx, row, original, post::Column::Reposts).await?;
+    let Some(of) = shown else { return Err(gone(tx.conn(), original).await) };
     if of.original.is_some() {
         return Err(ApiError::bad_request("this is a repost itself: repost what it shows"));
     }
-    let row = post::ActiveModel { original: Set(Some(of.id)), ..row(id, who, Kind::Repost) };
-    post::Entity::insert(row).exec_without_returning(tx.conn()).await?;
     bring(tx, id, who).await?;
-    if of.author != key.1 {
-        affinity::add(tx, key.1, of.author, Interaction::Repost).await?;
-    }
     let counts = (tags::post(original), EventKind::Changed, tags::live(&of));
     Ok((id, tx.emit_all(&[counts, changed(tags::user(&who.name))]).await?))
 }
 
-/// Deletes a post of the caller's own: everywhere, at once. What was deleted before stays so.
+/// Deletes a post of the caller's own: everywhere, at once. What was deleted before stays so. Reposts of it are there no more
+/// for whoever reads lists, and edges hear that their fragments go (`tags::reposts`); their rows stay.
 pub(crate) async fn delete(tx: &Tx<'_>, who: &Caller, id: PostId) -> Result<Written, ApiError> {
+    if let Some(row) = withdraw(tx, who, post::Column::Id.eq(id.as_i64())).await? {
+        return Ok((id, undo(tx, who, &row).await?));
+    }
+    match post::Entity::find_by_id(id.as_i64()).one(tx.conn()).await? {
+        Some(row) if row.author == who.account.as_i64() => Ok((id, vec![])),
+        Some(_) => Err(ApiError::new(403, "forbidden", "Forbidden", "a post is deleted by its author")),
+        None => Err(unknown(id)),
+    }
+}
+
+/// Takes the caller's repost of a post back, if there is one.
+pub(crate) async fn unshare(tx: &Tx<'_>, who: &Caller, of: PostId) -> Result<Vec<(Tag, Version)>, ApiError> {
+    let mark = Query::select()
+        .column(repost::Column::Repost)
+        .from(repost::Entity)
+        .and_where(Expr::col(repost::Column::Post).eq(of.as_i64()))
+        .and_where(Expr::col(repost::Column::Account).eq(who.account.as_i64()))
+        .to_owned();
+    match withdraw(tx, who, post::Column::Id.in_subquery(mark)).await? {
+        Some(row) => undo(tx, who, &row).await,
+        None => Ok(vec![]),
+    }
+}
+
+/// Makes a tombstone of the caller's post that a condition is true for, if it is there; as it was, but for what it said.
+async fn withdraw(tx: &Tx<'_>, who: &Caller, which: Expr) -> Result<Option<post::Model>, StorageError> {
     let rows = post::Entity::update_many()
         .col_expr(post::Column::DeletedMs, Expr::value(signed(tx.now_ms())))
         .col_expr(post::Column::Text, Expr::value(""))
-        .filter(post::Column::Id.eq(id.as_i64()))
+        .col_expr(post::Column::Photos, Expr::value(NO_PHOTOS))
+        .filter(which)
         .filter(post::Column::Author.eq(who.account.as_i64()))
         .filter(post::Column::DeletedMs.is_null())
         .exec_with_returning(tx.conn())
         .await?;
-    let Some(row) = rows.into_iter().next() else {
-        return match post::Entity::find_by_id(id.as_i64()).one(tx.conn()).await? {
-            Some(row) if row.author == who.account.as_i64() => Ok((id, vec![])),
-            Some(_) => Err(ApiError::new(403, "forbidden", "Forbidden", "a post is deleted by its author")),
-            None => Err(unknown(id)),
-        };
-    };
+    Ok(rows.into_iter().next())
+}
+
+/// Undoes what a deleted post brought about.
+async fn undo(tx: &Tx<'_>, who: &Caller, row: &post::Model) -> Result<Vec<(Tag, Version)>, ApiError> {
+    let id = feed::post(row.id)?;
     let mut events = vec![(tags::post(id), EventKind::Deleted, Value::Null)];
-    if row.photos != NO_PHOTOS {
-        events.extend(take_photos(tx, id).await?);
-    }
-    if let Some(parent) = row.parent {
-        counted(tx, &mut events, parent, post::Column::Replies).await?;
-        events.push(changed(tags::thread(feed::post(row.root)?)));
-    } else if let Some(original) = row.original {
+    if let Some(original) = row.original {
         repost::Entity::delete_by_id((original, row.author)).exec(tx.conn()).await?;
         counted(tx, &mut events, original, post::Column::Reposts).await?;
         events.push(changed(tags::user(&who.name)));
+        return Ok(tx.emit_all(&events).await?);
+    }
+    if row.reposts > 0 {
+        events.push((tags::reposts(id), EventKind::Deleted, Value::Null));
+    }
+    let gone = photos::release(tx, id).await?;
+    events.extend(gone.into_iter().map(|photo| (tags::photo(photo), EventKind::Deleted, Value::Null)));
+    if let Some(parent) = row.parent {
+        counted(tx, &mut events, parent, post::Column::Replies).await?;
+        events.push(changed(tags::thread(feed::post(row.root)?)));
     } else {
-        posted(tx, who, -1).await?;
-        unshare(tx, id).await?;
+        unposted(tx, who).await?;
         events.extend([changed(tags::user(&who.name)), changed(tags::thread(id))]);
     }
-    Ok((id, tx.emit_all(&events).await?))
-}
-
-/// The caller's repost of a post, if there is one.
-pub(crate) async fn shared(feed: &Feed, who: &Caller, of: PostId) -> Result<Option<PostId>, ApiError> {
-    let key = (of.as_i64(), who.account.as_i64());
-    let row = repost::Entity::find_by_id(key).one(feed.database().reader()).await?;
-    Ok(row.map(|row| feed::post(row.repost)).transpose()?)
+    Ok(tx.emit_all(&events).await?)
 }
 
 /// Changes a counter of a post that is there; the post after it.
@@ -210,10 +228,22 @@ fn changed(tag: Tag) -> (Tag, EventKind, Value) {
     (tag, EventKind::Changed, Value::Null)
 }
 
-/// Counts a post of an author.
-async fn posted(tx: &Tx<'_>, who: &Caller, by: i64) -> Result<(), StorageError> {
+/// Counts a post of an author, whose profile is made if this is what it does first.
+async fn posted(tx: &Tx<'_>, who: &Caller) -> Result<(), StorageError> {
+    let row = profile::Model { posts: 1, ..fresh(who.account, &who.name) };
+    let more = Expr::col((profile::Entity, profile::Column::Posts)).add(1);
+    profile::Entity::insert(profile::ActiveModel::from(row))
+        .on_conflict(
+            OnConflict::column(profile::Column::Account).value(profile::Column::Posts, more).to_owned(),
+        )
+        .exec_without_returning(tx.conn())
+        .await?;
+    Ok(())
+}
+
+async fn unposted(tx: &Tx<'_>, who: &Caller) -> Result<(), StorageError> {
     profile::Entity::update_many()
-        .col_expr(profile::Column::Posts, plus(profile::Column::Posts, by))
+        .col_expr(profile::Column::Posts, plus(profile::Column::Posts, -1))
         .filter(profile::Column::Account.eq(who.account.as_i64()))
         .exec(tx.conn())
         .await?;
@@ -244,27 +274,5 @@ async fn counted(
     if let Some(row) = count(tx, id, column, -1).await? {
         events.push((tags::post(id), EventKind::Changed, tags::live(&row)));
     }
-    Ok(())
-}
-
-/// A deleted post's photos are gone, and so is what it said of them.
-async fn take_photos(tx: &Tx<'_>, id: PostId) -> Result<Vec<(Tag, EventKind, Value)>, StorageError> {
-    post::Entity::update_many()
-        .col_expr(post::Column::Photos, Expr::value(NO_PHOTOS))
-        .filter(post::Column::Id.eq(id.as_i64()))
-        .exec(tx.conn())
-        .await?;
-    let gone = photos::release(tx, id).await?;
-    Ok(gone.into_iter().map(|photo| (tags::photo(photo), EventKind::Deleted, Value::Null)).collect())
-}
-
-/// What showed a post that is deleted goes with it.
-async fn unshare(tx: &Tx<'_>, id: PostId) -> Result<(), StorageError> {
-    post::Entity::update_many()
-        .col_expr(post::Column::DeletedMs, Expr::value(signed(tx.now_ms())))
-        .filter(post::Column::Original.eq(id.as_i64()))
-        .filter(post::Column::DeletedMs.is_null())
-        .exec(tx.conn())
-        .await?;
     Ok(())
 }

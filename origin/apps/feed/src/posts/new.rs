@@ -1,7 +1,7 @@
 //! A post that is to be made.
 
 use serde::{Deserialize, Serialize};
-use sluice_platform::ApiError;
+use sluice_platform::{ApiError, is_local_path};
 use sluice_wire::VideoId;
 use utoipa::ToSchema;
 
@@ -48,12 +48,10 @@ pub(crate) struct NewPost {
 impl NewPost {
     /// Says everything that is wrong with it at once.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
-        let local =
-            |path: &str| path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', ' ']);
         let fits = |photo: &Photo| {
             let long = |text: &str, most: usize| text.chars().count() > most;
             let (path, blur, alt) = MAX_PHOTO;
-            local(&photo.path)
+            is_local_path(&photo.path)
                 && (!Place::is_here(&photo.path) || Place::of_path(&photo.path).is_some())
                 && !long(&photo.path, path)
                 && !long(&photo.blur, blur)
@@ -96,5 +94,10 @@ mod tests {
             assert!(said.contains(fault), "{said}");
         }
         assert!(NewPost { text: " \n".into(), ..NewPost::default() }.check().is_err());
+        // A browser reads each of them as a picture of another host.
+        for path in ["/\t/evil.example/x", "/\n/evil.example/x", "/\\evil.example/x"] {
+            let elsewhere = NewPost { photos: vec![photo(path)], ..NewPost::default() };
+            assert!(elsewhere.check().is_err(), "{path:?}");
+        }
     }
 }

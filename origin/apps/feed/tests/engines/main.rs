@@ -1,168 +1,16 @@
 //! The app's routes on both engines, in one process: what they answer, and how many statements that takes.
 #![allow(clippy::unwrap_used, reason = "tests report a broken assumption by panicking")]
 
-use std::sync::Arc;
+mod app;
+mod writes;
+
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use http::{HeaderMap, Request};
-use http_body_util::BodyExt;
+use app::{App, LIMIT, ids};
 use serde_json::{Value, json};
 use sluice_feed::Config;
-use sluice_platform::{AccountsConfig, Ground};
-use sluice_service::{Drain, Metrics};
-use sluice_storage::rows::sea_orm::{ConnectionTrait, Statement};
 use sluice_storage::testing::Postgres;
-use sluice_storage::{Storage, StorageConfig, count_statements};
-use sluice_wire::token::mint::SigningKey;
-use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
-use tower::ServiceExt;
-
-/// How long what happens behind a request may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// The app, alone in a process.
-struct App {
-    routes: Router,
-    storage: Storage,
-    drain: Drain,
-    /// Nothing is done twice: on PostgreSQL, a transaction that lost to another one is done again, and counts again.
-    exact: bool,
-    _dir: TempDir,
-}
-
-/// An answer.
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Value,
-    /// Bytes of its body.
-    bytes: usize,
-    /// Statements that it took.
-    statements: u64,
-}
-
-impl App {
-    async fn start(database: Option<&Postgres>, config: &Config) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = format!("sqlite:{}", dir.path().join("sluice.db").display());
-        let exact = database.is_none();
-        let database = match database {
-            Some(server) => server.fresh_database().await,
-            None => file,
-        };
-        let objects = format!("file:{}", dir.path().display());
-        let storage = StorageConfig { database, objects, ..StorageConfig::default() };
-        let storage = Storage::open(&storage).await.unwrap();
-        let signer = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes(), "k").unwrap();
-        let accounts = AccountsConfig { admins: vec!["root".into()], ..AccountsConfig::default() };
-        let drain = Drain::new(Duration::from_secs(1));
-        let ground =
-            Ground::open(storage.clone(), Arc::new(signer), &accounts, Metrics::default(), drain.clone());
-        let ground = ground.await.unwrap();
-        let routes = ground.routes().merge(sluice_feed::start(&ground, config).await.unwrap());
-        Self { routes, storage, drain, exact, _dir: dir }
-    }
-
-    async fn ask(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
-        let request = Request::builder().method(method).uri(path);
-        let request = if token.is_empty() {
-            request
-        } else {
-            request.header("authorization", format!("Bearer {token}"))
-        };
-        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let asked = self.routes.clone().oneshot(request.body(body).unwrap());
-        let (answer, statements) = count_statements(asked).await;
-        let (parts, body) = answer.unwrap().into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: serde_json::from_slice(&bytes).unwrap_or_default(),
-            bytes: bytes.len(),
-            statements,
-        }
-    }
-
-    /// Holds a write to its number of statements.
-    fn took(&self, answer: &Answer, statements: u64) {
-        let took = answer.statements;
-        assert!(took == statements || (!self.exact && took > statements), "{took}, not {statements}");
-    }
-
-    /// A new account's access token.
-    async fn join(&self, handle: &str) -> String {
-        let body = json!({ "handle": handle, "password": "correct horse" });
-        let answer = self.ask("POST", "/v1/accounts", "", body).await;
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer.body["access_token"].as_str().unwrap().to_owned()
-    }
-
-    async fn post(&self, token: &str, text: &str) -> String {
-        let answer = self.ask("POST", "/v1/feed/posts", token, json!({ "text": text })).await;
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer.body["id"].as_str().unwrap().to_owned()
-    }
-
-    /// Ids of a home page by time.
-    async fn home(&self, token: &str) -> Vec<String> {
-        let answer = self.ask("GET", "/v1/feed/home?order=latest", token, Value::Null).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        ids(&answer.body)
-    }
-
-    /// What explains a home page.
-    async fn whys(&self, token: &str) -> Vec<String> {
-        let answer = self.ask("GET", "/v1/feed/home/explain", token, Value::Null).await;
-        answer.body["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| item["why"].as_str().unwrap().into())
-            .collect()
-    }
-
-    /// Waits until a reader's home comes from its list alone, of so many entries.
-    async fn listed(&self, token: &str, entries: usize) {
-        let begun = Instant::now();
-        while self.whys(token).await.iter().filter(|why| *why == "pushed").count() != entries {
-            assert!(begun.elapsed() < LIMIT, "the list was not there: {:?}", self.whys(token).await);
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// A number out of the tables.
-    async fn number(&self, sql: &str) -> i64 {
-        let reader = self.storage.database.reader();
-        let ask = Statement::from_string(reader.get_database_backend(), sql);
-        reader.query_one_raw(ask).await.unwrap().unwrap().try_get("", "n").unwrap()
-    }
-
-    /// Waits until every post was brought to all.
-    async fn brought(&self) {
-        let begun = Instant::now();
-        while self.number("SELECT COUNT(*) AS n FROM feed_work").await != 0 {
-            assert!(begun.elapsed() < LIMIT, "posts are not brought");
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    async fn end(self) {
-        self.drain.begin();
-        self.storage.database.close().await.unwrap();
-    }
-}
-
-fn ids(page: &Value) -> Vec<String> {
-    let last = |item: &Value| item["f"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-    page["items"].as_array().unwrap().iter().map(last).collect()
-}
-
-/// Of a write: its own statements, and two for all its events.
-const EVENTS: u64 = 2;
 
 async fn the_whole_life_of_a_post(app: App) {
     let (ann, ben) = (app.join("ann").await, app.join("ben").await);
@@ -180,9 +28,10 @@ async fn the_whole_life_of_a_post(app: App) {
     assert_eq!(shown.body["followers"], 1, "{}", shown.body);
     assert_eq!(app.ask("PUT", "/v1/feed/users/nobody/follow", &cat, Value::Null).await.status, 404);
     let first = app.post(&ann, "first").await;
+    let events = app.alone.events();
     let follow = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
     assert_eq!(follow.status, 200, "{}", follow.body);
-    app.took(&follow, 3 + EVENTS);
+    app.took(&follow, 3 + events);
     let again = app.ask("PUT", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
     assert_eq!(again.status, 200);
     app.took(&again, 2);
@@ -192,7 +41,7 @@ async fn the_whole_life_of_a_post(app: App) {
     let new = json!({ "text": "second", "photos": [{ "path": "/i/a.jpg", "blur": "L00000" }] });
     let made = app.ask("POST", "/v1/feed/posts", &ann, new).await;
     assert_eq!(made.status, 201, "{}", made.body);
-    app.took(&made, 3 + EVENTS);
+    app.took(&made, 3 + events);
     let second = made.body["id"].as_str().unwrap().to_owned();
     app.listed(&ben, 2).await;
     assert_eq!(app.home(&ben).await, [second.clone(), first.clone()]);
@@ -200,11 +49,11 @@ async fn the_whole_life_of_a_post(app: App) {
 
     let like = format!("/v1/feed/posts/{second}/like");
     for (method, n, statements) in [
-        ("PUT", 1, 3 + EVENTS),
+        ("PUT", 1, 3 + events),
         ("PUT", 1, 2),
-        ("DELETE", 0, 2 + EVENTS),
+        ("DELETE", 0, 2 + events),
         ("DELETE", 0, 2),
-        ("PUT", 1, 3 + EVENTS),
+        ("PUT", 1, 3 + events),
     ] {
         let liked = app.ask(method, &like, &ben, Value::Null).await;
         assert_eq!((liked.status, &liked.body["likes"]), (200, &json!(n)), "{method}");
@@ -213,7 +62,7 @@ async fn the_whole_life_of_a_post(app: App) {
     let reply = json!({ "text": "yes", "reply_to": second });
     let reply = app.ask("POST", "/v1/feed/posts", &ben, reply).await;
     assert_eq!(reply.status, 201, "{}", reply.body);
-    app.took(&reply, 3 + EVENTS);
+    app.took(&reply, 2 + events);
     let reply = reply.body["id"].as_str().unwrap().to_owned();
     let deeper = json!({ "text": "so", "reply_to": reply });
     let deeper =
@@ -224,9 +73,15 @@ async fn the_whole_life_of_a_post(app: App) {
 
     let shared = app.ask("PUT", &format!("/v1/feed/posts/{first}/repost"), &ben, Value::Null).await;
     assert_eq!(shared.status, 200, "{}", shared.body);
-    app.took(&shared, 5 + EVENTS);
+    app.took(&shared, 3 + events);
     let twice = app.ask("PUT", &format!("/v1/feed/posts/{first}/repost"), &ben, Value::Null).await;
     assert_eq!(twice.body["id"], shared.body["id"]);
+
+    let of_repost = format!("/v1/feed/posts/{}", shared.body["id"].as_str().unwrap());
+    let repost = app.ask("GET", &of_repost, "", Value::Null).await;
+    assert_eq!((repost.status, repost.statements), (200, 3), "{}", repost.body);
+    let versions = repost.headers["sluice-version"].to_str().unwrap().to_owned();
+    assert!(versions.contains(&format!("reposts:{first}=0")), "{versions}");
 
     let fragment = app.ask("GET", &format!("/v1/feed/posts/{second}"), "", Value::Null).await;
     assert_eq!((fragment.status, fragment.statements), (200, 2));
@@ -246,7 +101,7 @@ async fn the_whole_life_of_a_post(app: App) {
 
     let seen = app.ask("PUT", "/v1/feed/home/seen", &ben, json!({ "seen": second })).await;
     assert_eq!(seen.status, 200);
-    app.took(&seen, 1 + EVENTS);
+    app.took(&seen, 1 + events);
     app.ask("PUT", "/v1/feed/home/seen", &ben, json!({ "seen": first })).await;
     let home = app.ask("GET", "/v1/feed/home", &ben, Value::Null).await;
     assert_eq!(home.body["seen"], json!(second), "it never goes back");
@@ -255,7 +110,10 @@ async fn the_whole_life_of_a_post(app: App) {
     assert_eq!(app.ask("DELETE", &path, &ben, Value::Null).await.status, 403);
     let gone = app.ask("DELETE", &path, &ann, Value::Null).await;
     assert_eq!(gone.status, 204);
-    app.took(&gone, 3 + EVENTS);
+    app.took(&gone, 3 + events);
+    let said = gone.headers["sluice-version"].to_str().unwrap();
+    assert!(said.contains(&format!("reposts:{first}=1")), "what reposts it hears of it: {said}");
+    assert_eq!(app.ask("GET", &of_repost, "", Value::Null).await.status, 410);
     assert_eq!(app.ask("DELETE", &path, &ann, Value::Null).await.status, 204);
     assert_eq!(app.home(&ben).await, std::slice::from_ref(&second), "with it went what reposted it");
     let tombstone = app.ask("GET", &path, "", Value::Null).await;
@@ -268,7 +126,7 @@ async fn the_whole_life_of_a_post(app: App) {
 
     let left = app.ask("DELETE", "/v1/feed/users/ann/follow", &ben, Value::Null).await;
     assert_eq!(left.status, 200);
-    app.took(&left, 3 + EVENTS);
+    app.took(&left, 3 + events);
     assert_eq!(app.home(&ben).await, [""; 0]);
     app.end().await;
 }
@@ -285,7 +143,7 @@ async fn lists_that_are_lost_leave_no_page_empty(app: App) {
     app.home(&ben).await;
     app.listed(&ben, 24).await;
     let page = app.ask("GET", "/v1/feed/home", &ben, Value::Null).await;
-    assert!(page.bytes < 1_024, "{} bytes: {}", page.bytes, page.body);
+    assert!(page.text.len() < 1_024, "{} bytes: {}", page.text.len(), page.body);
     for (post, act) in [
         (2, "like"),
         (3, "like"),
@@ -307,7 +165,7 @@ async fn lists_that_are_lost_leave_no_page_empty(app: App) {
     // The repost comes first, and shows what is liked.
     let (of, l, lr) = (marks(&own.body), json!("l"), json!("lr"));
     assert_eq!((&of[0], &of[1], &of[3], &of[4], &of[6]), (&lr, &Value::Null, &l, &lr, &l), "{}", own.body);
-    assert!(own.bytes < 1_024 && own.statements <= 3, "{} bytes, {} statements", own.bytes, own.statements);
+    assert!(own.text.len() < 1_024 && own.statements <= 3, "{} statements: {}", own.statements, own.text);
     let asked = format!("/v1/feed/marks?ids={},{},{}", posts[1], posts[2], posts[3]);
     let told = app.ask("GET", &asked, &ben, Value::Null).await;
     assert_eq!(told.body["marks"], json!({ posts[2].clone(): "l", posts[3].clone(): "lr" }));

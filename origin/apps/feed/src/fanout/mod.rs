@@ -4,16 +4,22 @@
 //! many followers in one transaction, and notes in that transaction how far it came. Whoever goes on after a crash goes on
 //! from there; and an entry's key is (reader, post), so none is there twice.
 //!
+//! What a repost brings about beside that, and nobody waits for, is done with the first step.
+//!
 //! An author with too many followers costs one row of work and no entries: its post is marked as one to pull. Readers that
 //! do not come are passed over, as are those whose list is not there: a list that is rebuilt has the post by itself.
 
+mod readers;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
+use readers::{Reader, Step, readers};
 use serde_json::json;
-use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, JoinType, OnConflict, Order, Query};
+use sluice_storage::rows::sea_orm::sea_query::{Expr, OnConflict};
 use sluice_storage::rows::sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use sluice_storage::rows::signed;
 use sluice_storage::{Database, StorageError, Tx};
@@ -21,10 +27,11 @@ use sluice_wire::{EventKind, Tag};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::affinity::{self, Interaction};
 use crate::config::Config;
 use crate::feed::{self, Feed};
 use crate::home::Told;
-use crate::rows::{follow, home, post, profile, work};
+use crate::rows::{home, post, profile, work};
 use crate::tags;
 
 /// How long a process may be silent before another goes on with its work.
@@ -42,6 +49,14 @@ struct Held {
     post: i64,
     author: i64,
     holder: String,
+}
+
+/// Readers whose kept lists were told of a post before the step that brings it to them.
+#[derive(Debug)]
+struct Ahead {
+    /// Lowest first.
+    readers: Vec<i64>,
+    told: Told,
 }
 
 /// Brings posts until the process ends.
@@ -94,19 +109,20 @@ async fn take(database: &Database, holder: &str) -> Result<Option<Held>, Storage
 /// Brings a post to all that are left; gives it back when the process ends.
 async fn finish(feed: &Feed, held: &Held, stop: &CancellationToken) -> Result<(), StorageError> {
     loop {
-        let told = &ahead(feed, held).await?;
+        let ahead = &ahead(feed, held).await?;
         let step = feed.database().write::<_, StorageError, _>(|tx| {
             Box::pin(async move {
-                let more = chunk(tx, &feed.config, held).await?;
-                if let Some(told) = told {
-                    feed.confirm(tx, told).await?;
+                let told = ahead.as_ref().map(|ahead| ahead.readers.as_slice());
+                let more = chunk(tx, &feed.config, held, told).await?;
+                if let Some(ahead) = ahead {
+                    feed.confirm(tx, &ahead.told).await?;
                 }
                 Ok(more)
             })
         });
         let step = step.await;
-        if let Some(told) = told {
-            feed.settled(told).await;
+        if let Some(ahead) = ahead {
+            feed.settled(&ahead.told).await;
         }
         match step {
             Ok(true) => {}
@@ -124,32 +140,67 @@ async fn finish(feed: &Feed, held: &Held, stop: &CancellationToken) -> Result<()
 }
 
 /// Tells the kept lists of those whom the next step brings the post to, before it does: a transaction waits for nothing but the
-/// database. Whoever comes to have a list in between has none that is kept.
-async fn ahead(feed: &Feed, held: &Held) -> Result<Option<Told>, StorageError> {
+/// database. The step brings it to nobody else: who comes to be among them in between is told by a later one.
+async fn ahead(feed: &Feed, held: &Held) -> Result<Option<Ahead>, StorageError> {
     if !feed.storage.lists.are_kept() {
         return Ok(None);
     }
-    let database = feed.database();
-    let found = work::Entity::find_by_id(held.post).one(database.reader()).await?;
-    let after = found.map_or(0, |row| row.after);
-    let readers = readers(database.reader(), database.now_ms(), &feed.config, held, after).await?;
-    let readers: Vec<i64> = readers.iter().map(|reader| reader.account).collect();
-    feed.tell(&readers, held.post).await.map(Some)
+    let readers = next(feed, held).await?;
+    let told = feed.tell(&readers, held.post).await?;
+    Ok(Some(Ahead { readers, told }))
 }
 
-/// One transaction of followers. True while some are left.
-async fn chunk(tx: &Tx<'_>, config: &Config, held: &Held) -> Result<bool, StorageError> {
+/// Whom the next step would bring the post to as things are, lowest first; nobody, where readers pull it.
+async fn next(feed: &Feed, held: &Held) -> Result<Vec<i64>, StorageError> {
+    let (database, config) = (feed.database(), &feed.config);
+    let found = work::Entity::find_by_id(held.post).one(database.reader()).await?;
+    let after = found.map_or(0, |row| row.after);
+    if after == 0 {
+        let author = profile::Entity::find_by_id(held.author).one(database.reader()).await?;
+        if author.is_some_and(|author| author.followers >= signed(config.push_below)) {
+            return Ok(vec![]);
+        }
+    }
+    let readers = readers(database.reader(), database.now_ms(), config, held, after).await?;
+    Ok(readers.iter().map(|reader| reader.account).collect())
+}
+
+/// One transaction of followers; of those that were told, if any had to be. True while some are left.
+async fn chunk(
+    tx: &Tx<'_>,
+    config: &Config,
+    held: &Held,
+    told: Option<&[i64]>,
+) -> Result<bool, StorageError> {
     let found = work::Entity::find_by_id(held.post).one(tx.conn()).await?;
     let Some(ours) = found.filter(|row| row.holder == held.holder) else { return Err(StorageError::Fenced) };
     let there = post::Entity::find_by_id(held.post).one(tx.conn()).await?;
-    if there.is_none_or(|post| post.deleted_ms.is_some()) {
-        return end(tx, held).await;
+    let Some(there) = there.filter(|post| post.deleted_ms.is_none()) else { return end(tx, held).await };
+    if ours.after == 0 {
+        begin(tx, &there).await?;
     }
     if ours.after == 0 && pulled(tx, config, held).await? {
         return end(tx, held).await;
     }
-    let readers = readers(tx.conn(), tx.now_ms(), config, held, ours.after).await?;
-    let Some(last) = readers.last().map(|reader| reader.account) else { return end(tx, held).await };
+    let found = readers(tx.conn(), tx.now_ms(), config, held, ours.after).await?;
+    let step = Step::of(found, config.chunk, told);
+    bring(tx, config, held, &step.readers).await?;
+    let Some(after) = step.after else { return end(tx, held).await };
+    let moved = work::Entity::update_many()
+        .col_expr(work::Column::After, Expr::value(after))
+        .col_expr(work::Column::UntilMs, Expr::value(until(tx)))
+        .filter(work::Column::Post.eq(held.post))
+        .filter(work::Column::Holder.eq(&held.holder))
+        .exec(tx.conn())
+        .await?;
+    if moved.rows_affected == 1 { Ok(true) } else { Err(StorageError::Fenced) }
+}
+
+/// Brings the post to some readers.
+async fn bring(tx: &Tx<'_>, config: &Config, held: &Held, readers: &[Reader]) -> Result<(), StorageError> {
+    if readers.is_empty() {
+        return Ok(());
+    }
     let entries = readers.iter().map(|reader| home::ActiveModel {
         reader: Set(reader.account),
         post: Set(held.post),
@@ -159,21 +210,31 @@ async fn chunk(tx: &Tx<'_>, config: &Config, held: &Held) -> Result<bool, Storag
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .exec_without_returning(tx.conn())
         .await?;
-    badge(tx, config, &readers).await?;
+    badge(tx, config, readers).await?;
     for reader in readers.iter().filter(|reader| (reader.account ^ held.post) % CUT_EVERY == 0) {
         cut(tx, reader.account, config.list).await?;
     }
-    if (readers.len() as u64) < config.chunk {
-        return end(tx, held).await;
-    }
-    let moved = work::Entity::update_many()
-        .col_expr(work::Column::After, Expr::value(last))
-        .col_expr(work::Column::UntilMs, Expr::value(until(tx)))
-        .filter(work::Column::Post.eq(held.post))
-        .filter(work::Column::Holder.eq(&held.holder))
-        .exec(tx.conn())
+    Ok(())
+}
+
+/// What a repost brings about that its author does not wait for, once: a profile, if this is what the author does first here, and
+/// how near it is to whose post it shows.
+async fn begin(tx: &Tx<'_>, row: &post::Model) -> Result<(), StorageError> {
+    let Some(original) = row.original else { return Ok(()) };
+    let newcomer = profile::ActiveModel::from(feed::fresh(feed::account(row.author)?, &row.handle));
+    let made = profile::Entity::insert(newcomer)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(tx.conn())
         .await?;
-    if moved.rows_affected == 1 { Ok(true) } else { Err(StorageError::Fenced) }
+    if made > 0 {
+        tx.emit(&tags::user(&row.handle), EventKind::Changed, serde_json::Value::Null).await?;
+    }
+    match post::Entity::find_by_id(original).one(tx.conn()).await? {
+        Some(of) if of.author != row.author => {
+            affinity::add(tx, row.author, of.author, Interaction::Repost).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the author has too many followers. Then the post is one to pull, and there is nothing to bring.
@@ -193,60 +254,6 @@ async fn pulled(tx: &Tx<'_>, config: &Config, held: &Held) -> Result<bool, Stora
         .exec(tx.conn())
         .await?;
     Ok(true)
-}
-
-/// A follower that is brought something.
-#[derive(Debug)]
-struct Reader {
-    account: i64,
-    badged: bool,
-    read_ms: i64,
-}
-
-/// The next followers that come often enough and have a list.
-async fn readers(
-    db: &impl ConnectionTrait,
-    now_ms: u64,
-    config: &Config,
-    held: &Held,
-    after: i64,
-) -> Result<Vec<Reader>, StorageError> {
-    let awake = signed(now_ms.saturating_sub(config.idle_ms));
-    let (f, p, h) = ("f", "p", "h");
-    let mut select = Query::select();
-    select
-        .column((f, follow::Column::Reader))
-        .columns([(p, profile::Column::Badged), (p, profile::Column::ReadMs)])
-        .from_as(follow::Entity, f)
-        .join_as(
-            JoinType::InnerJoin,
-            profile::Entity,
-            p,
-            Expr::col((p, profile::Column::Account)).equals((f, follow::Column::Reader)),
-        )
-        .join_as(
-            JoinType::InnerJoin,
-            home::Entity,
-            h,
-            Expr::col((h, home::Column::Reader))
-                .equals((f, follow::Column::Reader))
-                .and(Expr::col((h, home::Column::Post)).eq(0)),
-        )
-        .and_where(Expr::col((f, follow::Column::Author)).eq(held.author))
-        .and_where(Expr::col((f, follow::Column::Reader)).gt(after))
-        .and_where(Expr::col((p, profile::Column::Listed)).eq(true))
-        .and_where(Expr::col((p, profile::Column::ReadMs)).gte(awake))
-        .order_by((f, follow::Column::Reader), Order::Asc)
-        .limit(config.chunk);
-    let rows = db.query_all(&select).await?;
-    let reader = |row: QueryResult| {
-        Ok(Reader {
-            account: row.try_get("", "reader")?,
-            badged: row.try_get("", "badged")?,
-            read_ms: row.try_get("", "read_ms")?,
-        })
-    };
-    rows.into_iter().map(reader).collect()
 }
 
 /// Tells readers who look at their home these minutes that there is something new: each once until it looks again.
