@@ -1,4 +1,5 @@
 // The origin's interface, as seen through the edge.
+import { Refused } from './session';
 
 export interface Rung {
   name: string;
@@ -42,13 +43,10 @@ export interface Page {
 }
 
 /** A failure in words: the problem's own (RFC 9457), if there is one. */
-async function failure(answer: Response): Promise<Error> {
-  try {
-    const problem = (await answer.json()) as { title?: string; detail?: string };
-    return new Error([problem.title, problem.detail].filter(Boolean).join(': '));
-  } catch {
-    return new Error(`the server answered ${answer.status}`);
-  }
+async function failure(answer: Response): Promise<Refused> {
+  const { type = '', title, detail } = (await answer.json().catch(() => ({}))) as { type?: string; title?: string; detail?: string };
+  const words = [title, detail].filter(Boolean).join(': ') || `the server answered ${answer.status}`;
+  return new Refused(answer.status, type.split(/[:/]/).pop() ?? '', words);
 }
 
 /** Whose videos are listed; deleted ones are of nobody any more. */

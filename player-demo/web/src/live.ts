@@ -1,4 +1,5 @@
 // Live channels over one WebSocket to the edge. Every channel keeps its cursor: after a cut it goes on where it was.
+import { backOff } from './pauses';
 import { shownAt } from './versions';
 
 export interface Frame {
@@ -10,6 +11,8 @@ export interface Frame {
 
 export interface Listening {
   hear: (frame: Frame) => void;
+  /** What is true for a moment, and has no number. */
+  aside: (said: Record<string, unknown>) => void;
   /** Something was missed: fetch what is now. */
   missed: () => void;
 }
@@ -27,6 +30,8 @@ interface Channel {
   after: number | undefined;
   token: (() => Promise<string>) | undefined;
   listeners: Set<Listening>;
+  /** How often in a row it was refused. */
+  refused: number;
 }
 
 /** Whether what is shown is what is: `idle` where nobody listens. */
@@ -34,12 +39,20 @@ export type Link = 'idle' | 'connecting' | 'open' | 'lost';
 
 /** Milliseconds before the first try after a cut, and at most. */
 const PAUSE = [300, 8000] as const;
-/** Milliseconds before a channel that was refused is asked for with another token. */
-const AGAIN = 3000;
+/** Milliseconds before a channel that was refused is asked for again, and at most. */
+const AGAIN = [3000, 60_000] as const;
+/** Channels that were left, of which it is known how far they were heard. */
+const LEFT = 1000;
+
+/** True where a refusal may pass: with another token, with room on the socket, or when the edge can again. Pure. */
+export function passes({ status = 0, type = '' }: { status?: number; type?: string }, token: boolean): boolean {
+  return token || status >= 500 || status === 429 || type.endsWith('too-many-channels');
+}
 
 class Live {
   private socket: WebSocket | null = null;
   private readonly channels = new Map<string, Channel>();
+  private readonly left = new Map<string, number>();
   private readonly watchers = new Set<(link: Link) => void>();
   private pause: number = PAUSE[0];
   private retry = 0;
@@ -51,17 +64,18 @@ class Live {
   }
 
   /** Listens to a channel, beside whoever does already; what is given back ends it. */
-  listen(name: string, { after, token, until, hear = () => undefined, missed = () => undefined }: Terms): () => void {
+  listen(name: string, { after, token, until, hear = () => undefined, aside = () => undefined, missed = () => undefined }: Terms): () => void {
     if (until?.aborted) return () => undefined;
-    const listener: Listening = { hear, missed };
-    const begin = after ?? shownAt(name);
+    const listener: Listening = { hear, aside, missed };
+    const [shown, heard] = [shownAt(name), this.left.get(name)];
+    const begin = after ?? (heard === undefined ? shown : Math.max(heard, shown ?? 0));
     const known = this.channels.get(name);
     if (known) {
       known.listeners.add(listener);
       known.token ??= token;
       if (begin !== undefined && known.after !== undefined && begin < known.after) queueMicrotask(missed);
     } else {
-      const channel = { after: begin, token, listeners: new Set([listener]) };
+      const channel = { after: begin, token, listeners: new Set([listener]), refused: 0 };
       this.channels.set(name, channel);
       if (this.socket?.readyState === WebSocket.OPEN) void this.subscribe(name, channel);
       else this.open();
@@ -82,7 +96,15 @@ class Live {
     const channel = this.channels.get(name);
     if (!channel?.listeners.delete(listener) || channel.listeners.size > 0) return;
     this.channels.delete(name);
+    this.leave(name, channel.after);
     this.say({ unsubscribe: name });
+  }
+
+  /** Whoever listens again goes on where it was left. */
+  private leave(name: string, after: number | undefined): void {
+    this.left.delete(name);
+    if (after !== undefined) this.left.set(name, after);
+    if (this.left.size > LEFT) this.left.delete(this.left.keys().next().value as string);
   }
 
   private is(link: Link): void {
@@ -121,11 +143,15 @@ class Live {
     const name = String(said.subscribed ?? said.refused ?? said.channel ?? '');
     const channel = this.channels.get(name);
     if (!channel) return;
-    if ('subscribed' in said) channel.after ??= Number(said.seq);
-    else if ('refused' in said) this.again(name, channel);
+    if ('subscribed' in said) {
+      channel.refused = 0;
+      channel.after ??= Number(said.seq);
+    } else if ('refused' in said) this.again(name, channel, (said.problem ?? {}) as { status?: number; type?: string });
     else if ('gap' in said) {
       channel.after = (said.gap as { to: number }).to;
       for (const { missed } of [...channel.listeners]) missed();
+    } else if ('aside' in said) {
+      for (const { aside } of [...channel.listeners]) aside(said.aside as Record<string, unknown>);
     } else if ('seq' in said) {
       const frame = said as unknown as Frame;
       channel.after = frame.seq;
@@ -133,12 +159,14 @@ class Live {
     }
   }
 
-  /** Tokens are good for minutes: with the next one it goes on. */
-  private again(name: string, channel: Channel): void {
-    if (!channel.token) return;
+  /** Tokens are good for minutes, and a socket that is full has room later: then it goes on. */
+  private again(name: string, channel: Channel, problem: { status?: number; type?: string }): void {
+    if (!passes(problem, channel.token !== undefined)) return;
+    const pause = backOff(channel.refused, AGAIN);
+    channel.refused += 1;
     window.setTimeout(() => {
       if (this.channels.get(name) === channel && this.socket?.readyState === WebSocket.OPEN) void this.subscribe(name, channel);
-    }, AGAIN);
+    }, pause);
   }
 
   private say(message: object): void {

@@ -4,8 +4,19 @@ import './apps.css';
 import { connection } from './connection';
 import { home } from './home';
 import { mark } from './nav';
-import { app, watched } from './route';
+import { app, watched, type App } from './route';
+import { trouble } from './views';
 import { watch } from './watch';
+
+type Page = (main: HTMLElement) => Promise<void> | void;
+
+/** Pages that are loaded when they are gone to. */
+const PAGES: Record<Exclude<App, 'videos'>, () => Promise<Page>> = {
+  shop: () => import('./shop').then(({ shop }) => shop),
+  chat: () => import('./chat').then(({ chat }) => chat),
+  feed: () => import('./feed').then(({ feed }) => feed),
+  api: () => import('./reference').then(({ reference }) => reference),
+};
 
 const main = document.querySelector<HTMLElement>('#main');
 const id = watched(location.pathname);
@@ -14,9 +25,26 @@ mark(here);
 connection();
 if (main) {
   if (id) watch(main, id);
-  else if (here === 'shop') void import('./shop').then(({ shop }) => shop(main));
-  else if (here === 'chat') void import('./chat').then(({ chat }) => chat(main));
-  else if (here === 'feed') void import('./feed').then(({ feed }) => feed(main));
-  else if (here === 'api') void import('./reference').then(({ reference }) => reference(main));
-  else home(main);
+  else if (here === 'videos') home(main);
+  else void open(main, PAGES[here]);
+}
+
+/** Shows a page, or what went wrong and a way to try again. */
+async function open(place: HTMLElement, load: () => Promise<Page>): Promise<void> {
+  const page = await load().catch(() => null);
+  // A browser does not ask again for a script that it could not have.
+  if (!page) return place.replaceChildren(trouble(new Error('This page could not be loaded.'), () => location.reload()));
+  await begin(place, page);
+}
+
+async function begin(place: HTMLElement, page: Page): Promise<void> {
+  try {
+    await page(place);
+  } catch (error) {
+    place.replaceChildren(trouble(error as Error, () => {
+      place.replaceChildren();
+      mark(here);
+      void begin(place, page);
+    }));
+  }
 }

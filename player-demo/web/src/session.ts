@@ -26,11 +26,47 @@ async function refused(answer: Response): Promise<Refused> {
 
 let renewing: Promise<boolean> | null = null;
 
-/** Renews the session once, however many ask. */
+/** When some tab of this browser renewed the session, in milliseconds of its clock. */
+const RENEWED = 'sluice_renewed';
+/** Milliseconds that a tab waits for its turn; what was renewed twice meanwhile is good all the same. */
+const PATIENCE = 10_000;
+
+function renewedAt(): number {
+  try {
+    return Number(localStorage.getItem(RENEWED) ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Renews the session, unless another tab has while this one waited for its turn. */
+async function renewOnce(since: number): Promise<boolean> {
+  const last = renewedAt();
+  if (last >= since && last <= Date.now()) return true;
+  const done = await fetch('/v1/accounts/refresh', { method: 'POST' }).then((answer) => answer.ok, () => false);
+  if (done) {
+    try {
+      localStorage.setItem(RENEWED, String(Date.now()));
+    } catch {
+      // Tabs take turns all the same; each renews for itself.
+    }
+  }
+  return done;
+}
+
+/** Renews the session once, however many ask; tabs take turns where the browser has locks. */
 function renew(): Promise<boolean> {
-  renewing ??= fetch('/v1/accounts/refresh', { method: 'POST' })
-    .then((answer) => answer.ok, () => false)
-    .finally(() => (renewing = null));
+  if (renewing) return renewing;
+  const since = Date.now();
+  // Browsers have locks on secure pages alone.
+  const locks = navigator.locks as LockManager | undefined;
+  const turn: Promise<boolean> = locks
+    ? locks
+        .request('sluice-renew', { signal: AbortSignal.timeout(PATIENCE) }, () => renewOnce(since))
+        .then((done) => done)
+        .catch(() => renewOnce(since))
+    : renewOnce(since);
+  renewing = turn.finally(() => (renewing = null));
   return renewing;
 }
 
@@ -40,11 +76,18 @@ export interface Asking {
   body?: unknown;
   /** Whoever sends it again with the same key has it done once. */
   key?: string;
+  /** Further header fields. */
+  fields?: Record<string, string>;
+  /** Until when an answer is waited for. */
+  signal?: AbortSignal;
 }
 
+/** Whether what was asked for is decided: it was said no, and the next try is another. What nobody answered, or is under way, may yet be done. */
+export const isNo = (error: unknown): error is Refused => error instanceof Refused && error.status < 500 && ![401, 403, 408, 429].includes(error.status) && error.kind !== 'conflict';
+
 /** Asks the edge, and renews the session where its token has run out. */
-export async function ask<T>(path: string, { method = 'GET', body, key }: Asking = {}): Promise<T> {
-  const headers: Record<string, string> = { accept: 'application/json' };
+export async function ask<T>(path: string, { method = 'GET', body, key, fields, signal }: Asking = {}): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json', ...fields };
   const file = body instanceof Blob;
   if (body !== undefined) headers['content-type'] = file ? body.type : 'application/json';
   if (key) headers['idempotency-key'] = key;
@@ -53,7 +96,7 @@ export async function ask<T>(path: string, { method = 'GET', body, key }: Asking
   if (written) headers['sluice-at-least'] = written;
   // The edge has what is new; what the browser kept a moment ago may not be.
   const sent = body === undefined ? null : file ? body : JSON.stringify(body);
-  const send = () => fetch(path, { method, headers, cache: reads ? 'no-cache' : 'default', body: sent });
+  const send = () => fetch(path, { method, headers, cache: reads ? 'no-cache' : 'default', body: sent, ...(signal ? { signal } : {}) });
   let answer = await send();
   if (answer.status === 401 && !path.startsWith('/v1/accounts/session') && (await renew())) answer = await send();
   if (!answer.ok) throw await refused(answer);
@@ -72,11 +115,15 @@ const KNOWN = 'sluice_known=1';
 /** The account, or null where nobody is signed in. */
 export function me(): Promise<Me | null> {
   if (!document.cookie.split('; ').includes(KNOWN)) return Promise.resolve(null);
-  known ??= ask<Me>('/v1/accounts/me').catch((error: unknown) => {
+  if (known) return known;
+  const asked: Promise<Me | null> = ask<Me>('/v1/accounts/me').catch((error: unknown) => {
     if (error instanceof Refused && error.status === 401) return null;
+    // Trouble passes: who asks next is told what is so then.
+    if (known === asked) known = null;
     throw error;
   });
-  return known;
+  known = asked;
+  return asked;
 }
 
 export type SignIn = { handle: string; password: string };

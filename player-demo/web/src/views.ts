@@ -13,10 +13,15 @@ type Show = (place: string[], view: View) => Promise<void> | void;
 
 let shown = new AbortController();
 let draw: (() => void) | null = null;
+/** What of the address is shown. */
+let drawn = '';
+
+const address = (): string => location.pathname + location.search;
 
 /** Shows what the address says, and follows links within the app. */
 export function views(main: HTMLElement, show: Show): void {
   draw = () => {
+    drawn = address();
     shown.abort();
     shown = new AbortController();
     const { signal } = shown;
@@ -27,7 +32,8 @@ export function views(main: HTMLElement, show: Show): void {
     });
   };
   document.addEventListener('click', follow);
-  addEventListener('popstate', draw);
+  // Going to a part of the same page changes nothing that is shown.
+  addEventListener('popstate', () => address() !== drawn && draw?.());
   draw();
 }
 
@@ -49,10 +55,10 @@ function follow(event: MouseEvent): void {
   go(link.pathname);
 }
 
-/** What stands where something could not be had. */
-export function trouble(error: Error): HTMLElement {
+/** What stands where something could not be had; `anew` tries again, without it the page is drawn once more. */
+export function trouble(error: Error, anew: () => void = () => draw?.()): HTMLElement {
   const again = el('button', { type: 'button', class: 'quiet' }, 'Try again');
-  again.addEventListener('click', () => draw?.());
+  again.addEventListener('click', anew);
   return el('section', { class: 'invitation', role: 'alert', 'data-testid': 'trouble' }, el('p', { class: 'why' }, error.message), again);
 }
 

@@ -2,10 +2,11 @@
 import Hls from 'hls.js';
 import 'media-chrome';
 import { beside, follow, get, playback, type Video } from './api';
-import { el, say } from './dom';
+import { button, el, say } from './dom';
 import { bytes, rate } from './format';
 import { downloads, storyboard, tracks } from './beside';
-import { attach, type Segment } from './player';
+import { backOff } from './pauses';
+import { attach, type Segment, type Tell } from './player';
 import { label, quality } from './quality';
 import { rise } from './rise';
 import { spark } from './spark';
@@ -16,6 +17,8 @@ import { trick } from './trick';
 
 /** Rows of the segments' table. */
 const ROWS = 40;
+/** Milliseconds before a token that could not be had is asked for again, and at most. */
+const RENEW = [2000, 60_000] as const;
 
 export function watch(main: HTMLElement, id: string): void {
   main.classList.add('watch');
@@ -38,14 +41,21 @@ function open(main: HTMLElement, video: Video): void {
   const opens = guarded(video);
   if (!opens) return show(main, video, () => null);
   let now: Ticket | null = null;
-  const renew = async () => {
+  // Milliseconds until the next one; infinite for one that is good for ever.
+  const mint = async () => {
     const { param, token, expires_ms } = await playback(video.id);
     now = token ? { id: video.id, param, token, opens } : null;
-    const left = (expires_ms ?? Infinity) - Date.now();
-    if (Number.isFinite(left)) window.setTimeout(() => void renew().catch(() => undefined), Math.max(10_000, Math.min(left / 2, 3_600_000)));
+    return expires_ms ? Math.max(10_000, Math.min((expires_ms - Date.now()) / 2, 3_600_000)) : Infinity;
   };
-  renew().then(
-    () => show(main, video, () => now),
+  const later = (ms: number, failed = 0): void => {
+    if (!Number.isFinite(ms)) return;
+    window.setTimeout(() => void mint().then((next) => later(next), () => later(backOff(failed, RENEW), failed + 1)), ms);
+  };
+  mint().then(
+    (ms) => {
+      show(main, video, () => now);
+      later(ms);
+    },
     (error: Error) => refused(main, error),
   );
 }
@@ -73,10 +83,11 @@ function show(main: HTMLElement, video: Video, ticket: () => Ticket | null): voi
   controls.append(player, ...['media-loading-indicator'].map(centre), bar());
   const facts = panel();
   const links = share(at(video.urls.master));
+  const stopped = stop();
   // Players read the list anew, and go on where they were.
   let anew = () => {};
   const parts: (HTMLElement | null)[] = [
-    el('div', { class: 'stage' }, controls, el('div', { class: 'title' }, el('h1', {}, video.title), el('p', { class: 'dim' }, `${video.name}${video.bytes ? ` · ${bytes(video.bytes)}` : ''}`)), video.error && el('p', { class: 'why' }, video.error)),
+    el('div', { class: 'stage' }, controls, el('div', { class: 'title' }, el('h1', {}, video.title), el('p', { class: 'dim' }, `${video.name}${video.bytes ? ` · ${bytes(video.bytes)}` : ''}`)), video.error && el('p', { class: 'why' }, video.error), stopped.root),
     el('aside', { class: 'side', 'aria-label': 'Playback' }, facts.root),
     downloads(video, at),
     textPanel(video, at, () => anew()),
@@ -85,8 +96,21 @@ function show(main: HTMLElement, video: Video, ticket: () => Ticket | null): voi
   ];
   main.replaceChildren(...parts.filter((part) => part !== null));
   void dress(player, controls, video, at);
-  if (Hls.isSupported()) anew = connect(player, video, facts, ticket);
+  if (Hls.isSupported()) anew = connect(player, video, facts, ticket, stopped.tell);
   else player.src = at(video.urls.master);
+}
+
+/** What is said below a picture that stands still, and the way to go on. */
+function stop(): { root: HTMLElement; tell: Tell } {
+  const words = el('span', { class: 'why' });
+  const way = el('span');
+  const root = el('p', { class: 'row', role: 'alert', hidden: true, 'data-testid': 'play-trouble' }, words, way);
+  const tell: Tell = (now) => {
+    root.hidden = now === null;
+    say(words, now?.words ?? '');
+    way.replaceChildren(...(now?.again ? [button('Try again', { class: 'quiet', 'data-testid': 'play-again' }, now.again)] : []));
+  };
+  return { root, tell };
 }
 
 /** Adds what came or was made beside the film. */
@@ -175,8 +199,8 @@ function panel(): Facts {
 }
 
 /** Plays; gives what reads the list anew. */
-function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: () => Ticket | null): () => void {
-  const hls = attach(player, video, ticket, facts.row);
+function connect(player: HTMLVideoElement, video: Video, facts: Facts, ticket: () => Ticket | null, trouble: Tell): () => void {
+  const hls = attach(player, video, ticket, facts.row, trouble);
   facts.graphs.before(chooser(hls));
   let source = video.urls.master;
   // Goes on where it was.

@@ -29,10 +29,13 @@ test('baskets are put together, and nothing of nothing is left out', () => {
 
 test('an order that was refused is told from one that nobody paid', () => {
   assert.equal(stateWords('released').word, 'Not bought');
-  assert.equal(stateWords('released', true).word, 'Declined');
-  assert.equal(stateWords('confirmed', true).word, 'Confirmed');
+  assert.equal(stateWords('released', 'declined').word, 'Declined');
+  assert.equal(stateWords('confirmed', 'declined').word, 'Confirmed');
+  assert.equal(stateWords('released', 'expired').word, 'Not bought');
+  assert.match(stateWords('canceled', 'buyer').more, /You canceled it/);
+  assert.match(stateWords('canceled', 'gateway').more, /could not be made/);
   assert.deepEqual(['reserved', 'paying', 'paid', 'confirmed', 'released'].map(reached), [0, 1, 2, 3, -1]);
-  assert.deepEqual(['reserved', 'refunding', 'confirmed', 'released', 'refunded'].map(moves), [true, true, false, false, false]);
+  assert.deepEqual(['reserved', 'refunding', 'confirmed', 'released', 'refunded', 'canceled'].map(moves), [true, true, false, false, false, false]);
 });
 
 const said = (seq, id, from, text) => ({ seq, type: 'message', id, client_id: `c${seq}`, from, name: from, text, at_ms: seq * 1000 });

@@ -69,7 +69,9 @@ export const PAGE = 100;
 const at = (room: string) => `/v1/chat/${encodeURIComponent(room)}`;
 
 export const rooms = (after?: string): Promise<{ conversations: Room[]; next: string | null }> => ask(`/v1/chat?limit=100${after ? `&after=${after}` : ''}`);
-export const show = (room: string): Promise<Omit<Room, 'with' | 'last' | 'read' | 'unread' | 'last_ms'>> => ask(at(room));
+export const show = (room: string): Promise<Omit<Room, 'with' | 'last' | 'read' | 'unread' | 'last_ms'> & { created_ms: number }> => ask(at(room));
+/** How far this account has read, on any device. */
+export const readTo = async (room: string): Promise<number> => (await ask<{ read: number }>(`${at(room)}/cursor`)).read;
 /** How often a page is asked for whose content an edge could not have in time. */
 const TRIES = 3;
 
@@ -82,7 +84,8 @@ export async function history(room: string, page: number): Promise<Happening[]> 
 }
 export const events = (room: string, after: number): Promise<{ events: Happening[]; last: number; more: boolean }> => ask(`${at(room)}/events?after=${after}&limit=500`);
 export const members = (room: string): Promise<{ members: Member[] }> => ask(`${at(room)}/members?limit=100`);
-export const token = async (conversations?: string[]): Promise<string> => (await ask<{ token: string }>('/v1/chat/token', { method: 'POST', body: conversations ? { conversations } : {} })).token;
+/** What lets one listen, to some conversations or to those where something was said last; and where one's own channel is, which tells of all. */
+export const token = (conversations: string[] = []): Promise<{ token: string; channels: string[]; own: { channel: string; seq: number } }> => ask('/v1/chat/token', { method: 'POST', body: conversations.length > 0 ? { conversations } : {} });
 
 export const make = (body: object, key: string): Promise<Pick<Room, 'id' | 'kind'>> => ask('/v1/chat', { method: 'POST', body, key });
 export const channels = (): Promise<{ channels: { id: string; name: string; members: number }[] }> => ask('/v1/chat/channels?limit=50');

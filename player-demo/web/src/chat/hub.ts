@@ -1,12 +1,23 @@
-// All conversations of the account at once: what happens in any of them moves the list, and is told to the one that is open.
+// All conversations of the account at once: what happens in any of them moves the list, and is told to the one that is open. Which
+// they are is told on the account's own channel.
 import { live, type Frame } from '../live';
-import type { Me } from '../session';
-import { cursor, rooms, token, type Happening, type Message, type Room } from './api';
+import { Refused, type Me } from '../session';
+import { cursor, members, readTo, rooms, show, token, type Happening, type Message, type Room } from './api';
 
-/** Milliseconds between two looks for conversations that others began. */
-const LOOK = 15_000;
 /** Milliseconds for which a token is shown again: it is good for longer. */
 const FRESH = 60_000;
+/** Conversations at most that are asked for one by one because a list left them out. */
+const DOUBTED = 20;
+
+/** True where there is no such conversation for this account, and not merely trouble. */
+const isOutside = (error: unknown): boolean => error instanceof Refused && [403, 404, 410].includes(error.status);
+
+/** Those of the known conversations that a page should have had and did not: they may have been left. What is older than a page stands on another. Pure. */
+export function doubted(known: Iterable<Room>, page: Room[], next: string | null): string[] {
+  const listed = new Set(page.map(({ id }) => id));
+  const oldest = next === null ? -Infinity : Math.min(...page.map(({ last_ms }) => last_ms));
+  return [...known].filter(({ id, last_ms }) => !listed.has(id) && last_ms > oldest).map(({ id }) => id);
+}
 
 export class Hub {
   readonly rooms = new Map<string, Room>();
@@ -14,29 +25,99 @@ export class Hub {
   opened = '';
   private readonly ends = new Map<string, () => void>();
   private readonly watchers = new Set<() => void>();
-  private minted: { at: number; token: Promise<string> } | null = null;
+  private minted: { at: number; told: ReturnType<typeof token> } | null = null;
   private looking: Promise<void> | null = null;
+  /** Where the list goes on; null once it was read to its end. */
+  private next: string | null | undefined;
 
-  constructor(readonly mine: Me) {
-    window.setInterval(() => document.visibilityState === 'visible' && void this.look().catch(() => undefined), LOOK);
-    document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && void this.look().catch(() => undefined));
+  constructor(readonly mine: Me) {}
+
+  /** Reads the list, and follows it: what happens after its number was told is heard. */
+  async begin(): Promise<void> {
+    const { own } = await this.mint();
+    const missed = () => this.again();
+    const end = live.listen(own.channel, {
+      after: own.seq,
+      token: () => this.token(),
+      hear: ({ data }) => {
+        if (data?.type === 'out') this.left(String(data.conversation));
+        else if (data?.type === 'in' && !this.rooms.has(String(data.conversation))) missed();
+      },
+      aside: ({ unread }) => this.count((unread ?? []) as { conversation: string; count: number }[]),
+      missed,
+    });
+    await this.look().catch((error: unknown) => {
+      end();
+      throw error;
+    });
   }
 
-  /** Reads the list, and listens to what is in it. */
+  /** Reads the newest of the list, and listens to what is in it. */
   look(): Promise<void> {
-    this.looking ??= rooms().then(({ conversations }) => {
-      const gone = new Set(this.rooms.keys());
+    this.looking ??= rooms().then(async ({ conversations, next }) => {
+      if (this.next === undefined) this.next = next;
+      const away = doubted(this.rooms.values(), conversations, next);
+      const listed = new Set(conversations.map(({ id }) => id));
+      // What is no longer among the newest is not listened to; what is said there brings it back.
+      for (const id of [...this.ends.keys()]) if (!listed.has(id) && id !== this.opened) this.deafen(id);
       for (const room of conversations) {
-        gone.delete(room.id);
-        // What was heard meanwhile is newer than the list.
-        if ((this.rooms.get(room.id)?.seq ?? 0) > room.seq) continue;
-        this.rooms.set(room.id, { ...room, unread: this.isOpen(room.id) ? 0 : room.unread });
-        if (!this.ends.has(room.id)) this.ends.set(room.id, this.listen(room));
+        this.take(room);
+        this.follow(room);
       }
-      for (const id of gone) this.forget(id);
       this.changed();
+      await this.check(away.slice(0, DOUBTED));
     }).finally(() => (this.looking = null));
     return this.looking;
+  }
+
+  /** Reads on in the list. What is this old is not listened to: what is said there brings it among the newest. */
+  async more(): Promise<void> {
+    if (!this.next) return;
+    const { conversations, next } = await rooms(this.next);
+    this.next = next;
+    for (const room of conversations) this.take(room);
+    this.changed();
+  }
+
+  hasMore(): boolean {
+    return Boolean(this.next);
+  }
+
+  /** A conversation, also one that the list has not come to; null where there is none, or one is not in it. */
+  async find(id: string): Promise<Room | null> {
+    const known = this.rooms.get(id);
+    if (known) return known;
+    try {
+      const [{ created_ms, ...shown }, read] = await Promise.all([show(id), readTo(id)]);
+      const other = shown.kind === 'direct' ? (await members(id)).members.find(({ account }) => account !== this.mine.account) : undefined;
+      const room: Room = { ...shown, read, unread: 0, last_ms: created_ms, ...(other ? { with: { account: other.account, name: other.name } } : {}) };
+      // The list may have come to it meanwhile.
+      if (!this.rooms.has(id)) this.take(room);
+    } catch (error) {
+      if (isOutside(error)) return null;
+      throw error;
+    }
+    const found = this.rooms.get(id)!;
+    this.follow(found);
+    this.changed();
+    return found;
+  }
+
+  private take(room: Room): void {
+    // What was heard meanwhile is newer than the list.
+    if ((this.rooms.get(room.id)?.seq ?? 0) > room.seq) return;
+    this.rooms.set(room.id, { ...room, unread: this.isOpen(room.id) ? 0 : room.unread });
+  }
+
+  /** Forgets those of some conversations that this account is not in any more. */
+  private async check(ids: string[]): Promise<void> {
+    const out = await Promise.all(ids.map((id) => show(id).then(() => false, isOutside)));
+    ids.forEach((id, n) => out[n] && this.left(id));
+  }
+
+  /** Reads it once more: what is being read now may be older. */
+  private again(): void {
+    void (this.looking ?? Promise.resolve()).catch(() => undefined).then(() => this.look()).catch(() => undefined);
   }
 
   /** Conversations, where something was said last first. */
@@ -64,11 +145,20 @@ export class Hub {
     }
   }
 
-  /** A token for the conversations, one for many questions. */
-  token(): Promise<string> {
+  /** A token for the newest conversations, one for many questions; for an older one, its own. */
+  async token(id?: string): Promise<string> {
+    const shared = await this.mint();
+    return id === undefined || shared.channels.includes(`chat:${id}`) ? shared.token : (await token([id])).token;
+  }
+
+  private mint(): ReturnType<typeof token> {
     const now = Date.now();
-    if (!this.minted || now - this.minted.at > FRESH) this.minted = { at: now, token: token() };
-    return this.minted.token;
+    if (!this.minted || now - this.minted.at > FRESH) {
+      const told = token();
+      this.minted = { at: now, told };
+      told.catch(() => this.fresh());
+    }
+    return this.minted.told;
   }
 
   /** A conversation that was not there when the token was minted. */
@@ -77,9 +167,36 @@ export class Hub {
   }
 
   forget(id: string): void {
+    this.deafen(id);
+    this.rooms.delete(id);
+  }
+
+  private deafen(id: string): void {
     this.ends.get(id)?.();
     this.ends.delete(id);
-    this.rooms.delete(id);
+  }
+
+  private follow(room: Room): void {
+    if (!this.ends.has(room.id)) this.ends.set(room.id, this.listen(room));
+  }
+
+  private left(id: string): void {
+    if (!this.rooms.has(id)) return;
+    this.forget(id);
+    this.changed();
+  }
+
+  /** What is unread, as the chat counts it. */
+  private count(unread: { conversation: string; count: number }[]): void {
+    let news = false;
+    for (const { conversation, count } of unread) {
+      const room = this.rooms.get(conversation);
+      if (room && !this.isOpen(conversation)) room.unread = count;
+      // Of what is not listened to this is the one word that something was said.
+      if (count > 0 && !this.ends.has(conversation)) news = true;
+    }
+    this.changed();
+    if (news) this.again();
   }
 
   isOpen(id: string): boolean {
@@ -93,7 +210,7 @@ export class Hub {
   private listen({ id, seq }: Room): () => void {
     this.fresh();
     const missed = () => void this.look().catch(() => undefined);
-    return live.listen(`chat:${id}`, { after: seq, token: () => this.token(), hear: (frame) => this.hear(id, frame), missed });
+    return live.listen(`chat:${id}`, { after: seq, token: () => this.token(id), hear: (frame) => this.hear(id, frame), missed });
   }
 
   private hear(id: string, { seq, at_ms, data }: Frame): void {
@@ -115,8 +232,6 @@ export class Hub {
       room.last = { ...room.last, text: what.text ?? '', ...(what.type === 'delete' ? { deleted_ms: at_ms } : {}) };
     } else if (what.type === 'receipt' && what.account === this.mine.account && (what.read ?? 0) >= (room.last?.seq ?? 0)) {
       room.unread = 0;
-    } else if (what.type === 'member' && what.account === this.mine.account && (what.change === 'left' || what.change === 'removed')) {
-      this.forget(id);
     }
     this.changed();
   }

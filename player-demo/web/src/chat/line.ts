@@ -1,6 +1,7 @@
 // One message: what it says, when, how far it has come, what others think of it, and what can be done with it.
 import { button, el, type Child } from '../dom';
 import { bytes, hour } from '../format';
+import { local } from '../local';
 import { picture } from '../picture';
 import type { Attachment, Message } from './api';
 
@@ -117,6 +118,8 @@ function removal(acts: Acts, wrong: HTMLElement): HTMLElement {
 }
 
 function attachment({ name, type, bytes: size, path }: Attachment): HTMLElement {
-  if (type.startsWith('image/')) return el('a', { href: path, target: '_blank', rel: 'noopener', class: 'attached' }, picture(path, name, '300px'));
-  return el('a', { href: path, download: name, class: 'attached' }, `📎 ${name} (${bytes(size)})`);
+  const at = local(path, location.origin);
+  if (!at) return el('span', { class: 'attached' }, `📎 ${name} (${bytes(size)})`);
+  if (type.startsWith('image/')) return el('a', { href: at, target: '_blank', rel: 'noopener', class: 'attached' }, picture(at, name, '300px'));
+  return el('a', { href: at, download: name, class: 'attached' }, `📎 ${name} (${bytes(size)})`);
 }

@@ -20,6 +20,8 @@ const FILL = 30;
 const RECEIPTS = { soon: 1500, often: 20_000 } as const;
 /** Pages that are gone back for one that was searched. */
 const BACK = 100;
+/** Milliseconds in which changes of who is in it are looked at together. */
+const MEMBERS = 250;
 
 interface Waiting {
   client: string;
@@ -42,6 +44,7 @@ export class Talk {
   private older: Promise<void> | null = null;
   private told = 0;
   private telling = false;
+  private soon = 0;
   /** The message that was looked for. */
   private target = 0;
   private readonly earlier: HTMLButtonElement;
@@ -70,7 +73,7 @@ export class Talk {
     for (let n = 0; n < 3 && this.story.first > 1 && this.story.entries().length < FILL; n += 1) await this.loadOlder();
     if (until.aborted) return;
     const missed = () => void this.catchUp();
-    live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(), hear: (frame) => this.hear(frame), missed });
+    live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(room.id), hear: (frame) => this.hear(frame), missed });
     typists(room.id, () => this.others().map(({ account }) => account), (now) => {
       this.typists = now;
       this.showHead();
@@ -125,6 +128,7 @@ export class Talk {
       for (let more = true; more && !this.until.aborted; ) {
         const page = await events(this.room.id, this.story.last);
         for (const one of page.events) this.take(one);
+        if (page.events.some(({ type }) => type === 'member')) this.lookSoon();
         this.story.reaches(this.story.last, page.last);
         ({ more } = page);
       }
@@ -138,6 +142,7 @@ export class Talk {
     if (seq <= this.story.last) return;
     if (seq !== this.story.last + 1 || !data || this.fetching) return void (this.fetching ?? Promise.resolve()).then(() => this.catchUp());
     this.take({ at_ms, ...(data as unknown as Happening), seq });
+    if (data.type === 'member') this.lookSoon();
     this.draw();
     this.read();
   }
@@ -146,7 +151,14 @@ export class Talk {
     if (!this.story.take(one)) return;
     if (one.type === 'message' && one.from === this.hub.mine.account) this.outbox = this.outbox.filter(({ client }) => client !== one.client_id);
     if (one.type === 'message') this.typists = this.typists.filter((account) => account !== one.from);
-    if (one.type === 'member') void this.look();
+  }
+
+  /** Somebody came or went just now: who is in it is asked for once for all who do at the time. */
+  private lookSoon(): void {
+    this.soon ||= window.setTimeout(() => {
+      this.soon = 0;
+      if (!this.until.aborted) void this.look();
+    }, MEMBERS);
   }
 
   /** Who is in it, and how far each has read. */

@@ -1,5 +1,5 @@
 // Where a post or a reply is written.
-import { list, type Video } from '../api';
+import { list } from '../api';
 import { busy, button, el, say } from '../dom';
 import { unique } from '../unique';
 import { create, fragment, type NewPost, type Post } from './api';
@@ -65,8 +65,9 @@ function filming(changed: () => void): { button: HTMLElement; tray: HTMLElement;
   choice.addEventListener('change', changed);
   const open = button('Video', { class: 'quiet', 'data-testid': 'video' }, async () => {
     tray.hidden = false;
-    const { videos } = await list({ q: '', tags: [], shown: 'public' }, null, new AbortController().signal).catch(() => ({ videos: [] as Video[] }));
-    const playable = videos.filter((video) => video.playable);
+    const all = await list({ q: '', tags: [], shown: 'public' }, null, new AbortController().signal).catch(() => null);
+    if (!all) return choice.replaceChildren(el('option', { value: '' }, 'The library cannot be read now'));
+    const playable = all.videos.filter((video) => video.playable);
     choice.replaceChildren(el('option', { value: '' }, playable.length > 0 ? 'Choose a video' : 'The library has none yet'), ...playable.map((video) => el('option', { value: video.id }, video.title)));
     choice.focus();
   });

@@ -1,8 +1,9 @@
 // The home page: what those whom one follows have posted, ranked or by time, and a word when there is more.
 import { button, el, say } from '../dom';
+import { isGone } from '../gone';
 import { live } from '../live';
 import { go } from '../views';
-import { home, PAGE, person, seen, token, type HomePage, type Item, type Order, type Post } from './api';
+import { filled, home, PAGE, person, seen, token, type HomePage, type Order, type Post } from './api';
 import { card, type Shelf } from './card';
 import { compose } from './compose';
 import type { Feeding } from './index';
@@ -35,14 +36,15 @@ export async function homePage({ main, until, mine }: Feeding): Promise<void> {
     draw();
   };
   const load = async (anew: boolean) => {
-    const page = await home(order, anew ? null : next);
+    const told = await home(order, anew ? null : next);
+    const page = { ...told, items: await filled(told.items) };
     if (until.aborted) return;
     if (anew) {
       list.replaceChildren();
       ids.clear();
       fresh.hidden = true;
     }
-    learn(page.items, mine);
+    mine.told(page.items);
     for (const { c } of page.items) if (c) add(c);
     next = page.next;
     more.hidden = !next;
@@ -93,11 +95,6 @@ function look({ items, seen: known }: HomePage): void {
   if (newest && newest.id !== known) void seen(newest.id).catch(() => undefined);
 }
 
-/** Whoever's posts are here without being one's own is followed. */
-function learn(items: Item[], mine: Feeding['mine']): void {
-  for (const { c, w } of items) if (c && w !== 'own') mine.set('follow', c.author, true);
-}
-
 function choice(now: Order, chosen: (order: Order) => void): HTMLElement {
   const nodes = ORDERS.map(([order, words]) => el('button', { type: 'button', class: 'kind', role: 'radio', 'aria-checked': String(order === now), tabindex: order === now ? '0' : '-1', 'data-testid': `order-${order}` }, words));
   const choose = (n: number) => {
@@ -126,7 +123,7 @@ function finder(): HTMLElement {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     const whom = handle.value.trim().replace(/^@/, '').toLowerCase();
-    person(whom).then(() => go(`/feed/users/${whom}`), () => say(wrong, `Nobody here is called ${whom}.`));
+    person(whom).then(() => go(`/feed/users/${whom}`), (error: Error) => say(wrong, isGone(error) ? `Nobody here is called ${whom}.` : error.message));
   });
   return form;
 }

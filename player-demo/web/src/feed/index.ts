@@ -15,7 +15,7 @@ export interface Feeding extends View {
 
 export async function feed(main: HTMLElement): Promise<void> {
   document.title = 'Feed · Sluice';
-  const mine = new Mine(await me().catch(() => null));
+  const mine = new Mine(await me());
   views(main, (place, view) => page(place, { ...view, mine }));
 }
 

@@ -1,46 +1,44 @@
-// What this account likes, reposts and follows, as far as this browser knows: fragments are everybody's and do not say it.
+// What this account likes and reposts, as the feed says it: fragments are everybody's and do not. It is known until the page is left.
 import type { Me } from '../session';
+import { marks, shows, type Item, type Post } from './api';
 
-export type What = 'like' | 'repost' | 'follow';
+export type What = 'like' | 'repost';
 
-/** Names remembered of each. */
-const MOST = 2000;
+/** Posts that are asked for at once. */
+const MOST = 100;
 
 export class Mine {
-  private readonly sets: Record<What, Set<string>>;
+  private readonly sets: Record<What, Set<string>> = { like: new Set(), repost: new Set() };
 
-  constructor(readonly me: Me | null) {
-    const read = (what: What): Set<string> => {
-      try {
-        return new Set(JSON.parse((me && localStorage.getItem(this.key(what))) ?? '[]') as string[]);
-      } catch {
-        return new Set();
-      }
-    };
-    this.sets = { like: read('like'), repost: read('repost'), follow: read('follow') };
+  constructor(readonly me: Me | null) {}
+
+  has(what: What, post: string): boolean {
+    return this.sets[what].has(post);
   }
 
-  has(what: What, name: string): boolean {
-    return this.sets[what].has(name);
+  set(what: What, post: string, on: boolean): void {
+    if (on) this.sets[what].add(post);
+    else this.sets[what].delete(post);
   }
 
-  set(what: What, name: string, on: boolean): void {
-    const of = this.sets[what];
-    if (!this.me || of.has(name) === on) return;
-    if (on) of.add(name);
-    else of.delete(name);
-    for (const oldest of of) {
-      if (of.size <= MOST) break;
-      of.delete(oldest);
-    }
-    try {
-      localStorage.setItem(this.key(what), JSON.stringify([...of]));
-    } catch {
-      // Without room it is known until the page is left.
+  /** Takes what a home page says beside its posts. */
+  told(items: Item[]): void {
+    for (const { c, m } of items) if (c) this.mark(shows(c), m);
+  }
+
+  /** Asks about posts of a list that is everybody's. What cannot be had is not shown, and can be pressed still. */
+  async ask(posts: Post[]): Promise<void> {
+    if (!this.me) return;
+    const ids = [...new Set(posts.map(shows))];
+    for (let at = 0; at < ids.length; at += MOST) {
+      const some = ids.slice(at, at + MOST);
+      const told = await marks(some).catch(() => null);
+      if (told) for (const id of some) this.mark(id, told.marks[id]);
     }
   }
 
-  private key(what: What): string {
-    return `sluice-${what}-${this.me?.account ?? ''}`;
+  private mark(post: string, letters = ''): void {
+    this.set('like', post, letters.includes('l'));
+    this.set('repost', post, letters.includes('r'));
   }
 }

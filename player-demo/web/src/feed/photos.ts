@@ -1,5 +1,6 @@
 // Photos of a post: chosen, described, sent; and shown in the sizes that an edge makes.
 import { button, el, field, say } from '../dom';
+import { local } from '../local';
 import { picture } from '../picture';
 import { Refused } from '../session';
 import { upload, type Photo } from './api';
@@ -9,7 +10,11 @@ import { average } from './blur';
 const MOST = 4;
 
 /** The photos of a post: alone as it is, several in a grid. */
-export function album(photos: Photo[]): HTMLElement | null {
+export function album(all: Photo[]): HTMLElement | null {
+  const photos = all.flatMap((photo) => {
+    const path = local(photo.path, location.origin);
+    return path ? [{ ...photo, path }] : [];
+  });
   if (photos.length === 0) return null;
   const sizes = photos.length === 1 ? '(max-width: 700px) 100vw, 620px' : '(max-width: 700px) 50vw, 310px';
   const one = ({ path, alt, blur }: Photo) => {

@@ -1,12 +1,12 @@
 // Somebody: who follows them, whom they follow, what they posted.
 import { button, el, say } from '../dom';
 import { counted } from '../format';
+import { isGone } from '../gone';
 import { live } from '../live';
 import { face } from '../nav';
-import { Refused } from '../session';
 import { signIn } from '../sign-in';
 import { empty } from '../views';
-import { follow, fragments, person, postsOf, type Person } from './api';
+import { follow, follows, fragments, person, postsOf, type Person } from './api';
 import { card, type Shelf } from './card';
 import { compose } from './compose';
 import type { Feeding } from './index';
@@ -17,13 +17,14 @@ export async function profilePage(handle: string, { main, until, mine }: Feeding
   const place = el('div', { class: 'column' });
   main.append(place);
   const first = await person(handle).catch((error: unknown) => {
-    if (error instanceof Refused && error.status === 404) return null;
+    if (isGone(error)) return null;
     throw error;
   });
   const list = el('section', { class: 'posts', 'aria-label': `Posts of ${handle}`, 'data-testid': 'profile-posts' });
   const none = el('p', { class: 'empty-note', hidden: true }, own ? 'You have posted nothing yet.' : `${handle} has posted nothing yet.`);
-  if (!first && !own) return void place.append(empty('Nobody here', `Nobody here is called ${handle}, or they have not looked into the feed yet.`, el('a', { class: 'button', href: '/feed' }, 'To the feed')));
-  const { root, show } = head(first ?? { handle, followers: 0, following: 0, posts: 0 }, own, mine);
+  if (!first && !own) return void place.append(empty('Nobody here', `Nobody here is called ${handle}.`, el('a', { class: 'button', href: '/feed' }, 'To the feed')));
+  const followed = mine.me !== null && !own && (await follows(handle).catch(() => false));
+  const { root, show } = head(first ?? { handle, followers: 0, following: 0, posts: 0 }, own, mine, followed);
   const shelf: Shelf = { mine, until, gone: () => (none.hidden = list.childElementCount > 0) };
   const fresh = el('button', { type: 'button', class: 'fresh', hidden: true }, 'New posts');
   const more = el('button', { type: 'button', class: 'more quiet', hidden: true }, 'Show more');
@@ -32,6 +33,7 @@ export async function profilePage(handle: string, { main, until, mine }: Feeding
   const load = async (anew: boolean) => {
     const page = await postsOf(handle, anew ? null : next);
     const posts = await fragments(page.items);
+    await mine.ask(posts);
     if (until.aborted) return;
     if (anew) list.replaceChildren();
     list.append(...posts.map((post) => card(post, shelf)));
@@ -57,18 +59,17 @@ export async function profilePage(handle: string, { main, until, mine }: Feeding
   live.listen(`user:${handle}`, { until, hear: look, missed: look });
 }
 
-function head({ handle, ...first }: Person, own: boolean, mine: Feeding['mine']): { root: HTMLElement; show: (now: Omit<Person, 'handle'>) => void } {
+function head({ handle, ...first }: Person, own: boolean, mine: Feeding['mine'], followed: boolean): { root: HTMLElement; show: (now: Omit<Person, 'handle'>) => void } {
   const numbers = el('p', { class: 'profile-numbers', role: 'status' });
   const wrong = el('p', { class: 'why', role: 'alert' });
+  let on = followed;
   const node: HTMLButtonElement = button('Follow', { 'data-testid': 'follow' }, async () => {
     if (!mine.me) return signIn();
-    const on = !mine.has('follow', handle);
-    await follow(handle, on);
-    mine.set('follow', handle, on);
+    await follow(handle, !on);
+    on = !on;
     word();
   }, wrong);
   const word = () => {
-    const on = mine.has('follow', handle);
     say(node, on ? 'Following' : 'Follow');
     node.classList.toggle('quiet', on);
     node.setAttribute('aria-pressed', String(on));

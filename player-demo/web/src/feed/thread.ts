@@ -1,11 +1,11 @@
 // A conversation: the post that it began with, and its replies below what they answer.
 import { el, say } from '../dom';
+import { isGone } from '../gone';
 import { live } from '../live';
-import { Refused } from '../session';
 import { invitation } from '../sign-in';
 import { demand } from '../versions';
 import { empty } from '../views';
-import { fragment, fragments, post, thread, type Post } from './api';
+import { fragments, post, thread, type Post } from './api';
 import { card, type Shelf } from './card';
 import { compose } from './compose';
 import type { Feeding } from './index';
@@ -32,16 +32,20 @@ export function arranged(root: string, replies: Post[]): Placed[] {
   return walk(root, 0);
 }
 
+/** The post of a fragment's path. Pure. */
+const idOf = (path: string): string => path.split('/').at(-1) ?? path;
+
 export async function threadPage(id: string, { main, until, mine }: Feeding): Promise<void> {
   document.title = 'Conversation · Sluice';
   const asked = await post(id).catch((error: unknown) => {
-    if (error instanceof Refused && [404, 410].includes(error.status)) return null;
+    if (isGone(error)) return null;
     throw error;
   });
   const way = el('a', { class: 'button', href: '/feed' }, 'To the feed');
   if (!asked) return void main.append(el('div', { class: 'column' }, empty('It is gone', 'There is no such post, or it was deleted.', way)));
   const begun = await thread(id);
-  const root = begun.root.endsWith(`/${id}`) ? asked : await fragment(begun.root).catch(() => null);
+  const root = begun.root.endsWith(`/${id}`) ? asked : (await fragments([{ f: begun.root }]))[0] ?? null;
+  if (root) await mine.ask([root]);
   const replies = el('div', { class: 'posts replies', 'data-testid': 'replies-list' });
   const told = el('p', { class: 'hidden', role: 'status' });
   const cards = new Map<string, HTMLElement>();
@@ -69,8 +73,14 @@ export async function threadPage(id: string, { main, until, mine }: Feeding): Pr
       const page = await thread(id, after);
       items.push(...page.items);
       after = page.next;
-      if (!after) return fragments(items);
+      if (!after) break;
     }
+    // A post says the same as long as it is there, and its counts are pushed: only what is new is fetched.
+    const known = new Set(shown.map((one) => one.id));
+    const fresh = await fragments(items.filter(({ f }) => !known.has(idOf(f))));
+    await mine.ask(fresh);
+    const listed = new Set(items.map(({ f }) => idOf(f)));
+    return [...shown.filter((one) => listed.has(one.id)), ...fresh];
   };
   let [looking, wanted] = [false, false];
   const look = async () => {
@@ -91,7 +101,7 @@ export async function threadPage(id: string, { main, until, mine }: Feeding): Pr
   const say_ = root ? (mine.me ? compose((made) => put([...shown, made]), root) : invitation('Sign in to answer.')) : el('span');
   main.append(el('div', { class: 'column' }, el('p', {}, el('a', { href: '/feed', class: 'dim' }, '← Feed')), el('h1', { class: 'hidden' }, 'Conversation'), first, say_, told, replies));
   put(await read());
-  live.listen(`thread:${begun.root.split('/').at(-1)}`, { until, missed: () => void look(), hear: ({ channel, seq }) => {
+  live.listen(`thread:${idOf(begun.root)}`, { until, missed: () => void look(), hear: ({ channel, seq }) => {
     demand(channel, seq);
     void look();
   } });

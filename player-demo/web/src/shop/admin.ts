@@ -34,6 +34,7 @@ export function newProduct({ main }: Shopping): void {
   document.title = 'New product · Sluice';
   const title = el('input', { id: 'product-title', required: true, maxlength: '200', 'data-testid': 'product-title' });
   const about = el('textarea', { id: 'product-about', rows: '4', maxlength: '2000', 'data-testid': 'product-about' });
+  const category = el('input', { id: 'product-category', maxlength: '100', 'data-testid': 'product-category' });
   const images = el('textarea', { id: 'product-images', rows: '2', placeholder: '/pictures/tripod.jpg', spellcheck: 'false', 'data-testid': 'product-images' });
   const film = el('select', { id: 'product-video', 'data-testid': 'product-video' }, el('option', { value: '' }, 'None'));
   const wrong = el('p', { class: 'why', role: 'alert' });
@@ -58,6 +59,7 @@ export function newProduct({ main }: Shopping): void {
     { class: 'panel composer narrow', 'aria-label': 'New product' },
     field('Title', title),
     field('Description', about),
+    field('Category', category),
     field('Pictures', images, 'One address a line: paths of this site, or https.'),
     field('Film', film, 'A public video of the library.'),
     el('h2', {}, 'Variants'),
@@ -76,6 +78,7 @@ export function newProduct({ main }: Shopping): void {
       const body = {
         title: title.value,
         description: about.value,
+        ...(category.value.trim() ? { category: category.value.trim() } : {}),
         images: pictures,
         ...(film.value ? { video: film.value } : {}),
         variants: variants.map((variant, n) => ({ sku: `${key}-${n}`, title: variant.title, prices: { [MARKET]: variant.price } })),

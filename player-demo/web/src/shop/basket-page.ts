@@ -1,15 +1,16 @@
 // The basket: how many of what, and the way to an order, which holds the stock until it is paid.
 import { button, el, say } from '../dom';
 import { money } from '../money';
-import { Refused } from '../session';
+import { isNo } from '../session';
 import { invitation } from '../sign-in';
 import { unique } from '../unique';
 import { empty, go } from '../views';
-import { place, type Line } from './api';
+import type { Line } from './api';
 import { basket, MOST } from './basket';
 import { swatch } from './grid';
 import type { Shopping } from './index';
-import { find, type Known } from './known';
+import { find, named, type Known } from './known';
+import { queue } from './queue';
 import { inWords, watchStock } from './stock';
 
 export async function basketPage(at: Shopping): Promise<void> {
@@ -21,23 +22,26 @@ export async function basketPage(at: Shopping): Promise<void> {
   const known = await find(basket.lines.map(({ variant }) => variant));
   // Until the basket changes, sending it again is the same order.
   let key = unique();
+  const line = queue(at.until);
+  // Lines, and not the cart that they are in: so edges see what is ordered, and hold the crowd in front of it.
   const buy = button('Check out', { 'data-testid': 'checkout' }, async () => {
-    const order = await place({ cart: 'mine' }, key).catch((error: unknown) => {
-      // It was said no: the next try is another.
-      if (error instanceof Refused) key = unique();
-      if (error instanceof Refused && error.kind === 'sold-out') throw new Error('Somebody was faster: there are not so many left. Change the quantities, and try again.');
-      throw error;
+    const order = await line.order(() => basket.lines, () => key).catch((error: unknown) => {
+      if (!isNo(error)) throw error;
+      key = unique();
+      throw error.kind === 'sold-out' ? new Error('Somebody was faster: there are not so many left. Change the quantities, and try again.') : error;
     });
-    basket.emptied();
-    go(`/shop/orders/${order.id}`);
+    if (!order) return;
+    void basket.emptied().catch(() => undefined);
+    if (!at.until.aborted) go(`/shop/orders/${order.id}`);
   }, wrong);
   const foot = at.mine ? buy : invitation('Sign in to order. What is in the basket stays in it.');
-  const body = el('div', { class: 'basket' }, el('section', { class: 'panel', 'aria-label': 'What is in it' }, lines), el('aside', { class: 'panel summary', 'aria-label': 'Sum' }, el('p', { class: 'row' }, el('span', {}, 'In all, with tax'), el('span', { class: 'push' }, sum)), el('p', { class: 'dim' }, 'Checking out holds the goods for you; you pay after that.'), wrong, foot));
+  const body = el('div', { class: 'basket' }, el('section', { class: 'panel', 'aria-label': 'What is in it' }, lines), el('aside', { class: 'panel summary', 'aria-label': 'Sum' }, el('p', { class: 'row' }, el('span', {}, 'In all, with tax'), el('span', { class: 'push' }, sum)), el('p', { class: 'dim' }, 'Checking out holds the goods for you; you pay after that.'), wrong, foot, line.root));
   const none = empty('The basket is empty', 'What you put into it stays there, also on your other devices.', el('a', { class: 'button', href: '/shop' }, 'To the products'));
   at.main.append(el('h1', {}, 'Basket'), body, none);
   const rows = new Map<string, Row>();
   const draw = (all: Line[]) => {
     key = unique();
+    line.changed(all);
     body.hidden = all.length === 0;
     none.hidden = all.length > 0;
     for (const [variant, { root }] of rows) {
@@ -52,10 +56,14 @@ export async function basketPage(at: Shopping): Promise<void> {
       row.show(line.quantity);
     }
     const total = all.reduce((sum, { variant, quantity }) => sum + (known.get(variant)?.variant.price ?? 0) * quantity, 0);
-    const currency = [...known.values()][0]?.product.currency ?? 'EUR';
+    const currency = [...known.values()][0]?.currency ?? 'EUR';
     say(sum, money(total, currency));
   };
   basket.watch(draw, at.until);
+  const kept = line.kept(basket.lines);
+  if (!at.mine || !kept) return;
+  key = kept;
+  buy.click();
 }
 
 interface Row {
@@ -64,7 +72,7 @@ interface Row {
 }
 
 function begin({ variant }: Line, known: Known | undefined, until: AbortSignal, wrong: HTMLElement): Row {
-  const name = known ? (known.product.variants.length > 1 ? `${known.product.title}, ${known.variant.title}` : known.product.title) : 'Something that is sold no longer';
+  const name = known ? named(known) : 'Something that is sold no longer';
   const quantity = el('input', { type: 'number', min: '0', max: String(MOST), inputmode: 'numeric', 'aria-label': `Quantity of ${name}`, 'data-testid': 'line-quantity' });
   const left = el('span', { class: 'dim', role: 'status' });
   const price = el('span', { class: 'number price' });
@@ -84,7 +92,7 @@ function begin({ variant }: Line, known: Known | undefined, until: AbortSignal, 
   const root = el(
     'li',
     { 'data-testid': 'basket-line' },
-    el('a', { class: 'thumb', href: known ? `/shop/products/${known.product.id}` : '/shop', tabindex: '-1', 'aria-hidden': 'true' }, swatch(known?.product.title ?? name, known?.product.images[0])),
+    el('a', { class: 'thumb', href: known ? `/shop/products/${known.product.id}` : '/shop', tabindex: '-1', 'aria-hidden': 'true' }, swatch(known?.product.title ?? name, known?.product.image ?? undefined)),
     el('div', { class: 'basket-name' }, known ? el('a', { href: `/shop/products/${known.product.id}` }, name) : name, left),
     el('div', { class: 'stepper' }, step(-1, '−', 'One less'), quantity, step(1, '+', 'One more')),
     price,
@@ -92,7 +100,7 @@ function begin({ variant }: Line, known: Known | undefined, until: AbortSignal, 
   );
   const show = (units: number) => {
     quantity.value = String(units);
-    say(price, known ? money((known.variant.price ?? 0) * units, known.product.currency) : '');
+    say(price, known ? money((known.variant.price ?? 0) * units, known.currency) : '');
     judge();
   };
   return { root, show };

@@ -60,8 +60,9 @@ class Basket {
   }
 
   /** The shop has made an order of it. */
-  emptied(): void {
+  async emptied(): Promise<void> {
     this.tell([]);
+    await this.save();
   }
 
   private tell(lines: Line[]): void {

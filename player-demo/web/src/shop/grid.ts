@@ -5,8 +5,9 @@ import { live } from '../live';
 import { money } from '../money';
 import { picture } from '../picture';
 import { empty } from '../views';
-import { product, products, sold, type Catalog, type Listed } from './api';
+import { product, search, sold, type Catalog, type Listed } from './api';
 import { basket } from './basket';
+import { finder } from './finder';
 import type { Shopping } from './index';
 import { learn } from './known';
 import { stockWord, watchStock } from './stock';
@@ -17,24 +18,36 @@ export async function grid({ main, until, mine }: Shopping): Promise<void> {
   const more = el('button', { type: 'button', class: 'more quiet', hidden: true }, 'Show more');
   const fresh = el('button', { type: 'button', class: 'fresh', hidden: true }, 'The catalog has changed: show it');
   const told = el('p', { class: 'hidden', role: 'status' });
-  main.append(el('h1', {}, 'Shop'), el('p', { class: 'dim lead' }, 'Prices with tax. Stock as it is now.'), fresh, cards, more, told);
+  const wrong = el('p', { class: 'why', role: 'alert' });
+  const none = el('p', { class: 'empty-note', hidden: true, 'data-testid': 'none' }, 'No product matches.');
+  const find = finder(() => void load().catch((error: Error) => say(wrong, error.message)));
+  const body = el('div', { class: 'shop-find' }, find.root, el('div', { class: 'shop-found' }, fresh, wrong, cards, none, more));
+  main.append(el('h1', {}, 'Shop'), el('p', { class: 'dim lead' }, 'Prices with tax. Stock as it is now.'), body, told);
   for (let i = 0; i < 3; i += 1) cards.append(el('div', { class: 'card skeleton', 'aria-hidden': 'true' }));
   let next: string | undefined;
+  let turn = 0;
   const add = (page: Catalog) => {
     cards.append(...page.products.map((one) => card(one, page.currency, until, told)));
     next = page.next;
     more.hidden = !next;
   };
-  const load = async () => {
-    const page = await products();
+  const load = async (): Promise<void> => {
+    // Of two questions the later one is answered.
+    turn += 1;
+    const asking = turn;
+    const page = await search(find.asked());
+    if (asking !== turn || until.aborted) return;
+    say(wrong, '');
     cards.replaceChildren();
     cards.removeAttribute('aria-busy');
     fresh.hidden = true;
+    find.draw(page);
     add(page);
-    if (page.products.length === 0) cards.replaceWith(nothing(mine?.roles.includes('admin') ?? false));
+    none.hidden = page.total > 0;
+    if (page.total === 0 && find.asked().size === 0) body.replaceWith(nothing(mine?.roles.includes('admin') ?? false));
   };
-  more.addEventListener('click', () => void products(next).then(add, (error: Error) => say(told, error.message)));
-  fresh.addEventListener('click', () => void load());
+  more.addEventListener('click', () => void search(find.asked(), next).then(add, (error: Error) => say(wrong, error.message)));
+  fresh.addEventListener('click', () => void load().catch((error: Error) => say(wrong, error.message)));
   await load();
   const changed = () => void (fresh.hidden = false);
   live.listen('products', { until, hear: changed, missed: changed });

@@ -17,7 +17,7 @@ export interface Shopping extends View {
 }
 
 export async function shop(main: HTMLElement): Promise<void> {
-  const mine = await me().catch(() => null);
+  const mine = await me();
   views(main, (place, view) => {
     const body = el('div', { class: 'shop-body' });
     view.main.append(bar(place, view, mine), body);

@@ -1,32 +1,40 @@
 // What a line of a basket or of an order is of. Lines name variants; the catalog says whose they are.
-import { product, products, sold, type Product, type Variant } from './api';
+import { Refused } from '../session';
+import { sold, variant, type OneVariant, type Product, type Variant } from './api';
 
+/** A variant, and what is said of its product. */
 export interface Known {
-  product: Product;
+  product: OneVariant['product'];
   variant: Variant;
+  currency: string;
 }
-
-/** Pages of the catalog that are looked through for a variant. */
-const PAGES = 8;
 
 const known = new Map<string, Known>();
 
+/** What it is called: as its product, and which one where there are others. */
+export const named = ({ product, variant }: Known, title = variant.title): string => (product.others ? `${product.title}, ${title}` : product.title);
+
 /** Remembers a product's variants. */
 export function learn(one: Product): Product {
-  for (const variant of sold(one)) known.set(variant.id, { product: one, variant });
+  const { id, title, images, currency } = one;
+  const product = { id, title, image: images[0] ?? null, others: one.variants.length > 1 };
+  for (const variant of sold(one)) known.set(variant.id, { product, variant, currency });
   return one;
 }
 
-/** The variants that can be found of those that are asked for. */
+/** The variants that are sold of those that are asked for: one question for each that is not known. */
 export async function find(variants: string[]): Promise<Map<string, Known>> {
-  const missing = () => variants.some((id) => !known.has(id));
-  let after: string | undefined;
-  for (let page = 0; page < PAGES && missing(); page += 1) {
-    const { products: listed, next } = await products(after);
-    const all = await Promise.all(listed.map(({ id }) => product(id).catch(() => null)));
-    for (const one of all) if (one) learn(one);
-    if (!next) break;
-    after = next;
-  }
+  const missing = [...new Set(variants)].filter((id) => !known.has(id));
+  await Promise.all(missing.map(ask));
   return known;
+}
+
+async function ask(id: string): Promise<void> {
+  const one = await variant(id).catch((error: unknown) => {
+    if (error instanceof Refused && error.status === 404) return null;
+    throw error;
+  });
+  if (!one || one.price === null) return;
+  const { product, currency, ...itself } = one;
+  known.set(id, { product, variant: itself, currency });
 }

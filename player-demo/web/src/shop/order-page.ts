@@ -3,13 +3,14 @@ import { button, el, say } from '../dom';
 import { clock, day, hour } from '../format';
 import { live, type Frame } from '../live';
 import { money } from '../money';
-import { Refused } from '../session';
+import { isNo, Refused } from '../session';
 import { invitation } from '../sign-in';
 import { unique } from '../unique';
 import { empty, go } from '../views';
-import { channel, order, pay, place, type Order } from './api';
+import { cancel, channel, order, pay, type Order } from './api';
 import type { Shopping } from './index';
-import { find } from './known';
+import { find, named, type Known } from './known';
+import { queue } from './queue';
 import { reached, stateWords } from './states';
 
 /** What a gateway's trial takes instead of cards. */
@@ -34,31 +35,34 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
   const root = el('section', { class: 'panel', 'data-testid': 'order', 'aria-label': 'Where it is' }, head, steps, act, wrong);
   at.main.append(el('p', {}, el('a', { href: '/shop/orders', class: 'dim' }, '← Your orders')), el('div', { class: 'basket' }, root, await contents(first)));
   let now = first;
-  let refused = false;
-  const show = (state: string) => {
-    now = { ...now, state };
+  const show = ({ state, reason }: Where) => {
+    now = { ...now, state, reason: reason ?? now.reason };
     root.dataset.state = state;
-    draw(now, refused, head, steps);
-    const key = state === 'reserved' ? 'pay' : ['released', 'failed', 'refunded'].includes(state) ? 'again' : state === 'confirmed' ? 'done' : '';
+    draw(now, head, steps);
+    const key = state === 'reserved' ? 'pay' : state === 'paying' ? 'wait' : ['released', 'failed', 'refunded', 'canceled'].includes(state) ? 'again' : state === 'confirmed' ? 'done' : '';
     if (act.dataset.shown === key) return;
     act.dataset.shown = key;
-    act.replaceChildren(...(key === 'pay' ? [payment(now, at.until, wrong, show, (was) => (refused ||= was))] : key === 'again' ? [again(now)] : key === 'done' ? [el('a', { class: 'button', href: '/shop' }, 'To the products')] : []));
+    const unwanted = () => el('p', { class: 'row' }, cancellation(now, wrong, show));
+    act.replaceChildren(...(key === 'pay' ? [payment(now, at.until, wrong, show), unwanted()] : key === 'wait' ? [unwanted()] : key === 'again' ? [again(now, at.until)] : key === 'done' ? [el('a', { class: 'button', href: '/shop' }, 'To the products')] : []));
   };
-  show(first.state);
-  const look = () => void order(id).then(({ state }) => show(state), () => undefined);
-  // What is replayed tells how it came to be as it is: a refusal ends as `released`, like an order that nobody paid.
+  show(first);
+  const look = () => void order(id).then(show, () => undefined);
+  // What is replayed tells how it came to be as it is.
   const hear = ({ at_ms, data }: Frame) => {
     if (!data?.state) return look();
-    refused ||= data.state === 'failed';
-    show(at_ms < first.changed_ms ? now.state : String(data.state));
+    const reason = data.reason ? String(data.reason) : data.state === 'failed' ? 'declined' : undefined;
+    show({ state: at_ms < first.changed_ms ? now.state : String(data.state), reason });
   };
   live.listen(`order:${id}`, { until: at.until, after: 0, token: () => channel(id), hear, missed: look });
 }
 
+/** Where an order is, and why, where it ended without a sale. */
+type Where = Pick<Order, 'state' | 'reason'>;
+
 const STEPS = ['Held for you', 'Being paid', 'Paid', 'Confirmed'];
 
-function draw({ state }: Order, refused: boolean, head: HTMLElement, steps: HTMLElement): void {
-  const { word, mood, more } = stateWords(state, refused);
+function draw({ state, reason }: Order, head: HTMLElement, steps: HTMLElement): void {
+  const { word, mood, more } = stateWords(state, reason);
   head.replaceChildren(el('h1', { 'data-testid': 'order-state' }, word), el('p', { class: mood === 'bad' ? 'why' : 'dim' }, more));
   const at = reached(state);
   steps.hidden = at < 0;
@@ -66,21 +70,18 @@ function draw({ state }: Order, refused: boolean, head: HTMLElement, steps: HTML
 }
 
 /** Which card, until when, and the button. */
-function payment({ id, total, currency, held_until_ms }: Order, until: AbortSignal, wrong: HTMLElement, show: (state: string) => void, refused: (was: boolean) => void): HTMLElement {
+function payment({ id, total, currency, held_until_ms }: Order, until: AbortSignal, wrong: HTMLElement, show: (where: Where) => void): HTMLElement {
   const left = el('span', { class: 'number', 'data-testid': 'held' });
   const cards = CARDS.map(([value, title, what], n) => el('label', { class: 'choice', 'data-testid': 'card' }, el('input', { type: 'radio', name: 'card', value, checked: n === 0 }), el('span', {}, title), el('span', { class: 'dim push' }, what)));
   const form = el('form', { class: 'composer' });
   const buy = button(`Pay ${money(total, currency)}`, { 'data-testid': 'pay' }, async () => {
     const method = String(new FormData(form).get('card'));
-    show('paying');
+    show({ state: 'paying' });
     try {
-      const paid = await pay(id, method);
-      // Paid at once and released at once is a refusal.
-      refused(paid.state === 'released');
-      show(paid.state);
+      show(await pay(id, method));
     } catch (error) {
       const now = await order(id).catch(() => null);
-      if (now) show(now.state);
+      if (now) show(now);
       throw error;
     }
   }, wrong);
@@ -97,27 +98,42 @@ function payment({ id, total, currency, held_until_ms }: Order, until: AbortSign
   return form;
 }
 
-/** The same once more: an order is paid once, so another try is another order. */
-function again({ lines = [] }: Order): HTMLElement {
-  const wrong = el('p', { class: 'why', role: 'alert' });
-  let key = unique();
-  const retry = button('Try again with another card', { 'data-testid': 'again' }, async () => {
-    const next = await place({ lines: lines.map(({ variant, quantity }) => ({ variant, quantity })) }, key).catch((error: unknown) => {
-      if (error instanceof Refused) key = unique();
-      if (error instanceof Refused && error.kind === 'sold-out') throw new Error('Meanwhile somebody else has bought it: there are not so many left.');
+/** It is not wanted any more. What was paid meanwhile is given back; what is paid already is said to be so. */
+function cancellation({ id }: Order, wrong: HTMLElement, show: (where: Where) => void): HTMLButtonElement {
+  const key = unique();
+  return button('Cancel the order', { class: 'quiet', 'data-testid': 'cancel' }, async () => {
+    try {
+      show(await cancel(id, key));
+    } catch (error) {
+      const now = await order(id).catch(() => null);
+      if (now) show(now);
       throw error;
-    });
-    go(`/shop/orders/${next.id}`);
+    }
   }, wrong);
-  return el('div', { class: 'composer' }, wrong, el('p', { class: 'row' }, retry, el('a', { href: '/shop' }, 'To the products')));
+}
+
+/** The same once more: an order is paid once, so another try is another order. */
+function again({ lines = [], reason }: Order, until: AbortSignal): HTMLElement {
+  const wrong = el('p', { class: 'why', role: 'alert' });
+  const line = queue(until);
+  let key = line.kept(lines) ?? unique();
+  const retry = button(reason === 'buyer' ? 'Order it again' : 'Try again with another card', { 'data-testid': 'again' }, async () => {
+    const next = await line.order(() => lines, () => key).catch((error: unknown) => {
+      if (!isNo(error)) throw error;
+      key = unique();
+      throw error.kind === 'sold-out' ? new Error('Meanwhile somebody else has bought it: there are not so many left.') : error;
+    });
+    if (next && !until.aborted) go(`/shop/orders/${next.id}`);
+  }, wrong);
+  if (line.kept(lines)) retry.click();
+  return el('div', { class: 'composer' }, wrong, el('p', { class: 'row' }, retry, el('a', { href: '/shop' }, 'To the products')), line.root);
 }
 
 async function contents({ id, lines = [], total, tax, currency, created_ms }: Order): Promise<HTMLElement> {
-  const known = await find(lines.map(({ variant }) => variant)).catch(() => new Map());
+  const known = await find(lines.map(({ variant }) => variant)).catch(() => new Map<string, Known>());
   const rows = lines.map(({ variant, title, quantity, price }) => {
-    const of = known.get(variant)?.product;
-    const name = of ? (of.variants.length > 1 ? `${of.title}, ${title}` : of.title) : title;
-    return el('li', {}, el('span', {}, `${quantity} × `, of ? el('a', { href: `/shop/products/${of.id}` }, name) : name), el('span', { class: 'number' }, money(price * quantity, currency)));
+    const of = known.get(variant);
+    return el('li', {}, el('span', {}, `${quantity} × `, of ? el('a', { href: `/shop/products/${of.product.id}` }, named(of, title)) : title), el('span', { class: 'number' }, money(price * quantity, currency)));
   });
   const fact = (name: string, value: string) => [el('dt', {}, name), el('dd', {}, value)];
   return el(

@@ -31,8 +31,8 @@ export async function ordersPage({ main, until, mine }: Shopping): Promise<void>
 
 function entry(order: Order, until: AbortSignal): HTMLElement {
   const state = el('span', { 'data-testid': 'entry-state' });
-  const show = (now: string) => {
-    const { word, mood } = stateWords(now);
+  const show = (now: string, reason?: string) => {
+    const { word, mood } = stateWords(now, reason);
     say(state, word);
     state.className = `badge mood-${mood}`;
     root.dataset.state = now;
@@ -42,7 +42,7 @@ function entry(order: Order, until: AbortSignal): HTMLElement {
     { 'data-testid': 'orders-entry' },
     el('a', { class: 'panel order-entry', href: `/shop/orders/${order.id}` }, el('span', {}, el('strong', {}, `${day(order.created_ms, Date.now())}, ${hour(order.created_ms)}`), el('span', { class: 'dim block' }, order.id)), state, el('span', { class: 'price push' }, money(order.total, order.currency))),
   );
-  show(order.state);
-  if (moves(order.state)) live.listen(`order:${order.id}`, { until, after: 0, token: () => channel(order.id), hear: ({ data }) => data?.state && show(String(data.state)) });
+  show(order.state, order.reason);
+  if (moves(order.state)) live.listen(`order:${order.id}`, { until, after: 0, token: () => channel(order.id), hear: ({ data }) => data?.state && show(String(data.state), data.reason ? String(data.reason) : undefined) });
   return root;
 }

@@ -12,6 +12,16 @@ const WORDS: Record<string, [string, Mood, string]> = {
   released: ['Not bought', 'bad', 'It was not paid: the goods went back. Nothing was taken.'],
   refunding: ['Being refunded', 'bad', 'The goods were gone when the payment came: it is being given back.'],
   refunded: ['Refunded', 'bad', 'The payment was given back.'],
+  canceled: ['Canceled', 'bad', 'The order was canceled, and the goods went back.'],
+};
+
+/** What is to be said otherwise, by state and why there is no sale. */
+const BECAUSE: Record<string, [string, Mood, string]> = {
+  'released declined': WORDS.failed!,
+  'canceled buyer': ['Canceled', 'bad', 'You canceled it. If anything was paid, it is given back.'],
+  'canceled gateway': ['Canceled', 'bad', 'The payment could not be made. If anything was paid, it is given back.'],
+  'refunding buyer': ['Being refunded', 'bad', 'You canceled it while it was being paid: the payment is being given back.'],
+  'refunding gateway': ['Being refunded', 'bad', 'The payment came too late: it is being given back.'],
 };
 
 export interface InWords {
@@ -20,13 +30,13 @@ export interface InWords {
   more: string;
 }
 
-export function stateWords(state: string, declined = false): InWords {
-  const [word, mood, more] = WORDS[declined && state === 'released' ? 'failed' : state] ?? [state, 'waits', ''];
+export function stateWords(state: string, reason?: string): InWords {
+  const [word, mood, more] = BECAUSE[`${state} ${reason}`] ?? WORDS[state] ?? [state, 'waits', ''];
   return { word, mood, more };
 }
 
 /** True while an order can still change by itself. */
-export const moves = (state: string): boolean => !['confirmed', 'released', 'refunded'].includes(state);
+export const moves = (state: string): boolean => !['confirmed', 'released', 'refunded', 'canceled'].includes(state);
 
 /** How far it is on its way: 0 held, 1 being paid, 2 paid, 3 confirmed; -1 where it left the way. */
 export function reached(state: string): number {

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { doubted, Hub } from '../src/chat/hub.ts';
+import { filled, fragments } from '../src/feed/api.ts';
+import { isGone } from '../src/gone.ts';
+import { live, passes } from '../src/live.ts';
+import { local } from '../src/local.ts';
+import { backOff, Patience } from '../src/pauses.ts';
+import { me, Refused } from '../src/session.ts';
+
+test('a path that leads elsewhere is neither shown nor linked', () => {
+  const of = (path) => local(path, 'https://edge.example');
+  assert.equal(of('/v1/feed/photos/1.jpg?w=320#x'), '/v1/feed/photos/1.jpg?w=320#x');
+  const away = ['//evil.example/x', '/\\evil.example/x', '/\t/evil.example/x', '/\n/evil.example/x', '/\r\\evil.example/x', 'https://evil.example', 'javascript:alert(1)', 'data:,x', 'blob:https://edge.example/1', 'x.png', ''];
+  for (const path of away) assert.equal(of(path), null, JSON.stringify(path));
+});
+
+test('pauses double up to the longest', () => {
+  assert.deepEqual([0, 1, 2, 3, 99].map((failed) => backOff(failed, [300, 2000])), [300, 600, 1200, 2000, 2000]);
+});
+
+test('a player that fails is helped some times, and anew after it went well or was asked to', () => {
+  const patience = new Patience();
+  const all = Array.from({ length: 9 }, (_, n) => patience.next('network', n * 1000));
+  assert.deepEqual(all, [1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000, null]);
+  assert.deepEqual([1, 2, 3, 4].map((n) => patience.next('media', 9000 + n)), [0, 0, 0, null]);
+  patience.anew();
+  assert.equal(patience.next('media', 9100), 0);
+  assert.equal(patience.next('network', 80_000), 1000);
+});
+
+test('a refused channel is asked for again where that may help', () => {
+  assert.equal(passes({ status: 400, type: '/problems/too-many-channels' }, false), true);
+  assert.equal(passes({ status: 503, type: '/problems/unavailable' }, false), true);
+  assert.equal(passes({ status: 401, type: '/problems/token' }, true), true);
+  assert.equal(passes({ status: 404, type: '/problems/not-found' }, false), false);
+});
+
+// A page's surroundings: what is asked for is answered by `answers`, and what goes over sockets is kept.
+let answers = () => [404, {}];
+let asked = [];
+let sockets = [];
+class Socket extends EventTarget {
+  static OPEN = 1;
+  readyState = 1;
+  sent = [];
+  constructor() {
+    super();
+    sockets.push(this);
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  hears(said) {
+    this.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(said) }));
+  }
+}
+Object.assign(globalThis, {
+  document: { visibilityState: 'visible', cookie: 'sluice_known=1' },
+  location: { protocol: 'http:', host: 'edge', origin: 'http://edge' },
+  window: globalThis,
+  WebSocket: Socket,
+  fetch: async (path, { method = 'GET', body } = {}) => {
+    asked.push(`${method} ${path}`);
+    const [status, told] = answers(path, method, body);
+    return new Response(JSON.stringify(told), { status });
+  },
+});
+beforeEach(() => {
+  asked = [];
+});
+
+test('trouble with the session is not its absence, and passes', async () => {
+  answers = () => [503, { title: 'Unavailable' }];
+  await assert.rejects(me(), (error) => error instanceof Refused && error.status === 503);
+  answers = () => [200, { account: 'a', handle: 'ann', roles: [] }];
+  assert.equal((await me()).handle, 'ann');
+  assert.equal((await me()).handle, 'ann');
+  assert.deepEqual(asked, ['GET /v1/accounts/me', 'GET /v1/accounts/me']);
+});
+
+test('a post that cannot be had just now is not one that is gone', async () => {
+  answers = (path) => (path === '/p/1' ? [200, { id: '1' }] : [410, { title: 'Gone' }]);
+  assert.deepEqual((await fragments([{ f: '/p/1' }, { f: '/p/2' }])).map(({ id }) => id), ['1']);
+  assert.deepEqual(await filled([{ f: '/p/1', c: null, m: 'l' }, { f: '/p/2', c: null }]), [{ f: '/p/1', c: { id: '1' }, m: 'l' }, { f: '/p/2', c: null }]);
+  answers = () => [503, {}];
+  await assert.rejects(fragments([{ f: '/p/1' }]), (error) => !isGone(error));
+});
+
+const room = (n, kind = 'group') => ({ id: `r${n}`, kind, name: `Room ${n}`, role: 'member', members: 2, seq: 5, read: 5, unread: 0, last_ms: 1000 - n });
+
+test('a page doubts what it should have had, and not what is older', () => {
+  const page = [room(1), room(3)];
+  assert.deepEqual(doubted([room(1), room(2), room(3), room(4)], page, 'more'), ['r2']);
+  assert.deepEqual(doubted([room(1), room(4)], page, null), ['r4']);
+  assert.deepEqual(doubted([], [], null), []);
+});
+
+test('conversations beyond the first page are opened, stay, and are listed on demand; one that was left goes', async () => {
+  let first = [room(1), room(2)];
+  answers = (path, method, body) => {
+    if (path === '/v1/chat/token') return [200, { token: body === '{}' ? 'shared' : `only ${body}`, channels: first.map(({ id }) => `chat:${id}`), own: { channel: 'chats:me', seq: 1 } }];
+    if (path === '/v1/chat?limit=100') return [200, { conversations: first, next: 'n2' }];
+    if (path === '/v1/chat?limit=100&after=n2') return [200, { conversations: [room(7), room(8)], next: null }];
+    if (path === '/v1/chat/r9') return [200, { id: 'r9', kind: 'direct', name: '', role: 'member', members: 2, seq: 3, created_ms: 1 }];
+    if (path === '/v1/chat/r9/cursor') return [200, { devices: [], delivered: 3, read: 2 }];
+    if (path === '/v1/chat/r9/members?limit=100') return [200, { members: [{ account: 'me', name: 'ann' }, { account: 'ben', name: 'ben' }] }];
+    return path.startsWith('/v1/chat/trouble') ? [503, {}] : [403, {}];
+  };
+  const hub = new Hub({ account: 'me', handle: 'ann', roles: [] });
+  await hub.begin();
+  const found = await hub.find('r9');
+  assert.deepEqual([found.with.name, found.read, found.seq], ['ben', 2, 3]);
+  assert.equal(await hub.find('strange'), null);
+  await assert.rejects(hub.find('trouble'));
+  assert.equal(await hub.token('r1'), 'shared');
+  assert.equal(await hub.token('r9'), 'only {"conversations":["r9"]}');
+  assert.equal(hub.hasMore(), true);
+  await hub.more();
+  assert.deepEqual([hub.hasMore(), hub.list().map(({ id }) => id)], [false, ['r1', 'r2', 'r7', 'r8', 'r9']]);
+  // r1 was left while nobody heard it; the others are merely older than the page.
+  first = [room(0), room(2)];
+  await hub.look();
+  assert.deepEqual(hub.list().map(({ id }) => id), ['r0', 'r2', 'r7', 'r8', 'r9']);
+});
+
+test('a channel that is listened to again goes on where it was left', async () => {
+  const end = live.listen('post:1', { hear: () => undefined });
+  const socket = sockets.at(-1);
+  await Promise.resolve();
+  socket.hears({ subscribed: 'post:1', seq: 4 });
+  socket.hears({ channel: 'post:1', seq: 5, at_ms: 1, data: {} });
+  end();
+  assert.deepEqual(socket.sent.at(-1), { unsubscribe: 'post:1' });
+  live.listen('post:1', {});
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(socket.sent.at(-1), { subscribe: 'post:1', after: 5 });
+});
