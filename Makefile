@@ -2,7 +2,7 @@
 # make test     every test there is: units, stories on real processes, a real browser
 # make check    formatting, lints, documentation, types of the pages
 # make bench    cache hits beside nginx, Varnish and Traffic Server, transcoding beside ffmpeg, purges, live channels beside
-#               Pushpin, eviction on a trace, steering in simulation
+#               Pushpin, the feed, eviction on a trace, steering in simulation
 # make deny     licences, sources and banned crates of every dependency
 # make fuzz     a minute of each fuzz target (SECONDS_EACH=600 for more); needs the nightly toolchain
 # make picture  the README's pictures, taken by the browser tests
@@ -62,8 +62,9 @@ picture: test
 	cp target/browser/watch.png docs/player.png
 	cp target/browser/operations-top.png docs/operations.png
 
+# Programs and tests in one build: alone, the programs have dependencies of other features, and all would be built twice.
 binaries: | setup-build
-	cargo build --workspace --bins --locked
+	cargo build --workspace --bins --tests --locked
 
 web: $(WEB)/dist/index.html
 

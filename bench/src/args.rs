@@ -18,10 +18,16 @@ pub(crate) enum Bench {
     Purge,
     /// Lists and searches in a library of 100,000 videos.
     Library,
+    /// Searches with facets in a catalog of 100,000 products.
+    Catalog,
+    /// Searches in a million messages of chats.
+    Messages,
     /// Orders a second at the shop, on SQLite and PostgreSQL.
     Orders,
     /// Live channels: a room beside Pushpin, from edge to edge, silent sockets, a storm of returns.
     Live,
+    /// The feed: from written to seen, what reads cost the origin, how soon edges show what was written.
+    Feed,
     /// Where keys go, and how even a site is loaded.
     Placement,
     /// Miss ratios of the cache's policy on a trace of requests, beside LRU and the best there could be.
@@ -41,8 +47,11 @@ impl Bench {
             Self::FirstPlay => "first-play",
             Self::Purge => "purge",
             Self::Library => "library",
+            Self::Catalog => "catalog",
+            Self::Messages => "messages",
             Self::Orders => "orders",
             Self::Live => "live",
+            Self::Feed => "feed",
             Self::Replay => "replay",
             Self::Placement => "placement",
             Self::Ahead => "ahead",
@@ -72,7 +81,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
     /// Only cells of cache-hit whose name (such as `1KiB/h2/nginx`) contains one of these words; parts of first-play;
-    /// of live: room, across, idle, storm, accept
+    /// of live: room, across, idle, storm, accept; of feed: visible, pulled, warm, mix, fresh
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// The edge's program instead of the demo's edge role; gets the edge's flags
@@ -90,13 +99,19 @@ pub(crate) struct Options {
     /// Purges of the benchmark of that name
     #[arg(long, default_value_t = 1_000)]
     pub(crate) purges: usize,
-    /// Purges a second at most
+    /// Purges a second at most, and writes of feed whose freshness is measured
     #[arg(long, default_value_t = 10.0)]
     pub(crate) rate: f64,
     /// Videos of the library
     #[arg(long, default_value_t = 100_000)]
     pub(crate) videos: usize,
-    /// Questions of each kind asked of it
+    /// Products of the catalog
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) products: usize,
+    /// Messages of the benchmark of that name
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) said: usize,
+    /// Questions of each kind asked of library, catalog and messages
     #[arg(long, default_value_t = 500)]
     pub(crate) questions: usize,
     /// Who buys at once, of orders
@@ -114,6 +129,24 @@ pub(crate) struct Options {
     /// Clients of live who come back when their edge dies
     #[arg(long, default_value_t = 3_000)]
     pub(crate) returning: usize,
+    /// Posts of an author of feed, and how many a second
+    #[arg(long, default_value_t = 200)]
+    pub(crate) posts: usize,
+    /// See `posts`
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) post_rate: f64,
+    /// Readers whom an author of feed is brought to
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) audience: usize,
+    /// Readers of the author of feed from whom they pull
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) followers: usize,
+    /// Public reads of feed
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) reads: usize,
+    /// Writes of each kind of feed whose freshness is measured
+    #[arg(long, default_value_t = 200)]
+    pub(crate) writes: usize,
     /// The trace of replay and ahead, lines of `time,key,size`; replay makes a Zipf trace when none is named
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -197,6 +230,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     );
     anyhow::ensure!((8..=10_000).contains(&edges), "--edges: between 8 and 10,000, not {edges}");
     check_live(&options)?;
+    check_feed(&options)?;
     let rounds = options.rounds;
     anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
     Ok(Some(options))
@@ -211,6 +245,22 @@ fn check_live(options: &Options) -> anyhow::Result<()> {
     }
     let messages = options.messages;
     anyhow::ensure!((1.0..=10_000.0).contains(&messages), "--messages: between 1 and 10,000, not {messages}");
+    Ok(())
+}
+
+fn check_feed(options: &Options) -> anyhow::Result<()> {
+    for (flag, count, most) in [
+        // A home list has 800 entries, and what is brought is counted in it.
+        ("posts", options.posts, 700),
+        ("audience", options.audience, 100_000),
+        ("followers", options.followers, 10_000_000),
+        ("reads", options.reads, 10_000_000),
+        ("writes", options.writes, 100_000),
+    ] {
+        anyhow::ensure!((1..=most).contains(&count), "--{flag}: between 1 and {most}, not {count}");
+    }
+    let rate = options.post_rate;
+    anyhow::ensure!((0.5..=100.0).contains(&rate), "--post-rate: between 0.5 and 100 a second, not {rate}");
     Ok(())
 }
 
@@ -233,8 +283,11 @@ mod tests {
                 Bench::FirstPlay,
                 Bench::Purge,
                 Bench::Library,
+                Bench::Catalog,
+                Bench::Messages,
                 Bench::Orders,
                 Bench::Live,
+                Bench::Feed,
                 Bench::Placement,
                 Bench::Replay,
                 Bench::Ahead,
@@ -264,6 +317,9 @@ mod tests {
             ["--videos", "0"],
             ["--edges", "0"],
             ["--viewers", "0"],
+            ["--posts", "701"],
+            ["--post-rate", "0"],
+            ["--followers", "0"],
         ] {
             assert!(options(&words).is_err(), "{words:?}");
         }

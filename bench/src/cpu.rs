@@ -104,6 +104,12 @@ pub(crate) fn tree_resident(root: u32) -> anyhow::Result<u64> {
     Ok(members.iter().filter_map(kib).sum::<u64>() << 10)
 }
 
+/// A process and all its descendants that are alive; nothing when it is gone.
+pub(crate) fn members(root: u32) -> Vec<u32> {
+    let known = stats().ok().and_then(|stats| tree(&stats, root));
+    known.into_iter().flatten().map(|stat| stat.pid).collect()
+}
+
 fn stats() -> anyhow::Result<Vec<Stat>> {
     let entries = std::fs::read_dir("/proc")?.filter_map(Result::ok);
     let lines = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());

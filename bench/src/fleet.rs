@@ -3,10 +3,12 @@
 
 use crate::cpu;
 use crate::process::{Process, free_port, sibling};
+use crate::wire::Wire;
 use anyhow::{Context, ensure};
 use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sluice_wire::AccountId;
 use sluice_wire::token::jwt::Claims;
 use sluice_wire::token::mint::SigningKey;
 use std::path::Path;
@@ -99,7 +101,12 @@ impl Node {
 
     /// The sum of all series of one name.
     pub(crate) async fn metric(&self, client: &Client, name: &str) -> anyhow::Result<f64> {
-        Ok(series(&self.metrics(client).await?, name))
+        self.metric_of(client, name, &[]).await
+    }
+
+    /// As [`Node::metric`], of series that have each of these words among their labels, such as `method="GET"`.
+    pub(crate) async fn metric_of(&self, client: &Client, name: &str, words: &[&str]) -> anyhow::Result<f64> {
+        Ok(series(&self.metrics(client).await?, name, words))
     }
 
     /// Asks it to end, and waits until it has.
@@ -108,9 +115,11 @@ impl Node {
     }
 }
 
-/// The sum of all series of one name in what a node exports.
-fn series(text: &str, name: &str) -> f64 {
-    let of = |line: &&str| line.split([' ', '{']).next() == Some(name);
+/// The sum of all series of one name, with all of these words, in what a node exports.
+fn series(text: &str, name: &str, words: &[&str]) -> f64 {
+    let of = |line: &&str| {
+        line.split([' ', '{']).next() == Some(name) && words.iter().all(|word| line.contains(word))
+    };
     text.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
@@ -128,6 +137,8 @@ pub(crate) struct Wanted<'w> {
     pub(crate) origin_cpu: Option<usize>,
     /// The database; a new SQLite file when `None`.
     pub(crate) database: Option<&'w str>,
+    /// Whether what the origin sends to edges is counted, by a relay between them.
+    pub(crate) counted: bool,
 }
 
 /// An origin with its apps, and edges before it. Dropped, it is killed.
@@ -136,6 +147,8 @@ pub(crate) struct Fleet {
     pub(crate) client: Client,
     pub(crate) origin: Node,
     pub(crate) edges: Vec<Node>,
+    /// What counts the bytes between the origin and its edges, where that was wanted.
+    pub(crate) wire: Option<Wire>,
     key: SigningKey,
 }
 
@@ -157,8 +170,12 @@ impl Fleet {
         std::fs::write(&keys_file, key.jwks().to_string())?;
         let client = Client::builder().timeout(PATIENCE).pool_max_idle_per_host(256).build()?;
         let origin = origin(folder, &key_file, wanted).await?;
-        let url = origin.url()?;
-        let mut fleet = Self { client, origin, edges: vec![], key };
+        let wire = match wanted.counted {
+            true => Some(Wire::before(origin.http()?.parse()?).await?),
+            false => None,
+        };
+        let url = wire.as_ref().map_or_else(|| origin.url(), |wire| Ok(wire.url()))?;
+        let mut fleet = Self { client, origin, edges: vec![], wire, key };
         for name in wanted.edges {
             let (state, keys) = (show(&folder.join(name)), show(&keys_file));
             let flags = ["--listen.http", "127.0.0.1:0", "--node", name, "--tier", "near"];
@@ -202,14 +219,26 @@ impl Fleet {
 
     /// A token that lets somebody listen to these channels; a trailing `*` covers all that begin so.
     pub(crate) fn channel_token(&self, subject: &str, channels: &[String]) -> anyhow::Result<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        Ok(self.key.token(&Claims {
-            sub: Some(subject.into()),
-            exp: Some((now.as_secs() + TOKENS_S).into()),
-            iat_ms: Some(u64::try_from(now.as_millis())?),
-            channels: Some(channels.to_vec()),
-            ..Claims::default()
-        }))
+        let claims = claims(subject)?;
+        Ok(self.key.token(&Claims { channels: Some(channels.to_vec()), ..claims }))
+    }
+
+    /// An access token of an account that never signed up: as those have who come with an import.
+    pub(crate) fn access_token(&self, account: AccountId, handle: &str) -> anyhow::Result<String> {
+        let subject = account.to_string();
+        // Its session is one that nobody has ended.
+        let (sid, name) = (Some(subject.clone()), Some(handle.to_owned()));
+        Ok(self.key.token(&Claims { sid, name, ..claims(&subject)? }))
+    }
+
+    /// A new product of one variant, on sale in `de`, made with an administrator's token: the ids of both.
+    pub(crate) async fn product(&self, boss: &str, number: usize) -> anyhow::Result<(String, String)> {
+        let variant = json!({ "sku": format!("v{number}"), "title": "M", "prices": { "de": 1_190 } });
+        let body = json!({ "title": format!("Shirt {number}"), "variants": [variant] });
+        let asked = self.client.post(format!("{}/v1/shop/products", self.origin.url()?)).bearer_auth(boss);
+        let told = good(asked.json(&body).send().await?).await?;
+        let text = |id: &Value| id.as_str().map(str::to_owned).context("a product has an id and a variant");
+        Ok((text(&told["id"])?, text(&told["variants"][0])?))
     }
 
     /// How everything was started.
@@ -238,6 +267,17 @@ async fn origin(folder: &Path, key_file: &Path, wanted: &Wanted<'_>) -> anyhow::
     Node::start("origin", "origin", &flags, wanted.origin_cpu, folder).await
 }
 
+/// What every token of somebody says.
+fn claims(subject: &str) -> anyhow::Result<Claims> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(Claims {
+        sub: Some(subject.into()),
+        exp: Some((now.as_secs() + TOKENS_S).into()),
+        iat_ms: Some(u64::try_from(now.as_millis())?),
+        ..Claims::default()
+    })
+}
+
 fn show(path: &Path) -> String {
     path.display().to_string()
 }
@@ -257,6 +297,8 @@ mod tests {
     #[test]
     fn series_of_a_name_are_summed_and_others_are_not() {
         let text = "# HELP a b\na 1\na{x=\"1\"} 2\na_total 4\nb 8\n";
-        assert_eq!([series(text, "a"), series(text, "a_total"), series(text, "c")], [3.0, 4.0, 0.0]);
+        let of = |name| series(text, name, &[]);
+        assert_eq!([of("a"), of("a_total"), of("c")], [3.0, 4.0, 0.0]);
+        assert_eq!([series(text, "a", &["x=\"1\""]), series(text, "a", &["x=\"2\""])], [2.0, 0.0]);
     }
 }

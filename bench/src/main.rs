@@ -6,8 +6,11 @@
 //! - `first-play`: how soon uploads play, queued, still being sent, and on two workers ([`first_play`])
 //! - `purge`: from the commit of a purge to what is new on three edges ([`purge`])
 //! - `library`: lists and searches in a library of 100,000 videos, on SQLite and on PostgreSQL ([`library`])
+//! - `catalog`: searches with facets in a catalog of 100,000 products ([`catalog`])
+//! - `messages`: searches in a million messages of chats, on SQLite and on PostgreSQL ([`messages`])
 //! - `orders`: orders a second at the shop, on SQLite and on PostgreSQL, beside one order a transaction ([`orders`])
 //! - `live`: live channels: a room beside Pushpin, from edge to edge, silent sockets, an edge that dies ([`live`])
+//! - `feed`: from written to seen, an author with a million readers, what reads cost the origin, how soon edges show writes ([`feed`])
 //! - `placement`: where keys go, beside ketama, Maglev, jump and AnchorHash; how even a site is loaded ([`placement`])
 //! - `replay`: the edge's eviction policy on a trace of requests, beside LRU and the clairvoyant bounds ([`replay`])
 //! - `ahead`: what is fetched ahead of demand, by forecasts and plans, beside nothing and who knows what is coming ([`ahead`])
@@ -19,15 +22,20 @@
 mod ahead;
 mod args;
 mod cache_hit;
+mod catalog;
 mod cpu;
+mod feed;
 mod first_play;
 mod fleet;
 mod library;
 mod live;
+mod look;
 mod machine;
 mod measure;
+mod messages;
 mod network;
 mod orders;
+mod pages;
 mod placement;
 mod process;
 mod purge;
@@ -37,6 +45,8 @@ mod simulate;
 mod statistics;
 mod tls;
 mod transcode;
+mod wire;
+mod zipf;
 
 use anyhow::Context;
 use args::{Bench, Options};
@@ -67,8 +77,11 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Bench::FirstPlay => first_play::run(options),
             Bench::Purge => purge::run(options),
             Bench::Library => library::run(options),
+            Bench::Catalog => catalog::run(options),
+            Bench::Messages => messages::run(options),
             Bench::Orders => orders::run(options),
             Bench::Live => live::run(options),
+            Bench::Feed => feed::run(options),
             Bench::Replay => replay::run(options),
             Bench::Placement => placement::run(options),
             Bench::Ahead => ahead::run(options),

@@ -3,7 +3,7 @@
 use crate::cpu;
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -142,7 +142,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Some of Pushpin's are groups of their own, and stay when who started them is killed.
+        let all = self.child.id().map(cpu::members).unwrap_or_default();
         self.signal(Signal::SIGKILL);
+        for pid in all.into_iter().filter_map(|pid| i32::try_from(pid).ok()) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-//! Few numbers out of few rounds.
+//! Few numbers out of few rounds, and delays out of many tries.
+
+use std::time::Instant;
 
 /// The middle of several rounds, and how far they lay apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,9 +59,39 @@ fn grouped(whole: f64) -> String {
     text
 }
 
+/// The smallest delay that this share of all does not exceed; no number of none.
+pub(crate) fn percentile(delays: &[f64], share: f64) -> f64 {
+    let mut sorted = delays.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// The head of a table of delays, whose rows are [`row_of_delays`].
+pub(crate) const HEAD_OF_DELAYS: [&str; 6] = ["milliseconds", "of", "p50", "p90", "p99", "max"];
+
+/// A row of a table of delays.
+pub(crate) fn row_of_delays(name: &str, delays: &[f64]) -> Vec<String> {
+    let numbers = [0.5, 0.9, 0.99, 1.0].map(|share| short(percentile(delays, share)));
+    [vec![name.to_owned(), delays.len().to_string()], numbers.to_vec()].concat()
+}
+
+/// Milliseconds since then.
+pub(crate) fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1_000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_of_what_was_measured() {
+        let delays: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!([0.5, 0.99, 1.0].map(|share| percentile(&delays, share)), [100.0, 198.0, 200.0]);
+        assert_eq!(percentile(&[7.0], 0.5), 7.0);
+        assert!(percentile(&[], 0.5).is_nan());
+    }
 
     #[test]
     fn the_median_ignores_one_bad_round() {

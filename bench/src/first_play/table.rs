@@ -6,13 +6,7 @@ use crate::report::Report;
 use std::time::Duration;
 
 pub(super) fn begin(name: &'static str) -> Report {
-    let mut report = Report::new(name, "How soon uploads play");
-    report.fact(if cfg!(debug_assertions) {
-        "Built without optimisation"
-    } else {
-        "Built with optimisation"
-    });
-    report
+    Report::new(name, "How soon uploads play")
 }
 
 fn row(cells: &[&str]) -> Vec<String> {

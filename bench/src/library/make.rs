@@ -1,5 +1,6 @@
 //! A library: titles out of a few common words and many rare ones, and what is asked of it.
 
+use crate::pages::word;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sluice_storage::{
@@ -79,16 +80,6 @@ impl One {
         }
         Ok(())
     }
-}
-
-/// A word that is spoken: two or three syllables.
-fn word(rank: usize) -> String {
-    const SYLLABLES: [&str; 20] = [
-        "ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "qui", "ro", "su", "ta",
-        "ve", "wi", "xo", "zu",
-    ];
-    let one = |place: u32| SYLLABLES.get(rank / 20_usize.pow(place) % 20).copied().unwrap_or_default();
-    format!("{}{}{}", one(0), one(1), one(2))
 }
 
 async fn media(tx: &Tx<'_>, videos: &Videos, video: VideoId, rung: &str) -> Result<(), StorageError> {

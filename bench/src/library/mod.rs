@@ -6,10 +6,10 @@ mod make;
 mod table;
 
 use crate::args::{Bench, Options};
+use crate::pages::Waits;
 use crate::process::{Process, sibling};
 use crate::report::{Report, progress};
 use anyhow::{Context, ensure};
-use hdrhistogram::Histogram;
 use reqwest::Client;
 use serde_json::Value;
 use sluice_storage::testing::Postgres;
@@ -18,8 +18,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
-/// How often each question is asked before it counts: pages of the database are in memory then, as in a library in use.
-const WARM_UP: usize = 20;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -30,8 +28,7 @@ struct Took {
     name: &'static str,
     /// Videos on its page.
     found: usize,
-    /// Microseconds.
-    times: Histogram<u64>,
+    waits: Waits,
 }
 
 /// Runs it.
@@ -80,22 +77,14 @@ async fn asked(
     for (name, query) in make::questions(deep) {
         progress(format!("library: {engine}: {name}"));
         let url = format!("{base}?{query}");
-        let mut took = Took { engine, name, found: 0, times: Histogram::new(3)? };
-        for number in 0..WARM_UP + options.questions {
-            let begun = Instant::now();
+        let ask = async || {
             let answer = client.get(&url).send().await?;
             ensure!(answer.status() == 200, "{} for {url}", answer.status());
-            let body = answer.bytes().await?;
-            let micros = u64::try_from(begun.elapsed().as_micros())?;
-            if number >= WARM_UP {
-                took.times.record(micros)?;
-            }
-            if number == 0 {
-                let page: Value = serde_json::from_slice(&body)?;
-                took.found = page["videos"].as_array().map_or(0, Vec::len);
-            }
-        }
-        all.push(took);
+            Ok(answer.bytes().await?)
+        };
+        let (waits, body) = Waits::of(options.questions, ask).await?;
+        let page: Value = serde_json::from_slice(&body)?;
+        all.push(Took { engine, name, found: page["videos"].as_array().map_or(0, Vec::len), waits });
     }
     process.stop().await;
     Ok(all)

@@ -11,8 +11,11 @@ use crate::cpu;
 use crate::fleet::{Fleet, Wanted};
 use crate::report::progress;
 use anyhow::ensure;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use tokio::time::sleep;
 
 /// Messages a second that each side is measured at.
@@ -31,13 +34,30 @@ const ENTRY: Duration = Duration::from_secs(60);
 
 /// One side of the comparison, with its crowd inside.
 pub(super) struct Side {
-    pub(super) name: &'static str,
+    name: Name,
     server: Server,
-    pub(super) crowd: Crowd,
+    crowd: Crowd,
     publisher: Publisher,
     /// Time and the server's processor time in which all came in.
-    pub(super) entry: (Duration, Duration),
+    entry: (Duration, Duration),
     steps: usize,
+    /// Files of the server's.
+    _folder: TempDir,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Name {
+    Sluice,
+    Pushpin,
+}
+
+impl Name {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sluice => "Sluice",
+            Self::Pushpin => "Pushpin",
+        }
+    }
 }
 
 enum Server {
@@ -111,78 +131,74 @@ impl Found {
 /// Measures both sides, one after the other, each with its processes alone.
 pub(super) async fn run(ground: &Ground<'_>) -> anyhow::Result<Vec<Found>> {
     let mut found = vec![];
-    for name in ["Sluice", "Pushpin"] {
-        let folder = tempfile::tempdir()?;
-        let side = match name {
-            "Sluice" => sluice(ground, folder.path()).await?,
-            _ => match pushpin(ground, folder.path()).await {
-                Ok(side) => side,
-                Err(why) => {
-                    progress(format!("live: no Pushpin: {why:#}"));
-                    continue;
-                }
-            },
-        };
-        found.push(measure(ground, side).await?);
+    for name in [Name::Sluice, Name::Pushpin] {
+        match (name, enter(ground, name).await) {
+            (_, Ok(side)) => found.push(measure(ground, side).await?),
+            (Name::Pushpin, Err(why)) => progress(format!("live: no Pushpin: {why:#}")),
+            (Name::Sluice, Err(why)) => return Err(why),
+        }
     }
     Ok(found)
 }
 
-async fn sluice(ground: &Ground<'_>, folder: &std::path::Path) -> anyhow::Result<Side> {
+/// A server, who speaks to it, where it listens, and what those who come in wish for.
+type Begun = (Server, Publisher, SocketAddr, Vec<Wish>);
+
+async fn sluice(ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Begun> {
     let wanted = Wanted { edges: &["near-a"], edge_cpu: ground.plan.server, ..Wanted::default() };
     let fleet = Fleet::start(folder, &wanted).await?;
     let chats = Chats::make(&fleet, 1).await?;
     let wishes = chats.wishes(&fleet, ground.clients)?;
     let publisher = Publisher::new(ground.clock, chats.request(&fleet, &fleet.origin.url()?));
     let at = address(fleet.edges[0].http()?)?;
-    enter(ground, "Sluice", Server::Sluice(fleet), publisher, at, wishes).await
+    Ok((Server::Sluice(fleet), publisher, at, wishes))
 }
 
-async fn pushpin(ground: &Ground<'_>, folder: &std::path::Path) -> anyhow::Result<Side> {
+async fn pushpin(ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Begun> {
     let pushpin = Pushpin::start(folder, ground.plan.server).await?;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
     let publisher = Publisher::new(ground.clock, Arc::new(pushpin.request(&client)));
     let wishes = vec![Wish { channel: None, token: None }; ground.clients];
     let at = pushpin.address;
-    enter(ground, "Pushpin", Server::Pushpin(pushpin), publisher, at, wishes).await
+    Ok((Server::Pushpin(pushpin), publisher, at, wishes))
 }
 
-async fn enter(
-    ground: &Ground<'_>,
-    name: &'static str,
-    server: Server,
-    publisher: Publisher,
-    at: std::net::SocketAddr,
-    wishes: Vec<Wish>,
-) -> anyhow::Result<Side> {
+/// Starts a side and has its crowd come in.
+async fn enter(ground: &Ground<'_>, name: Name) -> anyhow::Result<Side> {
+    let folder = tempfile::tempdir()?;
+    let (server, publisher, at, wishes) = match name {
+        Name::Sluice => sluice(ground, folder.path()).await?,
+        Name::Pushpin => pushpin(ground, folder.path()).await?,
+    };
     let (begun, before) = (Instant::now(), server.time()?);
     let crowd = Crowd::gather(ground.clock, at, SOCKET, wishes, ground.plan.driver.len())?;
     crowd.all_inside(ENTRY).await?;
     let entry = (begun.elapsed(), server.time()?.saturating_sub(before));
-    progress(format!("live: {} clients are in at {name} after {:?}", crowd.size(), entry.0));
-    Ok(Side { name, server, crowd, publisher, entry, steps: 0 })
+    progress(format!("live: {} clients are in at {} after {:?}", crowd.size(), name.as_str(), entry.0));
+    Ok(Side { name, server, crowd, publisher, entry, steps: 0, _folder: folder })
 }
 
 async fn measure(ground: &Ground<'_>, mut side: Side) -> anyhow::Result<Found> {
     // Connections are made, statements prepared.
-    side.step(ground.clock, RATES[0], Duration::from_secs(2).min(ground.window)).await?;
-    let (mut steady, mut tries) = (vec![], vec![]);
+    let first = side.step(ground.clock, RATES[0], Duration::from_secs(2).min(ground.window)).await?;
+    ensure!(first.delivered > 0, "nothing is delivered by {}", side.name.as_str());
+    let (entry, clients) = (side.entry, side.crowd.size());
+    let (mut steady, mut tries): (Vec<Measured>, Vec<Measured>) = (vec![], vec![]);
     for rate in RATES {
+        side = side.recovered(ground, steady.last()).await?;
         steady.push(side.step(ground.clock, rate, ground.window).await?);
     }
     let (mut rates, short) = (Climb::from(RATES[1]), ground.window.div_f64(3.0));
     rates.tried(steady.last().is_some_and(Measured::is_kept));
     while let Some(rate) = rates.next() {
+        side = side.recovered(ground, tries.last().or_else(|| steady.last())).await?;
         let step = side.step(ground.clock, rate, short).await?;
         rates.tried(step.is_kept());
         tries.push(step);
     }
     let notes = side.server.notes();
-    let found =
-        Found { name: side.name, entry: side.entry, clients: side.crowd.size(), steady, tries, notes };
-    let tally = side.crowd.disperse()?;
-    progress(format!("live: {}: {} were refused: {:?}", found.name, tally.refused, tally.why));
-    side.server.stop().await;
+    let found = Found { name: side.name.as_str(), entry, clients, steady, tries, notes };
+    side.end().await?;
     Ok(found)
 }
 
@@ -228,6 +244,23 @@ impl Climb {
 }
 
 impl Side {
+    /// The same side, begun anew where the last step was more than it bore: what waits in it still is not of the next step.
+    async fn recovered(self, ground: &Ground<'_>, last: Option<&Measured>) -> anyhow::Result<Self> {
+        if last.is_none_or(|step| step.missing == 0) {
+            return Ok(self);
+        }
+        let name = self.name;
+        self.end().await?;
+        enter(ground, name).await
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        let tally = self.crowd.disperse()?;
+        progress(format!("live: {}: {} were refused: {:?}", self.name.as_str(), tally.refused, tally.why));
+        self.server.stop().await;
+        Ok(())
+    }
+
     /// Sends at a rate for a time, and waits for what is delivered of it.
     async fn step(&mut self, clock: Clock, rate: f64, time: Duration) -> anyhow::Result<Measured> {
         let step = self.steps;
@@ -243,7 +276,7 @@ impl Side {
         let heard = tally.steps.get(step).cloned().unwrap_or_default();
         let missing = tally.missing(&sent.numbers, clients);
         let measured = Measured {
-            side: self.name,
+            side: self.name.as_str(),
             offered: rate,
             taken: sent.numbers.len() as f64 / time.as_secs_f64(),
             failed: sent.failed,
@@ -258,10 +291,9 @@ impl Side {
             origin: origin_end.saturating_sub(origin),
             driver: driver_end.saturating_sub(driver),
         };
-        ensure!(measured.delivered > 0, "nothing is delivered by {}: {:?}", self.name, sent.why);
         progress(format!(
             "live: {} at {rate:.0} msg/s: {:.0} deliveries/s, p99 {:.1} ms, {missing} missing, {} cut",
-            self.name,
+            self.name.as_str(),
             measured.rate(),
             measured.delays[1],
             measured.cut

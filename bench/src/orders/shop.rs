@@ -65,10 +65,7 @@ impl Shop {
     }
 
     async fn variant(&self, number: usize) -> anyhow::Result<String> {
-        let variant = json!({ "sku": format!("v{number}"), "title": "M", "prices": { "de": 1_190 } });
-        let body = json!({ "title": format!("Shirt {number}"), "variants": [variant] });
-        let told = self.post("/v1/shop/products", &body).await?;
-        let variant = told["variants"][0].as_str().context("no variant")?.to_owned();
+        let (_, variant) = self.fleet.product(&self.boss, number).await?;
         self.post(&format!("/v1/shop/stock/{variant}"), &json!({ "quantity": UNITS })).await?;
         Ok(variant)
     }

@@ -40,11 +40,6 @@ pub(super) fn report(name: &'static str, options: &Options, all: &[Took], comman
         options.window().as_secs_f64(),
         options.warm_up().as_secs_f64()
     ));
-    report.fact(if cfg!(debug_assertions) {
-        "Built without optimisation"
-    } else {
-        "Built with optimisation"
-    });
     report.fact(format!("Origin, of the last cell: `{command}`"));
     report.paragraph(
         "An order is answered when it is durable (SQLite: WAL with synchronous=FULL; PostgreSQL: serializable, synchronous commit), \

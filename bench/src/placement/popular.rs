@@ -2,6 +2,7 @@
 //! plays the same each time.
 
 use super::schemes::{spread, table};
+use crate::zipf::Zipf;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sluice_wire::placement::choose::{LEAST_BYTES, Loads, choose};
@@ -58,26 +59,16 @@ pub(super) struct Seen {
 pub(super) struct Scene {
     nodes: usize,
     keys: Vec<PlacementKey>,
-    /// How likely one of the first objects is.
-    until: Vec<f64>,
+    zipf: Zipf,
     placement: Placement,
 }
 
 impl Scene {
     pub(super) fn new(nodes: usize, skew: f64) -> Self {
-        let mut until: Vec<f64> = Vec::with_capacity(OBJECTS);
-        for rank in 1..=OBJECTS {
-            until.push(until.last().copied().unwrap_or(0.0) + (rank as f64).powf(-skew));
-        }
-        let all = until[OBJECTS - 1];
-        until.iter_mut().for_each(|sum| *sum /= all);
         let keys = (0..OBJECTS as u64).map(|n| PlacementKey::from_u64(spread(n))).collect();
         let table = table(nodes).expect("names of nodes are short");
-        Self { nodes, keys, until, placement: Placement::new(Arc::new(table), "here") }
-    }
-
-    fn share(&self, object: usize) -> f64 {
-        self.until[object] - if object == 0 { 0.0 } else { self.until[object - 1] }
+        let placement = Placement::new(Arc::new(table), "here");
+        Self { nodes, keys, zipf: Zipf::new(OBJECTS, skew), placement }
     }
 
     /// Plays it.
@@ -88,9 +79,7 @@ impl Scene {
         let (mut served, mut off) = (vec![0u64; self.nodes], 0u64);
         for second in 0..SECONDS.0 + SECONDS.1 {
             for _ in 0..A_SECOND * self.nodes {
-                let draw: f64 = random.random();
-                let object = self.until.partition_point(|until| *until < draw).min(OBJECTS - 1);
-                let key = self.keys[object];
+                let key = self.keys[self.zipf.draw(&mut random)];
                 let asker = random.random_range(0..self.nodes);
                 let replicas = match copies {
                     Copies::Fixed(count) => count,
@@ -127,7 +116,7 @@ impl Scene {
         if copies != Copies::Known {
             return HashMap::new();
         }
-        let held = |object| Held { replicas: wanted(self.share(object), self.nodes), wanted_ms: 0 };
+        let held = |object| Held { replicas: wanted(self.zipf.share(object), self.nodes), wanted_ms: 0 };
         (0..OBJECTS).map(|object| (self.keys[object], held(object))).filter(|(_, h)| h.replicas > 1).collect()
     }
 

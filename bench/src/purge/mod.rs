@@ -8,22 +8,20 @@ mod fleet;
 mod table;
 
 use crate::args::{Bench, Options};
+use crate::look::{self, LIMIT};
 use crate::report::{Report, progress};
+use crate::statistics::millis;
 use anyhow::{Context, ensure};
 use fleet::{EDGES, Fleet, PAGE};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// One of so many purges is looked at by clients of the edges.
 const SAMPLED: usize = 5;
 /// Purges before those that count: connections are made, statements prepared.
 const WARM_UP: usize = 20;
-/// A purge that takes longer than this has failed.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Between two looks of a client.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Milliseconds that purges took.
 #[derive(Debug, Default)]
@@ -92,16 +90,6 @@ async fn purge(fleet: &Fleet, number: usize, sampled: bool, delays: &mut Delays)
 
 /// Asks an edge until it answers with this number.
 async fn fresh(fleet: &Fleet, edge: &str, number: usize, begun: Instant) -> anyhow::Result<f64> {
-    loop {
-        let text = fleet.page(edge).await?;
-        if text == number.to_string() {
-            return Ok(millis(begun));
-        }
-        ensure!(begun.elapsed() < LIMIT, "{edge} still has {text}");
-        sleep(LOOK_EVERY).await;
-    }
-}
-
-fn millis(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1_000.0
+    look::until(begun, look::EVERY, edge, async || anyhow::Ok(fleet.page(edge).await? == number.to_string()))
+        .await
 }

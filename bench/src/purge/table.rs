@@ -4,7 +4,7 @@ use super::fleet::EDGES;
 use super::{Delays, SAMPLED, WARM_UP};
 use crate::args::Options;
 use crate::report::Report;
-use crate::statistics::short;
+use crate::statistics::{HEAD_OF_DELAYS, percentile, row_of_delays, short};
 
 /// The 99th percentile that is to be kept.
 const AIM_MS: f64 = 50.0;
@@ -25,10 +25,10 @@ pub(super) fn report(
     report
         .fact(format!("Fleet: a control plane, an origin, {} edges, one process each; SQLite", EDGES.len()));
     report.paragraph(HOW.replace("SAMPLED", &SAMPLED.to_string()));
-    let mut rows = vec![["milliseconds", "of", "p50", "p90", "p99", "max"].map(str::to_owned).to_vec()];
-    rows.push(row("commit -> applied by the last edge", &delays.commit_to_applied));
-    rows.push(row("call -> applied by the last edge", &delays.call_to_applied));
-    rows.push(row("call -> a client of an edge has the new body", &delays.call_to_fresh));
+    let mut rows = vec![HEAD_OF_DELAYS.map(str::to_owned).to_vec()];
+    rows.push(row_of_delays("commit -> applied by the last edge", &delays.commit_to_applied));
+    rows.push(row_of_delays("call -> applied by the last edge", &delays.call_to_applied));
+    rows.push(row_of_delays("call -> a client of an edge has the new body", &delays.call_to_fresh));
     report.table(&rows);
     let worst = [&delays.commit_to_applied, &delays.call_to_fresh].map(|delays| percentile(delays, 0.99));
     let worst = worst[0].max(worst[1]);
@@ -45,35 +45,9 @@ pub(super) fn report(
     report
 }
 
-fn row(name: &str, delays: &[f64]) -> Vec<String> {
-    let numbers = [0.5, 0.9, 0.99, 1.0].map(|share| short(percentile(delays, share)));
-    [vec![name.to_owned(), delays.len().to_string()], numbers.to_vec()].concat()
-}
-
-/// The smallest delay that this share of all does not exceed.
-fn percentile(delays: &[f64], share: f64) -> f64 {
-    let mut sorted = delays.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
-}
-
 /// How to read it.
 const HOW: &str = "A purge is called with `?wait`: its answer says how long after the commit was acknowledged the last edge \
 reported that it has applied it. For each SAMPLEDth purge the origin's file was changed before, and a client of each edge \
 asks for it from the moment of the call, with a millisecond between two looks, until it has the new body: that includes the \
 commit, the fetch from the origin, and the looking. Everything shares the machine's processors, and each purge is on disk \
 before it is acknowledged.";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_of_what_was_measured() {
-        let delays: Vec<f64> = (1..=200).rev().map(f64::from).collect();
-        assert_eq!([0.5, 0.99, 1.0].map(|share| percentile(&delays, share)), [100.0, 198.0, 200.0]);
-        assert_eq!(percentile(&[7.0], 0.5), 7.0);
-        assert!(percentile(&[], 0.5).is_nan());
-    }
-}
