@@ -4,7 +4,9 @@ import { launched } from './chromium.mjs';
 import { api } from './apps/api.mjs';
 import { chat } from './apps/chat.mjs';
 import { feed } from './apps/feed.mjs';
+import { line } from './apps/line.mjs';
 import { person, report, signUp } from './apps/people.mjs';
+import { room } from './apps/room.mjs';
 import { shop } from './apps/shop.mjs';
 import { mkdirSync } from 'node:fs';
 
@@ -13,12 +15,14 @@ mkdirSync(pictures, { recursive: true });
 
 const browser = await launched();
 const boss = await person(browser, edgeA, { width: 1280, height: 860 }, pictures);
-const ben = await person(browser, edgeB, { width: 390, height: 844 }, pictures);
+const wire = await line(edgeB);
+const ben = await person(browser, wire.url, { width: 390, height: 844 }, pictures);
 try {
   await signUp(boss, 'boss');
   await signUp(ben, 'ben');
   await shop(boss, ben);
-  await chat(boss, ben);
+  await room(boss, ben);
+  await chat(boss, ben, wire);
   await feed(boss, ben);
   await api(boss, ben);
 } catch (error) {
@@ -26,4 +30,5 @@ try {
   for (const [n, { page }] of [boss, ben].entries()) await page.screenshot({ path: `${pictures}/apps-failed-${n}.png` });
 }
 await browser.close();
+wire.end();
 console.log(JSON.stringify(report));

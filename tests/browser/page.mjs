@@ -8,7 +8,7 @@ mkdirSync(pictures, { recursive: true });
 
 const browser = await launched();
 
-async function watch(id) {
+async function watch(id, at) {
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 860 } })).newPage();
   page.setDefaultTimeout(30_000);
   const [errors, media, keys, log] = [[], [], [], []];
@@ -45,7 +45,7 @@ async function watch(id) {
     await play();
     await goesOn({ from: 1, more: 2 });
     report.alone = await player.evaluate((video) => [video.videoHeight, video.currentTime > 1]);
-    await page.screenshot({ path: `${pictures}/sound-only.png` });
+    await page.screenshot({ path: `${pictures}/sound-only-${at}.png` });
     const lowest = report.rungs.filter(([value]) => /^v\d/.test(value)).at(-1)[0];
     await select.selectOption(lowest);
     await page.waitForFunction(() => /\dp/.test(document.querySelector('[data-testid="current-rung"]').textContent));
@@ -57,14 +57,14 @@ async function watch(id) {
       return { currentTime, readyState, paused, ended, duration, error: error?.message ?? null };
     }).catch(String);
     report.log = log.slice(-20);
-    await page.screenshot({ path: `${pictures}/page-failure.png` }).catch(() => {});
+    await page.screenshot({ path: `${pictures}/page-failure-${at}.png` }).catch(() => {});
   }
   await page.close();
   return report;
 }
 
-const reports = [];
-for (const id of JSON.parse(ids)) reports.push(await watch(id));
+// Side by side: each takes as long as it plays.
+const reports = await Promise.all(JSON.parse(ids).map(watch));
 await browser.close();
 console.log(JSON.stringify(reports));
 process.exit(reports.some((report) => report.failure) ? 1 : 0);

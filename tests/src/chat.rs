@@ -13,7 +13,7 @@ pub struct Scene {
     pub origins: Vec<Process>,
     /// The edges. Each has all origins.
     pub edges: Vec<Process>,
-    /// What the origins are on: embedded engines, but for the bus.
+    /// What the origins are on: embedded engines, but for the bus and the database.
     pub engines: Engines,
     dir: TempDir,
 }
@@ -26,12 +26,19 @@ impl Scene {
 
     /// The same, on a bus.
     pub async fn on(bus: &str, origins: usize, edges: usize) -> Self {
+        Self::at(None, bus, origins, edges).await
+    }
+
+    /// The same, on a database; SQLite without.
+    pub async fn at(database: Option<String>, bus: &str, origins: usize, edges: usize) -> Self {
         let dir = tempfile::Builder::new().prefix("sluice-chats-").tempdir().unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         let made =
             std::process::Command::new(binary("sluice")).args(["key", &at("key.pem")]).output().unwrap();
         std::fs::write(at("keys.json"), made.stdout).unwrap();
-        let engines = Engines { bus: bus.into(), ..Engines::embedded(dir.path()) };
+        let embedded = Engines::embedded(dir.path());
+        let database = database.unwrap_or_else(|| embedded.database.clone());
+        let engines = Engines { database, bus: bus.into(), ..embedded };
         let mut scene = Self { origins: vec![], edges: vec![], engines, dir };
         for n in 0..origins {
             let mut origin = scene.origin(&format!("origin-{n}"));

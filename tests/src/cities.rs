@@ -1,15 +1,13 @@
 //! A control plane that knows two cities: where addresses are, and a site of edges in each.
 
-use crate::client::client;
+use crate::client::{ask, client, plain};
 use crate::process::Process;
 use crate::stack::{Engines, control_plane};
 use crate::{mmdb, nodes};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
 /// A video's name; nothing of it has to exist.
 pub const VIDEO: &str = "05b05hcr0ydvv";
@@ -75,7 +73,7 @@ impl Cities {
 
     /// What a client at an address is told.
     pub async fn asks(&self, client: Ipv4Addr, path: &str) -> Value {
-        let from = reqwest::Client::builder().local_address(Some(client.into()));
+        let from = plain().local_address(Some(client.into()));
         let from = from.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let url =
             if path.starts_with("http") { path.into() } else { format!("{}{path}", self.process.url()) };
@@ -89,20 +87,12 @@ impl Cities {
 
     /// What an operator is told.
     pub async fn operator(&self, path: &str) -> Value {
-        reqwest::get(format!("{}{path}", self.process.url())).await.unwrap().json().await.unwrap()
+        ask(format!("{}{path}", self.process.url())).await.unwrap().json().await.unwrap()
     }
 
     /// Waits until so many edges are in the view.
     pub async fn all_are_there(&self, count: usize) {
-        let begun = Instant::now();
-        loop {
-            let view = self.operator("/v1/steering/view").await;
-            if edges(&view) == count {
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(20), "{view}");
-            sleep(Duration::from_millis(20)).await;
-        }
+        nodes::steerable(count, async || self.operator("/v1/steering/view").await).await;
     }
 }
 
@@ -115,12 +105,6 @@ pub fn sites(more: Value) -> Value {
     }});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     config
-}
-
-/// How many edges a view has.
-#[must_use]
-pub fn edges(view: &Value) -> usize {
-    view["places"].as_array().unwrap().iter().map(|place| place["edges"].as_array().unwrap().len()).sum()
 }
 
 /// The pathway that a manifest puts first.

@@ -1,6 +1,6 @@
 //! What a client does, over HTTP alone.
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, IntoUrl, Response, StatusCode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -12,10 +12,16 @@ const READY_LIMIT: Duration = Duration::from_secs(240);
 /// How long a cache may take to have something that is asked for again and again.
 const KEPT_LIMIT: Duration = Duration::from_secs(10);
 
-/// A client with deadlines and without redirects.
+/// What clients of plain HTTP begin with. They know no certificate: each new client would read all of the machine's, some
+/// hundred files, which takes longer than most answers.
+pub fn plain() -> ClientBuilder {
+    Client::builder().tls_certs_only([])
+}
+
+/// A client of plain HTTP with deadlines and without redirects.
 #[must_use]
 pub fn client() -> Client {
-    Client::builder()
+    plain()
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(60))
         .redirect(reqwest::redirect::Policy::none())
@@ -61,6 +67,14 @@ pub async fn wait_ready(edge: &str, id: &str) -> Value {
     let ended = wait_until(edge, id, "ready", |v| v["state"] == "ready" || v["state"] == "failed").await;
     assert_eq!(ended["state"], "ready", "{ended}");
     ended
+}
+
+/// Asks once, whatever comes of it, over a connection of its own.
+///
+/// # Errors
+/// The library's: nobody answered.
+pub async fn ask(url: impl IntoUrl) -> reqwest::Result<Response> {
+    client().get(url).send().await
 }
 
 /// Fetches something that must be there.

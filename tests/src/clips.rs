@@ -1,6 +1,7 @@
 //! The media of the stories: real clips where they are at hand (`SLUICE_MEDIA_DIR`), else made with the ffmpeg command
 //! line.
 
+use crate::programs::printed;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -34,7 +35,7 @@ pub fn dubbed(seconds: u32) -> Vec<u8> {
         .arg(&file)
         .output()
         .expect("ffmpeg is installed by `make setup`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed("ffmpeg", &output);
     std::fs::read(file).unwrap()
 }
 
@@ -52,7 +53,7 @@ pub fn bright(seconds: u32, size: &str, transfer: &str) -> Vec<u8> {
         .arg(&file)
         .output()
         .expect("ffmpeg is installed by `make setup`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed("ffmpeg", &output);
     std::fs::read(file).unwrap()
 }
 
@@ -67,7 +68,7 @@ pub fn of(picture: &str) -> Vec<u8> {
         .arg(&file)
         .output()
         .expect("ffmpeg is installed by `make setup`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed("ffmpeg", &output);
     std::fs::read(file).unwrap()
 }
 
@@ -92,6 +93,6 @@ pub fn made(seconds: u32, size: &str, rate: u32) -> Vec<u8> {
         .arg(&file)
         .output()
         .expect("ffmpeg is installed by `make setup`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed("ffmpeg", &output);
     std::fs::read(file).unwrap()
 }

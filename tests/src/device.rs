@@ -4,19 +4,15 @@
 //! its cursor at the server says, and sends again what was not acknowledged. What it is told twice or out of order on a socket
 //! ends the story.
 
-use futures::{SinkExt, StreamExt};
+use crate::hearing::{Hearing, Way};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// How long a device waits for an answer before it asks again.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -65,6 +61,7 @@ struct Inner {
     chat: String,
     /// Where its edge is, or what stands before it.
     at: SocketAddr,
+    way: Way,
     disk: Mutex<Disk>,
     ledger: Ledger,
     talks: AtomicBool,
@@ -73,17 +70,19 @@ struct Inner {
 
 /// A request, or a socket, came to nothing: it is tried again.
 #[derive(Debug)]
-struct Cut;
+pub(crate) struct Cut;
 
 impl Device {
-    /// A device of whom a token is, that speaks with an edge at an address. It begins to live with [`start`](Self::start).
+    /// A device of whom a token is, that speaks with an edge at an address, and listens there in some way. It begins to live with
+    /// [`start`](Self::start).
     #[must_use]
-    pub fn new(name: &str, token: &str, chat: &str, at: SocketAddr, ledger: &Ledger) -> Self {
+    pub fn new(name: &str, token: &str, chat: &str, (at, way): (SocketAddr, Way), ledger: &Ledger) -> Self {
         Self(Arc::new(Inner {
             name: name.into(),
             token: token.into(),
             chat: chat.into(),
             at,
+            way,
             disk: Mutex::default(),
             ledger: Arc::clone(ledger),
             talks: AtomicBool::new(true),
@@ -129,7 +128,7 @@ impl Device {
 /// A life: until it is ended.
 async fn live(me: Arc<Inner>) {
     me.counts.lives.fetch_add(1, Ordering::Relaxed);
-    let http = Client::builder().timeout(PATIENCE).build().unwrap();
+    let http = crate::client::plain().timeout(PATIENCE).build().unwrap();
     // What it knows of itself is what the server does.
     let known = me.ask(&http, Method::GET, "/cursor", Value::Null).await;
     let of_mine = |device: &&Value| device["device"] == me.name.as_str();
@@ -156,22 +155,19 @@ async fn listen(me: &Inner, http: &Client) {
 
 /// One socket's life.
 async fn hear(me: &Inner, http: &Client, token: &str) -> Result<(), Cut> {
-    let mut socket = open(me).await?;
-    me.counts.sockets.fetch_add(1, Ordering::Relaxed);
     let channel = format!("chat:{}", me.chat);
     let mut at = me.last();
-    let ask = json!({ "subscribe": channel, "after": at, "token": token }).to_string();
-    socket.send(Message::text(ask)).await.map_err(|_| Cut)?;
+    let begun = timeout(PATIENCE, Hearing::begin(me.way, me.at, (&channel, at, token)));
+    let mut hearing = begun.await.map_err(|_| Cut)??;
+    me.counts.sockets.fetch_add(1, Ordering::Relaxed);
     loop {
-        let said = timeout(SILENCE, socket.next()).await.map_err(|_| Cut)?.ok_or(Cut)?;
-        let Message::Text(text) = said.map_err(|_| Cut)? else { continue };
-        let said: Value = serde_json::from_str(&text).unwrap();
+        let said = timeout(SILENCE, hearing.next()).await.map_err(|_| Cut)??;
         if said["subscribed"] == channel.as_str() {
             assert_eq!(said["seq"].as_u64(), Some(at), "{}: from elsewhere than it asked", me.name);
         } else if let Some(seq) = said["seq"].as_u64() {
             assert_eq!(seq, at + 1, "{}: twice, out of order or not at all", me.name);
             at = seq;
-            if seq == me.last() + 1 {
+            if seq == me.last() + 1 && said["data"].is_object() {
                 me.take(said["data"].clone(), seq);
             } else if seq > me.last() {
                 me.fetch(http).await;
@@ -187,16 +183,6 @@ async fn hear(me: &Inner, http: &Client, token: &str) -> Result<(), Cut> {
             return Err(Cut);
         }
     }
-}
-
-async fn open(me: &Inner) -> Result<WebSocketStream<TcpStream>, Cut> {
-    let opening = async {
-        let stream = TcpStream::connect(me.at).await.map_err(|_| Cut)?;
-        let request = format!("ws://{}/v1/live", me.at).into_client_request().map_err(|_| Cut)?;
-        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(|_| Cut)?;
-        Ok(socket)
-    };
-    timeout(PATIENCE, opening).await.map_err(|_| Cut)?
 }
 
 /// Says its messages one after another, each until it is acknowledged. Every fourth goes out twice at the same time, as by a

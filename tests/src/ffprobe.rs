@@ -1,5 +1,6 @@
 //! What ffprobe says: an independent reader of what we serve.
 
+use crate::programs::printed;
 use serde_json::Value;
 use std::process::Command;
 
@@ -10,8 +11,7 @@ fn run(args: &[&str], target: &str) -> Value {
         .arg(target)
         .output()
         .expect("ffprobe is installed by `make setup`");
-    assert!(output.status.success(), "ffprobe {target}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_str(&printed(("ffprobe", target), &output)).unwrap()
 }
 
 /// Streams and format of a file or URL.

@@ -166,7 +166,7 @@ impl Fleet {
             }
             for edge in self.edges.iter().map(|edge| &edge.process).chain([&self.shield]) {
                 let url = format!("http://{}/readyz", edge.at.admin.as_ref().unwrap());
-                good &= reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success());
+                good &= client::ask(url).await.is_ok_and(|answer| answer.status().is_success());
             }
             if good {
                 return;
@@ -179,7 +179,7 @@ impl Fleet {
     /// Each node's state, as a control plane has it; nothing when it does not answer.
     pub async fn states(&self, plane: usize) -> Vec<(String, String)> {
         let url = format!("{}/v1/routes?after=0", self.planes[plane].url());
-        let table: Value = match reqwest::get(url).await {
+        let table: Value = match client::ask(url).await {
             Ok(answer) => answer.json().await.unwrap_or_default(),
             Err(_) => return vec![],
         };
@@ -203,7 +203,7 @@ impl Fleet {
 
     /// Where a player begins: what the first control plane redirects to, asked from an address.
     pub async fn master(&self, from: IpAddr) -> String {
-        let line = reqwest::Client::builder().local_address(Some(from));
+        let line = client::plain().local_address(Some(from));
         let line = line.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let answer = line.get(format!("{}/r/{}", self.planes[0].url(), self.film)).send().await.unwrap();
         client::header(&answer, "location")

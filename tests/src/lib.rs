@@ -9,8 +9,8 @@
 //! - [`mutate`]: media that is broken a little
 //! - [`town`]: all apps behind an edge, and who writes to them without a pause
 //! - [`store`]: an object store that errs when a story wants it
-//! - [`stripe`]: a payment gateway that errs when a story wants it; [`shop`]: origins with a shop;
-//!   [`crowd`]: those who wait in line at an edge
+//! - [`stripe`]: a payment gateway that errs when a story wants it; [`shop`]: origins with a shop; [`sale`]: one that
+//!   everybody comes to at once; [`crowd`]: those who wait in line at an edge
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket; [`chat`]: conversations behind edges, [`device`]: a person's
 //!   device in one
@@ -22,7 +22,7 @@
 //! - [`tls`]: a client that looks at handshakes, and certificates
 //! - [`authoring`]: what Apple asks of an HLS stream, checked
 //! - [`clips`]: the media the stories use
-//! - [`python`]: readers from outside, in Python
+//! - [`python`]: readers from outside, in Python, [`pillow`] among them; [`programs`]: programs that are run to their end
 //! - [`viewer`]: a player without a screen, for crowds; [`fleet`]: a fleet in several cities, to break
 //! - [`cities`]: a control plane that knows two cities; [`nodes`]: nodes that only report
 //! - [`mmdb`]: databases of countries, cities and networks; [`ffprobe`]: what an independent reader says of what we serve
@@ -37,23 +37,28 @@ pub mod clips;
 pub mod crowd;
 pub mod device;
 pub mod dns;
+pub mod ear;
 pub mod echo;
 pub mod faulty;
 pub mod ffprobe;
 pub mod fleet;
 pub mod h2;
 pub mod h3;
+pub mod hearing;
 pub mod link;
 pub mod log;
 pub mod mmdb;
 pub mod mutate;
 pub mod nodes;
 pub mod origin;
+pub mod pillow;
 pub mod process;
+pub mod programs;
 pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod rawlog;
+pub mod sale;
 pub mod shop;
 pub mod social;
 pub mod sources;

@@ -1,5 +1,6 @@
 //! One server process of a story.
 
+use crate::client::ask;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
@@ -178,7 +179,7 @@ impl Process {
     /// One of its counters or gauges: the sum over all series of this name whose labels contain every given text.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let admin = self.at.admin.as_ref().expect("the process has an admin listener");
-        let text = reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
+        let text = ask(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
         let matches = |line: &&str| {
             let series = line.split_ascii_whitespace().next().unwrap_or_default();
             series.split('{').next() == Some(name) && labels.iter().all(|l| series.contains(l))

@@ -1,5 +1,6 @@
 //! Programs from outside in Python, with packages at fixed versions.
 
+use crate::programs::printed;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
@@ -127,6 +128,5 @@ pub fn foreign_with(packages: &[&str], script: &str) -> Command {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {error}");
+    printed(command, &output);
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// States in which an order rests.
-const ENDS: [&str; 3] = ["confirmed", "released", "refunded"];
+const ENDS: [&str; 4] = ["confirmed", "released", "refunded", "canceled"];
 
 /// The shop's ground: folders, keys, a database.
 #[derive(Debug)]
@@ -49,6 +49,12 @@ impl Shop {
         write("gateway.key", stripe::KEY);
         write("gateway.secret", stripe::SECRET);
         Self { dir, database, flags: vec![] }
+    }
+
+    /// What its origins sign with.
+    #[must_use]
+    pub fn key(&self) -> SigningKey {
+        SigningKey::from_pem(&std::fs::read(self.file("key.pem")).unwrap(), "1").unwrap()
     }
 
     fn file(&self, name: &str) -> String {
@@ -89,7 +95,12 @@ impl Shop {
 
 /// Opens the waiting room in front of a variant; its name, once all of these edges hold the crowd.
 pub async fn open_room(edges: &[String], boss: &str, variant: &str, room: &Value) -> String {
-    let at = format!("{}/v1/shop/rooms/{variant}", edges[0]);
+    open_room_at(&edges[0], edges, boss, variant, room).await
+}
+
+/// The same, at this address.
+pub async fn open_room_at(at: &str, edges: &[String], boss: &str, variant: &str, room: &Value) -> String {
+    let at = format!("{at}/v1/shop/rooms/{variant}");
     let answer = client().put(at).bearer_auth(boss).json(room).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let name = answer.json::<Value>().await.unwrap()["name"].as_str().unwrap().to_owned();
@@ -194,13 +205,18 @@ pub fn are_charged_once(orders: &BTreeMap<String, Value>, stripe: &Stripe, units
 
 /// Waits until an order rests; its document.
 pub async fn rested(origin: &str, token: &str, order: &str) -> Value {
+    until(origin, token, order, &ENDS).await
+}
+
+/// Waits until an order is in one of these states; its document.
+pub async fn until(origin: &str, token: &str, order: &str, states: &[&str]) -> Value {
     let begun = Instant::now();
     loop {
         let (_, told) = get(&format!("{origin}/v1/shop/orders/{order}"), token).await;
-        if ENDS.iter().any(|state| told["state"] == *state) {
+        if states.iter().any(|state| told["state"] == *state) {
             return told;
         }
-        assert!(begun.elapsed() < PATIENCE, "it never rests: {told}");
+        assert!(begun.elapsed() < PATIENCE, "it never gets to {states:?}: {told}");
         sleep(Duration::from_millis(50)).await;
     }
 }

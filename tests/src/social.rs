@@ -2,6 +2,7 @@
 
 use crate::client::client;
 use crate::process::{Process, binary};
+use crate::programs::printed;
 use crate::stack::{Engines, lone_edge};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ impl Social {
         let dir = tempfile::Builder::new().prefix("sluice-social-").tempdir().unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         let made = Command::new(binary("sluice")).args(["key", &at("key.pem")]).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        printed("sluice key", &made);
         std::fs::write(at("keys.json"), made.stdout).unwrap();
         let Engines { database, bus, objects } = Engines::embedded(dir.path());
         let mut flags = vec![

@@ -1,6 +1,8 @@
 //! A whole Sluice of real processes.
 
+use crate::client::ask;
 use crate::process::{Process, binary, free_port};
+use futures::future::join_all;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -102,19 +104,14 @@ impl Stack {
         let mut origin = server(&dir, "origin", "sluice-origin", &engines, flags);
         origin.start().await;
         let mut transcoder = worker(&dir, "worker-a", &engines, &options.transcoders);
-        if !options.hold_transcoder {
-            transcoder.start().await;
-        }
-        let more = &options.edges;
-        let mut shield = edge(&dir, "shield-a", "shield", &control.url(), &origin_url, more);
-        shield.start().await;
-        let mut near = vec![];
+        let mut shield = edge(&dir, "shield-a", "shield", &control.url(), &origin_url, &options.edges);
         let more = [options.edges.as_slice(), &options.near].concat();
-        for name in ["near-a", "near-b"] {
-            let mut process = edge(&dir, name, "near", &control.url(), &origin_url, &more);
-            process.start().await;
-            near.push(process);
-        }
+        let mut near = Vec::from(
+            ["near-a", "near-b"].map(|name| edge(&dir, name, "near", &control.url(), &origin_url, &more)),
+        );
+        // What they need is there: none of them waits for another.
+        let held = (!options.hold_transcoder).then_some(&mut transcoder);
+        join_all(near.iter_mut().chain([&mut shield]).chain(held).map(|process| process.start())).await;
         let transcoders = options.transcoders;
         let stack = Self { control, origin, transcoder, shield, near, engines, transcoders, dir };
         stack.settled().await;
@@ -126,7 +123,7 @@ impl Stack {
         let begun = Instant::now();
         loop {
             let nodes: serde_json::Value =
-                match reqwest::get(format!("{}/v1/routes?after=0", self.control.url())).await {
+                match ask(format!("{}/v1/routes?after=0", self.control.url())).await {
                     Ok(answer) => answer.json().await.unwrap_or_default(),
                     Err(_) => serde_json::Value::Null,
                 };
@@ -136,9 +133,7 @@ impl Stack {
             let mut follow = true;
             for edge in self.near.iter().chain([&self.shield]) {
                 let admin = edge.at.admin.as_ref().unwrap();
-                follow &= reqwest::get(format!("http://{admin}/readyz"))
-                    .await
-                    .is_ok_and(|a| a.status().is_success());
+                follow &= ask(format!("http://{admin}/readyz")).await.is_ok_and(|a| a.status().is_success());
             }
             if follow && ready == self.near.len() + 1 {
                 return;

@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -31,8 +31,12 @@ pub struct Faults {
     pub before: f64,
     /// Share of confirmations that are done and answered too late.
     pub late: f64,
+    /// Whether it tells nothing: each answer is a failure, whatever was done.
+    pub mute: bool,
     /// How late.
     pub lateness: Duration,
+    /// What refunds that are made are at first, such as `pending`; absent, they have succeeded.
+    pub refunds: Option<&'static str>,
 }
 
 /// A payment.
@@ -48,6 +52,8 @@ pub struct Intent {
     pub charges: u32,
     /// How often it was given back.
     pub refunds: u32,
+    /// Whether it was ended before it was charged.
+    pub canceled: bool,
     method: String,
     declined: bool,
 }
@@ -60,6 +66,8 @@ struct Inner {
     faults: Faults,
     keys: HashMap<String, (Form, Stored)>,
     intents: BTreeMap<String, Intent>,
+    /// In their order: the intent, and the status.
+    refunds: Vec<(String, &'static str)>,
     hooks: Vec<String>,
     /// Faults of both kinds that there were.
     erred: (u32, u32),
@@ -85,7 +93,8 @@ impl Stripe {
             .route("/v1/payment_intents", post(create))
             .route("/v1/payment_intents/{id}", get(look))
             .route("/v1/payment_intents/{id}/confirm", post(confirm))
-            .route("/v1/refunds", post(refund))
+            .route("/v1/payment_intents/{id}/cancel", post(cancel))
+            .route("/v1/refunds", get(refunds).post(refund))
             .with_state(shared.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -110,6 +119,22 @@ impl Stripe {
         self.shared.0.lock().unwrap().erred
     }
 
+    /// The status of each refund, in their order.
+    #[must_use]
+    pub fn refunds(&self) -> Vec<&'static str> {
+        self.shared.0.lock().unwrap().refunds.iter().map(|(_, status)| *status).collect()
+    }
+
+    /// Has the refunds that are pending succeed.
+    pub fn settle(&self) {
+        let mut inner = self.shared.0.lock().unwrap();
+        let Inner { refunds, intents, .. } = &mut *inner;
+        for (intent, status) in refunds.iter_mut().filter(|(_, status)| *status == "pending") {
+            *status = "succeeded";
+            intents.get_mut(intent.as_str()).unwrap().refunds += 1;
+        }
+    }
+
     /// All payments, by id.
     #[must_use]
     pub fn intents(&self) -> BTreeMap<String, Intent> {
@@ -123,6 +148,7 @@ fn error(status: u16, kind: &str, code: &str) -> Stored {
 
 fn document(id: &str, intent: &Intent) -> Value {
     let status = match (intent.charges, intent.declined) {
+        _ if intent.canceled => "canceled",
         (0, false) => "requires_confirmation",
         (0, true) => "requires_payment_method",
         _ => "succeeded",
@@ -159,16 +185,16 @@ impl Shared {
             return error(503, "api_error", "injected");
         }
         let key = field("idempotency-key");
-        if let Some((first, stored)) = inner.keys.get(&key) {
-            return if *first == form {
-                stored.clone()
-            } else {
-                error(400, "idempotency_error", "other_request")
-            };
-        }
-        let stored = work(&mut inner, &form);
-        inner.keys.insert(key, (form, stored.clone()));
-        stored
+        let stored = match inner.keys.get(&key) {
+            Some((first, stored)) if *first == form => stored.clone(),
+            Some(_) => error(400, "idempotency_error", "other_request"),
+            None => {
+                let stored = work(&mut inner, &form);
+                inner.keys.insert(key, (form, stored.clone()));
+                stored
+            }
+        };
+        if inner.faults.mute { error(503, "api_error", "mute") } else { stored }
     }
 }
 
@@ -194,6 +220,9 @@ async fn create(State(shared): State<Shared>, headers: HeaderMap, body: String) 
 
 async fn look(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
     let inner = shared.0.lock().unwrap();
+    if inner.faults.mute {
+        return answer(error(503, "api_error", "mute"));
+    }
     answer(
         inner.intents.get(&id).map_or_else(|| error(404, "", "none"), |intent| (200, document(&id, intent))),
     )
@@ -208,6 +237,9 @@ async fn confirm(
     let mut fresh = false;
     let stored = shared.once(&headers, &body, |inner, _| {
         let Some(intent) = inner.intents.get_mut(&id) else { return error(404, "", "none") };
+        if intent.canceled {
+            return error(400, "invalid_request_error", "payment_intent_unexpected_state");
+        }
         fresh = true;
         if intent.method.ends_with("chargeDeclined") {
             intent.declined = true;
@@ -232,9 +264,25 @@ async fn confirm(
     answer(stored)
 }
 
+async fn cancel(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    answer(shared.once(&headers, &body, |inner, _| {
+        let Some(intent) = inner.intents.get_mut(&id) else { return error(404, "", "none") };
+        if intent.charges > 0 || intent.canceled {
+            return error(400, "invalid_request_error", "payment_intent_unexpected_state");
+        }
+        intent.canceled = true;
+        (200, document(&id, intent))
+    }))
+}
+
 /// What was last is told first, and everything twice.
 async fn tell(id: &str, intent: &Intent, hooks: &[String]) {
-    let client = reqwest::Client::new();
+    let client = crate::client::client();
     let last = if intent.charges > 0 { "payment_intent.succeeded" } else { "payment_intent.payment_failed" };
     for (n, kind) in
         [last, "payment_intent.payment_failed", "payment_intent.created", last].into_iter().enumerate()
@@ -255,10 +303,26 @@ async fn tell(id: &str, intent: &Intent, hooks: &[String]) {
 
 async fn refund(State(shared): State<Shared>, headers: HeaderMap, body: String) -> Response {
     answer(shared.once(&headers, &body, |inner, form| {
-        let Some(intent) = inner.intents.get_mut(&form["payment_intent"]) else {
+        let (of, status) = (&form["payment_intent"], inner.faults.refunds.unwrap_or("succeeded"));
+        let Some(intent) = inner.intents.get_mut(of) else {
             return error(404, "", "none");
         };
-        intent.refunds += 1;
-        (200, json!({ "id": "re_1", "status": "succeeded" }))
+        if inner.refunds.iter().any(|(given, status)| given == of && *status != "failed") {
+            return error(400, "invalid_request_error", "charge_already_refunded");
+        }
+        intent.refunds += u32::from(status == "succeeded");
+        inner.refunds.push((of.clone(), status));
+        (200, json!({ "id": format!("re_{}", inner.refunds.len()), "status": status }))
     }))
+}
+
+async fn refunds(State(shared): State<Shared>, Query(asked): Query<Form>) -> Response {
+    let inner = shared.0.lock().unwrap();
+    if inner.faults.mute {
+        return answer(error(503, "api_error", "mute"));
+    }
+    let of_this = inner.refunds.iter().filter(|(of, _)| asked.get("payment_intent") == Some(of));
+    let all: Vec<Value> =
+        of_this.map(|(of, status)| json!({ "status": status, "amount": inner.intents[of].amount })).collect();
+    answer((200, json!({ "object": "list", "data": all })))
 }

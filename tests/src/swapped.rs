@@ -1,5 +1,6 @@
 //! An edge whose binary is replaced while it serves, and its successors.
 
+use crate::client::ask;
 use crate::process::binary;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -176,8 +177,7 @@ impl Swapped {
 
     /// The sum of the series that begin so, at the newest.
     pub async fn metric(&self, series: &str) -> f64 {
-        let text =
-            reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();
+        let text = ask(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();
         text.lines().filter_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok()).sum()
     }
 }

@@ -8,7 +8,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sluice_wire::token::mint::SigningKey;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -42,6 +42,8 @@ pub struct Town {
     /// The conversation that is written to.
     pub chat: String,
     flags: Vec<(&'static str, String)>,
+    /// How often writers began: what they write is new each time.
+    rounds: AtomicU32,
 }
 
 /// What was acknowledged, in order.
@@ -102,7 +104,7 @@ impl Town {
         let (status, chat) = shop::post(&format!("{url}/v1/chat"), &ann, &group).await;
         assert_eq!(status, 201, "{chat}");
         let chat = chat["id"].as_str().unwrap().to_owned();
-        Self { dir, origin, edge, ann, boss, variant, chat, flags: all }
+        Self { dir, origin, edge, ann, boss, variant, chat, flags: all, rounds: AtomicU32::new(0) }
     }
 
     /// The origin on another database, at the same address; not started.
@@ -132,7 +134,7 @@ impl Town {
     pub fn write(&self) -> Writers {
         let (acked, stop, mut tasks) =
             (Arc::new(Mutex::new(Acked::default())), Arc::new(AtomicBool::new(false)), JoinSet::new());
-        let url = self.origin.url();
+        let (url, round) = (self.origin.url(), self.rounds.fetch_add(1, Ordering::Relaxed));
         let order = json!({ "market": "de", "lines": [{ "variant": self.variant, "quantity": 1 }] });
         let kinds: [(String, Value); 3] = [
             (format!("{url}/v1/chat/{}/messages", self.chat), Value::Null),
@@ -146,7 +148,7 @@ impl Town {
                 let mut n = 0;
                 while !stop.load(Ordering::Relaxed) {
                     n += 1;
-                    let name = format!("{kind}-{n}");
+                    let name = format!("{kind}-{round}-{n}");
                     let message = json!({ "client_id": name, "text": name });
                     let body = if body.is_null() { &message } else { &body };
                     let told = settled(&http, &at, &token, &name, body).await;

@@ -3,10 +3,11 @@
 
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::json;
-use sluice_tests::client::{client, header};
+use sluice_tests::client::{client, header, plain};
 use sluice_tests::mmdb;
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::{Process, binary, free_port};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::lone_edge;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -102,8 +103,7 @@ fn file(dir: &Path, key: &str) -> String {
 fn sluice(args: &[&str]) -> String {
     let program: PathBuf = binary("sluice");
     let output = Command::new(program).args(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    printed(args, &output).trim().to_owned()
 }
 
 /// Makes a private key; its public key as a JWKS.
@@ -312,7 +312,7 @@ async fn edges_of_a_lower_tier_are_not_asked_again() {
     ];
     let mut shield = lone_edge(story.dir.path(), "shield", &story.origin.url(), &flags);
     shield.start().await;
-    let near = Client::builder().local_address("127.0.0.2".parse::<IpAddr>().unwrap()).build().unwrap();
+    let near = plain().local_address("127.0.0.2".parse::<IpAddr>().unwrap()).build().unwrap();
     let url = format!("{}/v/a", shield.url());
     let answer = near.get(&url).send().await.unwrap();
     assert_eq!(
@@ -333,7 +333,7 @@ async fn too_many_requests_are_told_when_to_come_back() {
     story.eventually(401, || story.get("/w/x")).await;
     let from = |address: &str| {
         let address = address.parse::<IpAddr>().unwrap();
-        let http = Client::builder().local_address(address).build().unwrap();
+        let http = plain().local_address(address).build().unwrap();
         http.get(format!("{}/v/1", story.edge.url()))
     };
     // Even what is kept counts: the shortest way is no way around.
@@ -385,7 +385,7 @@ async fn places_decide_where_a_rule_or_a_token_says_so() {
     edge.start().await;
     let from = |address: &str, target: &str| {
         let address = address.parse::<IpAddr>().unwrap();
-        let http = Client::builder().local_address(address).build().unwrap();
+        let http = plain().local_address(address).build().unwrap();
         http.get(format!("{}{target}", edge.url()))
     };
     let token = story.token("first", &["--country", "DE"]);

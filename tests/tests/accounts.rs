@@ -5,7 +5,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use sluice_storage::testing::Postgres;
 use sluice_tests::client::client;
-use sluice_tests::process::binary;
+use sluice_tests::process::{Process, binary};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Engines, Options, Stack};
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +18,7 @@ async fn scene(database: Option<String>) -> (Stack, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("key.pem").display().to_string();
     let made = Command::new(binary("sluice")).args(["key", &key]).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    printed("sluice key", &made);
     let keys = dir.path().join("keys.json");
     std::fs::write(&keys, made.stdout).unwrap();
     let rules = dir.path().join("rules.toml");
@@ -28,7 +29,12 @@ async fn scene(database: Option<String>) -> (Stack, TempDir) {
     ];
     let mut engines = Engines::embedded(dir.path());
     engines.database = database.unwrap_or(engines.database);
-    let origin = vec![("playback.key_file", key), ("accounts.admins", r#"["boss"]"#.to_owned())];
+    let origin = vec![
+        ("playback.key_file", key),
+        ("accounts.admins", r#"["boss"]"#.to_owned()),
+        // What was used before is another's at once.
+        ("accounts.renew_grace_ms", "0".to_owned()),
+    ];
     let options =
         Options { engines: Some(engines), origin, near, hold_transcoder: true, ..Options::default() };
     (Stack::with(options).await, dir)
@@ -123,6 +129,11 @@ async fn a_page_keeps_cookies_and_another_sites_page_can_do_nothing_with_them() 
     assert_eq!(sent(with(Method::GET, "/me", "http://evil.example")).await.0, 200, "reading changes nothing");
     assert_eq!(sent(with(Method::POST, "/refresh", "http://evil.example")).await.0, 403);
     assert_eq!(sent(with(Method::DELETE, "/session", "http://evil.example")).await.0, 403);
+    let theirs = asks(&edge, Method::POST, "/session").header("origin", "http://evil.example").json(&body);
+    assert_eq!(sent(theirs).await.0, 403, "nor sign anybody into an account of its own");
+    let form = asks(&edge, Method::POST, "/session").header("content-type", "text/plain");
+    assert_eq!(sent(form.body(body.to_string())).await.0, 415);
+    assert_eq!(sent(asks(&edge, Method::POST, "/session").header("origin", &edge).json(&body)).await.0, 200);
     assert_eq!(sent(with(Method::DELETE, "/session", &edge)).await.0, 204);
     assert_eq!(sent(with(Method::POST, "/refresh", &edge)).await.0, 401, "signed out");
 }
@@ -162,6 +173,43 @@ async fn a_session_that_ends_is_refused_at_every_edge_within_a_second_and_no_oth
         }
         assert_eq!(me(edge, &laptop["access_token"]).await, 200);
     }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_is_refused_at_every_origin_within_a_second_and_by_one_that_starts() {
+    let (stack, dir) = scene(None).await;
+    let engines = stack.engines();
+    let flags = [
+        ("listen.http", "127.0.0.1:0".to_owned()),
+        ("listen.admin", "127.0.0.1:0".to_owned()),
+        ("storage.database", engines.database.clone()),
+        ("storage.bus", engines.bus.clone()),
+        ("storage.objects", engines.objects.clone()),
+        ("playback.key_file", dir.path().join("key.pem").display().to_string()),
+    ];
+    let mut other = Process::new("other", "sluice-origin", dir.path(), &flags);
+    other.start().await;
+    let origins = [stack.origin.url(), other.url()];
+    let ann = sign_up(&origins[0], "ann").await;
+    let ben = sign_up(&origins[1], "ben").await;
+    for origin in &origins {
+        let seen = (me(origin, &ann["access_token"]).await, me(origin, &ben["access_token"]).await);
+        assert_eq!(seen, (200, 200));
+    }
+    let token = ann["access_token"].as_str().unwrap();
+    let out = asks(&origins[0], Method::DELETE, "/session").bearer_auth(token);
+    assert_eq!(sent(out).await.0, 204);
+    let ended = Instant::now();
+    for origin in &origins {
+        while me(origin, &ann["access_token"]).await != 401 {
+            assert!(ended.elapsed() < Duration::from_secs(1), "{origin} still lets it in");
+        }
+        assert_eq!(me(origin, &ben["access_token"]).await, 200);
+    }
+    other.kill9();
+    other.start().await;
+    let seen = (me(&other.url(), &ann["access_token"]).await, me(&other.url(), &ben["access_token"]).await);
+    assert_eq!(seen, (401, 200), "it knows what ended before it began");
 }
 
 #[tokio::test]

@@ -3,15 +3,19 @@
 #![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
+use reqwest::Method;
+use serde_json::json;
 use sluice_storage::rows::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait,
 };
 use sluice_storage::testing::{Postgres, Redis};
+use sluice_tests::faulty::LoopDisk;
 use sluice_tests::proxy::{Line, Proxy};
-use sluice_tests::town::Town;
+use sluice_tests::town::{Acked, Town};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Within which writes are back once the store is.
 const BACK: Duration = Duration::from_secs(10);
@@ -74,6 +78,57 @@ async fn the_network_to_postgresql_is_cut_and_heals() {
         proxy.set(Line::Up);
     })
     .await;
+}
+
+#[tokio::test]
+async fn somebody_else_takes_all_connections_of_postgresql() {
+    let postgres = Postgres::start().await;
+    let mut town = Town::start(Some(postgres.url()), &[]).await;
+    let greedy = format!("{}?application_name=greedy", postgres.url());
+    survives(&mut town, "no connections", async |_| {
+        let (begun, mut taken) = (Instant::now(), vec![connect(&greedy).await]);
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE application_name <> 'greedy' AND backend_type = 'client backend'";
+        while begun.elapsed() < Duration::from_secs(4) {
+            taken[0].execute_unprepared(end).await.unwrap();
+            let mut options = ConnectOptions::new(&greedy);
+            options.max_connections(1).connect_timeout(Duration::from_millis(100)).sqlx_logging(false);
+            taken.extend(Database::connect(options).await);
+        }
+        assert!(taken.len() > 50, "{} were taken", taken.len());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_disk_under_sqlite_fills_up_and_is_given_room() {
+    let Some(disk) = LoopDisk::mount(64) else { return };
+    let database = format!("sqlite:{}", disk.at().join("sluice.db").display());
+    let mut town = Town::start(Some(database), &[]).await;
+    survives(&mut town, "full disk", async |town| {
+        let filler = disk.at().join("filler");
+        fill(&filler);
+        let begun = Instant::now();
+        let refused = loop {
+            let post = json!({ "text": "x".repeat(250) });
+            let (status, told) = town.ask(Method::POST, "/v1/feed/posts", &town.boss, &post).await;
+            if status != 201 {
+                break (status, told["type"].clone());
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "writes are taken on a full disk");
+        };
+        assert_eq!(refused, (507, json!("/problems/storage-full")));
+        std::fs::remove_file(filler).unwrap();
+    })
+    .await;
+}
+
+/// Writes a file until nothing more fits.
+fn fill(path: &Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    for piece in [1 << 20, 1 << 12, 1] {
+        while file.write_all(&vec![7; piece]).is_ok() {}
+    }
 }
 
 #[tokio::test]
@@ -148,4 +203,43 @@ async fn redis_is_paused_killed_and_emptied_and_nothing_that_was_acknowledged_is
     let back = writers.more(2).await;
     assert!(back < BACK, "Redis killed: writes are back after {back:?}");
     town.has(&town.origin.url(), &writers.end().await, false).await;
+}
+
+/// All statements that a server was sent, whoever sent them.
+async fn statements(database: &DatabaseConnection) -> f64 {
+    let asked = "SELECT sum(calls)::float8 FROM pg_stat_statements";
+    let asked = Statement::from_string(database.get_database_backend(), asked);
+    database.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+/// Statements for each of some hundred acknowledged writes, with all that goes on behind them.
+async fn load(town: &Town, database: &DatabaseConnection) -> f64 {
+    let writers = town.write();
+    writers.more(2).await;
+    let all = |acked: Acked| acked.messages.len() + acked.orders.len() + acked.posts.len();
+    let (before, acked) = (statements(database).await, all(writers.acked()));
+    writers.more(100).await;
+    let sent = statements(database).await - before;
+    let load = sent / (all(writers.acked()) - acked) as f64;
+    town.has(&town.origin.url(), &writers.end().await, false).await;
+    load
+}
+
+#[tokio::test]
+async fn without_redis_the_apps_load_on_postgresql_at_most_doubles() {
+    let mut postgres = Postgres::start().await;
+    let counting = "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'";
+    connect(&postgres.url()).await.execute_unprepared(counting).await.unwrap();
+    postgres.start_again().await;
+    let database = connect(&postgres.url()).await;
+    database.execute_unprepared("CREATE EXTENSION pg_stat_statements").await.unwrap();
+    let mut redis = Redis::start().await;
+    let town = Town::start(Some(postgres.url()), &[("storage.bus", redis.url())]).await;
+    let with = load(&town, &database).await;
+    redis.stop();
+    let without = load(&town, &database).await;
+    redis.start_again().await;
+    let again = load(&town, &database).await;
+    println!("statements a write: {with:.1} with Redis, {without:.1} without, {again:.1} with it again");
+    assert!(without <= 2.0 * with, "{with:.1} became {without:.1}");
 }

@@ -160,32 +160,115 @@ async fn a_message_sent_at_one_edge_is_heard_at_the_other_by_members_alone() {
     assert_eq!(scene.ask(1, Method::GET, &format!("/v1/chat/{chat}/events"), &eve, Value::Null).await.0, 403);
 }
 
+/// What edges keep of each app.
+struct Kept {
+    product: String,
+    stock: String,
+    /// The path of a poll, and who may listen.
+    heard: (String, String),
+    post: String,
+}
+
+impl Scene {
+    /// What an edge keeps of an app is served.
+    async fn keeps(&self, app: &str, kept: &Kept) {
+        match app {
+            "commerce" => {
+                assert_eq!(self.get(1, &kept.product, "").await["title"], "Shirt");
+                assert_eq!(self.get(1, &kept.stock, "").await["available"], 2);
+            }
+            // What is said is heard at edges; a page of history asks who may read it.
+            "chat" => {
+                let (path, token) = &kept.heard;
+                let begun = Instant::now();
+                loop {
+                    let (status, told) = self.ask(1, Method::GET, path, token, Value::Null).await;
+                    if told["frames"][0]["data"]["text"] == "good morning" {
+                        return;
+                    }
+                    assert!(begun.elapsed() < LIMIT, "{status} {told}");
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+            _ => assert_eq!(self.get(1, &kept.post, "").await["text"], "here to stay"),
+        }
+    }
+
+    /// Has something of each app be there, and at an edge.
+    async fn fill(&self, boss: &str, (product, variant): (&str, &str)) -> Kept {
+        let words = json!({ "text": "here to stay" });
+        let post = self.done(0, Method::POST, "/v1/feed/posts", boss, words).await;
+        let group = json!({ "kind": "group", "name": "all" });
+        let chat = self.done(0, Method::POST, "/v1/chat", boss, group).await["id"].clone();
+        let listen = json!({ "conversations": [chat] });
+        let listen = self.done(0, Method::POST, "/v1/chat/token", boss, listen).await;
+        let chat = chat.as_str().unwrap();
+        let said = json!({ "client_id": "a1", "text": "good morning" });
+        let sent = self.done(0, Method::POST, &format!("/v1/chat/{chat}/messages"), boss, said).await;
+        let before = sent["seq"].as_u64().unwrap() - 1;
+        Kept {
+            product: format!("/v1/shop/products/{product}?market=de"),
+            stock: format!("/v1/shop/stock/{variant}"),
+            heard: (
+                format!("/v1/live/poll?channel=chat:{chat}&after={before}&wait=1"),
+                listen["token"].as_str().unwrap().to_owned(),
+            ),
+            post: post["fragment"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Waits until an app answers at both edges.
+    async fn answers(&self, path: &str, token: &str) {
+        for edge in 0..self.edges.len() {
+            let begun = Instant::now();
+            while self.ask(edge, Method::GET, path, token, Value::Null).await.0 != 200 {
+                assert!(begun.elapsed() < LIMIT, "{path} is not back");
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
 #[tokio::test]
-async fn one_app_is_killed_and_the_others_go_on_while_what_is_kept_of_it_is_served() {
+async fn each_app_is_killed_and_the_others_go_on_while_what_is_kept_of_it_is_served() {
     let mut scene = Scene::new().await;
     let edge = scene.edges[0].url();
     let (boss, ann) = (shop::sign_up(&edge, "boss").await, shop::sign_up(&edge, "ann").await);
     let (product, variant) = shop::product(&edge, &boss, 3).await;
-    let path = format!("/v1/shop/products/{product}?market=de");
-    let stock = format!("/v1/shop/stock/{variant}");
-    assert_eq!(scene.get(1, &path, "").await["title"], "Shirt");
-    assert_eq!(scene.get(1, &stock, "").await["available"], 3);
-    let body = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
-    let order = scene.done(1, Method::POST, "/v1/shop/orders", &boss, body).await;
-    let order = format!("/v1/shop/orders/{}", order["id"].as_str().unwrap());
-    assert_eq!(scene.ask(1, Method::GET, &order, &ann, Value::Null).await.0, 404, "it is somebody else's");
-    assert_eq!(scene.get(1, &order, &boss).await["state"], "reserved", "which hides it from nobody");
-    let left = async || scene.get(1, &stock, "").await["available"].clone();
+    let kept = scene.fill(&boss, (&product, &variant)).await;
+    assert_eq!(scene.get(1, &kept.stock, "").await["available"], 3);
+    let order = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
+    let placed = scene.done(1, Method::POST, "/v1/shop/orders", &boss, order.clone()).await;
+    let placed = format!("/v1/shop/orders/{}", placed["id"].as_str().unwrap());
+    assert_eq!(scene.ask(1, Method::GET, &placed, &ann, Value::Null).await.0, 404, "it is somebody else's");
+    assert_eq!(scene.get(1, &placed, &boss).await["state"], "reserved", "which hides it from nobody");
+    let left = async || scene.get(1, &kept.stock, "").await["available"].clone();
     let begun = Instant::now();
     while left().await != 2 {
         assert!(begun.elapsed() < LIMIT, "the edge never hears that one is held");
         sleep(Duration::from_millis(20)).await;
     }
-    scene.origins[0].kill9();
-    assert_eq!(scene.get(1, &path, "").await["title"], "Shirt", "what is kept is served");
-    assert_eq!(scene.get(1, &stock, "").await["available"], 2);
-    assert!(scene.ask(1, Method::GET, "/v1/shop/orders", &ann, Value::Null).await.0 >= 502);
-    scene.done(0, Method::POST, "/v1/feed/posts", &ann, json!({ "text": "the shop is closed" })).await;
-    scene.done(1, Method::POST, "/v1/chat", &ann, json!({ "kind": "group", "name": "all" })).await;
-    assert_eq!(scene.get(0, "/v1/feed/home", &ann).await["items"][0]["c"]["text"], "the shop is closed");
+
+    // Each app, what it says to one account alone, and what is written to it.
+    let apps = [
+        ("commerce", "/v1/shop/orders", "/v1/shop/orders", order),
+        ("chat", "/v1/chat", "/v1/chat", json!({ "kind": "group", "name": "others" })),
+        ("feed", "/v1/feed/home", "/v1/feed/posts", json!({ "text": "somebody is away" })),
+    ];
+    for (killed, (app, private, ..)) in apps.iter().enumerate() {
+        scene.edges[1].until("sluice_edge_feed_live", &[], |live| live >= 1.0).await;
+        scene.keeps(app, &kept).await;
+        scene.origins[killed].kill9();
+        scene.keeps(app, &kept).await;
+        assert!(scene.ask(1, Method::GET, private, &ann, Value::Null).await.0 >= 502, "{app} is away");
+        for (_, private, written, body) in apps.iter().filter(|(other, ..)| other != app) {
+            scene.done(0, Method::POST, written, &boss, body.clone()).await;
+            scene.get(1, private, &boss).await;
+        }
+        scene.keeps(app, &kept).await;
+        scene.origins[killed].start().await;
+        scene.answers(private, &boss).await;
+    }
+    let home = scene.get(0, "/v1/feed/home?order=latest", &boss).await;
+    assert_eq!(home["items"][0]["c"]["text"], "somebody is away", "{home}");
 }

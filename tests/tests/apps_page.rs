@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use sluice_tests::process::binary;
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use std::path::Path;
 use std::process::Command;
@@ -26,25 +27,33 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
         .arg(root.join("target/browser"))
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("apps.mjs", &output);
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(report["failure"], Value::Null, "{report}");
     assert_eq!(report["errors"], json!([]), "{report}");
     assert_eq!(report["serious"], json!([]), "what axe finds serious: {report}");
     let fact = |name: &str, value: Value| assert_eq!(report[name], value, "{name}: {report}");
     fact("sold", json!("Only 5 left"));
-    fact("orders", json!(["Confirmed", "Not bought"]));
+    fact("orders", json!(["Confirmed", "Canceled", "Declined"]));
+    fact("asked_anew", json!(["variants"]));
+    fact("same_ticket", json!(true));
+    fact("left", json!(true));
+    assert!(report["let_in"].as_str().unwrap().contains("Lantern"), "the next one is let in: {report}");
     fact("unread", json!("1"));
     fact("reaction", json!("👍 1"));
     fact("deleted", json!(false));
     fact("found", json!("It stood through a storm."));
+    let over = ["Are you there?", "I am on the train.", "A tunnel.", "It was a long one."];
+    fact("heard_in_the_cut", json!([]));
+    fact("said_over_a_cut", json!([over, over]));
+    fact("waits_after_the_cut", json!(0));
     let lines = |name: &str| report[name].as_u64().unwrap();
     assert!(
         lines("shown_at_first") < 130 && lines("shown_at_last") > 130,
         "older messages come when asked for: {report}"
     );
     fact("waits", json!(0));
+    fact("unsent", json!("Not sent yet."));
     fact("likes", json!("1"));
     let thread =
         ["The shop is open: tripods, while there are some.", "Do they fold?", "To half their length."];

@@ -116,7 +116,8 @@ fn ran(program: &str, words: &[&str]) -> String {
     let output = command.arg("120").arg(program).args(words).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
-    assert!(output.status.success(), "{program} (`make setup` installs it): {text}");
+    let status = output.status;
+    assert!(status.success(), "{program} (`make setup` installs it): {status}: {text}");
     text
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use serde_json::{Value, json};
+use sluice_tests::programs::printed;
 use sluice_tests::python::{KOSOKU, foreign_with};
 use sluice_tests::stack::lone_edge;
 
@@ -24,8 +25,7 @@ async fn run(group: &str, cases: &[&str]) -> Value {
     let mut command = foreign_with(KOSOKU, "autobahn.py");
     command.arg(url).args(cases);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told: Value = serde_json::from_str(&printed("autobahn.py", &output)).unwrap();
     println!(
         "{group}: {} cases: {}; closed: {}; the slowest: {}",
         told["cases"], told["behavior"], told["close"], told["slowest"]

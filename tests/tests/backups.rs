@@ -6,6 +6,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_storage::testing::Postgres;
+use sluice_tests::client::client;
+use sluice_tests::process::free_port;
+use sluice_tests::programs::printed;
 use sluice_tests::shop;
 use sluice_tests::town::Town;
 use std::process::Output;
@@ -18,8 +21,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// What a command said that went well.
 #[track_caller]
 fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    printed("a command", output)
 }
 
 /// Why a command did not go well.
@@ -134,4 +136,51 @@ async fn what_was_acknowledged_before_a_backup_of_sqlite_is_there_on_postgresql(
 async fn what_was_acknowledged_before_a_backup_of_postgresql_is_there_on_sqlite() {
     let (postgres, dir) = (Postgres::start().await, tempfile::tempdir().unwrap());
     a_life(Some(postgres.url()), format!("sqlite:{}", dir.path().join("sluice.db").display())).await;
+}
+
+/// The number of the newest event that an origin has.
+async fn newest(url: &str) -> u64 {
+    let mut answer = client().get(format!("{url}/v1/log")).send().await.unwrap();
+    let piece = answer.chunk().await.unwrap().unwrap();
+    let line = piece.split(|byte| *byte == b'\n').next().unwrap();
+    let told: Value = serde_json::from_slice(line).unwrap();
+    told["heartbeat"].as_u64().or_else(|| told["seq"].as_u64()).unwrap()
+}
+
+#[tokio::test]
+async fn edges_forget_what_they_keep_after_each_restore_of_one_backup() {
+    let mut town = Town::start(None, &[]).await;
+    let [from, once, again] =
+        ["sluice.db", "once.db", "again.db"].map(|name| format!("sqlite:{}", town.file(name)));
+    let (url, file) = (town.origin.url(), town.file("town.backup"));
+    let ben = shop::sign_up(&url, "ben").await;
+    said(&town.command(&from, &["backup", "--to", &file]).await);
+    town.origin.kill9();
+
+    // The edge follows the first restore, and keeps what was written after it.
+    said(&town.command(&once, &["restore", "--from", &file]).await);
+    let mut origin = town.moved(&once);
+    origin.start().await;
+    let first = newest(&url).await;
+    let late = shop::post(&format!("{url}/v1/feed/posts"), &ben, &json!({ "text": "too late" })).await.1;
+    let late = format!("/v1/feed/posts/{}", late["id"].as_str().unwrap());
+    assert_eq!(until(&town, &late, 200).await["text"], "too late");
+    origin.kill9();
+
+    // The second one has more to tell by the time at which the edge follows it: its log is not behind.
+    said(&town.command(&again, &["restore", "--from", &file]).await);
+    let mut elsewhere = town.moved(&again);
+    elsewhere.set("listen.http", &format!("127.0.0.1:{}", free_port()));
+    elsewhere.start().await;
+    let second = newest(&elsewhere.url()).await;
+    assert!(first < second, "{first} {second}");
+    for n in 0..20 {
+        let posted = json!({ "text": format!("more {n}") });
+        let (status, told) = shop::post(&format!("{}/v1/feed/posts", elsewhere.url()), &ben, &posted).await;
+        assert!(status < 300, "{status}: {told}");
+    }
+    elsewhere.kill9();
+    let mut origin = town.moved(&again);
+    origin.start().await;
+    until(&town, &late, 404).await;
 }

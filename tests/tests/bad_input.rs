@@ -95,7 +95,7 @@ fn transport_stream() -> Vec<u8> {
         .arg(&ts)
         .status()
         .unwrap();
-    assert!(status.success());
+    assert!(status.success(), "{status}");
     std::fs::read(ts).unwrap()
 }
 
@@ -177,6 +177,21 @@ async fn a_program_says_every_fault_of_its_configuration_before_it_binds() {
         assert!(text.contains(fault), "{fault} is not named in:\n{text}");
     }
     assert!(text.contains("edge.toml"), "{text}");
+}
+
+#[tokio::test]
+async fn an_app_that_is_named_twice_is_a_fault_of_the_configuration() {
+    let check = |apps: &str| {
+        std::process::Command::new(sluice_tests::process::binary("sluice-origin"))
+            .args(["--check-config", "--apps.run", apps])
+            .output()
+            .unwrap()
+    };
+    let output = check("commerce,chat,commerce");
+    assert_eq!(output.status.code(), Some(64), "EX_USAGE");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("apps.run: names an app twice; name each once"), "{text}");
+    assert!(check("commerce,chat").status.success());
 }
 
 #[tokio::test]

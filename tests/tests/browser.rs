@@ -1,6 +1,7 @@
 //! A person's way through the pages, in a real Chromium.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{client, clips, sources};
 use sluice_wire::token::mint::SigningKey;
@@ -26,8 +27,7 @@ async fn a_person_uploads_through_the_page_and_watches() {
         .args([&file, &pictures])
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("watch.mjs", &output);
     let report: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
 
     assert!(report["played"].as_f64().unwrap() > 3.0, "time advances: {report}");
@@ -75,8 +75,7 @@ async fn a_person_keeps_a_library_and_watches_what_is_private() {
         .args([&root().join("target/browser"), &file])
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("library.mjs", &output);
     let report: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
 
     // Made as two and joined at once; the end of the file was sent first.

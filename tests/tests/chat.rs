@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sluice_storage::testing::Postgres;
 use sluice_tests::client::{client, header};
 use sluice_tests::process::{Process, binary};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::Engines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -53,7 +54,7 @@ impl Scene {
         let mut engines = Engines::embedded(dir.path());
         engines.database = database.unwrap_or(engines.database);
         let mut key = std::process::Command::new(binary("sluice"));
-        assert!(key.arg("key").arg(dir.path().join("key.pem")).output().unwrap().status.success());
+        printed("sluice key", &key.arg("key").arg(dir.path().join("key.pem")).output().unwrap());
         let mut origins = ["origin-a", "origin-b"].map(|name| origin(dir.path(), name, &engines));
         for origin in &mut origins {
             origin.start().await;
@@ -418,23 +419,26 @@ async fn what_was_deleted_is_said_to_nobody_who_comes_later() {
         sluice_tests::shop::post(&format!("{origin}/v1/chat/{chat}/messages"), &tokens[0], &body).await;
     let one = format!("{origin}/v1/chat/{chat}/messages/{}", said["id"].as_str().unwrap());
     assert_eq!(scene_put(&one, &tokens[0], &json!({ "text": "the second secret" })).await, 200);
-    let heard = async || {
+    let heard = async |until: u64| {
         let edge = scene.edges[0].url();
         let (_, told) =
             sluice_tests::shop::post(&format!("{edge}/v1/chat/token"), &tokens[1], &json!({})).await;
         let url = format!("{edge}/v1/live/poll?channel=chat:{chat}&after=1&wait=5");
-        sluice_tests::shop::get(&url, told["token"].as_str().unwrap()).await.1
+        let begun = Instant::now();
+        loop {
+            let told = sluice_tests::shop::get(&url, told["token"].as_str().unwrap()).await.1;
+            if told["seq"] == until {
+                return told;
+            }
+            assert!(begun.elapsed() < LIMIT, "{told}");
+        }
     };
+    // Who listens before hears what was said, and the edge keeps it for who comes back.
+    let told = heard(3).await;
+    assert!(["first", "second"].iter().all(|one| told.to_string().contains(&format!("the {one} secret"))));
     let gone = client().delete(one).bearer_auth(&tokens[0]).send().await.unwrap();
     assert_eq!(gone.status(), 200);
-    let begun = Instant::now();
-    let told = loop {
-        let told = heard().await;
-        if told["seq"] == 4 {
-            break told;
-        }
-        assert!(begun.elapsed() < LIMIT, "{told}");
-    };
+    let told = heard(4).await;
     let data: Vec<&Value> = told["frames"].as_array().unwrap().iter().map(|frame| &frame["data"]).collect();
     assert_eq!((data.len(), data[0], data[1]), (3, &Value::Null, &Value::Null), "{told}");
     assert!(data[2]["type"] == "delete" && !told.to_string().contains("secret"), "{told}");

@@ -8,9 +8,11 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sluice_storage::rows::sea_orm::{ConnectionTrait, Statement};
+use sluice_storage::testing::{Postgres, Redis};
 use sluice_storage::{Storage, StorageConfig, StorageError};
 use sluice_tests::chat::Scene;
 use sluice_tests::device::{Device, Ledger, all_have};
+use sluice_tests::hearing::WAYS;
 use sluice_tests::process::Process;
 use sluice_tests::proxy::{Line, Proxy};
 use sluice_tests::shop;
@@ -48,13 +50,16 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Two devices of each person, at different edges.
+    /// Two devices of each person, at different edges, that listen in all ways there are.
     fn start(scene: &Scene, tokens: &[String], chat: &str, ledger: &Ledger) -> Self {
         let (mut devices, mut lines, mut lives, mut handles) = (vec![], vec![], JoinSet::new(), vec![]);
         for (n, token) in tokens.iter().enumerate() {
             for (edge, number) in scene.edges.iter().zip(1..) {
                 let line = Proxy::start(edge.at.http.as_ref().unwrap().parse().unwrap());
-                let device = Device::new(&format!("p{n}d{number}"), token, chat, line.at, ledger);
+                // Two of each way, at either edge.
+                let way = WAYS[devices.len() % WAYS.len()];
+                let name = format!("p{n}d{number}");
+                let device = Device::new(&name, token, chat, (line.at, way), ledger);
                 handles.push(device.start(&mut lives));
                 devices.push(device);
                 lines.push(line);
@@ -127,9 +132,20 @@ async fn kill_one(scene: &mut Scene, dice: &mut StdRng) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_killed_or_cut_everybody_has_everything_once_in_one_order() {
+async fn whatever_is_killed_or_cut_everybody_has_everything_once_in_one_order_on_sqlite() {
+    everybody_has_everything_once_in_one_order(Scene::new(2, 2).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_or_cut_everybody_has_everything_once_in_one_order_on_postgres() {
+    let (postgres, redis) = (Postgres::start().await, Redis::start().await);
+    let database = postgres.fresh_database().await;
+    let scene = Scene::at(Some(database), &redis.url(), 2, 2).await;
+    everybody_has_everything_once_in_one_order(scene).await;
+}
+
+async fn everybody_has_everything_once_in_one_order(mut scene: Scene) {
     let mut dice = dice();
-    let mut scene = Scene::new(2, 2).await;
     let (tokens, chat) = scene.group(&["ann", "ben", "cat"]).await;
     let ledger = Ledger::default();
     let mut crowd = Crowd::start(&scene, &tokens, &chat, &ledger);

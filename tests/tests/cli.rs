@@ -5,6 +5,7 @@ use serde_json::Value;
 use sluice_tests::client::{client, header};
 use sluice_tests::origin::pattern;
 use sluice_tests::process::binary;
+use sluice_tests::programs::printed;
 use sluice_tests::proxy::{Line, Proxy};
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{clips, sources};
@@ -40,8 +41,7 @@ impl Shell {
     /// What a command prints that goes well.
     async fn said(&self, args: &[&str]) -> String {
         let output = self.run(args).await;
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        printed(args, &output).trim().to_owned()
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {

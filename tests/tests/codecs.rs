@@ -7,6 +7,7 @@
 
 use serde_json::{Value, json};
 use sluice_tests::authoring::{Presentation, check, fetch::presentation};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{client, clips, ffprobe};
 use std::path::Path;
@@ -126,8 +127,7 @@ fn played_by_chromium(stack: &Stack, id: &str) {
         .args(["shaka.mjs", &stack.edge(), id, "av01"])
         .output()
         .expect("node is installed by `make setup`");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let said = printed("shaka.mjs", &output);
     let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     for manifest in ["master.m3u8", "manifest.mpd"] {
         let played = &report[manifest];

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sluice_tests::chat::Scene;
 use sluice_tests::client::client;
 use sluice_tests::process::Process;
+use sluice_tests::programs::printed;
 use sluice_tests::python::{AIOQUIC_SOCKETS, foreign_with};
 use sluice_tests::shop;
 use sluice_tests::stack::lone_edge;
@@ -244,17 +245,28 @@ async fn who_speaks_in_few_bytes_sees_what_who_speaks_json_sees() {
     assert_eq!(kinds["message"], MESSAGES + 1);
 
     // Calls, and what there is not.
-    let call = |path: &str| Said::Call {
+    let call = |path: &str, at_least: Option<String>| Said::Call {
         name: "c".into(),
         method: "GET".into(),
         path: path.into(),
         body: None,
         key: None,
+        admission: None,
+        at_least,
     };
-    over_h1.say(&[Said::Authorize { token: tokens[1].clone() }, call("/v1/chat")]).await;
-    let Told::Answer { name, status, body } = over_h1.told().await else { panic!("an answer") };
+    over_h1.say(&[Said::Authorize { token: tokens[1].clone() }, call("/v1/chat", None)]).await;
+    let Told::Answer { name, status, body, .. } = over_h1.told().await else { panic!("an answer") };
     assert_eq!((name.as_str(), status), ("c", 200));
     assert!(body.contains(&chat), "{body}");
+    // What was written is demanded, and said to be shown: a record of its own.
+    let newest = format!("{channel}={last}");
+    over_h1.say(&[call(&format!("/v1/chat/{chat}/events?after=0"), Some(newest.clone()))]).await;
+    let Message::Binary(record) = over_h1.hear().await else { panic!("a binary message") };
+    assert_eq!(record[0], 9);
+    let (Told::Answer { status, body, versions, .. }, rest) = Told::decode(&record).unwrap() else {
+        panic!("an answer")
+    };
+    assert_eq!((status, versions, rest.len()), (200, Some(newest), 0), "{body}");
     let nothing = Said::Subscribe { channel: Tag::new("nothing:1").unwrap(), after: None, token: None };
     over_h1.say(&[Said::Unsubscribe { channel }, nothing]).await;
     let Told::Refused { channel, problem } = over_h1.told().await else { panic!("a refusal") };
@@ -284,7 +296,6 @@ async fn a_client_of_another_make_speaks_in_few_bytes_over_http3() {
     let mut listener = foreign_with(AIOQUIC_SOCKETS, "live_compact.py");
     listener.args([host, port, &format!("chat:{chat}"), told["token"].as_str().unwrap()]);
     let output = tokio::task::spawn_blocking(move || listener.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let heard: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let heard: Value = serde_json::from_str(&printed("live_compact.py", &output)).unwrap();
     assert_eq!(heard, json!([[2, "m0"], [3, "m1"], [4, "m2"]]));
 }

@@ -165,7 +165,7 @@ async fn start_in_fleet(dir: &Path, origin: &ScriptedOrigin, flags: &[(&str, &st
     edge.start().await;
     let admin = edge.at.admin.clone().unwrap();
     let begun = Instant::now();
-    while !reqwest::get(format!("http://{admin}/readyz")).await.is_ok_and(|a| a.status().is_success()) {
+    while !client::ask(format!("http://{admin}/readyz")).await.is_ok_and(|a| a.status().is_success()) {
         assert!(begun.elapsed() < Duration::from_secs(20), "no route table:\n{}", edge.output());
         sleep(Duration::from_millis(20)).await;
     }

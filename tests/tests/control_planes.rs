@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 use sluice_storage::testing;
-use sluice_tests::client::client;
+use sluice_tests::client::{self, client};
+use sluice_tests::nodes;
 use sluice_tests::origin::{ScriptedOrigin, answer, gated, pattern};
 use sluice_tests::process::Process;
 use sluice_tests::raw::Raw;
@@ -44,6 +45,14 @@ async fn edge(dir: &Path, name: &str, origin: &str, control: &str) -> Process {
     edge
 }
 
+/// Waits until a player can be sent to both edges.
+async fn steerable(plane: &str) {
+    nodes::steerable(2, async || {
+        client::get(&format!("{plane}/v1/steering/view")).await.json().await.unwrap()
+    })
+    .await;
+}
+
 /// Where a player is sent: the pathways by preference, and the redirect.
 async fn steered(plane: &str) -> (Vec<String>, String) {
     let manifest = client().get(format!("{plane}/steer/v/{VIDEO}")).send().await.unwrap();
@@ -78,6 +87,7 @@ async fn of_two_control_planes_one_is_killed_and_nobody_notices() {
         ready(&table(&a).await) == 2 && ready(&table(&b).await) == 2
     })
     .await;
+    steerable(&b).await;
     let key = async |plane: &str| -> Value {
         client().get(format!("{plane}/v1/routes/key")).send().await.unwrap().json().await.unwrap()
     };
@@ -162,6 +172,7 @@ async fn who_watches_a_drained_edge_is_steered_elsewhere_and_open_streams_end_we
         edges.push(edge);
     }
     until("both edges are ready", async || ready(&table(&url).await) == 2).await;
+    steerable(&url).await;
     let (order, redirect) = steered(&url).await;
     let first = order[0].clone();
     let second = if first == "near-a" { "near-b" } else { "near-a" };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use serde_json::{Value, json};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{client, clips};
 use std::path::Path;
@@ -25,8 +26,7 @@ async fn a_player_of_dash_begins_where_it_is_told_and_leaves_an_edge_that_is_dra
     let mut player = Command::new("node");
     player.current_dir(browser).args(["dash.mjs", &stack.edge(), &control, id]);
     let output = player.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("dash.mjs", &output);
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     let edges: Vec<String> = stack.near.iter().map(sluice_tests::process::Process::url).collect();
     let one_of = |asked: &Value| {

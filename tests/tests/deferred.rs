@@ -82,12 +82,12 @@ async fn accounted(edge: &str) -> u64 {
 #[tokio::test]
 async fn the_top_rung_is_listed_and_takes_nothing_until_somebody_asks() {
     let mut stack = start().await;
-    let (edge, clip) = (stack.edge(), clips::made(24, "640x360", 25));
+    let (edge, clip) = (stack.edge(), clips::made(20, "640x360", 25));
     let id = ready(&stack, clip.clone()).await;
-    stack.transcoder.until("sluice_segments_deferred_total", &[], |named| named == 6.0).await;
+    stack.transcoder.until("sluice_segments_deferred_total", &[], |named| named == 5.0).await;
     let video = client::video(&edge, &id).await;
     let rung = top(&video);
-    assert_eq!((&rung["segments"], &rung["done"], &rung["cold"]), (&6.into(), &true.into(), &true.into()));
+    assert_eq!((&rung["segments"], &rung["done"], &rung["cold"]), (&5.into(), &true.into(), &true.into()));
     let (most, cap) = (rung["bandwidth"].as_u64().unwrap(), rung["average_bandwidth"].as_u64().unwrap());
     assert_eq!(most, cap * 11 / 8, "the cap, and a second and a half of it more over the four of a segment");
     assert!(stored(&stack, &id).is_empty());
@@ -107,7 +107,7 @@ async fn the_top_rung_is_listed_and_takes_nothing_until_somebody_asks() {
     assert!(stored(&stack, &id).is_empty(), "a preview is of what is there");
 
     let listed = listed(&edge, &id).await;
-    assert!(listed.ended && listed.segments.len() == 6, "{listed:?}");
+    assert!(listed.ended && listed.segments.len() == 5, "{listed:?}");
     had(&listed.segments[0]).await;
     let first = client::bytes(&listed.segments[0]).await;
     let shown = ffprobe::packets(&[client::bytes(&listed.init).await, first].concat());
@@ -115,7 +115,7 @@ async fn the_top_rung_is_listed_and_takes_nothing_until_somebody_asks() {
     stack.transcoder.until("sluice_segments_made_when_asked_total", &[], |made| made >= 4.0).await;
     let before = played(&edge, &id).await;
     client::wait_until(&edge, &id, "whole", |video| top(video)["cold"] == false).await;
-    assert_eq!(stored(&stack, &id).len(), 6);
+    assert_eq!(stored(&stack, &id).len(), 5);
     assert!(accounted(&edge).await > 40_000);
     assert_eq!(stack.transcoder.metric("sluice_segments_made_again_total", &[]).await, 0.0);
 
@@ -125,7 +125,7 @@ async fn the_top_rung_is_listed_and_takes_nothing_until_somebody_asks() {
     stack.transcoder.start().await;
     let twin = ready(&stack, clip).await;
     assert_eq!(played(&edge, &twin).await, before, "the same names, and the same bytes");
-    assert_eq!(stored(&stack, &twin).len(), 6);
+    assert_eq!(stored(&stack, &twin).len(), 5);
     let origin = stack.origin.url();
     assert_eq!(
         manifests(&origin, &id).await,

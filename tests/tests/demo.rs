@@ -81,6 +81,12 @@ async fn the_demo_starts_plays_stops_and_finds_its_videos_again() {
     assert!(client::get(page).await.text().await.unwrap().starts_with("<!doctype html>"));
     let me = client::client().get(format!("{page}/v1/me")).bearer_auth(token).send().await.unwrap();
     assert_eq!(me.json::<Value>().await.unwrap()["role"], "admin");
+    let front = client::get(&format!("{near}/chat")).await;
+    let policy = front.headers()["content-security-policy"].to_str().unwrap();
+    for rule in ["script-src 'self';", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(rule), "{policy}");
+    }
+    assert_eq!(front.headers()["x-content-type-options"], "nosniff");
     let id = text.split("/watch/").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     client::get(&format!("{near}/v/{id}/master.m3u8")).await;
     for member in addresses.as_object().unwrap().values() {

@@ -184,6 +184,16 @@ async fn the_reviewed_list_is_let_in_as_it_is_read() {
         let got = String::from_utf8_lossy(got);
         assert!(got.contains(body) && !got.contains("dropped") && !got.contains("a=b"), "{bytes}: {got}");
     }
+    // A body that no GET has goes no further, nor what says that there is one: what follows is a request of its own.
+    let get = "GET /c HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\nContent-Type: text/plain\r\n\r\n";
+    let twice = format!("{get}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\nGET /d HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (answers, seen) = scene.judged(twice.as_bytes()).await;
+    assert_eq!(seen.whole.len(), 2, "{answers} {seen:?}");
+    for (head, body) in &seen.whole {
+        let head = head.to_ascii_lowercase();
+        assert!(!head.contains("content-") && !head.contains("smuggled"), "{head}");
+        assert!(body.is_empty());
+    }
     let fields = "X_Forwarded_For: 1\r\nX-Text: \u{e4}\r\nConnection: X-Gone, Authorization, Cookie, X-Forwarded-Proto\r\n\
                   X-Gone: 1\r\nAuthorization: b\r\nCookie: c=d\r\nX-Forwarded-Proto: https\r\nKeep-Alive: 5\r\nTE: gzip\r\n\
                   Upgrade: h2c\r\nX-Kept: 1\r\n";

@@ -8,6 +8,7 @@ use sluice_tests::client::{self, header};
 use sluice_tests::clips;
 use sluice_tests::origin::pattern;
 use sluice_tests::process::binary;
+use sluice_tests::programs::printed;
 use sluice_tests::sources;
 use sluice_tests::stack::{Engines, Options, Stack};
 use std::process::Command;
@@ -204,8 +205,7 @@ async fn the_command_line_sends_parts_to_the_store() {
     command.args(["upload", "--direct", "--wait"]).arg(&file);
     command.env("SLUICE_EDGE", scene.stack.edge()).env("XDG_STATE_HOME", scene.stack.dir());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let id = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let id = printed("sluice upload", &output).trim().to_owned();
     let document = client::video(&scene.stack.edge(), &id).await;
     assert_eq!((&document["state"], &document["name"]), (&json!("ready"), &json!("film.mp4")));
     let storage = sources::storage(scene.stack.engines()).await;

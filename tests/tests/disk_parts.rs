@@ -6,11 +6,10 @@ use axum::response::Response;
 use sluice_tests::client::{client, header};
 use sluice_tests::log::ScriptedLog;
 use sluice_tests::origin::{ScriptedOrigin, answer, pattern, range_of};
+use sluice_tests::pillow;
 use sluice_tests::process::Process;
-use sluice_tests::python::python;
 use sluice_tests::stack::lone_edge;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -129,8 +128,7 @@ fn kept(request: &Request, body: &[u8], version: u64, kind: &str, tag: &str) -> 
 fn picture(file: &Path) -> Vec<u8> {
     let script =
         "import sys; from PIL import Image; Image.new('RGB', (600, 400), (9, 9, 200)).save(sys.argv[1])";
-    let made = Command::new(python(&["Pillow==13.0.0"])).args(["-c", script]).arg(file).status().unwrap();
-    assert!(made.success());
+    pillow::run(script, &file.display().to_string());
     std::fs::read(file).unwrap()
 }
 

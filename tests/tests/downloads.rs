@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use sluice_tests::client::{self, client, get, header};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::Stack;
 use sluice_tests::{clips, ffprobe};
 use std::path::Path;
@@ -17,8 +18,7 @@ fn packets(file: &str, stream: &str, from: Option<&str>) -> Vec<String> {
     }
     let output =
         command.args(["-i", file, "-map", stream, "-c", "copy", "-f", "framehash", "-"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = printed("ffmpeg", &output);
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
@@ -119,5 +119,5 @@ fn decodes(file: &str) {
         .output()
         .expect("ffmpeg is installed by `make setup`");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
 }

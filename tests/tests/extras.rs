@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sluice_tests::client::{self, client, header};
 use sluice_tests::clips;
+use sluice_tests::programs::printed;
 use sluice_tests::sources::eventually;
 use sluice_tests::stack::{Options, Stack};
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ fn film(ending: &str, codec: &str) -> Vec<u8> {
         .arg(&made)
         .output()
         .expect("ffmpeg is installed by `make setup`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed("ffmpeg", &output);
     std::fs::read(made).unwrap()
 }
 
@@ -138,8 +139,7 @@ fn in_a_browser(edge: &str, id: &str) {
         .arg(root().join("target/browser"))
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("beside.mjs", &output);
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(report["glimpse"], json!([true, true, 4]), "{report}");
     for kind in ["captions", "chapters", "metadata", "subtitles"] {

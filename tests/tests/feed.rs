@@ -12,6 +12,7 @@ use sluice_storage::testing::Postgres;
 use sluice_storage::{Storage, StorageConfig};
 use sluice_tests::client::{client, header};
 use sluice_tests::process::{Process, binary};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::Engines;
 use sluice_wire::AccountId;
 use tempfile::TempDir;
@@ -36,7 +37,7 @@ impl Scene {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("key.pem").display().to_string();
         let made = Command::new(binary("sluice")).args(["key", &key]).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        printed("sluice key", &made);
         let mut engines = Engines::embedded(dir.path());
         if let Some(server) = postgres {
             engines.database = server.fresh_database().await;

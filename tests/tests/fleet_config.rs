@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use sluice_tests::client::{client, header};
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::{Process, binary};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Engines, control_plane, lone_edge};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -56,7 +57,7 @@ impl Plane {
     async fn until(&self, node: &str, good: impl Fn(&Value) -> bool) {
         let begun = Instant::now();
         loop {
-            let table: Value = reqwest::get(format!("{}/v1/routes?after=0", self.process.url()))
+            let table: Value = sluice_tests::client::ask(format!("{}/v1/routes?after=0", self.process.url()))
                 .await
                 .unwrap()
                 .json()
@@ -72,9 +73,9 @@ impl Plane {
     }
 }
 
+#[track_caller]
 fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    printed("sluice", output)
 }
 
 #[tokio::test]

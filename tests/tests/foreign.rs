@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sluice_tests::client::sha256;
 use sluice_tests::origin::{ScriptedOrigin, answer};
+use sluice_tests::programs::printed;
 use sluice_tests::python::foreign;
 use sluice_tests::stack::lone_edge;
 use sluice_tests::tls::Authority;
@@ -83,7 +84,7 @@ fn run(command: &mut Command, input: &[u8]) -> Output {
     stdin.write_all(input).unwrap();
     drop(stdin);
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    printed(command, &output);
     output
 }
 

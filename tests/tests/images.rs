@@ -3,59 +3,27 @@
 
 use futures::future::join_all;
 use reqwest::Response;
+use sluice_tests::bombs;
 use sluice_tests::client::{self, header};
 use sluice_tests::log::ScriptedLog;
 use sluice_tests::origin::{ScriptedOrigin, answer};
+use sluice_tests::pillow;
 use sluice_tests::process::{Process, binary};
-use sluice_tests::python::python;
+use sluice_tests::programs::printed;
 use sluice_tests::stack::lone_edge;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const KEY: &str = "a key of thirty-two bytes or more";
-static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| python(&["Pillow==13.0.0"]));
-
-/// A photograph as a telephone writes it: turned by a quarter, with the place it was taken at.
-const PHOTO: &str = "
-import sys
-from PIL import Image
-wide = Image.new('RGB', (800, 600), (200, 30, 30))
-wide.paste((30, 30, 200), (400, 0, 800, 600))
-exif = Image.Exif()
-exif[0x0112] = 6
-exif[0x010f] = 'a telephone'
-exif.get_ifd(0x8825).update({1: 'N', 2: (52.0, 30.0, 0.0), 3: 'E', 4: (13.0, 24.0, 0.0)})
-wide.save(sys.argv[1], 'JPEG', quality=90, exif=exif)
-";
-
-/// Format, width, height, whether any Exif is left, and the colours near the top and near the bottom.
-const LOOK: &str = "
-import sys
-from PIL import Image
-image = Image.open(sys.argv[1])
-image.load()
-w, h = image.size
-rgb = image.convert('RGB')
-hue = lambda p: 'red' if p[0] > p[2] + 60 else 'blue' if p[2] > p[0] + 60 else 'other'
-print(image.format, w, h, len(image.getexif()), 'exif' in image.info, hue(rgb.getpixel((w // 2, h // 10))), hue(rgb.getpixel((w // 2, h - 1 - h // 10))))
-";
-
-fn pillow(script: &str, file: &Path) -> String {
-    let output = Command::new(&*PYTHON).args(["-c", script]).arg(file).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 /// What Pillow says of an answer's body.
 async fn look(dir: &Path, answer: Response) -> String {
     assert_eq!(answer.status(), 200);
-    let file = dir.join("seen");
-    std::fs::write(&file, answer.bytes().await.unwrap()).unwrap();
-    pillow(LOOK, &file)
+    pillow::look(dir, &answer.bytes().await.unwrap())
 }
 
 struct Site {
@@ -73,7 +41,8 @@ impl Site {
 
     async fn with_presets(presets: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        pillow(PHOTO, &dir.path().join("photo.jpg"));
+        let save = "wide.save(sys.argv[1], 'JPEG', quality=90, exif=exif)";
+        pillow::photograph(&dir.path().join("photo.jpg"), save);
         let photo = std::fs::read(dir.path().join("photo.jpg")).unwrap();
         let version = Arc::new(AtomicU64::new(1));
         let said = Arc::clone(&version);
@@ -96,7 +65,7 @@ impl Site {
                         if known { answer(304, &brief, "") } else { answer(200, &brief, photo) }
                     }
                     "/cut.jpg" => answer(200, &fields, photo[..200].to_vec()),
-                    "/bomb.png" => answer(200, &fields, bomb()),
+                    "/bomb.png" => answer(200, &fields, bombs::png::square(50_000)),
                     "/page.jpg" => answer(200, &fields, "<html>no image</html>"),
                     "/fixed.jpg" => {
                         answer(200, &[("cache-control", "max-age=600, no-transform"), fields[1]], photo)
@@ -124,8 +93,7 @@ impl Site {
         let key = self.dir.path().join("key");
         let mut sluice = Command::new(binary("sluice"));
         let output = sluice.args(["sign-image", target, "--key-file"]).arg(key).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        printed("sluice sign-image", &output).trim().to_owned()
     }
 
     async fn get(&self, target: &str, accept: &str) -> Response {
@@ -138,37 +106,19 @@ impl Site {
     }
 }
 
-/// A PNG whose head promises 50000 x 50000 pixels.
-fn bomb() -> Vec<u8> {
-    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\xc3\x50\0\0\xc3\x50\x08\x02\0\0\0".to_vec();
-    png.extend(crc(&png[12..]).to_be_bytes());
-    png.extend(b"\0\0\x10\0IDATx\x9c");
-    png.resize(4_200, 0);
-    png
-}
-
-fn crc(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(
-            crc ^ u32::from(*byte),
-            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
-        )
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn variants_have_the_size_and_format_that_were_signed() {
     let site = Site::start().await;
     let dir = site.dir.path();
     for (variant, accept, seen) in [
-        ("w=150&fmt=jpeg", "*/*", "JPEG 150 200 0 False red blue"),
-        ("w=150&fmt=webp&q=60", "*/*", "WEBP 150 200 0 False red blue"),
-        ("h=100&fmt=png", "*/*", "PNG 75 100 0 False red blue"),
-        ("w=96&h=64&fit=cover&fmt=avif", "*/*", "AVIF 96 64 0 False red blue"),
-        ("w=200&h=200&fit=contain&fmt=jpeg", "*/*", "JPEG 200 200 0 False red blue"),
-        ("w=48&fmt=auto", "image/avif,image/webp,*/*", "AVIF 48 64 0 False red blue"),
-        ("w=48&fmt=auto", "image/webp,*/*", "WEBP 48 64 0 False red blue"),
-        ("w=48&fmt=auto", "*/*", "JPEG 48 64 0 False red blue"),
+        ("w=150&fmt=jpeg", "*/*", "JPEG 150 200 0 [] red blue"),
+        ("w=150&fmt=webp&q=60", "*/*", "WEBP 150 200 0 [] red blue"),
+        ("h=100&fmt=png", "*/*", "PNG 75 100 0 [] red blue"),
+        ("w=96&h=64&fit=cover&fmt=avif", "*/*", "AVIF 96 64 0 [] red blue"),
+        ("w=200&h=200&fit=contain&fmt=jpeg", "*/*", "JPEG 200 200 0 [] red blue"),
+        ("w=48&fmt=auto", "image/avif,image/webp,*/*", "AVIF 48 64 0 [] red blue"),
+        ("w=48&fmt=auto", "image/webp,*/*", "WEBP 48 64 0 [] red blue"),
+        ("w=48&fmt=auto", "*/*", "JPEG 48 64 0 [] red blue"),
     ] {
         let target = site.signed(&format!("/photo.jpg?{variant}"));
         let answer = site.get(&target, accept).await;
@@ -189,7 +139,7 @@ async fn variants_have_the_size_and_format_that_were_signed() {
     assert_eq!(site.origin.asked("/photo.jpg"), 1, "one source for all variants");
     assert_eq!(site.origin.asked_in_all(), 1, "no variant is asked of the origin");
     // The source as it is, with everything that it carries.
-    assert_eq!(look(dir, site.get("/photo.jpg", "*/*").await).await, "JPEG 800 600 3 True blue blue");
+    assert_eq!(look(dir, site.get("/photo.jpg", "*/*").await).await, "JPEG 800 600 3 ['exif'] blue blue");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,7 +170,7 @@ async fn what_is_not_signed_or_no_image_is_refused() {
     assert_eq!(site.get(&site.signed("/bomb.png?w=64"), "*/*").await.status(), 422);
     assert_eq!(site.made("refused").await, 3.0, "a verdict is kept as a variant is");
     let fixed = site.get(&site.signed("/fixed.jpg?w=64"), "*/*").await;
-    assert_eq!(look(site.dir.path(), fixed).await, "JPEG 800 600 3 True blue blue", "no-transform");
+    assert_eq!(look(site.dir.path(), fixed).await, "JPEG 800 600 3 ['exif'] blue blue", "no-transform");
     // A query of an app's own goes its way.
     assert_eq!(site.get("/list?w=3", "*/*").await.status(), 404);
     assert_eq!(site.origin.asked("/list?w=3"), 1);

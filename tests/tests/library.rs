@@ -279,7 +279,8 @@ async fn videos_are_found_edited_deleted_and_brought_back() {
 /// No endpoint that reads the library sends more than three statements.
 async fn few_statements(story: &Story) {
     let admin = story.stack.origin.at.admin.as_ref().unwrap();
-    let text = reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
+    let text =
+        sluice_tests::client::ask(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
     let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
     let mut seen = vec![];
     for count in text.lines().filter(|line| line.starts_with("sluice_origin_statements_count")) {

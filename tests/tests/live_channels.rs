@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sluice_storage::{Storage, StorageConfig, StorageError};
 use sluice_tests::client::client;
 use sluice_tests::process::{Process, free_port};
+use sluice_tests::programs::printed;
 use sluice_tests::python::{AIOQUIC_SOCKETS, python};
 use sluice_tests::stack::{Engines, lone_edge};
 use sluice_wire::token::jwt::Claims;
@@ -176,6 +177,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ear<S> {
 
 /// Reads server-sent events until so many frames have come; their numbers and the last id.
 async fn events(url: &str, last_event_id: Option<&str>, frames: usize) -> (Vec<u64>, String) {
+    let (seen, id) = streamed(url, last_event_id, frames).await;
+    (seen.into_iter().map(|(_, seq)| seq).collect(), id)
+}
+
+/// The same, each with its channel.
+async fn streamed(url: &str, last_event_id: Option<&str>, frames: usize) -> (Vec<(String, u64)>, String) {
     let mut request = client().get(url);
     if let Some(id) = last_event_id {
         request = request.header("last-event-id", id);
@@ -193,7 +200,9 @@ async fn events(url: &str, last_event_id: Option<&str>, frames: usize) -> (Vec<u
                     id = told.to_owned();
                 }
                 if let Some(data) = line.strip_prefix("data: ").filter(|_| !block.contains("event: ")) {
-                    seen.push(serde_json::from_str::<Value>(data).unwrap()["seq"].as_u64().unwrap());
+                    let frame: Value = serde_json::from_str(data).unwrap();
+                    let channel = frame["channel"].as_str().unwrap().to_owned();
+                    seen.push((channel, frame["seq"].as_u64().unwrap()));
                 }
             }
         }
@@ -249,6 +258,68 @@ async fn the_numbers_are_the_same_whatever_carries_them() {
     }
     let plain = client().get(story.url(0, "/v1/live")).send().await.unwrap();
     assert_eq!(plain.status(), 426);
+}
+
+/// These numbers of a channel.
+fn numbers(channel: &str, numbers: std::ops::RangeInclusive<u64>) -> Vec<(String, u64)> {
+    numbers.map(|seq| (channel.to_owned(), seq)).collect()
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_goes_on_in_channels_that_had_not_begun() {
+    let story = Story::start(1).await;
+    // The edge keeps what both have said.
+    let mut ear = story.ear(0).await;
+    ear.subscribe("stock:1", None, None).await;
+    ear.subscribe("stock:2", None, None).await;
+    let (many, few) = (story.say_live("stock:1", 200).await, story.say_live("stock:2", 5).await);
+    for _ in 0..many + few {
+        ear.json().await;
+    }
+    // The first has so much to say that the second waits; then the line is cut.
+    let url = story.url(0, "/v1/live/events?channel=stock:1&channel=stock:2");
+    let (seen, id) = streamed(&url, Some("stock:1=0 stock:2=0"), 1).await;
+    let at = seen.len() as u64;
+    assert_eq!((seen, id.as_str()), (numbers("stock:1", 1..=at), format!("stock:1={at} stock:2=0").as_str()));
+    let left = usize::try_from(many - at + few).unwrap();
+    let (mut seen, id) = streamed(&url, Some(&id), left).await;
+    seen.sort();
+    assert_eq!(seen, [numbers("stock:1", at + 1..=many), numbers("stock:2", 1..=few)].concat());
+    assert_eq!(id, format!("stock:1={many} stock:2={few}"));
+
+    // What the last id does not say, the address does.
+    let from = format!("{url}&after=stock:1%3D0%20stock:2%3D{}", few - 2);
+    let (mut seen, _) = streamed(&from, Some(&format!("stock:1={}", many - 2)), 4).await;
+    seen.sort();
+    assert_eq!(seen, [numbers("stock:1", many - 1..=many), numbers("stock:2", few - 1..=few)].concat());
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_in_a_channel_that_it_was_shut_out_of() {
+    let story = Story::start(1).await;
+    let url = |token: &str| {
+        story.url(
+            0,
+            &format!("/v1/live/events?channel=chat:1&channel=stock:1&after=stock:1%3D0&token={token}"),
+        )
+    };
+    story.say_live("chat:1", 2).await;
+    let streaming = url(&story.token("u1", &["chat:1"]));
+    let streaming = streamed(&streaming, Some("chat:1=0"), 3);
+    let saying = async {
+        let edge = &story.edges[0];
+        edge.until("sluice_edge_live_frames_total", &[], |frames| frames >= 2.0).await;
+        story.say("users", json!({ "revoke": { "subject": "u1" } })).await;
+        edge.until("sluice_edge_live_ended_total", &["revoked"], |ended| ended >= 1.0).await;
+        story.say_live("stock:1", 1).await;
+    };
+    let ((seen, id), ()) = tokio::join!(streaming, saying);
+    assert_eq!(seen, [numbers("chat:1", 1..=2), numbers("stock:1", 1..=1)].concat());
+    assert_eq!(id, "chat:1=2 stock:1=1");
+    // Let in again, it has missed nothing.
+    story.say_live("chat:1", 1).await;
+    let (seen, _) = streamed(&url(&story.token("u1", &["chat:1"])), Some(&id), 1).await;
+    assert_eq!(seen, numbers("chat:1", 3..=3));
 }
 
 #[tokio::test]
@@ -510,8 +581,7 @@ async fn a_client_of_another_make_listens_over_http3() {
     let mut listener = Command::new(python(AIOQUIC_SOCKETS));
     let output =
         within("the client", listener.arg(script).args([host, port, "stock:1"]).output()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told: Value = serde_json::from_str(&printed("a listener", &output)).unwrap();
     let seqs: Vec<_> = told.as_array().unwrap().iter().map(|one| one["seq"].as_u64().unwrap()).collect();
     assert_eq!((seqs, &told[0]["subscribed"]), (vec![1, 2, 3], &json!("stock:1")), "{told}");
 }

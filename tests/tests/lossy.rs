@@ -14,8 +14,8 @@ use tokio::time::Instant;
 /// Bits a second of the media, and seconds of a segment.
 const BITRATE: usize = 800_000;
 const SEGMENT: usize = 2;
-/// Seconds of media: ten minutes with `--cfg slow`.
-const MEDIA: usize = if cfg!(slow) { 600 } else { 60 };
+/// Seconds of media: ten minutes with `--cfg slow`. What is ahead grows with each segment, so that the first of them decide.
+const MEDIA: usize = if cfg!(slow) { 600 } else { 36 };
 const STARTUP: Duration = Duration::from_secs(3);
 const WEATHER: Weather =
     Weather { delay_ms: 25.0, jitter_ms: 5.0, loss: 2.0, reorder: 1.0, rate: 3 * BITRATE as u64 };

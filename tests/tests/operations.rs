@@ -38,6 +38,11 @@ async fn ask(process: &Process, who: &str, path: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
+/// Waits until who is steered can be steered to the node that has reported.
+async fn steerable(process: &Process) {
+    nodes::steerable(1, async || ask(process, "eve", "/v1/steering/view").await.1).await;
+}
+
 /// Reads events until one is as it should be; it, and the names of all that came.
 async fn until(process: &Process, good: impl Fn(&Value) -> bool) -> (Value, Vec<String>) {
     let request = client::client().get(format!("{}/v1/fleet/live", process.url())).bearer_auth("eve");
@@ -90,6 +95,7 @@ async fn the_fleet_is_told_once_a_second_and_who_comes_later_has_the_minutes_bef
     nodes::reports(&process.url(), &report).await;
     report["counters"] = json!({ "requests": 1_000, "hits": 900, "misses": 100, "bytes_out": 50_000_000, "bytes_in": 5_000_000 });
     nodes::reports(&process.url(), &report).await;
+    steerable(&process).await;
     for _ in 0..3 {
         client::get(&format!("{}/steer/v/05b05hcr0ydvv", process.url())).await;
     }
@@ -125,6 +131,7 @@ async fn an_answer_that_was_given_is_made_again_from_what_is_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let process = started(dir.path()).await;
     nodes::reports(&process.url(), &nodes::report("near-a", "fra")).await;
+    steerable(&process).await;
     client::get(&format!("{}/steer/v/05b05hcr0ydvv", process.url())).await;
     let (_, list) = ask(&process, "eve", "/v1/steering/decisions?limit=1").await;
     let given = &list["decisions"][0];

@@ -4,6 +4,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{client, clips};
 use std::path::{Path, PathBuf};
@@ -58,8 +59,7 @@ async fn a_viewer_looks_an_operator_drains_and_purges_and_an_administrator_rolls
         .arg(root().join("target/browser"))
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("operations.mjs", &output);
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
 
     assert_eq!(report["wrong"], "No operator has this token.", "{report}");

@@ -2,7 +2,9 @@
 //! alone.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
+use futures::future::join_all;
 use serde_json::{Value, json};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{client, clips, sources};
 use sluice_wire::token::mint::SigningKey;
@@ -53,18 +55,15 @@ async fn sealed_videos_play_for_everybody_with_each_rung_once_and_sound_alone() 
     let keys = tempfile::tempdir().unwrap();
     let stack = started(keys.path()).await;
     let edge = stack.edge();
-    let mut ids = vec![];
-    for how in ["none", "aes-128", "cbcs"] {
-        ids.push(published(&edge, how, clips::dubbed(12)).await);
-    }
+    let clip = clips::dubbed(12);
+    let ids = join_all(["none", "aes-128", "cbcs"].map(|how| published(&edge, how, clip.clone()))).await;
     let output = Command::new("node")
         .current_dir(root().join("tests/browser"))
         .args(["page.mjs", &edge, &json!(ids).to_string()])
         .arg(root().join("target/browser"))
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("page.mjs", &output);
     let reports: Vec<Value> = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     for (how, report) in ["none", "aes-128", "cbcs"].iter().zip(&reports) {
         assert!(report["frames"].as_u64().unwrap() > 30, "{how}: {report}");

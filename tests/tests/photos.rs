@@ -2,15 +2,14 @@
 //! edge, and gone everywhere with the post that showed them.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::LazyLock;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use sluice_tests::bombs;
 use sluice_tests::client::header;
-use sluice_tests::python::python;
+use sluice_tests::pillow::{self, HUE};
 use sluice_tests::shop;
 use sluice_tests::social::{Social, told};
 use tokio::time::{Instant, sleep};
@@ -20,18 +19,8 @@ const GONE: Duration = Duration::from_secs(1);
 /// How long what happens behind a request may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
-static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| python(&["Pillow==13.0.0", "blurhash==1.1.5"]));
-
-/// A photograph as a telephone writes it: turned by a quarter, with the place it was taken at, in every way that there is.
-const PHOTO: &str = "
-import sys
-from PIL import Image, ImageCms, PngImagePlugin
-wide = Image.new('RGB', (800, 600), (200, 30, 30))
-wide.paste((30, 30, 200), (400, 0, 800, 600))
-exif = Image.Exif()
-exif[0x0112] = 6
-exif[0x010f] = 'a telephone'
-exif.get_ifd(0x8825).update({1: 'N', 2: (52.0, 30.0, 0.0), 3: 'E', 4: (13.0, 24.0, 0.0)})
+/// What else a camera may write, in every way that there is: a JPEG, a PNG and a WebP.
+const SAVE: &str = "
 profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 xmp = b'<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">secret garden</x:xmpmeta>'
 wide.save(sys.argv[1], 'JPEG', quality=90, exif=exif, icc_profile=profile, xmp=xmp, comment=b'secret garden')
@@ -44,32 +33,12 @@ wide.save(sys.argv[1] + '.png', exif=exif, pnginfo=told, icc_profile=profile)
 wide.save(sys.argv[1] + '.webp', exif=exif, xmp=xmp, icc_profile=profile, quality=90)
 ";
 
-/// Format, width, height, what is there beside the pixels, and the colours near the top and near the bottom.
-const LOOK: &str = "
-import sys
-from PIL import Image
-image = Image.open(sys.argv[1])
-image.load()
-w, h = image.size
-rgb = image.convert('RGB')
-hue = lambda p: 'red' if p[0] > p[2] + 60 else 'blue' if p[2] > p[0] + 60 else 'other'
-beside = sorted(set(image.info) & {'exif', 'xmp', 'icc_profile', 'comment', 'photoshop', 'Location', 'XML:com.adobe.xmp'})
-print(image.format, w, h, len(image.getexif()), beside, hue(rgb.getpixel((w // 2, h // 10))), hue(rgb.getpixel((w // 2, h - 1 - h // 10))))
-";
-
 /// The colours near the top and near the bottom of a blur, as another decoder paints it.
 const BLUR: &str = "
 import sys, blurhash
 image = blurhash.decode(sys.argv[1], 40, 40)
-hue = lambda p: 'red' if p[0] > p[2] + 60 else 'blue' if p[2] > p[0] + 60 else 'other'
 print(hue(image[4][20]), hue(image[35][20]))
 ";
-
-fn run(script: &str, argument: &str) -> String {
-    let output = Command::new(&*PYTHON).args(["-c", script, argument]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 /// The apps behind two near edges, which make pictures 200 pixels wide.
 struct Scene(Social);
@@ -108,7 +77,7 @@ impl Scene {
     /// Photos as Pillow writes them: JPEG, PNG, WebP.
     fn photos(&self) -> [Vec<u8>; 3] {
         let file = self.dir().join("photo");
-        run(PHOTO, &file.display().to_string());
+        pillow::photograph(&file, SAVE);
         ["", ".png", ".webp"].map(|end| std::fs::read(format!("{}{end}", file.display())).unwrap())
     }
 
@@ -141,8 +110,7 @@ async fn look(dir: &Path, answer: Response) -> String {
     for word in ["secret garden", "telephone", "adobe"] {
         assert!(!bytes.windows(word.len()).any(|part| part == word.as_bytes()), "{word} is in it");
     }
-    std::fs::write(dir.join("seen"), bytes).unwrap();
-    run(LOOK, &dir.join("seen").display().to_string())
+    pillow::look(dir, &bytes)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,7 +129,8 @@ async fn a_photo_is_shown_upright_and_bare_in_any_size_and_goes_everywhere_with_
         let (status, photo) = scene.send(0, &ann, &format!("image/{kind}"), bytes).await;
         assert_eq!(status, 201, "{kind}: {photo}");
         assert_eq!((&photo["width"], &photo["height"]), (&json!(600), &json!(800)), "{kind}: upright");
-        assert_eq!(run(BLUR, photo["blur"].as_str().unwrap()), "red blue", "{kind}");
+        let blur = pillow::run(&format!("{HUE}{BLUR}"), photo["blur"].as_str().unwrap());
+        assert_eq!(blur, "red blue", "{kind}");
         let path = photo["path"].as_str().unwrap().to_owned();
         let answer = scene.get(1, &path).await;
         assert!(header(&answer, "cache-control").contains("immutable"));
@@ -204,21 +173,6 @@ async fn a_photo_is_shown_upright_and_bare_in_any_size_and_goes_everywhere_with_
     assert_eq!(scene.get(1, &kept[1]).await.status(), 200, "another photo stays");
 }
 
-/// A PNG whose head promises 100,000 x 100,000 pixels.
-fn bomb() -> Vec<u8> {
-    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\x01\x86\xa0\0\x01\x86\xa0\x08\x02\0\0\0".to_vec();
-    let crc = !png[12..].iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(
-            crc ^ u32::from(*byte),
-            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
-        )
-    });
-    png.extend(crc.to_be_bytes());
-    png.extend(b"\0\0\x10\0IDATx\x9c");
-    png.resize(4_200, 0);
-    png
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_photo_is_told_so_and_what_is_asked_twice_is_kept_once() {
     let scene = Scene::start(&[]).await;
@@ -226,7 +180,7 @@ async fn what_is_no_photo_is_told_so_and_what_is_asked_twice_is_kept_once() {
     let [jpeg, png, _] = scene.photos();
     let script = b"<script>alert(1)</script>".to_vec();
     for (kind, bytes, status, problem) in [
-        ("image/png", bomb(), 422, "image-too-large"),
+        ("image/png", bombs::png::square(100_000), 422, "image-too-large"),
         ("image/jpeg", jpeg[..200].to_vec(), 422, "image-broken"),
         ("image/png", png[..png.len() / 2].to_vec(), 422, "image-broken"),
         ("image/png", jpeg.clone(), 415, "image-kind"),

@@ -296,7 +296,7 @@ impl Fed {
             until("a live feed", async || edge.metric("sluice_edge_feed_live", &[]).await == 1.0).await;
             let admin = edge.at.admin.clone().unwrap();
             let url = format!("http://{admin}/readyz");
-            until("a table", async || reqwest::get(&url).await.unwrap().status().is_success()).await;
+            until("a table", async || client::ask(&url).await.unwrap().status().is_success()).await;
         }
         Self { now, edges, logs, _others: [origin, control], _dir: dir }
     }

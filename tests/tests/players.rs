@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use sluice_tests::cities::{Cities, GERMAN, first, next};
+use sluice_tests::client::{client, plain};
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::Process;
 use sluice_tests::stack::lone_edge;
@@ -63,7 +64,7 @@ struct Player {
 
 impl Player {
     fn at(address: Ipv4Addr, session: &str) -> Self {
-        let client = reqwest::Client::builder().local_address(Some(address.into())).build().unwrap();
+        let client = plain().local_address(Some(address.into())).build().unwrap();
         Self { client, session: session.into() }
     }
 
@@ -146,7 +147,7 @@ async fn whoever_lies_or_floods_moves_nobody() {
     // Bodies: lines of the second version, JSON of the first; what is no record is refused, and so is a flood.
     let url = format!("{}/cmcd", fleet.fra.url());
     let send = |kind: &'static str, body: String| {
-        let sent = reqwest::Client::new().post(&url).header("content-type", kind).body(body).send();
+        let sent = client().post(&url).header("content-type", kind).body(body).send();
         async { sent.await.unwrap().status().as_u16() }
     };
     let lines = "e=ps,sid=\"x\",sta=p,v=2\ne=rr,rc=200,sid=\"x\",ttfb=41,v=2\n";

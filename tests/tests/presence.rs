@@ -6,61 +6,16 @@ use serde_json::{Value, json};
 use sluice_storage::testing::Redis;
 use sluice_tests::chat::Scene;
 use sluice_tests::client::client;
-use sluice_tests::process::Process;
+use sluice_tests::ear::{Ear, token};
 use sluice_tests::shop;
 use sluice_wire::Tag;
 use sluice_wire::compact::talk::{PROTOCOL, Said, Told};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// Time for anything that is waited for.
 const LIMIT: Duration = Duration::from_secs(20);
-
-struct Ear(WebSocketStream<TcpStream>);
-
-impl Ear {
-    async fn open(edge: &Process, protocol: Option<&str>) -> Self {
-        let at = edge.at.http.clone().unwrap();
-        let mut request = format!("ws://{at}/v1/live").into_client_request().unwrap();
-        protocol.map(|name| request.headers_mut().insert("sec-websocket-protocol", name.parse().unwrap()));
-        let stream = TcpStream::connect(&at).await.unwrap();
-        Self(tokio_tungstenite::client_async(request, stream).await.unwrap().0)
-    }
-
-    /// One that speaks JSON, and listens to a conversation from now on.
-    async fn of(edge: &Process, chat: &str, account: &str) -> Self {
-        let mut ear = Self::open(edge, None).await;
-        let token = token(edge, account).await;
-        ear.0
-            .send(Message::text(json!({ "subscribe": format!("chat:{chat}"), "token": token }).to_string()))
-            .await
-            .unwrap();
-        assert!(ear.json().await["subscribed"].is_string());
-        ear
-    }
-
-    async fn hear(&mut self) -> Message {
-        loop {
-            match timeout(LIMIT, self.0.next()).await.expect("a message in time").unwrap().unwrap() {
-                Message::Ping(_) | Message::Pong(_) => {}
-                said => return said,
-            }
-        }
-    }
-
-    async fn json(&mut self) -> Value {
-        serde_json::from_str(self.hear().await.to_text().unwrap()).unwrap()
-    }
-}
-
-async fn token(edge: &Process, account: &str) -> String {
-    let (_, told) = shop::post(&format!("{}/v1/chat/token", edge.url()), account, &json!({})).await;
-    told["token"].as_str().unwrap().to_owned()
-}
 
 /// Says at an origin or an edge how one is; the status.
 async fn says(at: &str, account: &str, state: &str, chat: Option<&str>) -> u16 {
@@ -79,7 +34,7 @@ async fn who_listens_hears_who_is_here_at_most_once_a_second() {
     let (tokens, chat) = scene.group(&["ann", "ben", "cat"]).await;
     let stranger = shop::sign_up(&scene.origins[0].url(), "dan").await;
     let (edge, at) = (&scene.edges[0], scene.edges[0].url());
-    let mut ear = Ear::of(edge, &chat, &tokens[1]).await;
+    let mut ear = Ear::of(edge, &format!("chat:{chat}"), &tokens[1]).await;
     let mut compact = Ear::open(edge, Some(PROTOCOL)).await;
     let subscribe = Said::Subscribe {
         channel: Tag::new(format!("chat:{chat}")).unwrap(),
@@ -88,7 +43,7 @@ async fn who_listens_hears_who_is_here_at_most_once_a_second() {
     };
     let mut bytes = vec![];
     subscribe.encode(&mut bytes).unwrap();
-    compact.0.send(Message::binary(bytes)).await.unwrap();
+    compact.socket.send(Message::binary(bytes)).await.unwrap();
     compact.hear().await;
     let events = format!("{at}/v1/live/events?channel=chat:{chat}");
     let mut events = client().get(events).bearer_auth(token(edge, &tokens[2]).await).send().await.unwrap();
@@ -110,7 +65,7 @@ async fn who_listens_hears_who_is_here_at_most_once_a_second() {
         text += std::str::from_utf8(&piece).unwrap();
     }
     let (mut more, until) = (0, Instant::now() + Duration::from_millis(1_500));
-    while let Ok(Some(said)) = timeout_at(until, ear.0.next()).await {
+    while let Ok(Some(said)) = timeout_at(until, ear.socket.next()).await {
         more += u32::from(matches!(said.unwrap(), Message::Text(_)));
     }
     assert!(more <= 1, "{more} more");
@@ -138,7 +93,7 @@ async fn who_listens_hears_who_is_here_at_most_once_a_second() {
     while ear.json().await.get("refused").is_none() {}
     assert_eq!(says(&at, &tokens[0], "online", Some(&chat)).await, 200);
     let until = Instant::now() + Duration::from_millis(2_500);
-    while let Ok(Some(said)) = timeout_at(until, ear.0.next()).await {
+    while let Ok(Some(said)) = timeout_at(until, ear.socket.next()).await {
         let said = said.unwrap();
         assert!(!said.is_text(), "{said}");
     }
@@ -149,7 +104,7 @@ async fn what_one_origin_is_told_is_heard_by_way_of_another_over_redis() {
     let redis = Redis::start().await;
     let scene = Scene::on(&redis.url(), 2, 1).await;
     let (tokens, chat) = scene.group(&["ann", "ben"]).await;
-    let mut ear = Ear::of(&scene.edges[0], &chat, &tokens[1]).await;
+    let mut ear = Ear::of(&scene.edges[0], &format!("chat:{chat}"), &tokens[1]).await;
     for origin in &scene.origins {
         let begun = Instant::now();
         // Again and again, as devices say it: an origin that has just started may not hear the bus yet.
@@ -173,4 +128,44 @@ async fn what_one_origin_is_told_is_heard_by_way_of_another_over_redis() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_telephone_that_is_put_away_hides_no_laptop_and_a_laptop_stops_nobody_from_typing() {
+    let scene = Scene::new(1, 1).await;
+    let (tokens, chat) = scene.group(&["ann", "ben"]).await;
+    let (edge, at) = (&scene.edges[0], scene.edges[0].url());
+    let sign_in = json!({ "handle": "ann", "password": "correct horse", "device": "phone" });
+    let session = client().post(format!("{}/v1/accounts/session", scene.origins[0].url())).json(&sign_in);
+    let signed: Value = session.send().await.unwrap().json().await.unwrap();
+    let (laptop, phone) = (tokens[0].as_str(), signed["access_token"].as_str().unwrap());
+    let account = signed["account"].as_str().unwrap();
+    let mut ear = Ear::of(edge, &format!("chat:{chat}"), &tokens[1]).await;
+    let is = async |online: bool, typing: bool| {
+        let url = format!("{at}/v1/chat/presence?of={account}&in={chat}");
+        let (_, seen) = shop::get(&url, &tokens[1]).await;
+        let wanted = json!([{ "account": account, "online": online, "typing": typing }]);
+        assert_eq!(seen["presence"], wanted);
+    };
+
+    assert_eq!(says(&at, laptop, "online", Some(&chat)).await, 200);
+    is(true, false).await;
+    assert_eq!(says(&at, phone, "typing", Some(&chat)).await, 200);
+    assert_eq!(says(&at, laptop, "online", Some(&chat)).await, 200);
+    is(true, true).await;
+    let mut told = ear.json().await;
+    while told["aside"]["presence"][0].get("typing_until_ms").is_none() {
+        told = ear.json().await;
+    }
+    assert_eq!(told["aside"]["presence"].as_array().unwrap().len(), 1, "of an account once: {told}");
+
+    // The telephone is put away; the laptop is open still.
+    assert_eq!(says(&at, phone, "offline", Some(&chat)).await, 200);
+    is(true, false).await;
+    while told["aside"]["presence"][0].get("typing_until_ms").is_some() {
+        told = ear.json().await;
+    }
+    assert!(told["aside"]["presence"][0]["until_ms"].as_u64().unwrap() > now_ms() + 30_000, "{told}");
+    assert_eq!(says(&at, laptop, "offline", Some(&chat)).await, 200);
+    is(false, false).await;
 }

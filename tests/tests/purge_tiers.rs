@@ -64,7 +64,7 @@ impl Tiers {
         }
         let followed = async || {
             let admin = tiers.near.at.admin.clone().unwrap();
-            reqwest::get(format!("http://{admin}/readyz")).await.unwrap().status().is_success()
+            client::ask(format!("http://{admin}/readyz")).await.unwrap().status().is_success()
         };
         until("a route table", followed).await;
         tiers

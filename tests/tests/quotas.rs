@@ -4,6 +4,7 @@
 use sluice_tests::client::{client, header};
 use sluice_tests::origin::pattern;
 use sluice_tests::process::binary;
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +18,7 @@ need = "token"
 
 fn sluice(args: &[&str]) -> String {
     let output = Command::new(binary("sluice")).args(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    printed(args, &output).trim().to_owned()
 }
 
 /// A stack whose edges ask for tokens, and what mints them.

@@ -7,6 +7,7 @@ use futures::stream::unfold;
 use futures::{SinkExt, StreamExt};
 use nix::sys::signal::Signal;
 use reqwest::Client;
+use sluice_tests::client::ask;
 use sluice_tests::echo::Echo;
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::{Process, binary};
@@ -160,7 +161,7 @@ async fn what_is_under_way_outlives_the_swap() {
         edge.announced(old).await;
         edge.logged("a new process has taken over", 1).await;
         // The new process answers new connections, and the old one what it had.
-        assert_eq!(reqwest::get(edge.url("/kept")).await.unwrap().text().await.unwrap(), "the answer");
+        assert_eq!(ask(edge.url("/kept")).await.unwrap().text().await.unwrap(), "the answer");
         for text in ["alive", "and well"] {
             socket.send(Message::text(text)).await.unwrap();
             let echoed = timeout(LIMIT, socket.next()).await.unwrap().unwrap().unwrap();
@@ -247,7 +248,7 @@ async fn a_new_binary_that_is_killed_as_soon_as_it_is_ready_changes_nothing() {
     edge.signal(old, Signal::SIGUSR2);
     edge.announced(old).await;
     edge.logged("drained", 1).await;
-    assert_eq!(reqwest::get(edge.url("/kept")).await.unwrap().status(), 200);
+    assert_eq!(ask(edge.url("/kept")).await.unwrap().status(), 200);
 }
 
 #[tokio::test]
@@ -277,7 +278,7 @@ async fn a_kill_right_after_a_new_configuration_is_in_force_loses_neither() {
         edge.start().await;
         let before = origin.asked("/alone");
         for path in ["/alone", "/kept"] {
-            let text = reqwest::get(format!("{}{path}", edge.url())).await.unwrap().text().await.unwrap();
+            let text = ask(format!("{}{path}", edge.url())).await.unwrap().text().await.unwrap();
             assert_eq!(text, "the answer", "turn {turn}: {path}");
         }
         assert_eq!(origin.asked("/alone"), before + 1, "turn {turn}: the new one is in force");

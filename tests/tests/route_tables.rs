@@ -6,7 +6,7 @@
 )]
 
 use serde_json::{Value, json};
-use sluice_tests::client::client;
+use sluice_tests::client::{ask, client};
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::Process;
 use sluice_tests::stack::{Engines, control_plane, lone_edge};
@@ -76,7 +76,7 @@ impl Plane {
 
 async fn ready(edge: &Process) -> bool {
     let admin = edge.at.admin.as_ref().unwrap();
-    reqwest::get(format!("http://{admin}/readyz")).await.is_ok_and(|answer| answer.status().is_success())
+    ask(format!("http://{admin}/readyz")).await.is_ok_and(|answer| answer.status().is_success())
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn a_change_reaches_a_hundred_edges_in_a_second() {
             client().post(format!("{base}/v1/nodes/{node}/report")).json(&report).send().await.unwrap();
         assert_eq!(sent.status(), 200);
     }
-    let key: Value = reqwest::get(format!("{base}/v1/routes/key")).await.unwrap().json().await.unwrap();
+    let key: Value = ask(format!("{base}/v1/routes/key")).await.unwrap().json().await.unwrap();
     let barrier = Arc::new(Barrier::new(FOLLOWERS + 1));
     let mut followers = JoinSet::new();
     for _ in 0..FOLLOWERS {
@@ -247,8 +247,7 @@ async fn real_edges_follow_by_changes() {
         edges.push(edge);
     }
     let version = async || {
-        let table: Value =
-            reqwest::get(format!("{url}/v1/routes?after=0")).await.unwrap().json().await.unwrap();
+        let table: Value = ask(format!("{url}/v1/routes?after=0")).await.unwrap().json().await.unwrap();
         (table["version"].as_u64().unwrap(), table["nodes"].as_array().unwrap().len())
     };
     let begun = Instant::now();
@@ -262,8 +261,7 @@ async fn real_edges_follow_by_changes() {
         edge.until("sluice_edge_tables_total", &["form=\"changes\""], |count| count >= 1.0).await;
         assert_eq!(edge.metric("sluice_edge_tables_refused_total", &[]).await, 0.0);
     }
-    let nodes =
-        async || -> Value { reqwest::get(format!("{url}/v1/nodes")).await.unwrap().json().await.unwrap() };
+    let nodes = async || -> Value { ask(format!("{url}/v1/nodes")).await.unwrap().json().await.unwrap() };
     let begun = Instant::now();
     loop {
         let (told, now) = (nodes().await, version().await.0);

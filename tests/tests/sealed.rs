@@ -10,6 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sluice_tests::authoring::{check, fetch::presentation};
+use sluice_tests::programs::printed;
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{client, clips, ffprobe, sources};
 use sluice_wire::token::jwt::Claims;
@@ -53,7 +54,16 @@ impl Story {
 
     /// A video of ten seconds: two periods.
     async fn video(&self, name: &str) -> String {
-        let made = client::put(&self.stack.edge(), name, clips::made(10, "640x360", 25)).await;
+        self.video_of(name, 10).await
+    }
+
+    /// A stranger's video, with the same rungs.
+    async fn other(&self) -> String {
+        self.video_of("other.mp4", 2).await
+    }
+
+    async fn video_of(&self, name: &str, seconds: u32) -> String {
+        let made = client::put(&self.stack.edge(), name, clips::made(seconds, "640x360", 25)).await;
         let id = made["id"].as_str().unwrap().to_owned();
         client::wait_ready(&self.stack.edge(), &id).await;
         id
@@ -135,7 +145,7 @@ async fn key(story: &Story, id: &str, listed: &Listed, token: &str) -> Vec<u8> {
 /// Standard output of a program.
 fn ran(program: &str, words: &[&str]) -> Vec<u8> {
     let output = Command::new("timeout").arg("60").arg(program).args(words).output().unwrap();
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    printed(program, &output);
     output.stdout
 }
 
@@ -198,7 +208,7 @@ async fn refused(story: &Story, id: &str, other: &str, ask: impl AsyncFn(Option<
 #[tokio::test]
 async fn whole_segments_are_opened_with_keys_that_a_token_gives() {
     let story = Story::start().await;
-    let (id, other) = (story.video("whole.mp4").await, story.video("other.mp4").await);
+    let (id, other) = tokio::join!(story.video("whole.mp4"), story.other());
     let mut clear = vec![];
     for rung in rungs(&story, &id).await {
         let text = client::get(&story.url(&id, &format!("{rung}/index.m3u8"))).await.text().await.unwrap();
@@ -272,7 +282,7 @@ async fn whole_segments_are_opened_with_keys_that_a_token_gives() {
 #[tokio::test]
 async fn patterns_are_opened_with_a_licence() {
     let story = Story::start().await;
-    let (id, other) = (story.video("patterns.mp4").await, story.video("other.mp4").await);
+    let (id, other) = tokio::join!(story.video("patterns.mp4"), story.other());
     let names = rungs(&story, &id).await;
     let mut clear = vec![];
     for rung in &names {
@@ -326,7 +336,7 @@ async fn patterns_are_opened_with_a_licence() {
 #[tokio::test]
 async fn a_rung_that_was_never_made_is_made_and_sealed_for_who_asks() {
     let story = Story::with(vec![("defer", "360".into())]).await;
-    let (whole, patterns) = (story.video("whole.mp4").await, story.video("patterns.mp4").await);
+    let (whole, patterns) = tokio::join!(story.video("whole.mp4"), story.video("patterns.mp4"));
     story.protect(&whole, "aes-128").await;
     story.protect(&patterns, "cbcs").await;
     let mut sealed = vec![];
@@ -468,8 +478,7 @@ async fn stock_players_play_what_is_sealed() {
         .args(["sealed.mjs", &story.stack.edge(), &Value::from(plays.clone()).to_string()])
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("sealed.mjs", &output);
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     for (play, seen) in plays.iter().zip(report.as_array().unwrap()) {
         assert!(seen["ended"].as_bool().unwrap(), "{play}: {seen}");

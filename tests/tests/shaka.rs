@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sluice_tests::client::{self, client};
 use sluice_tests::clips;
+use sluice_tests::programs::printed;
 use sluice_tests::stack::Stack;
 use std::path::Path;
 use std::process::Command;
@@ -26,8 +27,7 @@ async fn shaka_plays_both_descriptions_to_their_end() {
         .args(["shaka.mjs", &edge, &id])
         .output()
         .expect("node is installed by `make setup`");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let said = printed("shaka.mjs", &output);
     let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     for manifest in ["master.m3u8", "manifest.mpd"] {
         let played = &report[manifest];

@@ -1,11 +1,20 @@
-//! The shop from outside: a catalog, an order, a payment, the books; and an origin that is killed between any two steps.
+//! The shop from outside: a catalog, an order, a payment, the books; an origin that is killed between any two steps; a gateway that
+//! says nothing any more, and buyers who do not want what they ordered.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use serde_json::json;
 use sluice_storage::testing::Postgres;
 use sluice_tests::client::{client, header};
-use sluice_tests::shop::{Shop, balance, counts, get, post, product, rested, sign_up};
-use sluice_tests::stripe::Stripe;
+use sluice_tests::process::Process;
+use sluice_tests::shop::{Shop, balance, counts, get, post, product, rested, sign_up, until};
+use sluice_tests::stripe::{Faults, Stripe};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long these shops wait for the gateway.
+const TIMEOUT: Duration = Duration::from_millis(300);
+/// How long anything may take that comes by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn what_is_ordered_is_paid_and_sold_on_sqlite() {
@@ -75,6 +84,21 @@ async fn an_order_from_catalog_to_books(shop: Shop) {
     assert_eq!(charges, [1, 0]);
 }
 
+/// A gateway, an origin that looks after its orders often, its administrator and a buyer, and a variant with so many units.
+async fn opened(shop: &mut Shop, units: i64) -> (Stripe, Process, [String; 2], String) {
+    let stripe = Stripe::start().await;
+    shop.flags.extend([
+        ("apps.commerce.sweep_ms", "50".to_owned()),
+        ("apps.commerce.gateway.timeout_ms", TIMEOUT.as_millis().to_string()),
+    ]);
+    let mut origin = shop.origin("origin", &format!("http://{}", stripe.at));
+    origin.start().await;
+    let url = origin.url();
+    let (boss, ann) = (sign_up(&url, "boss").await, sign_up(&url, "ann").await);
+    let (_, variant) = product(&url, &boss, units).await;
+    (stripe, origin, [boss, ann], variant)
+}
+
 #[tokio::test]
 async fn a_kill_between_any_two_steps_loses_and_doubles_nothing_on_sqlite() {
     kills_between_steps(Shop::sqlite()).await;
@@ -87,17 +111,9 @@ async fn a_kill_between_any_two_steps_loses_and_doubles_nothing_on_postgres() {
 }
 
 async fn kills_between_steps(mut shop: Shop) {
-    let stripe = Stripe::start().await;
-    shop.flags = vec![
-        ("apps.commerce.sweep_ms", "50".to_owned()),
-        ("apps.commerce.gateway.timeout_ms", "300".to_owned()),
-    ];
-    let mut origin = shop.origin("origin", &format!("http://{}", stripe.at));
-    origin.start().await;
+    let (stripe, mut origin, [boss, ann], variant) = opened(&mut shop, 10).await;
     let url = origin.url();
-    let (boss, ann) = (sign_up(&url, "boss").await, sign_up(&url, "ann").await);
-    let (_, variant) = product(&url, &boss, 10).await;
-    let steps = ["shop-before-charge", "shop-opened", "shop-after-charge", "shop-charged", "shop-settled"];
+    let steps = ["shop-before-charge", "shop-opened", "shop-named", "shop-after-charge", "shop-charged"];
     for (n, step) in steps.into_iter().enumerate() {
         origin.kill9();
         origin.crash_at(Some(step));
@@ -119,4 +135,139 @@ async fn kills_between_steps(mut shop: Shop) {
         assert!(intents.values().all(|intent| intent.charges == 1), "{step}: {intents:?}");
         assert_eq!(intents.len(), n + 1, "{step}");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_gone_is_given_up_and_what_it_took_comes_back_on_sqlite() {
+    a_gateway_that_is_gone(Shop::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_gone_is_given_up_and_what_it_took_comes_back_on_postgres() {
+    let server = Postgres::start().await;
+    a_gateway_that_is_gone(Shop::at(server.fresh_database().await)).await;
+}
+
+async fn a_gateway_that_is_gone(mut shop: Shop) {
+    // As soon as may be: three questions and a second.
+    shop.flags = vec![("apps.commerce.give_up_ms", (3 * TIMEOUT.as_millis() + 1_000).to_string())];
+    let (stripe, mut origin, [boss, ann], variant) = opened(&mut shop, 5).await;
+    let url = origin.url();
+    let order = async || {
+        let body = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
+        let (status, order) = post(&format!("{url}/v1/shop/orders"), &ann, &body).await;
+        assert_eq!(status, 201, "{order}");
+        order["id"].as_str().unwrap().to_owned()
+    };
+    let pay = async |id: &str| {
+        let at = format!("{url}/v1/shop/orders/{id}/payment");
+        post(&at, &ann, &json!({ "method": "pm_card_visa" })).await
+    };
+    // The gateway takes the money, does not say so in time, and says nothing more.
+    let mute = Faults { mute: true, ..Faults::default() };
+    let paid_in_vain = async |id: &str| {
+        let charges = || stripe.intents().values().map(|intent| intent.charges).sum::<u32>();
+        let before = charges();
+        stripe.err(Faults { late: 1.0, lateness: 2 * TIMEOUT, ..Faults::default() });
+        let (paid, ()) = tokio::join!(pay(id), async {
+            while charges() == before {
+                sleep(Duration::from_millis(1)).await;
+            }
+            stripe.err(Faults { before: 1.0, ..mute });
+        });
+        assert_eq!((paid.0, &paid.1["state"]), (202, &json!("paying")));
+    };
+    let cancel = async |id: &str| {
+        let asked = client().post(format!("{url}/v1/shop/orders/{id}/cancel")).bearer_auth(&ann);
+        asked.header("idempotency-key", id).send().await
+    };
+
+    // One payment that was opened, and the gateway's answer lost; one that it has been paid.
+    let (opened, taken) = (order().await, order().await);
+    stripe.err(mute);
+    assert_eq!(pay(&opened).await.0, 202);
+    paid_in_vain(&taken).await;
+    for id in [&opened, &taken] {
+        assert_eq!(until(&url, &ann, id, &["canceled"]).await["reason"], "gateway");
+    }
+    assert_eq!(counts(&url, &boss, &variant).await, [5, 0, 0]);
+    assert_eq!(pay(&taken).await.1["state"], "canceled");
+    // It is there again: what it took goes back, and what it did not take is never taken.
+    stripe.err(Faults::default());
+    until(&url, &ann, &taken, &["refunded"]).await;
+    assert_eq!(balance(&url, &boss, "gateway", "EUR").await, 0);
+
+    // A buyer cancels what the gateway has been paid for; the origin is killed before it could tell the gateway.
+    origin.kill9();
+    origin.crash_at(Some("shop-canceled"));
+    origin.start().await;
+    let id = order().await;
+    paid_in_vain(&id).await;
+    cancel(&id).await.unwrap_err();
+    origin.ended().await;
+    stripe.err(Faults::default());
+    origin.crash_at(None);
+    origin.start().await;
+    let again = cancel(&id).await.unwrap();
+    assert_eq!((again.status().as_u16(), header(&again, "idempotency-replayed").as_str()), (200, "true"));
+    assert_eq!(until(&url, &ann, &id, &["refunded"]).await["reason"], "buyer");
+    // Canceled again it is as it is; what the gateway's silence ended is not the buyer's to cancel any more.
+    let late = async |id: &str| post(&format!("{url}/v1/shop/orders/{id}/cancel"), &ann, &json!({})).await;
+    let (status, told) = late(&id).await;
+    assert_eq!((status, &told["state"]), (200, &json!("refunded")));
+    let (status, told) = late(&taken).await;
+    assert_eq!((status, &told["type"]), (409, &json!("/problems/too-late")));
+    let intents = stripe.intents();
+    assert!(intents.values().all(|intent| intent.charges == intent.refunds), "{intents:?}");
+    assert_eq!(intents.values().filter(|intent| intent.charges == 1).count(), 2, "{intents:?}");
+    assert_eq!(counts(&url, &boss, &variant).await, [5, 0, 0]);
+    assert_eq!(balance(&url, &boss, "gateway", "EUR").await, 0);
+}
+
+#[tokio::test]
+async fn money_is_given_back_when_the_gateway_says_that_it_is_there_on_sqlite() {
+    money_on_its_way_back(Shop::sqlite()).await;
+}
+
+#[tokio::test]
+async fn money_is_given_back_when_the_gateway_says_that_it_is_there_on_postgres() {
+    let server = Postgres::start().await;
+    money_on_its_way_back(Shop::at(server.fresh_database().await)).await;
+}
+
+async fn money_on_its_way_back(mut shop: Shop) {
+    let (stripe, origin, [boss, ann], variant) = opened(&mut shop, 1).await;
+    let url = origin.url();
+    let body = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
+    let (_, order) = post(&format!("{url}/v1/shop/orders"), &ann, &body).await;
+    let at = format!("{url}/v1/shop/orders/{}", order["id"].as_str().unwrap());
+    // The gateway takes the money, and does not say so in time; its buyer does not want it any more.
+    let failing = Faults { refunds: Some("failed"), ..Faults::default() };
+    stripe.err(Faults { late: 1.0, lateness: 2 * TIMEOUT, ..failing });
+    let (pays, method) = (format!("{at}/payment"), json!({ "method": "pm_card_visa" }));
+    let (paid, ()) = tokio::join!(post(&pays, &ann, &method), async {
+        while stripe.intents().values().all(|intent| intent.charges == 0) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        stripe.err(Faults { before: 1.0, mute: true, ..failing });
+    });
+    assert_eq!((paid.0, &paid.1["state"]), (202, &json!("paying")));
+    stripe.err(failing);
+    assert_eq!(post(&format!("{at}/cancel"), &ann, &json!({})).await.0, 200);
+    // Giving it back fails, and is tried anew: that it was asked for does not count.
+    assert_eq!(get(&at, &ann).await.1["state"], "refunding");
+    assert!(stripe.refunds().len() >= 2 && stripe.refunds().iter().all(|status| *status == "failed"));
+    stripe.err(Faults { refunds: Some("pending"), ..Faults::default() });
+    let begun = Instant::now();
+    while stripe.refunds().last() != Some(&"pending") {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", stripe.refunds());
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(get(&at, &ann).await.1["state"], "refunding");
+    assert_eq!(balance(&url, &boss, "gateway", "EUR").await, 1_190);
+    stripe.settle();
+    until(&url, &ann, order["id"].as_str().unwrap(), &["refunded"]).await;
+    assert_eq!(stripe.refunds().iter().filter(|status| **status == "succeeded").count(), 1);
+    assert_eq!(balance(&url, &boss, "gateway", "EUR").await, 0);
+    assert_eq!(counts(&url, &boss, &variant).await, [1, 0, 0]);
 }

@@ -15,14 +15,16 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 /// More than sockets take on their own.
 const LARGE: usize = 32 << 20;
-/// A tenth of the common deadlines, so that the story is short.
+/// A tenth of the common deadlines and less, so that the story is short.
 const LIMITS: [(&str, &str); 5] = [
     ("listen.limits.head_ms", "1000"),
-    ("listen.limits.write_stall_ms", "3000"),
+    ("listen.limits.write_stall_ms", "2000"),
     ("listen.limits.body_grace_ms", "500"),
     ("listen.limits.bytes_per_second", "500"),
-    ("listen.limits.idle_ms", "7500"),
+    ("listen.limits.idle_ms", "5000"),
 ];
+/// For how long one that takes nothing reads nothing: three deadlines.
+const UNREAD: Duration = Duration::from_secs(6);
 /// By when each must be gone: a deadline, a quarter of it, and what a busy machine adds.
 const GONE: Duration = Duration::from_secs(20);
 
@@ -125,7 +127,7 @@ async fn drips(at: &str, beginning: &[u8], byte: &[u8]) {
 async fn takes_nothing(at: &str) {
     let mut stream = TcpStream::connect(at).await.unwrap();
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    sleep(GONE / 2).await;
+    sleep(UNREAD).await;
     let mut got = vec![];
     drop(timeout(GONE, stream.read_to_end(&mut got)).await.expect("the connection has ended"));
     assert!(got.len() < LARGE, "all of it was kept for a client that took nothing");
@@ -187,7 +189,8 @@ async fn a_steady_client_may_be_slow() {
     sender.request(1, &h2::get("/large")).await.unwrap();
     let begun = Instant::now();
     let mut got = 0;
-    while begun.elapsed() < Duration::from_secs(9) {
+    // Three of the deadlines in which an answer must get on.
+    while begun.elapsed() < Duration::from_secs(6) {
         sender.send(kind::WINDOW_UPDATE, 0, 1, &2_000u32.to_be_bytes()).await.unwrap();
         sender.send(kind::WINDOW_UPDATE, 0, 0, &2_000u32.to_be_bytes()).await.unwrap();
         let data = receiver.next_of(&[kind::DATA, kind::GOAWAY]).await.unwrap();

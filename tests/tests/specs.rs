@@ -2,11 +2,13 @@
 //! nothing fails, and every answer is described.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
+use sluice_storage::testing::Postgres;
 use sluice_tests::process::{Process, binary};
+use sluice_tests::programs::printed;
 use sluice_tests::python::{SCHEMATHESIS, python};
 use sluice_tests::shop::sign_up;
 use sluice_tests::stack::Engines;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What every answer is held to: it is no failure, its status and its type are among those that are described, and its document is
 /// the one that is described.
@@ -15,17 +17,17 @@ const CHECKS: &str =
 /// Requests made for each operation and way of making them.
 const EXAMPLES: &str = "25";
 
-#[tokio::test]
-async fn whatever_a_description_allows_or_not_is_answered_as_it_says_and_without_a_server_error() {
+/// Asks an origin on this database for what apps describe, some side by side.
+async fn all_is_answered_as_described(database: Option<String>, apps: &[&[&'static str]]) {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).display().to_string();
     let made = Command::new(binary("sluice")).args(["key", &at("key.pem")]).output().unwrap();
-    assert!(made.status.success());
+    printed("sluice key", &made);
     let engines = Engines::embedded(dir.path());
     let flags = [
         ("listen.http", "127.0.0.1:0".to_owned()),
         ("listen.admin", "127.0.0.1:0".to_owned()),
-        ("storage.database", engines.database),
+        ("storage.database", database.unwrap_or(engines.database)),
         ("storage.objects", engines.objects),
         ("playback.key_file", at("key.pem")),
         ("accounts.admins", "boss".to_owned()),
@@ -36,28 +38,34 @@ async fn whatever_a_description_allows_or_not_is_answered_as_it_says_and_without
     let url = origin.url();
     let bearer = format!("Authorization: Bearer {}", sign_up(&url, "boss").await);
     let tool = python(SCHEMATHESIS).with_file_name("st");
-    // Signing out is among what is tried: accounts come last.
-    for app in ["shop", "chat", "feed", "accounts"] {
-        let description = format!("{url}/v1/{app}/openapi.json");
-        let output = Command::new(&tool)
-            .current_dir(dir.path())
-            .args([
-                "run",
-                &description,
-                "--url",
-                &url,
-                "--header",
-                &bearer,
-                "--seed",
-                "1",
-                "--max-examples",
-                EXAMPLES,
-            ])
-            .args(["--checks", CHECKS, "--request-timeout", "20"])
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{app}: {said}");
-        assert!(said.contains("generated"), "{app}: nothing was asked: {said}");
+    let begin = |app: &&'static str| {
+        let (description, own) = (format!("{url}/v1/{app}/openapi.json"), dir.path().join(app));
+        std::fs::create_dir(&own).unwrap();
+        let mut begun = Command::new(&tool);
+        begun.current_dir(own).args(["run", &description, "--url", &url, "--header", &bearer]);
+        begun.args(["--seed", "1", "--max-examples", EXAMPLES]);
+        begun.args(["--checks", CHECKS, "--request-timeout", "20"]);
+        (*app, begun.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    for apps in apps {
+        let running: Vec<_> = apps.iter().map(begin).collect();
+        // All have ended before one of them is looked at: none is left to ask an origin that is gone.
+        let ended = running.into_iter().map(|(app, tool)| (app, tool.wait_with_output().unwrap()));
+        for (app, output) in ended.collect::<Vec<_>>() {
+            let said = printed(app, &output);
+            assert!(said.contains("generated"), "{app}: nothing was asked: {said}");
+        }
     }
+}
+
+#[tokio::test]
+async fn whatever_a_description_allows_or_not_is_answered_as_it_says_and_without_a_server_error() {
+    // Signing out is among what is tried: accounts come last, and alone. The others are tried side by side.
+    all_is_answered_as_described(None, &[&["shop", "chat", "feed"], &["accounts"]]).await;
+}
+
+#[tokio::test]
+async fn what_one_engine_keeps_and_the_other_does_not_is_refused_by_both() {
+    let postgres = Postgres::start().await;
+    all_is_answered_as_described(Some(postgres.url()), &[&["chat"]]).await;
 }

@@ -4,6 +4,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sluice_tests::client::{self, client, get, header};
+use sluice_tests::programs::printed;
 use sluice_tests::sources::eventually;
 use sluice_tests::stack::{Options, Stack};
 use sluice_tests::{clips, ffprobe};
@@ -135,8 +136,7 @@ fn in_a_browser(stack: &Stack, id: &str) {
         .arg(root().join("target/browser"))
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed("text.mjs", &output);
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(report["shown"], "Salt & pepper", "{report}");
     assert_eq!(report["choices"], json!(["Off", "pt-BR", "English"]), "{report}");

@@ -6,6 +6,7 @@ use reqwest::{Method, Response};
 use sluice_tests::client::{self, header};
 use sluice_tests::origin::{ScriptedOrigin, answer};
 use sluice_tests::process::Process;
+use sluice_tests::programs::printed;
 use sluice_tests::stack::lone_edge;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -68,7 +69,7 @@ async fn decoded(url: &str, coding: &str) -> Vec<u8> {
     let mut curl = tokio::process::Command::new("curl");
     curl.args(["-sS", "--fail", "--compressed", "-H", &format!("Accept-Encoding: {coding}"), url]);
     let output = curl.output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed("curl", &output);
     output.stdout
 }
 

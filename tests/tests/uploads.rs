@@ -3,6 +3,7 @@
 
 use sluice_tests::client;
 use sluice_tests::clips;
+use sluice_tests::programs::printed;
 use sluice_tests::sources::{self, eventually};
 use sluice_tests::stack::Stack;
 use std::process::Command;
@@ -21,8 +22,7 @@ fn node(script: &str, stack: &Stack, arguments: &[&str]) -> serde_json::Value {
         .args(arguments)
         .output()
         .expect("node is installed by `make setup`");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{script}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = printed(script, &output);
     serde_json::from_str(text.lines().last().unwrap_or_default()).expect("the script's last line is JSON")
 }
 
@@ -38,8 +38,7 @@ async fn put_form_and_tus_store_the_same_bytes() {
 
     let curl = |arguments: &[&str]| -> serde_json::Value {
         let output = Command::new("curl").args(["-sS", "--fail-with-body"]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        serde_json::from_slice(&output.stdout).unwrap()
+        serde_json::from_str(&printed("curl", &output)).unwrap()
     };
     let put = curl(&["-T", file, &format!("{edge}/v1/videos/film.mp4")]);
     let form = curl(&["-F", &format!("file=@{file}"), &format!("{edge}/v1/videos")]);

@@ -2,14 +2,32 @@
 //! nothing is left.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use futures::future::join_all;
+use futures::stream;
 use reqwest::Client;
 use serde_json::{Value, json};
 use sluice_tests::client::client;
 use sluice_tests::crowd::{InLine, take};
+use sluice_tests::ear::Ear;
+use sluice_tests::origin::ScriptedOrigin;
 use sluice_tests::process::Process;
-use sluice_tests::shop::{Shop, counts, open_room, product, sign_up};
-use std::time::Duration;
+use sluice_tests::shop::{Shop, counts, open_room_at, product, sign_up};
+use sluice_tests::stack::lone_edge;
+use sluice_wire::token::jwt::Claims;
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// How long anybody waits to be let in here.
@@ -24,26 +42,33 @@ struct Sale {
     ann: String,
     variant: String,
     room: String,
-    _shop: Shop,
+    shop: Shop,
 }
 
 impl Sale {
     async fn of(units: i64, room: Value) -> Self {
+        Self::behind(&[], units, room).await
+    }
+
+    /// One whose edges name these origins before the one that sells.
+    async fn behind(others: &[String], units: i64, room: Value) -> Self {
         let mut shop = Shop::sqlite();
         shop.flags = vec![("accounts.access_ttl_s", "3600".to_owned())];
         // Nobody pays here.
         let mut origin = shop.origin("origin", "http://127.0.0.1:9");
         origin.start().await;
         let url = origin.url();
-        let mut edges = ["near-a", "near-b"].map(|name| shop.edge(name, std::slice::from_ref(&url)));
+        let origins = [others, std::slice::from_ref(&url)].concat();
+        let mut edges = ["near-a", "near-b"].map(|name| shop.edge(name, &origins));
         for edge in &mut edges {
             edge.start().await;
         }
         let (boss, ann) = (sign_up(&url, "boss").await, sign_up(&url, "ann").await);
         let (_, variant) = product(&url, &boss, units).await;
         let at: Vec<String> = edges.iter().map(Process::url).collect();
-        let room = open_room(&at, &boss, &variant, &room).await;
-        Self { origin, edges, http: client(), boss, ann, variant, room, _shop: shop }
+        let by = if others.is_empty() { &at[0] } else { &url };
+        let room = open_room_at(by, &at, &boss, &variant, &room).await;
+        Self { origin, edges, http: client(), boss, ann, variant, room, shop }
     }
 
     /// Orders one at an address, with an admission; status and document.
@@ -55,6 +80,14 @@ impl Sale {
         }
         let answer = asked.header("idempotency-key", key).json(&body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// An admission as it will be so many seconds after its end.
+    fn over_for(&self, admission: &str, seconds: u64) -> String {
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(admission.split('.').nth(1).unwrap()).unwrap();
+        let claims: Claims = serde_json::from_slice(&claims).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.shop.key().token(&Claims { exp: Some((now - seconds).into()), ..claims })
     }
 
     /// Takes a ticket at an edge.
@@ -211,4 +244,170 @@ async fn a_ticket_keeps_its_place_when_its_edge_or_the_origin_is_gone_for_a_whil
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(sale.order(&sale.edges[1].url(), None, "free").await.0, 201, "open to all again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_let_in_orders_over_a_socket_and_reads_there_what_came_of_it() {
+    let sale = Sale::of(5, json!({ "rate": 1_000 })).await;
+    let mut ear = Ear::open(&sale.edges[0], None).await;
+    ear.say(json!({ "authorize": sale.ann })).await;
+    let order = json!({
+        "call": "order", "method": "POST", "path": "/v1/shop/orders", "key": "one",
+        "body": { "market": "de", "lines": [{ "variant": sale.variant, "quantity": 1 }] },
+    });
+    ear.say(order.clone()).await;
+    let told = ear.json().await;
+    assert_eq!((&told["status"], &told["body"]["type"]), (&json!(403), &json!("/problems/admission-needed")));
+    let admission = sale.ticket(0).await.let_in(&sale.http, &sale.room, PATIENCE).await.unwrap();
+    let mut with = order;
+    with["admission"] = admission.into();
+    ear.say(with).await;
+    let told = ear.json().await;
+    assert_eq!((&told["answer"], &told["status"]), (&json!("order"), &json!(201)), "{told}");
+    let stock = format!("stock:{}", sale.variant);
+    let made = told["body"]["versions"][&stock].as_u64().unwrap();
+
+    let read = |at_least: u64| {
+        json!({
+            "call": "read", "method": "GET", "path": format!("/v1/shop/stock/{}", sale.variant),
+            "at_least": format!("{stock}={at_least}"),
+        })
+    };
+    ear.say(read(made)).await;
+    let told = ear.json().await;
+    assert_eq!((&told["status"], &told["body"]["available"]), (&json!(200), &json!(4)), "{told}");
+    assert_eq!(told["versions"], format!("{stock}={made}"), "{told}");
+    ear.say(read(1_000_000)).await;
+    assert_eq!(ear.json().await["status"], 412, "nobody has what is wanted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_answer_was_lost_is_given_it_when_the_admissions_time_is_over() {
+    let sale = Sale::of(5, json!({ "rate": 1_000 })).await;
+    let at = sale.edges[0].url();
+    let admission = sale.ticket(0).await.let_in(&sale.http, &sale.room, PATIENCE).await.unwrap();
+    let first = sale.order(&at, Some(&admission), "one").await;
+    assert_eq!(first.0, 201, "{first:?}");
+    let late = sale.over_for(&admission, 600);
+    assert_eq!(sale.order(&at, Some(&late), "one").await, first, "the order, and not another one");
+    let other = sale.order(&at, Some(&late), "two").await;
+    assert_eq!(kind(&other), (403, "/problems/admission-expired"), "the origin gives nothing new for it");
+
+    // Edges say so by themselves of what has no key, and of what was over long ago.
+    let seen = sale.seen().await;
+    let body = json!({ "market": "de", "lines": [{ "variant": sale.variant, "quantity": 1 }] });
+    let asked = sale.http.post(format!("{at}/v1/shop/orders")).bearer_auth(&sale.ann);
+    let told = asked.header("sluice-admission", &late).json(&body).send().await.unwrap();
+    assert_eq!(told.status(), 403);
+    let told = sale.order(&at, Some(&sale.over_for(&admission, 7_200)), "one").await;
+    assert_eq!(kind(&told), (403, "/problems/admission-expired"));
+    assert_eq!(sale.seen().await, seen);
+    // And nobody reaches the origin with it again and again.
+    let keys: Vec<String> = (0..40).map(|n| format!("more-{n}")).collect();
+    let all = join_all(keys.iter().map(|key| sale.order(&at, Some(&late), key))).await;
+    let passed = all.iter().filter(|told| kind(told) == (403, "/problems/admission-expired")).count();
+    let kept = all.iter().filter(|told| kind(told) == (429, "/problems/too-many-tries")).count();
+    assert!(passed + kept == all.len() && kept > 0, "{passed} of {}", all.len());
+    assert_eq!(counts(&sale.origin.url(), &sale.boss, &sale.variant).await, [4, 1, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_origin_that_never_answers_holds_up_nobody() {
+    let hung = ScriptedOrigin::start(|_| pending::<Response>()).await;
+    let sale = Sale::behind(&[hung.url()], 200, json!({ "rate": 10, "hold_ms": 60_000 })).await;
+    let mut crowd = vec![];
+    for n in 0..60 {
+        crowd.push(sale.ticket(n % 2).await);
+    }
+    let let_in = crowd.iter().map(|ticket| ticket.let_in(&sale.http, &sale.room, PATIENCE));
+    let told = join_all(let_in).await;
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    // It takes three seconds to find out that it does not: once for each edge, and not with every question.
+    let asked = hung.asked(&sluice_wire::room::admissions(&sale.room));
+    assert!(asked <= 2, "{asked} times");
+}
+
+/// Questions that nobody has answered yet.
+#[derive(Debug, Clone, Default)]
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// One that is never answered; it counts until whoever asks gives up.
+    async fn ask(self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let _here = Closed(self);
+        pending().await
+    }
+}
+
+/// Where such a question ends.
+struct Closed(Open);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An origin with the rooms `slow`, of which it says nothing more, and `quick`.
+async fn two_rooms(slow: Open, serving: &mut JoinSet<()>) -> String {
+    let room = |name: &str| {
+        let guard = json!({ "path": "/p", "word": name });
+        json!({
+            "name": name, "version": 1, "open": true, "opened_ms": 1, "left": 9, "guard": guard, "secret": "s",
+        })
+    };
+    let listed = format!("{}\n{}\n", room("slow"), room("quick"));
+    let log = || async {
+        Body::from_stream(stream::unfold(true, |first| async move {
+            if !first {
+                sleep(Duration::from_millis(500)).await;
+            }
+            Some((Ok::<_, Infallible>(Bytes::from_static(b"{\"heartbeat\":0}\n")), false))
+        }))
+    };
+    let let_in = |Json(ask): Json<Value>| async move {
+        let admit =
+            |ticket: &Value| json!({ "ticket": ticket, "token": "t", "until_ms": 4_102_444_800_000_u64 });
+        let all: Vec<Value> = ask["tickets"].as_array().unwrap().iter().map(admit).collect();
+        Json(json!({ "left": 9, "admissions": all, "used": [] }))
+    };
+    let app = Router::new()
+        .route("/v1/log", get(log))
+        .route("/v1/rooms", get(move || async move { listed }))
+        .route("/v1/rooms/slow/admissions", post(move || slow.ask()))
+        .route("/v1/rooms/quick/admissions", post(let_in));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    serving.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    url
+}
+
+/// A place in line at an edge that is to hear of the room.
+async fn taken(http: &Client, edge: &str, room: &str) -> InLine {
+    let begun = Instant::now();
+    loop {
+        match take(http, edge, room).await {
+            Ok(ticket) => return ticket,
+            Err(told) => assert!(begun.elapsed() < PATIENCE, "{told:?}"),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_nobody_answers_for_holds_up_no_other() {
+    let (dir, slow, mut serving) = (tempfile::tempdir().unwrap(), Open::default(), JoinSet::new());
+    let origin = two_rooms(slow.clone(), &mut serving).await;
+    let mut edge = lone_edge(dir.path(), "near-a", &origin, &[]);
+    edge.start().await;
+    let (http, begun) = (client(), Instant::now());
+    taken(&http, &edge.url(), "slow").await;
+    while slow.0.load(Ordering::SeqCst) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the origin is never asked");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let quick = taken(&http, &edge.url(), "quick").await;
+    assert_eq!(quick.let_in(&http, "quick", PATIENCE).await.unwrap(), "t");
+    assert_eq!(slow.0.load(Ordering::SeqCst), 1, "while the question before it was open");
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sluice_tests::cities::{Cities, VIDEO, sites};
 use sluice_tests::nodes;
 use sluice_tests::process::free_port;
+use sluice_tests::programs::printed;
 use sluice_tests::python::python;
 use std::io::Write;
 use std::path::Path;
@@ -57,8 +58,7 @@ impl Zone {
             let mut child = command.spawn().unwrap();
             child.stdin.take().unwrap().write_all(questions.to_string().as_bytes()).unwrap();
             let output = child.wait_with_output().unwrap();
-            assert!(output.status.success());
-            serde_json::from_slice(&output.stdout).unwrap()
+            serde_json::from_str(&printed("names.py", &output)).unwrap()
         };
         tokio::task::spawn_blocking(asked).await.unwrap()
     }

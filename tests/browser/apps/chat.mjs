@@ -4,7 +4,7 @@ import { looked, report } from './people.mjs';
 /** Messages that are said before somebody scrolls back: more than a page of history has. */
 const MANY = 130;
 
-export async function chat(boss, ben) {
+export async function chat(boss, ben, wire) {
   await ben.go('/chat');
   await ben.at('no-rooms').waitFor();
   await looked(ben, 'chat-empty-narrow');
@@ -23,6 +23,7 @@ export async function chat(boss, ben) {
   await say(boss, 'It stood through a storm.');
   await ben.text('words', 'It stood through a storm.');
   await changed(boss, ben);
+  await cut(boss, ben, wire);
   await looked(boss, 'chat');
   await looked(ben, 'chat-narrow');
   await back(boss, ben);
@@ -62,6 +63,24 @@ async function changed(boss, ben) {
   report.deleted = (await boss.at('said').innerText()).includes('Never mind.');
 }
 
+/** The line is cut in the middle of it: what either says meanwhile comes once and in order when it is whole again. */
+async function cut(boss, ben, wire) {
+  const meanwhile = ['Are you there?', 'I am on the train.', 'A tunnel.'];
+  const waits = 'It was a long one.';
+  wire.cut();
+  for (const words of meanwhile) await say(boss, words);
+  await ben.at('message').fill(waits);
+  await ben.at('send').click();
+  await ben.page.locator('[data-testid="line"][data-tick="waits"]').waitFor();
+  report.heard_in_the_cut = (await ben.at('words').allInnerTexts()).filter((words) => meanwhile.includes(words));
+  wire.mend();
+  await ben.text('words', waits);
+  await boss.text('words', waits);
+  const said = async ({ at }) => (await at('words').allInnerTexts()).filter((words) => words === waits || meanwhile.includes(words));
+  report.said_over_a_cut = [await said(boss), await said(ben)];
+  report.waits_after_the_cut = await ben.page.locator('.said .waits').count();
+}
+
 /** What was said long ago is there for whoever scrolls, and for whoever looks for it. */
 async function back(boss, ben) {
   await boss.page.getByRole('link', { name: 'Feed', exact: true }).click();
@@ -98,6 +117,7 @@ async function back(boss, ben) {
 
 /** A group, whose second message comes to a list that shows another conversation. */
 async function group(boss, ben) {
+  await ben.go('/chat');
   await boss.at('search-end').click();
   await boss.at('new-room').click();
   await boss.at('kind-group').check();
@@ -106,7 +126,7 @@ async function group(boss, ben) {
   await boss.at('begin').click();
   await boss.text('room-title', 'Tripods');
   await say(boss, 'Welcome.');
-  await ben.go('/chat');
+  // Nobody asks for the list again.
   await ben.text('room', 'Tripods');
   await say(boss, 'There are large ones too.');
   await ben.text('unread', '2');

@@ -4,6 +4,7 @@ import { looked, report } from './people.mjs';
 export async function feed(boss, ben) {
   await boss.go('/feed');
   await boss.at('empty').waitFor();
+  await unsent(boss);
   await post(boss, 'The shop is open: tripods, while there are some.');
   await ben.go('/feed');
   await looked(ben, 'feed-empty-narrow');
@@ -19,8 +20,32 @@ export async function feed(boss, ben) {
   await ben.at('like').click();
   await boss.text('likes', '1');
   report.likes = await boss.at('likes').first().innerText();
+  await remembered(ben);
   await answered(boss, ben);
   await news(boss, ben);
+}
+
+/** What one likes and whom one follows is known to a browser that has kept nothing: on every list. */
+async function remembered(ben) {
+  await ben.page.evaluate(() => localStorage.clear());
+  await ben.go('/feed');
+  const liked = () => ben.page.locator('[data-testid="like"][aria-pressed="true"]').waitFor();
+  await liked();
+  await ben.at('author').first().click();
+  await ben.text('follow', 'Following');
+  await liked();
+  await ben.page.getByRole('link', { name: 'Feed', exact: true }).click();
+  await liked();
+}
+
+/** What was written and not sent is there still for whoever skips to the content. */
+async function unsent({ at, page }) {
+  await at('post-text').fill('Not sent yet.');
+  await page.locator('a.skip').focus();
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => location.hash === '#main');
+  report.unsent = await at('post-text').inputValue();
+  await at('post-text').fill('');
 }
 
 async function post({ at, text }, words) {

@@ -5,3 +5,4 @@ pub mod jpeg;
 pub mod mkv;
 pub mod mov;
 pub mod mpegts;
+pub mod png;

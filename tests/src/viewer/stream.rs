@@ -25,7 +25,7 @@ pub(super) struct Line(Client);
 
 impl Line {
     pub(super) fn from(address: IpAddr) -> Self {
-        let client = Client::builder().local_address(Some(address));
+        let client = crate::client::plain().local_address(Some(address));
         Self(client.redirect(reqwest::redirect::Policy::limited(REDIRECTS)).build().unwrap())
     }
 
