@@ -40,7 +40,7 @@ use gateway::Gateway;
 use gateway::signature::Secret;
 use orders::{Ask, Counter, Standing, Till, Wanted};
 use search::Search;
-use sluice_platform::once::{Once, Together};
+use sluice_platform::once::{Afterwards, Once, Together};
 use sluice_platform::rooms::Rooms;
 use sluice_platform::{Accounts, Ground};
 use sluice_service::ProcessError;
@@ -56,6 +56,7 @@ pub(crate) struct Shop {
     pub(crate) storage: Storage,
     pub(crate) accounts: Accounts,
     pub(crate) once: Once,
+    pub(crate) afterwards: Afterwards,
     pub(crate) counter: Together<Wanted>,
     pub(crate) till: Together<Ask, Standing>,
     pub(crate) rooms: Rooms,
@@ -80,6 +81,7 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
         storage: ground.storage.clone(),
         accounts: ground.accounts.clone(),
         once: ground.once.clone(),
+        afterwards: ground.once.afterwards(config.together, &ground.drain),
         till: counter.beside(Till::new(Arc::clone(&config)), &ground.drain),
         counter,
         rooms: ground.rooms.clone(),

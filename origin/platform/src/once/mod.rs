@@ -12,6 +12,7 @@ mod rows;
 mod tests;
 mod together;
 
+pub use afterwards::Afterwards;
 pub use asked::{Asked, document};
 pub use together::{Batch, Decided, Held, Together};
 

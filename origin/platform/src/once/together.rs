@@ -86,9 +86,16 @@ struct Waiting<A, D> {
 
 /// A key, and what is kept under it of what comes of its request.
 #[derive(Debug)]
-struct Keyed<D> {
+pub(super) struct Keyed<D> {
     key: Key,
     answer: fn(&D) -> &Answer,
+}
+
+impl Keyed<Answer> {
+    /// All of it.
+    pub(super) fn of(key: Key) -> Self {
+        Self { key, answer: |done| done }
+    }
 }
 
 impl<A, D> Waiting<A, D> {
@@ -99,7 +106,7 @@ impl<A, D> Waiting<A, D> {
 
 /// What is told to one that waits.
 #[derive(Debug)]
-enum Told<D> {
+pub(super) enum Told<D> {
     /// It was done now.
     Now(D),
     /// Its key was answered before.
@@ -173,7 +180,7 @@ impl<A: Send + Sync + 'static> Together<A> {
     /// where too many wait, or for too long.
     pub async fn ask<T>(&self, asked: &Asked<T>, owner: &str, ask: A) -> Result<Response, ApiError> {
         let _running = asked.key.as_deref().map(|key| self.once.begin(owner, key)).transpose()?;
-        let key = asked.key.as_ref().map(|key| Keyed { key: asked.named(owner, key), answer: |done| done });
+        let key = asked.key.as_ref().map(|key| Keyed::of(asked.named(owner, key)));
         let (answer, decided) = oneshot::channel();
         self.queue.try_send(Waiting { ask, key, answer }).map_err(|_| busy())?;
         let told = timeout(PATIENCE, decided).await.map_err(|_| busy())?;
@@ -193,8 +200,16 @@ impl<A: Send + Sync + 'static, D: Send + Sync + 'static> Together<A, D> {
     /// # Errors
     /// What the batch decided; 503 where it waits for too long.
     pub async fn step(&self, ask: A) -> Decided<D> {
+        match self.done(ask, None).await? {
+            Told::Now(done) => Ok(done),
+            Told::Before(_) => Err(busy()),
+        }
+    }
+
+    /// Does what belongs to something that is under way, with a key or without one, as [`Self::step`] does.
+    pub(super) async fn done(&self, ask: A, key: Option<Keyed<D>>) -> Decided<Told<D>> {
         let (answer, decided) = oneshot::channel();
-        let waiting = Waiting { ask, key: None, answer };
+        let waiting = Waiting { ask, key, answer };
         let done = async {
             // The queue ends with the drain alone; what was in it by then is served.
             match self.queue.reserve().await {
@@ -205,10 +220,7 @@ impl<A: Send + Sync + 'static, D: Send + Sync + 'static> Together<A, D> {
             note_statements(statements);
             told
         };
-        match timeout(PATIENCE, done).await.map_err(|_| busy())?? {
-            Told::Now(done) => Ok(done),
-            Told::Before(_) => Err(busy()),
-        }
+        timeout(PATIENCE, done).await.map_err(|_| busy())?
     }
 }
 

@@ -47,9 +47,9 @@ pub(crate) async fn pay(
         return Err(invalid("method: a token of the gateway's, pm_ and letters; never a card's number"));
     }
     // A payment is several transactions with the gateway between them, so its answer cannot be kept with what it tells of. It is
-    // kept after it. A process that ends before that loses no more than the answer: the order has one payment, under one key
-    // at the gateway, and whoever asks again is told how it stands.
-    shop.once.afterwards(&asked, &caller.owner(), paid(&shop, key, method)).await
+    // kept after it, with those of others. A process that ends before that loses no more than the answer: the order has one
+    // payment, under one key at the gateway, and whoever asks again is told how it stands.
+    shop.afterwards.answer(&asked, &caller.owner(), paid(&shop, key, method)).await
 }
 
 /// Pays an order that waits for it, and says how it stands.

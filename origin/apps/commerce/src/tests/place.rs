@@ -71,6 +71,7 @@ impl Place {
             storage: ground.storage.clone(),
             accounts: ground.accounts.clone(),
             once: ground.once.clone(),
+            afterwards: ground.once.afterwards(config.together, &ground.drain),
             rooms: ground.rooms.clone(),
             till: counter.beside(Till::new(Arc::clone(&config)), &ground.drain),
             counter,
