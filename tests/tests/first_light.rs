@@ -46,6 +46,9 @@ async fn first_miss_then_hit(stack: &Stack, id: &str) {
         ids[0] != ids[1] && ids.iter().all(|id| id.len() == 32),
         "a request's own, never the kept one: {ids:?}"
     );
+    let brought = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = client::client().get(&url).header("traceparent", brought).send().await.unwrap();
+    assert_eq!(header(&traced, "x-request-id"), "", "who brings a trace knows its id");
     let etag = header(&second, "etag");
     assert!(etag.starts_with('"'), "a strong validator, not {etag}");
     let unchanged = client::client().get(&url).header("if-none-match", &etag).send().await.unwrap();

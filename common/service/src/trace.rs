@@ -10,6 +10,8 @@ pub struct TraceContext {
     trace: u128,
     span: u64,
     sampled: bool,
+    /// Whether it began here, so that nobody knows of it yet.
+    fresh: bool,
 }
 
 /// A request's id: the trace id, 32 hexadecimal digits.
@@ -24,7 +26,9 @@ impl TraceContext {
         let span = rand::rng().random_range(1..=u64::MAX);
         match parent {
             Some(parent) => Self { span, ..parent },
-            None => Self { trace: rand::rng().random_range(1..=u128::MAX), span, sampled: false },
+            None => {
+                Self { trace: rand::rng().random_range(1..=u128::MAX), span, sampled: false, fresh: true }
+            }
         }
     }
 
@@ -43,7 +47,7 @@ impl TraceContext {
         }
         let (trace, span) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(span, 16).ok()?);
         let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
-        (trace != 0 && span != 0).then_some(Self { trace, span, sampled })
+        (trace != 0 && span != 0).then_some(Self { trace, span, sampled, fresh: false })
     }
 
     /// The field that hands this trace to the next hop.
@@ -51,6 +55,12 @@ impl TraceContext {
     pub fn child_header(&self) -> HeaderValue {
         let text = format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled));
         HeaderValue::from_str(&text).expect("hexadecimal digits and hyphens")
+    }
+
+    /// True where it began here: whoever asked knows its id only if the answer says it.
+    #[must_use]
+    pub const fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// The id that logs and answers show.
@@ -71,6 +81,7 @@ mod tests {
             .insert(TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap());
         let here = TraceContext::from_headers(&headers);
         assert_eq!(here.request_id().0, "0af7651916cd43dd8448eb211c80319c");
+        assert!(!here.is_fresh() && TraceContext::from_headers(&HeaderMap::new()).is_fresh());
         let sent = here.child_header().to_str().unwrap().to_owned();
         assert!(sent.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent.ends_with("-01"), "{sent}");
         assert!(!sent.contains("b7ad6b7169203331"), "each hop has a span of its own");

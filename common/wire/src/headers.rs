@@ -44,7 +44,7 @@ pub const ACCESS_CHECKS: &str = "checks";
 pub const CDN_LOOP: &str = "cdn-loop";
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
-/// The request's id, the trace id of `traceparent`.
+/// The request's id, the trace id of `traceparent`. Answers say it to who brought none.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Query parameter of a redirect between edges: names of the nodes that could not serve, separated by dots. Never part
 /// of a cache key and never sent to a parent.

@@ -116,7 +116,8 @@ impl Front {
         let trace = TraceContext::from_headers(request.headers());
         let id = trace.request_id();
         let span = tracing::info_span!("request", id = %id.0, method = %request.method(), path = request.uri().path());
-        let id_header = HeaderValue::from_str(&id.0).expect("hexadecimal digits");
+        // Who brings a trace has its id already: each answer between tiers is shorter by it.
+        let told = trace.is_fresh().then(|| HeaderValue::from_str(&id.0).expect("hexadecimal digits"));
         let refused = gate::admit(&mut request, peer).and_then(|()| self.misdirected(&request)).err();
         // A WebSocket says what it likes when it likes.
         if request.extensions().get::<WebSocket>().is_none() {
@@ -134,7 +135,11 @@ impl Front {
             answer
         };
         let headers = answer.headers_mut();
-        headers.insert(HeaderName::from_static(REQUEST_ID), id_header);
+        // One that an answer was kept with is another request's.
+        headers.remove(REQUEST_ID);
+        if let Some(id) = told {
+            headers.insert(HeaderName::from_static(REQUEST_ID), id);
+        }
         if let Some(alt_svc) = self.alt_svc(peer) {
             headers.insert(ALT_SVC, alt_svc.clone());
         }
