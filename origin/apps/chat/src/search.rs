@@ -3,8 +3,9 @@
 //! Each word of a message is a row (conversation, word, message), the same on both engines: `terms` tells words apart, in one
 //! way, rather than by FTS5 and by tsvector in two, rows come and go with their message in its transaction, and the tables
 //! are those of the app's schema. A hit list is for each of the account's conversations a walk from the newest message down the
-//! longest word's part of the key, which asks for the other words as it goes and ends with a page's worth of hits; so a common
-//! word costs a page for each conversation, whether there are a thousand messages or a million. The author is one more word
+//! part of the key that is one word's, which asks for the other words as it goes and ends with a page's worth of hits; so a
+//! common word costs a page for each conversation, whether there are a thousand messages or a million. The word that leads is
+//! the one that is rarest there: how far back a few of its messages go tells, without counting it. The author is one more word
 //! (`@handle`). Membership is joined in the same statement: who has left finds nothing.
 
 use std::collections::BTreeSet;
@@ -38,6 +39,8 @@ const MAX_ASKED: usize = 32;
 const MAX_ROWS: usize = 10_000;
 /// Hits of a page.
 const HITS: usize = 20;
+/// How many of a word's newest messages tell how rare it is.
+const FAR: usize = 31;
 
 /// Who said it, as one more word that no text has.
 fn said_by(handle: &str) -> String {
@@ -114,7 +117,7 @@ async fn remove(
 /// What is asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Question {
-    /// The longest first: it is the rarest, more often than not.
+    /// The longest first: they are rarer, more often than not, and asked for first.
     words: Vec<String>,
     /// A handle.
     from: Option<String>,
@@ -161,47 +164,64 @@ impl Question {
     /// The statement, and its values.
     fn sql(&self, engine: DbBackend, who: AccountId, after: Option<MessageId>) -> (String, Vec<Value>) {
         let before = [self.before, after].into_iter().flatten().min().map_or(i64::MAX, MessageId::as_i64);
-        let first = self.words.first().cloned().unwrap_or_default();
-        let mut values: Vec<Value> = vec![who.as_i64().into(), first.into(), before.into()];
+        let mut values: Vec<Value> = vec![who.as_i64().into(), before.into()];
         let mut place = |value: Value| {
             values.push(value);
             format!("${}", values.len())
         };
-        let mut and = String::new();
-        let from = self.from.as_deref().map(said_by);
-        for word in self.words.iter().skip(1).chain(&from) {
-            let n = place(word.clone().into());
-            and += &format!(
-                " AND EXISTS (SELECT 1 FROM chat_terms u WHERE u.chat = t.chat AND u.term = {n} \
-                 AND u.message = t.message)"
-            );
-        }
+        let terms = self.words.iter().cloned().chain(self.from.as_deref().map(said_by));
+        let terms: Vec<_> = terms.map(|term| place(term.into())).collect();
         let within = self.within.map(|id| format!(" AND m.chat = {}", place(id.as_i64().into())));
-        let hits = format!(
-            "SELECT t.message FROM chat_terms t WHERE t.chat = m.chat AND t.term = $2 AND t.message < $3\
-             {and} ORDER BY t.message DESC LIMIT {HITS}"
-        );
+        let hits = hits(&terms);
         // The same walk, as each engine takes it: neither plans the other's well.
         let (from, is_hit) = match engine {
             DbBackend::Postgres => (
                 format!(
-                    "chat_members m CROSS JOIN LATERAL ({hits}) h \
-                     JOIN chat_messages x ON x.chat = m.chat AND x.id = h.message"
+                    "CROSS JOIN LATERAL ({hits}) h JOIN chat_messages x ON x.chat = l.chat AND x.id = h.message"
                 ),
                 String::new(),
             ),
             _ => (
-                "chat_members m CROSS JOIN chat_messages x".to_owned(),
-                format!(" AND x.chat = m.chat AND x.id IN ({hits})"),
+                "CROSS JOIN chat_messages x".to_owned(),
+                format!(" AND x.chat = l.chat AND x.id IN ({hits})"),
             ),
         };
         let sql = format!(
-            "SELECT x.chat, x.seq, x.id, x.author, x.name, x.client_id, x.text, x.attachments, x.at_ms, \
-             x.edited_ms, x.deleted_ms FROM {from} WHERE m.account = $1{}{is_hit} ORDER BY x.id DESC LIMIT {HITS}",
-            within.unwrap_or_default()
+            "{} SELECT x.chat, x.seq, x.id, x.author, x.name, x.client_id, x.text, x.attachments, x.at_ms, \
+             x.edited_ms, x.deleted_ms FROM leads l {from} WHERE l.place = 1{is_hit} ORDER BY x.id DESC LIMIT {HITS}",
+            leads(&terms, &within.unwrap_or_default())
         );
         (sql, values)
     }
+}
+
+/// Which of the terms leads, in each of the account's conversations ($1): the one whose [`FAR`]th newest message before $2 is the
+/// oldest, or which has not so many.
+fn leads(terms: &[String], within: &str) -> String {
+    let asked: Vec<_> = terms.iter().map(|term| format!("(CAST({term} AS TEXT))")).collect();
+    format!(
+        "WITH asked(term) AS (VALUES {}), leads(chat, term, place) AS (SELECT m.chat, v.term, \
+         ROW_NUMBER() OVER (PARTITION BY m.chat ORDER BY COALESCE((SELECT p.message FROM chat_terms p \
+         WHERE p.chat = m.chat AND p.term = v.term AND p.message < $2 \
+         ORDER BY p.message DESC LIMIT 1 OFFSET {FAR}), -1)) \
+         FROM chat_members m CROSS JOIN asked v WHERE m.account = $1{within})",
+        asked.join(", ")
+    )
+}
+
+/// Where the lead of a conversation, `l`, is with all other terms: a page's worth.
+fn hits(terms: &[String]) -> String {
+    let has = |term: &String| {
+        format!(
+            " AND (t.term = {term} OR (SELECT 1 FROM chat_terms u WHERE u.chat = t.chat AND u.term = {term} \
+             AND u.message = t.message) = 1)"
+        )
+    };
+    let all: String = if terms.len() > 1 { terms.iter().map(has).collect() } else { String::new() };
+    format!(
+        "SELECT t.message FROM chat_terms t WHERE t.chat = l.chat AND t.term = l.term AND t.message < $2\
+         {all} ORDER BY t.message DESC LIMIT {HITS}"
+    )
 }
 
 /// A day's beginning (UTC), or milliseconds, in Unix milliseconds.

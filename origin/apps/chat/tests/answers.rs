@@ -73,6 +73,15 @@ async fn what_was_said_is_found_where_and_when_it_was_said(alone: Alone) {
     let id_of = |path: &str| path.rsplit('/').next().unwrap().to_owned();
     let within = format!("tide in:{}", id_of(&other));
     assert_eq!(found(&alone, &ben, &within, "").await, (vec![elsewhere.clone()], Value::Null));
+    // Together with others, whichever of them is the rarest there, or is not there at all.
+    for rare in ["tide elsewhere", "the tide from:ben", "elsewhere the tide from:ben", "sea tide the far"] {
+        let hits = vec![elsewhere.clone()];
+        assert_eq!(found(&alone, &ben, rare, "").await, (hits, Value::Null), "{rare}");
+    }
+    for none in ["tide from:cat", "day elsewhere", "elsewhere from:ann", "sea tide of", "tide nowhere"] {
+        assert_eq!(found(&alone, &ben, none, "").await.0.len(), 0, "{none}");
+    }
+    assert_eq!(found(&alone, &ben, "the tide of day from:ann", "").await.0, ids[..HITS]);
     // All pages, the newest first, and each once.
     let question = format!("tide in:{}", id_of(&one));
     let (mut all, mut after, mut pages) = (vec![], String::new(), 0);
