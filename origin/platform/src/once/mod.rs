@@ -14,8 +14,9 @@ mod together;
 
 pub use afterwards::Afterwards;
 pub use asked::{Asked, document};
-pub use together::{Batch, Decided, Held, Together};
+pub use together::{Batch, Decided, Held, Outcome, Together};
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use sluice_storage::rows::sea_orm::{
 };
 use sluice_storage::rows::signed;
 use sluice_storage::{Database, StorageError, Tx, Work};
+use sluice_wire::headers::SLUICE_VERSION;
 use tokio_util::sync::CancellationToken;
 
 use crate::ApiError;
@@ -37,7 +39,8 @@ const KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Between two looks for answers that had their day.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// An answer: its status, and a JSON document.
+/// An answer: its status, and a JSON document. Which versions were made is its member `versions`, as `Sluice-Version` has them or as
+/// an object of tags; it is told in that field, too, each time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The status.
@@ -66,10 +69,25 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
+        let versions = versions(&self.body);
         let mut answer = (self.status, axum::Json(self.body)).into_response();
-        crate::cache::lifetime(answer.headers_mut(), crate::cache::Lifetime::Never);
+        let headers = answer.headers_mut();
+        crate::cache::lifetime(headers, crate::cache::Lifetime::Never);
+        versions.map(|versions| headers.insert(HeaderName::from_static(SLUICE_VERSION), versions));
         answer
     }
+}
+
+/// The versions that a document says were made, as a field.
+fn versions(document: &serde_json::Value) -> Option<HeaderValue> {
+    let text = match document.get("versions")? {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(all) => {
+            all.iter().map(|(tag, version)| format!("{tag}={version}")).collect::<Vec<_>>().join(" ")
+        }
+        _ => return None,
+    };
+    HeaderValue::from_str(&text).ok().filter(|text| !text.is_empty())
 }
 
 /// Answers that are given once. Clones are the same.
@@ -130,7 +148,7 @@ impl Once {
             let key = key.clone();
             Box::pin(async move {
                 let answer = work(tx).await?;
-                keep(tx, std::iter::once((&key, &answer))).await?;
+                keep(tx, std::iter::once((&key, Cow::Borrowed(&answer)))).await?;
                 Ok(answer)
             })
         });
@@ -228,9 +246,12 @@ fn before(row: &Model, digest: &str) -> Result<Result<Answer, ApiError>, Storage
 }
 
 /// Keeps answers with what they tell of: one statement.
-async fn keep(tx: &Tx<'_>, answers: impl Iterator<Item = (&Key, &Answer)>) -> Result<(), StorageError> {
+async fn keep<'k>(
+    tx: &Tx<'_>,
+    answers: impl Iterator<Item = (&'k Key, Cow<'k, Answer>)>,
+) -> Result<(), StorageError> {
     let kept_ms = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
-    let row = |(key, answer): (&Key, &Answer)| rows::ActiveModel {
+    let row = |(key, answer): (&Key, Cow<'_, Answer>)| rows::ActiveModel {
         owner: Set(key.owner.clone()),
         key: Set(key.key.clone()),
         digest: Set(key.digest.clone()),

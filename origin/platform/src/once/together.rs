@@ -5,6 +5,7 @@
 //! Clients' requests bring keys and are answered with documents ([`Together::ask`]); steps of a longer work are done
 //! with whatever type comes of them ([`Together::step`]).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,13 +89,13 @@ struct Waiting<A, D> {
 #[derive(Debug)]
 pub(super) struct Keyed<D> {
     key: Key,
-    answer: fn(&D) -> &Answer,
+    answer: fn(&D) -> Cow<'_, Answer>,
 }
 
 impl Keyed<Answer> {
     /// All of it.
     pub(super) fn of(key: Key) -> Self {
-        Self { key, answer: |done| done }
+        Self { key, answer: |done| Cow::Borrowed(done) }
     }
 }
 
@@ -102,6 +103,15 @@ impl<A, D> Waiting<A, D> {
     fn key(&self) -> Option<&Key> {
         self.key.as_ref().map(|keyed| &keyed.key)
     }
+}
+
+/// What became of a request that may have come before.
+#[derive(Debug)]
+pub enum Outcome<D> {
+    /// It was done now.
+    Now(D),
+    /// It was done before; how it was answered then.
+    Before(Response),
 }
 
 /// What is told to one that waits.
@@ -194,6 +204,25 @@ impl<A: Send + Sync + 'static> Together<A> {
 }
 
 impl<A: Send + Sync + 'static, D: Send + Sync + 'static> Together<A, D> {
+    /// Does a request as a step, once for its key: `answer` is what is kept under it.
+    ///
+    /// # Errors
+    /// As [`Self::step`]; 409 while the same key is under way here, 422 for a key that came with another request.
+    pub async fn once<T>(
+        &self,
+        asked: &Asked<T>,
+        owner: &str,
+        ask: A,
+        answer: fn(&D) -> Cow<'_, Answer>,
+    ) -> Result<Outcome<D>, ApiError> {
+        let _running = asked.key.as_deref().map(|key| self.once.begin(owner, key)).transpose()?;
+        let key = asked.key.as_ref().map(|key| Keyed { key: asked.named(owner, key), answer });
+        Ok(match self.done(ask, key).await? {
+            Told::Now(done) => Outcome::Now(done),
+            Told::Before(answer) => Outcome::Before(replayed(answer)),
+        })
+    }
+
     /// Does a step of something that is under way: it waits for room in the queue, and once the drain has begun it is done
     /// in a transaction of its own, so that what was begun comes to its end. Whoever stops waiting may find it done.
     ///
