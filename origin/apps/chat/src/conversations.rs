@@ -85,7 +85,7 @@ pub(crate) async fn make(
 ) -> Result<Response, ApiError> {
     let new = &asked.body;
     if new.kind == Kind::Direct {
-        return direct(&chat, &caller, new).await;
+        return direct(&chat, &caller, &asked).await;
     }
     let name = new.name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME || new.with.is_some() {
@@ -109,14 +109,19 @@ pub(crate) async fn make(
     .await
 }
 
-async fn direct(chat: &Chat, caller: &Caller, new: &NewConversation) -> Result<Response, ApiError> {
-    let with = new.with.as_ref().ok_or_else(|| invalid("a direct conversation is `with` somebody"))?;
+async fn direct(chat: &Chat, caller: &Caller, asked: &Asked<NewConversation>) -> Result<Response, ApiError> {
+    let with = asked.body.with.as_ref().ok_or_else(|| invalid("a direct conversation is `with` somebody"))?;
     let found = chat.ground.accounts.known(std::slice::from_ref(with)).await?;
     let other = found.into_iter().next().filter(|known| known.account != caller.account);
     let other = &other.ok_or_else(|| invalid("a direct conversation is with somebody else"))?;
     let low = caller.account.min(other.account).as_i64();
     let high = caller.account.max(other.account).as_i64();
-    let made = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
+    let made = move |status, id: ConversationId| {
+        let with = json!({ "account": other.account, "name": other.handle });
+        Answer { status, ..Answer::ok(json!({ "id": id, "kind": Kind::Direct, "with": with })) }
+    };
+    let (once, owner) = (&chat.ground.once, caller.owner());
+    once.write(asked, &owner, &move |tx| {
         Box::pin(async move {
             let id: ConversationId = tx.ids().make();
             let new = pair::ActiveModel { low: Set(low), high: Set(high), chat: Set(id.as_i64()) };
@@ -124,16 +129,14 @@ async fn direct(chat: &Chat, caller: &Caller, new: &NewConversation) -> Result<R
             if pair::Entity::insert(new).on_conflict(once).exec_without_returning(tx.conn()).await? == 0 {
                 let there = pair::Entity::find_by_id((low, high)).one(tx.conn()).await?;
                 let there = there.ok_or_else(outside)?;
-                return Ok((StatusCode::OK, number(there.chat)?));
+                return Ok(made(StatusCode::OK, number(there.chat)?));
             }
             let me = Known { account: caller.account, handle: caller.name.clone() };
             begin(tx, id, (Kind::Direct, ""), &me, std::slice::from_ref(other)).await?;
-            Ok((StatusCode::CREATED, id))
+            Ok(made(StatusCode::CREATED, id))
         })
-    });
-    let (status, id) = made.await?;
-    let with = json!({ "account": other.account, "name": other.handle });
-    Ok(answer(status, json!({ "id": id, "kind": Kind::Direct, "with": with })))
+    })
+    .await
 }
 
 /// Makes the rows of a conversation, and says that it is there: its first seq.

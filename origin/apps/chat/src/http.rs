@@ -6,8 +6,10 @@ use http::StatusCode;
 use http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sluice_platform::once::Answer;
 use sluice_platform::{ApiError, cache};
 use sluice_wire::Version;
+use sluice_wire::tag::render_versions;
 
 use crate::ids::tag;
 use crate::{ConversationId, MessageId};
@@ -60,14 +62,9 @@ pub(crate) fn answer(status: StatusCode, body: impl Serialize) -> Response {
 }
 
 /// The answer to a change, with the version that it made.
-pub(crate) fn changed(
-    status: StatusCode,
-    body: impl Serialize,
-    conversation: ConversationId,
-    seq: i64,
-) -> Response {
-    let mut answer = answer(status, body);
+pub(crate) fn changed(body: impl Serialize, conversation: ConversationId, seq: i64) -> Answer {
+    let mut answer = Answer::ok(body);
     let version = Version(u64::try_from(seq).unwrap_or(0));
-    cache::version(answer.headers_mut(), &[(tag(conversation), version)]);
+    answer.body["versions"] = render_versions(&[(tag(conversation), version)]).into();
     answer
 }

@@ -1,11 +1,12 @@
 //! Who is in a conversation: joining, leaving, inviting, and who may.
 
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sluice_platform::once::Asked;
+use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller, Known, Page};
 use sluice_storage::Tx;
 use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait};
@@ -90,23 +91,30 @@ pub(crate) async fn join(
     State(chat): State<Chat>,
     caller: Caller,
     Path(id): Path<String>,
+    asked: Asked<IgnoredAny>,
 ) -> Result<Response, ApiError> {
-    let id = of_path(&id)?;
-    let me = &Known { account: caller.account, handle: caller.name.clone() };
+    let (id, owner) = (of_path(&id)?, caller.owner());
+    let me = &Known { account: caller.account, handle: caller.name };
     let _turn = chat.turns.of(id).await?;
-    let joined = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
+    let once = &chat.ground.once;
+    once.write(&asked, &owner, &move |tx| {
         Box::pin(async move {
-            if let Some(seq) = enter(tx, id, me, (me.account, Door::Open)).await? {
-                return Ok(seq);
-            }
-            let there = conversation::Entity::find_by_id(id.as_i64()).one(tx.conn()).await?;
-            there.filter(|row| row.kind == Kind::Channel.as_str()).ok_or_else(outside)?;
-            let inside = find_inside(tx.conn(), id, me.account).await?;
-            Ok(inside.ok_or_else(|| full(Kind::Channel))?.seq)
+            let seq = joined(tx, id, me).await?;
+            Ok(changed(json!({ "id": id, "seq": seq }), id, seq))
         })
-    });
-    let seq = joined.await?;
-    Ok(changed(StatusCode::OK, json!({ "id": id, "seq": seq }), id, seq))
+    })
+    .await
+}
+
+/// Has somebody in a public channel; the seq of it, or what it is at where they were in it before.
+async fn joined(tx: &Tx<'_>, id: ConversationId, me: &Known) -> Result<i64, ApiError> {
+    if let Some(seq) = enter(tx, id, me, (me.account, Door::Open)).await? {
+        return Ok(seq);
+    }
+    let there = conversation::Entity::find_by_id(id.as_i64()).one(tx.conn()).await?;
+    there.filter(|row| row.kind == Kind::Channel.as_str()).ok_or_else(outside)?;
+    let inside = find_inside(tx.conn(), id, me.account).await?;
+    Ok(inside.ok_or_else(|| full(Kind::Channel))?.seq)
 }
 
 /// Who is to come in.
@@ -125,23 +133,28 @@ pub(crate) async fn invite(
     Path(id): Path<String>,
     asked: Asked<Invite>,
 ) -> Result<Response, ApiError> {
-    let id = of_path(&id)?;
+    let (id, by, owner) = (of_path(&id)?, caller.account, caller.owner());
     let found = chat.ground.accounts.known(std::slice::from_ref(&asked.body.account)).await?;
     let who = &found.into_iter().next().ok_or_else(|| invalid("nobody is invited"))?;
-    let by = caller.account;
     let _turn = chat.turns.of(id).await?;
-    let invited = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
+    let once = &chat.ground.once;
+    once.write(&asked, &owner, &move |tx| {
         Box::pin(async move {
-            if let Some(seq) = enter(tx, id, who, (by, Door::ByInvitation)).await? {
-                return Ok(seq);
-            }
-            let (me, other) = both_inside(tx.conn(), id, (by, who.account)).await?;
-            let kind = may_invite(&me)?;
-            other.map(|_| me.seq).ok_or_else(|| full(kind))
+            let seq = invited(tx, id, who, by).await?;
+            Ok(changed(json!({ "account": who.account, "name": who.handle, "seq": seq }), id, seq))
         })
-    });
-    let seq = invited.await?;
-    Ok(changed(StatusCode::OK, json!({ "account": who.account, "name": who.handle, "seq": seq }), id, seq))
+    })
+    .await
+}
+
+/// Has somebody in whom another invites; the seq of it, or what it is at where they were in it before.
+async fn invited(tx: &Tx<'_>, id: ConversationId, who: &Known, by: AccountId) -> Result<i64, ApiError> {
+    if let Some(seq) = enter(tx, id, who, (by, Door::ByInvitation)).await? {
+        return Ok(seq);
+    }
+    let (me, other) = both_inside(tx.conn(), id, (by, who.account)).await?;
+    let kind = may_invite(&me)?;
+    other.map(|_| me.seq).ok_or_else(|| full(kind))
 }
 
 fn may_invite(me: &Inside) -> Result<Kind, ApiError> {
@@ -219,8 +232,11 @@ pub(crate) async fn leave(
     State(chat): State<Chat>,
     caller: Caller,
     Path(id): Path<String>,
+    asked: Asked<IgnoredAny>,
 ) -> Result<Response, ApiError> {
-    take_out(&chat, of_path(&id)?, caller.account, caller.account).await
+    let (id, me, owner) = (of_path(&id)?, caller.account, caller.owner());
+    let _turn = chat.turns.of(id).await?;
+    chat.ground.once.write(&asked, &owner, &move |tx| Box::pin(taken_out(tx, id, me, me))).await
 }
 
 /// `DELETE /v1/chat/ID/members/ACCOUNT`, by an owner, or by oneself.
@@ -230,34 +246,32 @@ pub(crate) async fn remove(
     caller: Caller,
     Path((id, who)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let who = who.parse().map_err(|_| ApiError::bad_request("an account's id"))?;
-    take_out(&chat, of_path(&id)?, who, caller.account).await
+    let who: AccountId = who.parse().map_err(|_| ApiError::bad_request("an account's id"))?;
+    let (id, by) = (of_path(&id)?, caller.account);
+    let _turn = chat.turns.of(id).await?;
+    let out = chat.ground.storage.database.write(move |tx| Box::pin(taken_out(tx, id, who, by))).await?;
+    Ok(out.into_response())
 }
 
-async fn take_out(
-    chat: &Chat,
+/// Takes somebody out, unless they are already.
+async fn taken_out(
+    tx: &Tx<'_>,
     id: ConversationId,
     who: AccountId,
     by: AccountId,
-) -> Result<Response, ApiError> {
-    let _turn = chat.turns.of(id).await?;
-    let out = chat.ground.storage.database.write::<_, ApiError, _>(move |tx| {
-        Box::pin(async move {
-            let (me, gone) = both_inside(tx.conn(), id, (by, who)).await?;
-            if me.kind == Kind::Direct.as_str() {
-                return Err(ApiError::conflict("a direct conversation is not left"));
-            }
-            if who != by && !me.is_owner() {
-                return Err(forbidden("an owner takes somebody out"));
-            }
-            match gone {
-                Some(gone) => go(tx, id, who, by, &gone).await,
-                None => Ok(me.seq),
-            }
-        })
-    });
-    let seq = out.await?;
-    Ok(changed(StatusCode::OK, json!({ "account": who, "seq": seq }), id, seq))
+) -> Result<Answer, ApiError> {
+    let (me, gone) = both_inside(tx.conn(), id, (by, who)).await?;
+    if me.kind == Kind::Direct.as_str() {
+        return Err(ApiError::conflict("a direct conversation is not left"));
+    }
+    if who != by && !me.is_owner() {
+        return Err(forbidden("an owner takes somebody out"));
+    }
+    let seq = match gone {
+        Some(gone) => go(tx, id, who, by, &gone).await?,
+        None => me.seq,
+    };
+    Ok(changed(json!({ "account": who, "seq": seq }), id, seq))
 }
 
 /// Takes a member out. When no owner is left, who is in it longest becomes one.
@@ -349,5 +363,5 @@ pub(crate) async fn role(
         })
     });
     let seq = done.await?;
-    Ok(changed(StatusCode::OK, json!({ "account": who, "role": role, "seq": seq }), id, seq))
+    Ok(changed(json!({ "account": who, "role": role, "seq": seq }), id, seq).into_response())
 }

@@ -1,8 +1,7 @@
 //! What is said, and how it is changed and deleted.
 
 use axum::extract::{Path, State};
-use axum::response::Response;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sluice_platform::once::Asked;
@@ -51,7 +50,7 @@ pub(crate) struct Attachment {
 }
 
 /// A message to be sent.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMessage {
     /// The device's own id for it: 1 to 64 visible characters. Sent again with it, it is the same message.
@@ -212,7 +211,7 @@ pub(crate) async fn edit(
         })
     });
     let seq = done.await?;
-    Ok(changed(StatusCode::OK, json!({ "id": which, "text": text, "seq": seq }), id, seq))
+    Ok(changed(json!({ "id": which, "text": text, "seq": seq }), id, seq).into_response())
 }
 
 async fn change(
@@ -260,7 +259,7 @@ pub(crate) async fn delete(
     });
     let seq = done.await?;
     chat.unread.said(id);
-    Ok(changed(StatusCode::OK, json!({ "id": which, "seq": seq }), id, seq))
+    Ok(changed(json!({ "id": which, "seq": seq }), id, seq).into_response())
 }
 
 /// Takes out of every row and event what a message said, also what it said before it was changed: its seqs.

@@ -1,8 +1,7 @@
 //! Emoji on messages: a set of (account, emoji), so that twice is once.
 
 use axum::extract::{Path, State};
-use axum::response::Response;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::Tx;
@@ -68,7 +67,7 @@ async fn set(
     });
     let seq = done.await?;
     let body = json!({ "id": which, "emoji": emoji, "on": on, "seq": seq });
-    Ok(changed(StatusCode::OK, body, id, seq))
+    Ok(changed(body, id, seq).into_response())
 }
 
 type Key = (i64, i64, i64, String);

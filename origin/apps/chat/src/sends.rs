@@ -1,13 +1,14 @@
 //! What is said. Messages that came while a transaction was committed are said in the next one, whatever conversations they are
 //! of: so many share a commit and one statement of each kind, and one that comes alone waits for nobody.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
-use sluice_platform::once::{Asked, Batch, Decided, Held};
+use sluice_platform::once::{Answer, Asked, Batch, Decided, Held, Outcome};
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sluice_storage::rows::sea_orm::{
@@ -49,8 +50,16 @@ type Key = (i64, i64, String);
 /// A message that was said, and whether it was before.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
+    chat: ConversationId,
     view: MessageView,
     again: bool,
+}
+
+impl Said {
+    fn answer(&self) -> Answer {
+        let status = if self.again { StatusCode::OK } else { StatusCode::CREATED };
+        Answer { status, ..changed(&self.view, self.chat, self.view.seq.unwrap_or(0)) }
+    }
 }
 
 /// Says messages together.
@@ -74,15 +83,16 @@ pub(crate) async fn send(
     Path(id): Path<String>,
     asked: Asked<NewMessage>,
 ) -> Result<Response, ApiError> {
-    let id = of_path(&id)?;
+    let (id, owner) = (of_path(&id)?, caller.owner());
     asked.body.check()?;
-    let sent = Sent { chat: id, by: caller.account, name: caller.name, new: asked.body };
-    let Said { view, again } = chat.lectern.step(sent).await?;
-    let status = if again { StatusCode::OK } else { StatusCode::CREATED };
+    let sent = Sent { chat: id, by: caller.account, name: caller.name, new: asked.body.clone() };
+    let outcome = chat.lectern.once(&asked, &owner, sent, |said| Cow::Owned(said.answer())).await?;
     // Also again: whoever sent it first may have gone before it was noted.
     chat.unread.said(id);
-    let seq = view.seq.unwrap_or(0);
-    Ok(changed(status, view, id, seq))
+    Ok(match outcome {
+        Outcome::Now(said) => said.answer().into_response(),
+        Outcome::Before(answer) => answer,
+    })
 }
 
 #[async_trait::async_trait]
@@ -122,9 +132,11 @@ impl Batch for Lectern {
                 return Err(outside());
             }
             match (before.get(&key), fresh.get(&key)) {
-                (Some(view), _) => Ok(Said { view: view.clone(), again: true }),
+                (Some(view), _) => Ok(Said { chat: sent.chat, view: view.clone(), again: true }),
                 // The same twice at once: the first of them said it.
-                (None, Some(view)) => Ok(Said { view: view.clone(), again: !told.insert(key) }),
+                (None, Some(view)) => {
+                    Ok(Said { chat: sent.chat, view: view.clone(), again: !told.insert(key) })
+                }
                 (None, None) => Err(outside()),
             }
         };

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sluice_platform::AccountsConfig;
-use sluice_platform::testing::Alone;
+use sluice_platform::testing::{Alone, Reply, request};
 use sluice_storage::testing::Postgres;
 use sluice_wire::channel::Revoked;
 
@@ -202,6 +202,57 @@ async fn a_token_says_with_which_seq_it_was_looked_up_who_is_in(alone: Alone) {
         assert!(!all[0].ends(minted_ms - 60_000, Some(after)), "by one that is behind");
     }
     alone.end().await;
+}
+
+/// Asks under a key; the answer, and whether it is one that was given before.
+async fn under(alone: &Alone, key: &str, path: &str, token: &str, body: &Value) -> (Reply, bool) {
+    let mut asked = request("POST", path, token, body);
+    asked.headers_mut().insert("idempotency-key", key.parse().unwrap());
+    let reply = alone.send(asked).await;
+    let again = reply.headers.contains_key("idempotency-replayed");
+    (reply, again)
+}
+
+async fn whatever_is_asked_again_under_its_key_is_answered_as_before(alone: Alone) {
+    let ((_, ann), (ben, ben_token)) = (alone.join("ann").await, alone.join("ben").await);
+    let channel = json!({ "kind": "channel", "name": "All" });
+    let (made, _) = under(&alone, "make", "/v1/chat", &ann, &channel).await;
+    let id = made.body["id"].as_str().unwrap();
+    let at = |what: &str| format!("/v1/chat/{id}/{what}");
+    let message = |client: &str| json!({ "client_id": client, "text": "once" });
+    let asks = [
+        ("direct", "/v1/chat".to_owned(), &ann, json!({ "kind": "direct", "with": "@ben" }), 201),
+        ("invite", at("members"), &ann, json!({ "account": ben }), 200),
+        ("leave", at("leave"), &ben_token, Value::Null, 200),
+        ("join", at("join"), &ben_token, Value::Null, 200),
+        ("say", at("messages"), &ben_token, message("m1"), 201),
+    ];
+    let mut said = vec![];
+    for (key, path, token, body, status) in &asks {
+        let (reply, again) = under(&alone, key, path, token, body).await;
+        assert_eq!((reply.status, again), (*status, false), "{key}: {}", reply.body);
+        said.push((reply.headers.get("sluice-version").cloned(), reply.body));
+    }
+    let version = |n: usize| said[n].0.as_ref().map(|text| text.to_str().unwrap().to_owned());
+    assert_eq!(version(4), Some(format!("chat:{id}={}", said[4].1["seq"])), "what it made is told");
+    // As it was then, though much has happened since: ben, who left, is in it again.
+    for ((key, path, token, body, status), before) in asks.iter().zip(&said) {
+        let (reply, again) = under(&alone, key, path, token, body).await;
+        assert_eq!((reply.status, again, &reply.body), (*status, true, &before.1), "{key}");
+        assert_eq!(reply.headers.get("sluice-version"), before.0.as_ref(), "{key}");
+    }
+    let (reply, _) = under(&alone, "say", &at("messages"), &ben_token, &message("m2")).await;
+    assert_eq!((reply.status, &reply.body["type"]), (422, &json!("/problems/key-reused")), "{}", reply.body);
+    let members = ask(&alone, ("GET", &at("members")), &ben_token, Value::Null, 200).await;
+    assert_eq!(members["members"].as_array().unwrap().len(), 2, "{members}");
+    alone.end().await;
+}
+
+#[tokio::test]
+async fn whatever_is_asked_again_under_its_key_is_answered_as_before_on_both_engines() {
+    whatever_is_asked_again_under_its_key_is_answered_as_before(start(None).await).await;
+    let server = Postgres::start().await;
+    whatever_is_asked_again_under_its_key_is_answered_as_before(start(Some(&server)).await).await;
 }
 
 #[tokio::test]

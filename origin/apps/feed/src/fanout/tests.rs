@@ -6,6 +6,7 @@ use sluice_storage::testing::Postgres;
 use sluice_wire::AccountId;
 
 use super::*;
+use crate::people::import;
 use crate::{SCHEMA, http};
 
 /// The app without its background work: the test brings posts itself.
@@ -31,7 +32,9 @@ impl Scene {
         let reader = |n: u32| (AccountId::from_parts(1_800_000_000_000, n), format!("r{n}"));
         let mut readers: Vec<_> = (1..=5).map(reader).collect();
         readers.sort();
-        assert_eq!(feed.import(&author, &readers, true).await.unwrap(), 5);
+        let (author, readers) = (&author, &readers);
+        let brought = feed.database().write(|tx| Box::pin(import(tx, author, readers, true))).await;
+        assert_eq!(brought.unwrap(), 5);
         let held = take(feed.database(), "me").await.unwrap().unwrap();
         let readers = readers.iter().map(|(account, _)| account.as_i64()).collect();
         (Self { alone, feed, readers }, held)

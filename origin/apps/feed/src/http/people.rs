@@ -3,7 +3,7 @@
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use sluice_platform::once::Asked;
+use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller, Page};
 use sluice_storage::StorageError;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -153,14 +153,20 @@ pub(super) async fn import(
     asked: Asked<Import>,
 ) -> Result<Response, ApiError> {
     who.needs("admin")?;
-    let Import { author, readers, active } = asked.body;
+    let Import { author, readers, active } = &asked.body;
     if !(1..=MAX_READERS).contains(&readers.len()) || readers.iter().any(|(_, handle)| !is_handle(handle)) {
         let detail = "readers: 1 to 2,000, each with a handle of 2 to 32 of a-z, 0-9 and _";
         return Err(ApiError::new(422, "invalid", "Not an import", detail));
     }
-    let author = feed.person(&author).await?;
-    let new = feed.import(&author, &readers, active).await?;
-    Ok(private(&serde_json::json!({ "new": new }), &[]))
+    let (author, owner) = (&feed.person(author).await?, who.owner());
+    let once = &feed.once;
+    once.write(&asked, &owner, &move |tx| {
+        Box::pin(async move {
+            let new = crate::people::import(tx, author, readers, *active).await?;
+            Ok(Answer::ok(serde_json::json!({ "new": new })))
+        })
+    })
+    .await
 }
 
 /// What cannot be a handle is nobody's.

@@ -116,24 +116,18 @@ impl Feed {
             .filter(follow::Column::Author.in_subquery(author));
         Ok(found.one(self.database().reader()).await?.is_some())
     }
+}
 
-    /// Makes readers of an author, for tests and for who comes from elsewhere with an audience; how many were none before.
-    pub(crate) async fn import(
-        &self,
-        author: &profile::Model,
-        readers: &[(AccountId, String)],
-        active: bool,
-    ) -> Result<u64, ApiError> {
-        let tag = &tags::user(&author.handle);
-        let write = self.database().write::<_, ApiError, _>(|tx| {
-            Box::pin(async move {
-                let made = follows::insert(tx, author, readers, active).await?;
-                tx.emit(tag, EventKind::Changed, serde_json::Value::Null).await?;
-                Ok(made)
-            })
-        });
-        write.await
-    }
+/// Makes readers of an author, for tests and for who comes from elsewhere with an audience; how many were none before.
+pub(crate) async fn import(
+    tx: &Tx<'_>,
+    author: &profile::Model,
+    readers: &[(AccountId, String)],
+    active: bool,
+) -> Result<u64, ApiError> {
+    let made = follows::insert(tx, author, readers, active).await?;
+    tx.emit(&tags::user(&author.handle), EventKind::Changed, serde_json::Value::Null).await?;
+    Ok(made)
 }
 
 fn nobody(handle: &str) -> ApiError {
