@@ -156,9 +156,18 @@ pub struct Revocation {
     /// For this channel alone; for everything when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Tag>,
+    /// Whether the subject never comes again, as a session that has ended: none of its tokens is good then, whenever it was minted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_good: bool,
 }
 
 impl Revocation {
+    /// Of a session that has ended.
+    #[must_use]
+    pub fn of_session(session: impl ToString) -> Self {
+        Self { subject: session.to_string(), channel: None, for_good: true }
+    }
+
     /// The revocation in an event, if there is one.
     #[must_use]
     pub fn of_event(event: &Event) -> Option<Self> {
@@ -189,12 +198,13 @@ impl Revoked {
         Some(Self { revoke, at_ms: event.at_ms, version: is_of_it.then_some(event.version.0) })
     }
 
-    /// True when it ends a token of its subject. Where a token says which number the channel had when it was looked up whether its
-    /// bearer may listen (`seen`), numbers decide: no clock has a part in it, nor how long it took to commit. Otherwise it is when
-    /// the token was minted.
+    /// True when it ends a token of its subject: each, where that never comes again. Where a token says which number the channel had
+    /// when it was looked up whether its bearer may listen (`seen`), numbers decide: no clock has a part in it, nor how long it took
+    /// to commit. Otherwise it is when the token was minted.
     #[must_use]
     pub fn ends(&self, minted_ms: u64, seen: Option<u64>) -> bool {
         match (self.version, seen) {
+            _ if self.revoke.for_good => true,
             (Some(said), Some(seen)) => said > seen,
             _ => minted_ms <= self.at_ms,
         }

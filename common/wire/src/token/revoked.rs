@@ -3,8 +3,9 @@
 //! They are kept for an hour, and so many; an edge that starts asks an origin for those, and an origin its log. A token that was minted
 //! before one that is no longer known may be meant by it, and is refused: tokens are to be minted for less than an hour.
 //!
-//! Times are compared, but for channels whose tokens say with which number they were looked up ([`Revoked::ends`]): a revocation's
-//! time is that at which its transaction began, and whoever asks for a token before it ends may have one that is minted later.
+//! Times are compared, but for sessions, which never come again, and for channels whose tokens say with which number they were looked
+//! up ([`Revoked::ends`]): a revocation's time is that at which its transaction began, and whoever asks for a token before it ends
+//! may have one that is minted later.
 
 use crate::Tag;
 use crate::channel::{MAX_REVOKED, REVOKED_MS, Revoked};
@@ -97,7 +98,8 @@ mod tests {
 
     fn of(subject: &str, channel: Option<&str>, at_ms: u64) -> Revoked {
         let channel = channel.map(|name| Tag::new(name).unwrap());
-        Revoked { revoke: Revocation { subject: subject.into(), channel }, at_ms, version: None }
+        let revoke = Revocation { subject: subject.into(), channel, for_good: false };
+        Revoked { revoke, at_ms, version: None }
     }
 
     #[test]
@@ -122,10 +124,25 @@ mod tests {
         assert!(revoked.is_revoked("u1", Some((&room, Some(6))), 4_000));
         // Taken in again with 8, by an origin whose clock is behind.
         assert!(!revoked.is_revoked("u1", Some((&room, Some(8))), 50));
-        // A session's end is told by times, whatever number the token has.
-        revoked.hear(&of("s1", None, 6_000), 6_000);
-        assert!(revoked.is_revoked("s1", Some((&room, Some(8))), 6_000));
-        assert!(!revoked.is_revoked("s1", Some((&room, Some(8))), 6_001));
+        // An account's end is told by times, whatever number the token has.
+        revoked.hear(&of("u2", None, 6_000), 6_000);
+        assert!(revoked.is_revoked("u2", Some((&room, Some(8))), 6_000));
+        assert!(!revoked.is_revoked("u2", Some((&room, Some(8))), 6_001));
+    }
+
+    #[test]
+    fn a_session_that_has_ended_lets_nobody_in_with_a_token_that_was_minted_after_it_either() {
+        let revoked = Revocations::default();
+        let ended = Revoked { revoke: Revocation::of_session("s1"), at_ms: 100, version: None };
+        // As the log has it, and as it is told to edges.
+        let told: Revoked = serde_json::from_str(&serde_json::to_string(&ended).unwrap()).unwrap();
+        revoked.hear(&told, 100);
+        let room = Tag::new("chat:1").unwrap();
+        for minted_ms in [0, 100, 101, 100_000] {
+            assert!(revoked.is_revoked("s1", None, minted_ms));
+            assert!(revoked.is_revoked("s1", Some((&room, Some(8))), minted_ms));
+        }
+        assert!(!revoked.is_revoked("s2", None, 101));
     }
 
     #[test]

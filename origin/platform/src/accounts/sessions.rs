@@ -10,7 +10,7 @@ use sluice_storage::rows::sea_orm::{
 };
 use sluice_storage::rows::{signed, unsigned};
 use sluice_storage::{Act, Audit, StorageError, Tx, Who};
-use sluice_wire::channel::{Revocation, Revoked};
+use sluice_wire::channel::{REVOKE, Revocation, Revoked};
 use sluice_wire::{AccountId, EventKind, Tag};
 
 use super::rows::{account, handle, refresh, session};
@@ -170,7 +170,7 @@ impl Accounts {
             })
         });
         let ended_ms = ended.await?;
-        let revoke = Revocation { subject: session.to_string(), channel: None };
+        let revoke = Revocation::of_session(session);
         self.revoked.hear(&Revoked { revoke, at_ms: ended_ms, version: None }, ended_ms);
         Ok(())
     }
@@ -269,7 +269,7 @@ async fn end(
         return Ok(());
     }
     let tag = Tag::new(format!("account:{account}")).expect("an id is of a tag's characters");
-    let data = json!({ "revoke": { "subject": id.to_string() } });
+    let data = json!({ REVOKE: Revocation::of_session(id) });
     tx.emit(&tag, EventKind::Changed, data).await?;
     let act = Act { action: "end-session", subject: id.to_string(), before: None, after: Some(json!(why)) };
     audit.record(tx, &who(&account.to_string()), &act).await?;
