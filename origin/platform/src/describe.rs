@@ -38,7 +38,7 @@ pub(crate) async fn of_accounts() -> Response {
     told(axum::Json(complete(description, false)))
 }
 
-/// A description with what its routes share; `by_key` where requests that send something are answered once for their key.
+/// A description with what its routes share; `by_key` where what makes or changes something is answered once for its key.
 fn complete(mut description: Value, by_key: bool) -> Value {
     let shared = [
         ("/components/schemas", "Problem", problem()),
@@ -49,15 +49,23 @@ fn complete(mut description: Value, by_key: bool) -> Value {
     }
     // Most can be asked without; who may not is told so.
     object_at(&mut description, "").entry("security").or_insert_with(|| json!([{}, { "bearer": [] }]));
-    for path in object_at(&mut description, "/paths").values_mut().filter_map(Value::as_object_mut) {
+    for (name, path) in object_at(&mut description, "/paths") {
+        let Some(path) = path.as_object_mut() else { continue };
         let shared = path.get("parameters").cloned();
         for (method, changes) in METHODS {
+            let is_once = by_key && is_once(method, name);
             if let Some(operation) = path.get_mut(method).and_then(Value::as_object_mut) {
-                tell(operation, changes, by_key, shared.as_ref());
+                tell(operation, changes, is_once, shared.as_ref());
             }
         }
     }
     description
+}
+
+/// Whether a route of an app is answered once for its key: what makes or changes something, and is not the same done again by itself.
+/// A token is as good as new each time, and a gateway's events bring ids of their own.
+fn is_once(method: &str, path: &str) -> bool {
+    matches!(method, "post" | "patch") && !path.ends_with("/token") && !path.contains("/webhooks/")
 }
 
 /// The object at a place, made where there is none.
@@ -83,8 +91,8 @@ fn tell(operation: &mut Map<String, Value>, changes: bool, by_key: bool, shared:
     let is_in = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);
     let (by_path, by_query) = (is_in("path"), is_in("query"));
     let sends = operation.contains_key("requestBody");
-    let kinds = kinds(changes, sends, (by_path, by_query), sends && by_key);
-    if sends && by_key {
+    let kinds = kinds(changes, sends, (by_path, by_query), by_key);
+    if by_key {
         take_key(operation);
     }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
@@ -128,7 +136,7 @@ fn kinds(
         (true, "401", "Nobody is signed in, or the token is not good"),
         (changes || by_path, "403", "Not for this account, or from a page of another site"),
         (by_path, "404", "There is no such thing"),
-        (sends, "409", in_the_way),
+        (sends || by_key, "409", in_the_way),
         (sends, "413", "The document is too large"),
         (sends, "415", "What is sent is not said to be JSON"),
         (sends || changes || by_query, "422", not_valid),
@@ -192,10 +200,16 @@ mod tests {
 
     #[test]
     fn what_is_sent_to_an_app_may_bring_a_key() {
-        let own = json!({ "paths": { "/a": { "post": { "requestBody": {} }, "get": {} } } });
-        let methods = &complete(own, true)["paths"]["/a"];
+        let own = json!({ "paths": {
+            "/a": { "post": {}, "get": {}, "put": { "requestBody": {} } }, "/a/token": { "post": { "requestBody": {} } },
+        } });
+        let paths = &complete(own, true)["paths"];
+        let methods = &paths["/a"];
         assert_eq!(methods["post"]["parameters"][0]["name"], "Idempotency-Key");
-        assert!(methods["get"].get("parameters").is_none());
+        assert!(methods["post"]["responses"].get("409").is_some());
+        for other in [&methods["get"], &methods["put"], &paths["/a/token"]["post"]] {
+            assert!(other.get("parameters").is_none(), "{other}");
+        }
     }
 
     #[test]

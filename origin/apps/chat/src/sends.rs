@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
-use sluice_platform::once::{Answer, Asked, Batch, Decided, Held, Outcome};
+use sluice_platform::once::{Answer, Asked, Batch, Decided, Held, Outcome, replayed};
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sluice_storage::rows::sea_orm::{
@@ -18,7 +18,7 @@ use sluice_storage::rows::{signed, to_json};
 use sluice_storage::{Database, Tx};
 use sluice_wire::{AccountId, EventKind};
 
-use crate::http::{changed, conversation as of_path, outside};
+use crate::http::{changed, conversation as of_path, no_message, outside};
 use crate::ids::tag;
 use crate::messages::{MessageView, NewMessage};
 use crate::rows::{conversation, member, message};
@@ -50,16 +50,24 @@ type Key = (i64, i64, String);
 /// A message that was said, and whether it was before.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
-    chat: ConversationId,
     view: MessageView,
     again: bool,
 }
 
 impl Said {
-    fn answer(&self) -> Answer {
-        let status = if self.again { StatusCode::OK } else { StatusCode::CREATED };
-        Answer { status, ..changed(&self.view, self.chat, self.view.seq.unwrap_or(0)) }
+    const fn status(&self) -> StatusCode {
+        if self.again { StatusCode::OK } else { StatusCode::CREATED }
     }
+
+    /// What is kept under a key: not what was said. That goes with the message, where it is deleted.
+    fn kept(&self) -> Answer {
+        Answer { status: self.status(), body: json!({ "id": self.view.id }) }
+    }
+}
+
+/// A message, to who sent it.
+fn told(status: StatusCode, chat: ConversationId, view: &MessageView) -> Answer {
+    Answer { status, ..changed(view, chat, view.seq.unwrap_or(0)) }
 }
 
 /// Says messages together.
@@ -75,7 +83,8 @@ impl Lectern {
     }
 }
 
-/// `POST /v1/chat/ID/messages`. Sent again with the same `client_id` it is answered with the message that there is.
+/// `POST /v1/chat/ID/messages`. Sent again with the same `client_id`, or under the same `Idempotency-Key`, it is answered with the
+/// message that there is, as it is now.
 #[utoipa::path(post, path = "/v1/chat/{conversation}/messages", params(("conversation" = String, Path)), request_body = NewMessage, responses((status = 201, body = MessageView), (status = 200, description = "It was sent before", body = MessageView)))]
 pub(crate) async fn send(
     State(chat): State<Chat>,
@@ -86,13 +95,28 @@ pub(crate) async fn send(
     let (id, owner) = (of_path(&id)?, caller.owner());
     asked.body.check()?;
     let sent = Sent { chat: id, by: caller.account, name: caller.name, new: asked.body.clone() };
-    let outcome = chat.lectern.once(&asked, &owner, sent, |said| Cow::Owned(said.answer())).await?;
+    let key = sent.key();
+    let outcome = chat.lectern.once(&asked, &owner, sent, |said| Cow::Owned(said.kept())).await?;
     // Also again: whoever sent it first may have gone before it was noted.
     chat.unread.said(id);
     Ok(match outcome {
-        Outcome::Now(said) => said.answer().into_response(),
-        Outcome::Before(answer) => answer,
+        Outcome::Now(said) => told(said.status(), id, &said.view).into_response(),
+        Outcome::Before(kept) => {
+            let view = find(&chat.ground.storage.database, key).await?;
+            replayed(told(kept.status, id, &view))
+        }
     })
+}
+
+/// A message that was sent. One statement.
+async fn find(database: &Database, (chat, author, client_id): Key) -> Result<MessageView, ApiError> {
+    let row = message::Entity::find()
+        .filter(message::Column::Chat.eq(chat))
+        .filter(message::Column::Author.eq(author))
+        .filter(message::Column::ClientId.eq(client_id))
+        .one(database.reader())
+        .await?;
+    MessageView::of(row.ok_or_else(no_message)?)
 }
 
 #[async_trait::async_trait]
@@ -132,11 +156,9 @@ impl Batch for Lectern {
                 return Err(outside());
             }
             match (before.get(&key), fresh.get(&key)) {
-                (Some(view), _) => Ok(Said { chat: sent.chat, view: view.clone(), again: true }),
+                (Some(view), _) => Ok(Said { view: view.clone(), again: true }),
                 // The same twice at once: the first of them said it.
-                (None, Some(view)) => {
-                    Ok(Said { chat: sent.chat, view: view.clone(), again: !told.insert(key) })
-                }
+                (None, Some(view)) => Ok(Said { view: view.clone(), again: !told.insert(key) }),
                 (None, None) => Err(outside()),
             }
         };

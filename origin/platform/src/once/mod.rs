@@ -155,8 +155,9 @@ impl Once {
         match done.await {
             Ok(answer) => Ok(answer.into_response()),
             // Another process has answered meanwhile, or it is not known whether this one has.
-            Err(error) if error.0.status >= 500 => match self.find(&key).await {
+            Err(error) if error.0.status == 409 || error.0.status >= 500 => match self.find(&key).await {
                 Ok(Some(answer)) => Ok(replayed(answer)),
+                Err(reused) if reused.0.status == 422 => Err(reused),
                 _ => Err(error),
             },
             Err(error) => Err(error),
@@ -266,7 +267,8 @@ async fn keep<'k>(
     Ok(())
 }
 
-fn replayed(answer: Answer) -> Response {
+/// An answer that was given before, and says so.
+pub fn replayed(answer: Answer) -> Response {
     let mut answer = answer.into_response();
     answer
         .headers_mut()

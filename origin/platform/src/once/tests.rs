@@ -109,3 +109,23 @@ async fn while_the_first_is_under_way_the_second_is_told_so() {
     assert_eq!((status, again, done.into_inner()), (200, true, 0), "it was done once");
     alone.end().await;
 }
+
+#[tokio::test]
+async fn what_another_process_has_answered_meanwhile_is_answered_so() {
+    let server = Postgres::start().await;
+    let alone = Alone::start(Some(&server), &AccountsConfig::default()).await;
+    let (here, there) = (&alone.ground.once, &Once::new(alone.ground.storage.database.clone()));
+    let (first, done) = (&asked("one"), &AtomicU64::new(0));
+    let slow = async {
+        here.write(first, "ann", &move |_tx| {
+            Box::pin(async move {
+                write(there, first, "ann", done).await?;
+                Ok(Answer::created(json!({ "times": "too late" })))
+            })
+        })
+        .await
+    };
+    let answered = read(slow.await.unwrap()).await;
+    assert_eq!((answered, done.load(Ordering::SeqCst)), ((201, json!({ "times": 1 }), true), 1));
+    alone.end().await;
+}

@@ -110,8 +110,8 @@ impl<A, D> Waiting<A, D> {
 pub enum Outcome<D> {
     /// It was done now.
     Now(D),
-    /// It was done before; how it was answered then.
-    Before(Response),
+    /// It was done before; what was kept of it then.
+    Before(Answer),
 }
 
 /// What is told to one that waits.
@@ -219,7 +219,7 @@ impl<A: Send + Sync + 'static, D: Send + Sync + 'static> Together<A, D> {
         let key = asked.key.as_ref().map(|key| Keyed { key: asked.named(owner, key), answer });
         Ok(match self.done(ask, key).await? {
             Told::Now(done) => Outcome::Now(done),
-            Told::Before(answer) => Outcome::Before(replayed(answer)),
+            Told::Before(kept) => Outcome::Before(kept),
         })
     }
 
