@@ -14,7 +14,7 @@ use sluice_storage::rows::signed;
 use sluice_wire::AccountId;
 use utoipa::ToSchema;
 
-use crate::http::{answer, conversation as of_path, invalid, outside};
+use crate::http::{answer, changed, conversation as of_path, invalid, outside};
 use crate::members::row as member_row;
 use crate::own::came_in;
 use crate::record::{Happened, MEMBER, OWNER, happen, inside};
@@ -103,7 +103,8 @@ pub(crate) async fn make(
         Box::pin(async move {
             let id = tx.ids().make();
             begin(tx, id, (kind, name), me, others).await?;
-            Ok(Answer::created(json!({ "id": id, "kind": kind, "name": name, "seq": 1 })))
+            let made = changed(json!({ "id": id, "kind": kind, "name": name, "seq": 1 }), id, 1);
+            Ok(Answer { status: StatusCode::CREATED, ..made })
         })
     })
     .await
@@ -116,10 +117,8 @@ async fn direct(chat: &Chat, caller: &Caller, asked: &Asked<NewConversation>) ->
     let other = &other.ok_or_else(|| invalid("a direct conversation is with somebody else"))?;
     let low = caller.account.min(other.account).as_i64();
     let high = caller.account.max(other.account).as_i64();
-    let made = move |status, id: ConversationId| {
-        let with = json!({ "account": other.account, "name": other.handle });
-        Answer { status, ..Answer::ok(json!({ "id": id, "kind": Kind::Direct, "with": with })) }
-    };
+    let with = json!({ "account": other.account, "name": other.handle });
+    let told = &|id: ConversationId| json!({ "id": id, "kind": Kind::Direct, "with": with });
     let (once, owner) = (&chat.ground.once, caller.owner());
     once.write(asked, &owner, &move |tx| {
         Box::pin(async move {
@@ -129,11 +128,11 @@ async fn direct(chat: &Chat, caller: &Caller, asked: &Asked<NewConversation>) ->
             if pair::Entity::insert(new).on_conflict(once).exec_without_returning(tx.conn()).await? == 0 {
                 let there = pair::Entity::find_by_id((low, high)).one(tx.conn()).await?;
                 let there = there.ok_or_else(outside)?;
-                return Ok(made(StatusCode::OK, number(there.chat)?));
+                return Ok(Answer::ok(told(number(there.chat)?)));
             }
             let me = Known { account: caller.account, handle: caller.name.clone() };
             begin(tx, id, (Kind::Direct, ""), &me, std::slice::from_ref(other)).await?;
-            Ok(made(StatusCode::CREATED, id))
+            Ok(Answer { status: StatusCode::CREATED, ..changed(told(id), id, 1) })
         })
     })
     .await

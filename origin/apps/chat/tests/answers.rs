@@ -241,6 +241,11 @@ async fn whatever_is_asked_again_under_its_key_is_answered_as_before(alone: Alon
         assert_eq!((reply.status, again, &reply.body), (*status, true, &before.1), "{key}");
         assert_eq!(reply.headers.get("sluice-version"), before.0.as_ref(), "{key}");
     }
+    // What was said is not kept under its key: it is gone once the message is deleted.
+    let path = at(&format!("messages/{}", said[4].1["id"].as_str().unwrap()));
+    ask(&alone, ("DELETE", &path), &ben_token, Value::Null, 200).await;
+    let (reply, again) = under(&alone, "say", &at("messages"), &ben_token, &message("m1")).await;
+    assert_eq!((reply.status, again, &reply.body["text"]), (201, true, &json!("")), "{}", reply.body);
     let (reply, _) = under(&alone, "say", &at("messages"), &ben_token, &message("m2")).await;
     assert_eq!((reply.status, &reply.body["type"]), (422, &json!("/problems/key-reused")), "{}", reply.body);
     let members = ask(&alone, ("GET", &at("members")), &ben_token, Value::Null, 200).await;

@@ -34,7 +34,7 @@ impl Scene {
         readers.sort();
         let (author, readers) = (&author, &readers);
         let brought = feed.database().write(|tx| Box::pin(import(tx, author, readers, true))).await;
-        assert_eq!(brought.unwrap(), 5);
+        assert_eq!(brought.unwrap().0, 5);
         let held = take(feed.database(), "me").await.unwrap().unwrap();
         let readers = readers.iter().map(|(account, _)| account.as_i64()).collect();
         (Self { alone, feed, readers }, held)

@@ -9,6 +9,7 @@ use sluice_storage::StorageError;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_storage::rows::unsigned;
 use sluice_wire::AccountId;
+use sluice_wire::tag::render_versions;
 use utoipa::ToSchema;
 
 use super::{Item, ListPage, after, place, private, public};
@@ -162,8 +163,8 @@ pub(super) async fn import(
     let once = &feed.once;
     once.write(&asked, &owner, &move |tx| {
         Box::pin(async move {
-            let new = crate::people::import(tx, author, readers, *active).await?;
-            Ok(Answer::ok(serde_json::json!({ "new": new })))
+            let (new, version) = crate::people::import(tx, author, readers, *active).await?;
+            Ok(Answer::ok(serde_json::json!({ "new": new, "versions": render_versions(&[version]) })))
         })
     })
     .await

@@ -118,16 +118,17 @@ impl Feed {
     }
 }
 
-/// Makes readers of an author, for tests and for who comes from elsewhere with an audience; how many were none before.
+/// Makes readers of an author, for tests and for who comes from elsewhere with an audience; how many were none before, and what
+/// version of the author's tag that made.
 pub(crate) async fn import(
     tx: &Tx<'_>,
     author: &profile::Model,
     readers: &[(AccountId, String)],
     active: bool,
-) -> Result<u64, ApiError> {
-    let made = follows::insert(tx, author, readers, active).await?;
-    tx.emit(&tags::user(&author.handle), EventKind::Changed, serde_json::Value::Null).await?;
-    Ok(made)
+) -> Result<(u64, (Tag, Version)), ApiError> {
+    let (made, tag) = (follows::insert(tx, author, readers, active).await?, tags::user(&author.handle));
+    let version = tx.emit(&tag, EventKind::Changed, serde_json::Value::Null).await?;
+    Ok((made, (tag, version)))
 }
 
 fn nobody(handle: &str) -> ApiError {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use app::{App, LIMIT, ids};
 use serde_json::{Value, json};
 use sluice_feed::Config;
+use sluice_platform::AccountsConfig;
+use sluice_platform::testing::Alone;
 use sluice_storage::testing::Postgres;
 use tokio::time::{Instant, sleep};
 
@@ -258,4 +260,26 @@ async fn every_route_is_described() {
     assert_eq!(document.body["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
     assert_eq!(document.body["paths"].as_object().unwrap().len(), 17);
     app.end().await;
+}
+
+/// Its tables, and those that all apps stand on.
+async fn tables_go_and_come_again(server: Option<&Postgres>) {
+    let alone = Alone::start(server, &AccountsConfig::default()).await;
+    let database = &alone.ground.storage.database;
+    alone.join("ann").await;
+    for schema in [&sluice_feed::SCHEMA, &sluice_platform::SCHEMA] {
+        database.install(schema).await.unwrap();
+        database.uninstall(schema).await.unwrap();
+        database.install(schema).await.unwrap();
+    }
+    // The handle is free again.
+    alone.join("ann").await;
+    alone.end().await;
+}
+
+#[tokio::test]
+async fn tables_go_and_come_again_on_both_engines() {
+    tables_go_and_come_again(None).await;
+    let server = Postgres::start().await;
+    tables_go_and_come_again(Some(&server)).await;
 }
