@@ -1,4 +1,4 @@
-//! What the apps write while their store is killed, locked, cut off, busy or torn: what was acknowledged is there, once; writes are back
+//! What the apps write while their store is killed, locked, cut off, busy, torn or without power: what was acknowledged is there, once; writes are back
 //! within ten seconds; what was in doubt is settled by its key.
 #![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
@@ -9,7 +9,7 @@ use sluice_storage::rows::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait,
 };
 use sluice_storage::testing::{Postgres, Redis};
-use sluice_tests::faulty::LoopDisk;
+use sluice_tests::faulty::{LoopDisk, PowerDisk};
 use sluice_tests::proxy::{Line, Proxy};
 use sluice_tests::town::{Acked, Town};
 use std::io::Write;
@@ -146,16 +146,39 @@ async fn an_origin_on_sqlite_is_killed_again_and_again_with_its_log_torn() {
                     wal.write_all(&vec![0x5a; 24 + 1_000]).unwrap();
                 }
             }
-            let database = connect(&format!("sqlite:{file}")).await;
-            let statement = Statement::from_string(database.get_database_backend(), "PRAGMA integrity_check");
-            let told: String =
-                database.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap();
-            assert_eq!(told, "ok");
-            database.close().await.unwrap();
+            is_whole(&file).await;
             town.origin.start().await;
         }
     })
     .await;
+}
+
+/// A file of SQLite's that was left in any state is good, once it is opened.
+async fn is_whole(file: &str) {
+    let database = connect(&format!("sqlite:{file}")).await;
+    let statement = Statement::from_string(database.get_database_backend(), "PRAGMA integrity_check");
+    let told: String = database.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    assert_eq!(told, "ok");
+    database.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_power_is_cut_again_and_again_under_an_origin_on_sqlite() {
+    let Some(disk) = PowerDisk::mount(192) else { return };
+    let file = disk.at().join("sluice.db").display().to_string();
+    let mut town = Town::start(Some(format!("sqlite:{file}")), &[]).await;
+    survives(&mut town, "power cut", async |town| {
+        for n in 0..8_u64 {
+            sleep(Duration::from_millis(200 + 70 * n)).await;
+            disk.cut();
+            town.origin.kill9();
+            disk.restore();
+            is_whole(&file).await;
+            town.origin.start().await;
+        }
+    })
+    .await;
+    town.origin.kill9();
 }
 
 #[tokio::test]

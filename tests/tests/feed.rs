@@ -101,7 +101,7 @@ impl Scene {
         let count = readers.len();
         let body = json!({ "author": author, "readers": readers, "active": true });
         let (status, said) = self.ask(Method::POST, "/import", root, body).await;
-        assert_eq!((status, said), (200, json!({ "new": count })));
+        assert_eq!((status, &said["new"]), (200, &json!(count)), "{said}");
     }
 
     /// A number out of the tables.

@@ -5,6 +5,7 @@
 use serde_json::json;
 use sluice_storage::testing::Postgres;
 use sluice_tests::client::{client, header};
+use sluice_tests::ear::Ear;
 use sluice_tests::process::Process;
 use sluice_tests::shop::{Shop, balance, counts, get, post, product, rested, sign_up, until};
 use sluice_tests::stripe::{Faults, Stripe};
@@ -82,6 +83,52 @@ async fn an_order_from_catalog_to_books(shop: Shop) {
     assert_eq!(counts(&url, &boss, &variant).await, [1, 0, 2]);
     let charges: Vec<u32> = stripe.intents().values().map(|intent| intent.charges).collect();
     assert_eq!(charges, [1, 0]);
+}
+
+#[tokio::test]
+async fn a_buyer_hears_what_becomes_of_an_order_whoever_brought_it_there() {
+    let mut shop = Shop::sqlite();
+    shop.flags.push(("apps.commerce.reserve_ms", "1500".to_owned()));
+    let (_stripe, origin, [boss, ann], variant) = opened(&mut shop, 5).await;
+    let url = origin.url();
+    let mut edge = shop.edge("near", std::slice::from_ref(&url));
+    edge.start().await;
+    let ben = sign_up(&url, "ben").await;
+    let listening = async || {
+        let body = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
+        let (_, order) = post(&format!("{url}/v1/shop/orders"), &ann, &body).await;
+        let at = format!("{}/v1/shop/orders/{}", edge.url(), order["id"].as_str().unwrap());
+        assert_eq!(post(&format!("{at}/channel"), &ben, &json!(null)).await.0, 404, "another's order");
+        let (_, told) = post(&format!("{at}/channel"), &ann, &json!(null)).await;
+        let mut ear = Ear::open(&edge, None).await;
+        ear.say(json!({ "subscribe": told["channel"], "token": told["token"] })).await;
+        let said = ear.json().await;
+        assert_eq!(said["subscribed"], told["channel"], "{said}");
+        (ear, at)
+    };
+    // By the buyer, on another device.
+    let (mut ear, at) = listening().await;
+    post(&format!("{at}/payment"), &ann, &json!({ "method": "pm_card_visa" })).await;
+    assert_eq!(states(&mut ear, "confirmed").await.first().unwrap(), "paying");
+    // By nobody: its time is over.
+    let (mut ear, _) = listening().await;
+    assert_eq!(states(&mut ear, "released").await, ["released"]);
+    // Who has no token for it hears nothing.
+    let mut other = Ear::open(&edge, None).await;
+    let named = at.rsplit('/').next().unwrap();
+    other.say(json!({ "subscribe": format!("order:{named}") })).await;
+    assert!(other.json().await["refused"].is_string());
+    assert_eq!(counts(&url, &boss, &variant).await, [4, 0, 1]);
+}
+
+/// What is heard of an order until it comes to a state.
+async fn states(ear: &mut Ear, last: &str) -> Vec<String> {
+    let mut heard: Vec<String> = vec![];
+    while heard.last().is_none_or(|state| state != last) {
+        let frame = ear.json().await;
+        heard.extend(frame["data"]["state"].as_str().map(str::to_owned));
+    }
+    heard
 }
 
 /// A gateway, an origin that looks after its orders often, its administrator and a buyer, and a variant with so many units.
