@@ -39,11 +39,12 @@ use axum::routing::{get, post};
 use gateway::Gateway;
 use gateway::signature::Secret;
 use orders::{Ask, Counter, Standing, Till, Wanted};
+use prometheus::IntCounterVec;
 use search::Search;
 use sluice_platform::once::{Afterwards, Once, Together};
 use sluice_platform::rooms::Rooms;
 use sluice_platform::{Accounts, Ground};
-use sluice_service::ProcessError;
+use sluice_service::{Metrics, ProcessError};
 use sluice_storage::Storage;
 
 /// Channels by the beginnings of their names, and whether anybody may listen.
@@ -64,6 +65,15 @@ pub(crate) struct Shop {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) secret: Option<Secret>,
     pub(crate) search: Search,
+    /// How often an order has come to a state.
+    pub(crate) states: IntCounterVec,
+}
+
+/// Counts what becomes of orders, each by the process that told it.
+pub(crate) fn states(metrics: &Metrics) -> IntCounterVec {
+    let help = "Orders that came to a state after they were placed: refunding is of money for which there was no stock any more, or nobody who \
+                wanted it.";
+    metrics.counters("sluice_shop_orders_total", help, &["state"])
 }
 
 /// Brings the app's tables up to date, begins its background work, and gives its routes.
@@ -89,6 +99,7 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
         gateway: gateway::open(&config.gateway)?,
         secret,
         search,
+        states: states(&ground.metrics),
     };
     orders::begin(&shop, &ground.drain);
     Ok(ground.under(routes(shop)))

@@ -49,6 +49,9 @@ impl Shop {
     /// Tells an order something.
     async fn tell(&self, at: &mut Standing, told: Told) -> Result<(), ApiError> {
         let later = self.step(at.key(), Step::Tell(told)).await?;
+        if later.stepped && later.row.state != at.row.state {
+            self.states.with_label_values(&[later.row.state.as_str()]).inc();
+        }
         at.follow(later);
         crash::point(match told {
             Told::Charged => "shop-charged",

@@ -79,6 +79,7 @@ impl Place {
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
             secret: Some(Secret::of(SECRET)),
             search,
+            states: crate::states(&ground.metrics),
         };
         let token = |account: AccountId, role: &str| {
             let claims = Claims {
