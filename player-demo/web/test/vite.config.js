@@ -8,7 +8,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: 'node18',
     rollupOptions: {
-      input: Object.fromEntries(['pure', 'apps', 'line', 'pages'].map((name) => [`${name}.test`, `test/${name}.test.js`])),
+      input: Object.fromEntries(['pure', 'apps', 'line', 'outbox', 'pages'].map((name) => [`${name}.test`, `test/${name}.test.js`])),
       output: { entryFileNames: '[name].mjs' },
     },
   },

@@ -11,8 +11,8 @@ export interface Composer {
   focus: () => void;
 }
 
-/** `typed` is told with each letter, `last` opens the newest message of one's own. */
-export function composer(room: string, send: (text: string) => void, typed: () => void, last: () => void): Composer {
+/** `send` is false where nothing more can be sent just now, `typed` is told with each letter, `last` opens the newest message of one's own. */
+export function composer(room: string, send: (text: string) => boolean, typed: () => void, last: () => void): Composer {
   const text = el('textarea', { rows: '1', maxlength: '4000', placeholder: 'Message', 'aria-label': 'Message', 'data-testid': 'message', autocomplete: 'off' });
   const button = el('button', { type: 'submit', 'data-testid': 'send' }, 'Send');
   const cancel = el('button', { type: 'button', class: 'quiet', hidden: true }, 'Cancel');
@@ -63,9 +63,10 @@ export function composer(room: string, send: (text: string) => void, typed: () =
       editing(value).then(leave, (error: Error) => say(wrong, error.message)).finally(() => (button.disabled = false));
       return;
     }
+    if (!send(value)) return say(wrong, 'Too many messages wait to be sent. This one stays here until some of them are.');
+    say(wrong, '');
     drafts.delete(room);
     put('');
-    send(value);
   });
   put(drafts.get(room) ?? '');
   // It has a height once it is on the page.

@@ -8,7 +8,8 @@ import type { Attachment, Message } from './api';
 /** How far a message has come. */
 export type Tick = 'waits' | 'sent' | 'delivered' | 'read' | 'failed';
 
-const TICKS: Record<Tick, [string, string]> = {
+/** The sign of each, and what it says in words. */
+export const TICKS: Record<Tick, [string, string]> = {
   waits: ['…', 'on its way'],
   sent: ['✓', 'sent'],
   delivered: ['✓✓', 'delivered'],

@@ -1,18 +1,18 @@
 // The conversation that is open: its log, which follows what happens and grows backwards, and what is said in it.
 import { button, el, say } from '../dom';
 import { live, type Frame } from '../live';
-import { unique } from '../unique';
 import { go } from '../views';
 import { cursor, edit, events, history, members as membersOf, PAGE, react, remove, type Happening, type Member, type Message, type Room } from './api';
 import { composer, type Composer } from './composer';
 import type { Hub } from './hub';
-import { line, type Acts, type Tick } from './line';
+import { line, type Acts } from './line';
 import { Log } from './log';
+import { outbox, type Outbox, type Sent, type Waiting } from './outbox';
 import { typing, typists } from './presence';
 import { roomHead, type Head } from './room-head';
-import { deliver } from './send';
 import { Story, type Entry } from './story';
 import { far } from './ticks';
+import { waiting } from './waiting';
 
 /** Messages that are there before anybody scrolls. */
 const FILL = 30;
@@ -23,13 +23,6 @@ const BACK = 100;
 /** Milliseconds in which changes of who is in it are looked at together. */
 const MEMBERS = 250;
 
-interface Waiting {
-  client: string;
-  text: string;
-  at_ms: number;
-  tick: Tick;
-}
-
 export class Talk {
   readonly root: HTMLElement;
   private readonly story = new Story();
@@ -38,7 +31,9 @@ export class Talk {
   private readonly say: Composer;
   private members: Member[] = [];
   private typists: string[] = [];
-  private outbox: Waiting[] = [];
+  private readonly outbox: Outbox;
+  /** Lines of what is in it. */
+  private readonly waiting = new WeakMap<Waiting, HTMLElement>();
   private readonly newAfter: number;
   private fetching: Promise<void> | null = null;
   private older: Promise<void> | null = null;
@@ -53,6 +48,7 @@ export class Talk {
 
   constructor(private readonly hub: Hub, private readonly room: Room, private readonly online: () => Set<string>, private readonly until: AbortSignal) {
     this.newAfter = room.unread > 0 ? room.read : 0;
+    this.outbox = outbox(room.id);
     this.head = roomHead(room, hub.mine.account, until, () => {
       hub.forget(room.id);
       go('/chat');
@@ -64,6 +60,7 @@ export class Talk {
     this.root = el('section', { class: 'panel talk', 'aria-label': 'Conversation' }, this.head.root, el('div', { class: 'said-place' }, this.log.root, this.down), this.wrong, this.say.root);
     this.log.root.addEventListener('scroll', () => this.scrolled());
     document.addEventListener('visibilitychange', () => this.read(), { signal: until });
+    this.outbox.watch((sent) => this.sent(sent), until);
   }
 
   /** Loads what was said last, or back to what is looked for, and follows from there on. */
@@ -72,7 +69,7 @@ export class Talk {
     await this.load(Math.max(0, Math.floor((room.seq - 1) / PAGE)));
     for (let n = 0; n < 3 && this.story.first > 1 && this.story.entries().length < FILL; n += 1) await this.loadOlder();
     if (until.aborted) return;
-    const missed = () => void this.catchUp();
+    const missed = () => this.again();
     live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(room.id), hear: (frame) => this.hear(frame), missed });
     typists(room.id, () => this.others().map(({ account }) => account), (now) => {
       this.typists = now;
@@ -138,9 +135,14 @@ export class Talk {
     return this.fetching;
   }
 
+  /** Once more, after what is being fetched: that may be older. */
+  private again(): void {
+    void (this.fetching ?? Promise.resolve()).then(() => this.catchUp());
+  }
+
   private hear({ seq, at_ms, data }: Frame): void {
     if (seq <= this.story.last) return;
-    if (seq !== this.story.last + 1 || !data || this.fetching) return void (this.fetching ?? Promise.resolve()).then(() => this.catchUp());
+    if (seq !== this.story.last + 1 || !data || this.fetching) return this.again();
     this.take({ at_ms, ...(data as unknown as Happening), seq });
     if (data.type === 'member') this.lookSoon();
     this.draw();
@@ -149,7 +151,7 @@ export class Talk {
 
   private take(one: Happening): void {
     if (!this.story.take(one)) return;
-    if (one.type === 'message' && one.from === this.hub.mine.account) this.outbox = this.outbox.filter(({ client }) => client !== one.client_id);
+    if (one.type === 'message' && one.from === this.hub.mine.account) this.outbox.settle(({ client }) => client === one.client_id);
     if (one.type === 'message') this.typists = this.typists.filter((account) => account !== one.from);
   }
 
@@ -171,27 +173,18 @@ export class Talk {
     this.draw();
   }
 
-  private send(text: string): void {
-    const one: Waiting = { client: unique(), text, at_ms: Date.now(), tick: 'waits' };
-    this.outbox.push(one);
-    this.draw();
-    this.log.toEnd();
-    void this.deliver(one);
+  private send(text: string): boolean {
+    const taken = this.outbox.add(text);
+    if (taken) this.log.toEnd();
+    return taken;
   }
 
-  private async deliver(one: Waiting): Promise<void> {
-    one.tick = 'waits';
-    this.draw();
-    try {
-      const sent = await deliver(this.room.id, one.client, one.text);
-      if (this.until.aborted) return;
+  /** Something of the outbox changed, or was acknowledged. What comes before the history is there comes with it. */
+  private sent(sent?: Sent): void {
+    if (sent && this.story.last > 0) {
       if (sent.seq === this.story.last + 1) this.take({ ...sent, type: 'message' });
-      else if (sent.seq > this.story.last) await this.catchUp();
-      this.outbox = this.outbox.filter((other) => other !== one);
+      else if (sent.seq > this.story.last) this.again();
       window.setTimeout(() => !this.until.aborted && void this.look(), RECEIPTS.soon);
-    } catch (error) {
-      one.tick = 'failed';
-      say(this.wrong, (error as Error).message);
     }
     this.draw();
   }
@@ -238,7 +231,7 @@ export class Talk {
     };
     const key = (entry: Entry, head: boolean) => (entry.note !== undefined ? entry.note : JSON.stringify([entry.message?.text, entry.message?.edited_ms !== undefined, entry.message?.deleted_ms !== undefined, shown(entry, head)]));
     const make = (entry: Entry, head: boolean) => (entry.message ? line(entry.message, shown(entry, head), this.acts(entry.message)) : el('p', { class: 'note' }, entry.note ?? ''));
-    this.log.draw(story.entries(), this.newAfter, { key, make }, story.first > 1 ? [this.earlier] : [], this.outbox.map((one) => this.waiting(one)));
+    this.log.draw(story.entries(), this.newAfter, { key, make }, story.first > 1 ? [this.earlier] : [], this.tail());
     this.down.hidden = this.log.atEnd();
   }
 
@@ -255,9 +248,13 @@ export class Talk {
     };
   }
 
-  private waiting(one: Waiting): HTMLElement {
-    const { sign, words } = one.tick === 'failed' ? { sign: '!', words: 'not sent' } : { sign: '…', words: 'on its way' };
-    const again = one.tick === 'failed' && button('Try again', { class: 'quiet' }, () => this.deliver(one));
-    return el('div', { class: 'line mine head waits', 'data-testid': 'line', 'data-tick': one.tick }, el('div', { class: 'bubble' }, el('span', { class: 'words' }, one.text), el('span', { class: 'when' }, el('span', { 'aria-hidden': 'true' }, sign), el('span', { class: 'hidden' }, words))), again);
+  /** Lines of what is on its way. What is acknowledged is in the story, or above what is loaded of it, once that has come so far. */
+  private tail(): HTMLElement[] {
+    this.outbox.settle(({ seq }) => seq !== undefined && seq <= this.story.last);
+    return this.outbox.list().map((one) => {
+      const node = this.waiting.get(one) ?? waiting(one, this.outbox);
+      this.waiting.set(one, node);
+      return node;
+    });
   }
 }
