@@ -1,6 +1,7 @@
 // The conversation that is open: its log, which follows what happens and grows backwards, and what is said in it.
 import { button, el, say } from '../dom';
 import { live, type Frame } from '../live';
+import { backOff } from '../pauses';
 import { go } from '../views';
 import { cursor, edit, events, history, members as membersOf, PAGE, react, remove, type Happening, type Member, type Message, type Room } from './api';
 import { composer, type Composer } from './composer';
@@ -20,6 +21,8 @@ const FILL = 30;
 const RECEIPTS = { soon: 1500, often: 20_000 } as const;
 /** Pages that are gone back for one that was searched. */
 const BACK = 100;
+/** Milliseconds before what was missed is asked for again, and at most. */
+const AGAIN = [1000, 30_000] as const;
 /** Milliseconds in which changes of who is in it are looked at together. */
 const MEMBERS = 250;
 
@@ -36,6 +39,9 @@ export class Talk {
   private readonly waiting = new WeakMap<Waiting, HTMLElement>();
   private readonly newAfter: number;
   private fetching: Promise<void> | null = null;
+  /** How often in a row it failed, and what tries again. */
+  private failed = 0;
+  private retry = 0;
   private older: Promise<void> | null = null;
   private told = 0;
   private telling = false;
@@ -119,8 +125,9 @@ export class Talk {
     if (id) this.log.root.querySelector(`[data-id="${CSS.escape(id)}"]`)?.scrollIntoView({ block: 'center' });
   }
 
-  /** Everything after the last change that is known. */
+  /** Everything after the last change that is known. What fails is tried again for as long as it is shown. */
   private catchUp(): Promise<void> {
+    clearTimeout(this.retry);
     this.fetching ??= (async () => {
       for (let more = true; more && !this.until.aborted; ) {
         const page = await events(this.room.id, this.story.last);
@@ -129,9 +136,15 @@ export class Talk {
         this.story.reaches(this.story.last, page.last);
         ({ more } = page);
       }
+      this.failed = 0;
+      say(this.wrong, '');
       this.draw();
       this.read();
-    })().catch((error: Error) => say(this.wrong, error.message)).finally(() => (this.fetching = null));
+    })().catch((error: Error) => {
+      say(this.wrong, error.message);
+      this.retry = window.setTimeout(() => !this.until.aborted && void this.catchUp(), backOff(this.failed, AGAIN));
+      this.failed += 1;
+    }).finally(() => (this.fetching = null));
     return this.fetching;
   }
 
