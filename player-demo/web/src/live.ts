@@ -1,5 +1,6 @@
 // Live channels over one WebSocket to the edge. Every channel keeps its cursor: after a cut it goes on where it was.
 import { backOff } from './pauses';
+import { Pulse } from './pulse';
 import { shownAt } from './versions';
 
 export interface Frame {
@@ -44,6 +45,9 @@ const AGAIN = [3000, 60_000] as const;
 /** Channels that were left, of which it is known how far they were heard. */
 const LEFT = 1000;
 
+/** A page sees no pings. What is live is not called over a socket: an edge says so by itself, and with it that it is there. */
+const QUESTION = { call: 'pulse', method: 'GET', path: '/v1/live' };
+
 /** True where a refusal may pass: with another token, with room on the socket, or when the edge can again. Pure. */
 export function passes({ status = 0, type = '' }: { status?: number; type?: string }, token: boolean): boolean {
   return token || status >= 500 || status === 429 || type.endsWith('too-many-channels');
@@ -57,10 +61,12 @@ class Live {
   private pause: number = PAUSE[0];
   private retry = 0;
   private link: Link = 'idle';
+  private readonly pulse = new Pulse(() => this.say(QUESTION), () => this.drop());
 
   constructor() {
-    // Whoever is back in the net does not wait for the next try.
-    globalThis.window?.addEventListener('online', () => this.open());
+    // Whoever is back, in the net or at the page, does not wait for the next try.
+    globalThis.window?.addEventListener('online', () => this.back());
+    globalThis.document?.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.back());
   }
 
   /** Listens to a channel, beside whoever does already; what is given back ends it. */
@@ -113,24 +119,45 @@ class Live {
     for (const tell of this.watchers) tell(link);
   }
 
+  /** What seems to be open may be so no more. */
+  private back(): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.pulse.ask();
+    else this.open();
+  }
+
   private open(): void {
     clearTimeout(this.retry);
     if (this.socket || this.channels.size === 0) return;
     if (this.link === 'idle') this.is('connecting');
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/live`);
     this.socket = socket;
+    this.pulse.awaits();
     socket.addEventListener('open', () => {
+      this.pulse.heard();
       this.pause = PAUSE[0];
       this.is('open');
       for (const [name, channel] of this.channels) void this.subscribe(name, channel);
     });
-    socket.addEventListener('message', (event: MessageEvent<string>) => this.take(JSON.parse(event.data) as Record<string, unknown>));
-    socket.addEventListener('close', () => {
-      this.socket = null;
-      this.is(this.channels.size > 0 ? 'lost' : 'idle');
-      this.retry = window.setTimeout(() => this.open(), this.pause * (0.5 + Math.random()));
-      this.pause = Math.min(this.pause * 2, PAUSE[1]);
+    socket.addEventListener('message', (event: MessageEvent<string>) => {
+      if (this.socket !== socket) return;
+      this.pulse.heard();
+      this.take(JSON.parse(event.data) as Record<string, unknown>);
     });
+    socket.addEventListener('close', () => this.socket === socket && this.lost());
+  }
+
+  private lost(): void {
+    this.socket = null;
+    this.pulse.stop();
+    this.is(this.channels.size > 0 ? 'lost' : 'idle');
+    this.retry = window.setTimeout(() => this.open(), this.pause * (0.5 + Math.random()));
+    this.pause = Math.min(this.pause * 2, PAUSE[1]);
+  }
+
+  /** Gives up a socket at which nobody is: it would take minutes to close by itself. */
+  private drop(): void {
+    this.socket?.close();
+    this.lost();
   }
 
   private async subscribe(name: string, { token }: Channel): Promise<void> {

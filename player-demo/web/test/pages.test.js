@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { beforeEach, test } from 'node:test';
+import { beforeEach, mock, test } from 'node:test';
 import { doubted, Hub } from '../src/chat/hub.ts';
 import { filled, fragments } from '../src/feed/api.ts';
 import { isGone } from '../src/gone.ts';
@@ -51,6 +51,9 @@ class Socket extends EventTarget {
   send(text) {
     this.sent.push(JSON.parse(text));
   }
+  close() {
+    this.readyState = 2;
+  }
   hears(said) {
     this.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(said) }));
   }
@@ -69,6 +72,7 @@ Object.assign(globalThis, {
 beforeEach(() => {
   asked = [];
 });
+mock.timers.enable({ apis: ['setTimeout'] });
 
 test('trouble with the session is not its absence, and passes', async () => {
   answers = () => [503, { title: 'Unavailable' }];
@@ -135,4 +139,31 @@ test('a channel that is listened to again goes on where it was left', async () =
   live.listen('post:1', {});
   await new Promise((done) => setImmediate(done));
   assert.deepEqual(socket.sent.at(-1), { subscribe: 'post:1', after: 5 });
+});
+
+test('a connection that is silent is asked, and opened anew where it says nothing', () => {
+  const [links, question] = [[], { call: 'pulse', method: 'GET', path: '/v1/live' }];
+  live.watch((link) => links.push(link));
+  const socket = sockets.at(-1);
+  socket.dispatchEvent(new Event('open'));
+  const questions = () => socket.sent.filter(({ call }) => call).length;
+  mock.timers.tick(29_999);
+  assert.equal(questions(), 0);
+  mock.timers.tick(1);
+  assert.deepEqual(socket.sent.at(-1), question);
+  mock.timers.tick(9_999);
+  socket.hears({ answer: 'pulse', status: 400, body: {} });
+  mock.timers.tick(29_999);
+  assert.deepEqual([questions(), links.at(-1)], [1, 'open']);
+  mock.timers.tick(1);
+  mock.timers.tick(10_000);
+  assert.deepEqual([questions(), socket.readyState, links.at(-1)], [2, 2, 'lost']);
+  // One that does not come to be open is given up too, and what the first says late is not heard.
+  const before = sockets.length;
+  mock.timers.tick(450);
+  socket.dispatchEvent(new Event('close'));
+  assert.deepEqual([sockets.length, sockets.at(-1).readyState], [before + 1, 1]);
+  mock.timers.tick(10_000);
+  mock.timers.tick(900);
+  assert.deepEqual([sockets.length, sockets.at(-2).readyState], [before + 2, 2]);
 });
