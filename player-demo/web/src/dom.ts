@@ -38,15 +38,19 @@ export function button(
 export async function busy(node: HTMLButtonElement, wrong: HTMLElement | undefined, act: () => Promise<unknown> | void): Promise<void> {
   if (node.disabled) return;
   if (wrong) say(wrong, '');
+  let focused = false;
   try {
     const doing = act();
     if (!doing) return;
+    focused = document.activeElement === node;
     node.disabled = true;
     await doing;
   } catch (error) {
     if (wrong) say(wrong, (error as Error).message);
   } finally {
     node.disabled = false;
+    // What is disabled loses the focus; whoever has gone on meanwhile keeps it.
+    if (focused && document.activeElement === document.body) node.focus({ preventScroll: true });
   }
 }
 

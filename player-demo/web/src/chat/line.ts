@@ -4,6 +4,7 @@ import { bytes, hour } from '../format';
 import { local } from '../local';
 import { picture } from '../picture';
 import type { Attachment, Message } from './api';
+import { place } from './log';
 
 /** How far a message has come. */
 export type Tick = 'waits' | 'sent' | 'delivered' | 'read' | 'failed';
@@ -45,25 +46,47 @@ export interface Acts {
   nameOf: (account: string) => string;
 }
 
-export function line(message: Message, shown: Shown, acts: Acts): HTMLElement {
+/** What brings a line up to date. */
+const shows = new WeakMap<HTMLElement, (message: Message, shown: Shown) => void>();
+
+/** The line of a message, or the one that there `was`, brought up to date: what is open in it stays so, and the focus where it is. */
+export function line(message: Message, shown: Shown, acts: Acts, was?: HTMLElement): HTMLElement {
+  const again = was && shows.get(was);
+  if (again) {
+    again(message, shown);
+    return was;
+  }
+  let bubble: HTMLElement = el('div');
+  const wrong = el('span', { class: 'why', role: 'alert' });
+  const { menu, more, back, press } = actions(shown, acts, wrong);
+  const { root: row, show: react } = chips(acts, back, wrong);
+  const root = el('div', { 'data-testid': 'line', 'data-id': message.id }, bubble, more, row, menu, wrong);
+  const show = (now: Message, as: Shown) => {
+    root.className = `line${as.own ? ' mine' : ''}${as.head ? ' head' : ''}${as.found ? ' found' : ''}`;
+    if (as.tick) root.dataset.tick = as.tick;
+    const said = words(now, as);
+    bubble.replaceWith(said);
+    bubble = said;
+    if (now.deleted_ms !== undefined) return root.replaceChildren(bubble);
+    more.setAttribute('aria-label', `More for: ${now.text.slice(0, 60) || 'message'}`);
+    press(as);
+    react(as);
+  };
+  show(message, shown);
+  shows.set(root, show);
+  return root;
+}
+
+function words(message: Message, shown: Shown): HTMLElement {
   const gone = message.deleted_ms !== undefined;
   const body = gone ? [el('span', { class: 'gone' }, 'Deleted')] : [message.text && el('span', { class: 'words', 'data-testid': 'words' }, message.text), ...(message.attachments ?? []).map(attachment)];
-  const bubble = el(
+  return el(
     'div',
     { class: 'bubble' },
     shown.named && shown.head && el('span', { class: 'by' }, message.name),
     ...body,
     el('span', { class: 'when' }, message.edited_ms !== undefined && !gone && 'edited · ', el('time', { datetime: new Date(message.at_ms).toISOString() }, hour(message.at_ms)), ...tick(shown)),
   );
-  const root = el('div', { class: `line${shown.own ? ' mine' : ''}${shown.head ? ' head' : ''}${shown.found ? ' found' : ''}`, 'data-testid': 'line', 'data-id': message.id, 'data-tick': shown.tick ?? undefined }, bubble);
-  if (gone) return root;
-  const wrong = el('span', { class: 'why', role: 'alert' });
-  const { menu, more } = actions(message, shown, acts, wrong);
-  bubble.after(more);
-  const chips = shown.reactions.map(([emoji, accounts]) => chip(emoji, accounts, shown.me, acts, wrong));
-  if (chips.length > 0) root.append(el('div', { class: 'reactions' }, ...chips));
-  root.append(menu, wrong);
-  return root;
 }
 
 function tick({ tick: now, far }: Shown): Child[] {
@@ -72,19 +95,54 @@ function tick({ tick: now, far }: Shown): Child[] {
   return [' ', el('span', { class: `tick ${now}`, title: far || words, 'data-testid': 'tick' }, el('span', { 'aria-hidden': 'true' }, sign), el('span', { class: 'hidden' }, far || words))];
 }
 
-function chip(emoji: string, accounts: string[], me: string, { react, nameOf }: Acts, wrong: HTMLElement): HTMLElement {
-  const mine = accounts.includes(me);
-  const who = accounts.map((account) => (account === me ? 'you' : nameOf(account))).join(', ');
-  return button([el('span', { 'aria-hidden': 'true' }, emoji), ` ${accounts.length}`], { class: 'reaction', 'aria-pressed': String(mine), 'aria-label': `${emoji}, ${accounts.length}: ${who}`, title: who, 'data-testid': 'reaction' }, () => react(emoji, !mine), wrong);
+const isOn = (node: HTMLElement): boolean => node.getAttribute('aria-pressed') === 'true';
+
+/** What others think of it: who presses one stays there, or goes `back` if it is no more. */
+function chips({ react, nameOf }: Acts, back: () => void, wrong: HTMLElement): { root: HTMLElement; show: (shown: Shown) => void } {
+  const root = el('div', { class: 'reactions' });
+  const nodes = new Map<string, HTMLButtonElement>();
+  const make = (emoji: string) => {
+    const node: HTMLButtonElement = button('', { class: 'reaction', 'data-testid': 'reaction' }, () => react(emoji, !isOn(node)).then(() => node.isConnected || back()), wrong);
+    nodes.set(emoji, node);
+    return node;
+  };
+  const show = ({ reactions, me }: Shown) => {
+    const held = root.contains(document.activeElement) ? (document.activeElement as HTMLElement) : null;
+    const wanted = reactions.map(([emoji, accounts]) => {
+      const node = nodes.get(emoji) ?? make(emoji);
+      const who = accounts.map((account) => (account === me ? 'you' : nameOf(account))).join(', ');
+      node.replaceChildren(el('span', { 'aria-hidden': 'true' }, emoji), ` ${accounts.length}`);
+      node.title = who;
+      node.setAttribute('aria-label', `${emoji}, ${accounts.length}: ${who}`);
+      node.setAttribute('aria-pressed', String(accounts.includes(me)));
+      return node;
+    });
+    place(root, wanted);
+    root.hidden = wanted.length === 0;
+    if (held && root.contains(held)) held.focus();
+    else if (held) back();
+  };
+  return { root, show };
+}
+
+interface Actions {
+  menu: HTMLElement;
+  more: HTMLElement;
+  /** Has the focus, where nothing else on the page has it. */
+  back: () => void;
+  press: (shown: Shown) => void;
 }
 
 /** A button that opens what can be done. */
-function actions(message: Message, { own, mayDelete, reactions, me }: Shown, acts: Acts, wrong: HTMLElement): { menu: HTMLElement; more: HTMLElement } {
+function actions({ own, mayDelete }: Shown, acts: Acts, wrong: HTMLElement): Actions {
   const menu = el('div', { class: 'line-menu', role: 'group', 'aria-label': 'What to do with it', hidden: true });
-  const more = el('button', { type: 'button', class: 'line-more', 'aria-expanded': 'false', 'aria-label': `More for: ${message.text.slice(0, 60) || 'message'}`, 'data-testid': 'more' }, '⋯');
+  const more = el('button', { type: 'button', class: 'line-more', 'aria-expanded': 'false', 'data-testid': 'more' }, '⋯');
   const open = (on: boolean) => {
     menu.hidden = !on;
     more.setAttribute('aria-expanded', String(on));
+  };
+  const back = () => {
+    if (document.activeElement === document.body || (menu.hidden && menu.contains(document.activeElement))) more.focus();
   };
   more.addEventListener('click', () => {
     open(menu.hidden);
@@ -96,16 +154,27 @@ function actions(message: Message, { own, mayDelete, reactions, me }: Shown, act
     open(false);
     more.focus();
   });
-  const mine = new Set(reactions.filter(([, accounts]) => accounts.includes(me)).map(([emoji]) => emoji));
+  const chosen = () => {
+    open(false);
+    back();
+  };
+  const emoji = EMOJI.map(([sign, name]) => {
+    const node: HTMLButtonElement = button(sign, { class: 'emoji', 'aria-label': `React: ${name}`, 'data-testid': `react-${name.replace(' ', '-')}` }, () => acts.react(sign, !isOn(node)).then(chosen), wrong);
+    return node;
+  });
   menu.append(
-    ...EMOJI.map(([emoji, name]) => button(emoji, { class: 'emoji', 'aria-label': `React: ${name}`, 'aria-pressed': String(mine.has(emoji)), 'data-testid': `react-${name.replace(' ', '-')}` }, () => acts.react(emoji, !mine.has(emoji)).then(() => open(false)), wrong)),
+    ...emoji,
     ...(own ? [button('Edit', { class: 'quiet', 'data-testid': 'edit-message' }, () => {
       open(false);
       acts.edit();
     })] : []),
     ...(mayDelete ? [removal(acts, wrong)] : []),
   );
-  return { menu, more };
+  const press = ({ reactions, me }: Shown) => {
+    const mine = new Set(reactions.filter(([, accounts]) => accounts.includes(me)).map(([sign]) => sign));
+    EMOJI.forEach(([sign], n) => emoji[n]!.setAttribute('aria-pressed', String(mine.has(sign))));
+  };
+  return { menu, more, back, press };
 }
 
 /** Asked once more, in the same place. */

@@ -12,10 +12,11 @@ interface Kept {
   node: HTMLElement;
 }
 
-/** How an entry is drawn: `key` says what it looks like now, `make` makes it. `head`: it begins a group of its author's. */
+/** How an entry is drawn: `key` says what it looks like now, `make` makes it, or brings up to date the node that it `was`. `head`: it
+ * begins a group of its author's. */
 export interface Drawn {
   key: (entry: Entry, head: boolean) => string;
-  make: (entry: Entry, head: boolean) => HTMLElement;
+  make: (entry: Entry, head: boolean, was?: HTMLElement) => HTMLElement;
 }
 
 export class Log {
@@ -34,10 +35,10 @@ export class Log {
     this.first = entries[0]?.seq ?? 0;
     const wanted: HTMLElement[] = [...top];
     const used = new Set<string>();
-    const keep = (name: string, made: string, build: () => HTMLElement) => {
+    const keep = (name: string, made: string, build: (was?: HTMLElement) => HTMLElement) => {
       used.add(name);
       const known = this.nodes.get(name);
-      const node = known?.made === made ? known.node : build();
+      const node = known?.made === made ? known.node : build(known?.node);
       if (known && known.node !== node && known.node.parentNode === root) known.node.replaceWith(node);
       this.nodes.set(name, { made, node });
       wanted.push(node);
@@ -50,7 +51,7 @@ export class Log {
       const marked = newAfter > 0 && entry.seq > newAfter && (!before || before.seq <= newAfter) && before !== null;
       if (marked) keep('new', 'new', () => el('p', { class: 'note fresh-mark' }, 'New'));
       const head = turns || marked || !before?.message || before.message.from !== entry.message?.from || entry.at_ms - before.at_ms > APART;
-      keep(String(entry.seq), key(entry, head), () => make(entry, head));
+      keep(String(entry.seq), key(entry, head), (was) => make(entry, head, was));
       before = entry;
     }
     for (const [name, { node }] of this.nodes) {
@@ -76,7 +77,7 @@ export class Log {
 }
 
 /** Has a parent have these children, and moves only what is not where it is to be. */
-function place(parent: HTMLElement, children: HTMLElement[]): void {
+export function place(parent: HTMLElement, children: HTMLElement[]): void {
   let at: ChildNode | null = parent.firstChild;
   for (const child of children) {
     if (child === at) at = at.nextSibling;

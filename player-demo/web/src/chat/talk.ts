@@ -243,7 +243,7 @@ export class Talk {
       return { own, named: !own && this.room.kind !== 'direct', head, tick, far: words, found: found(entry), reactions: message ? story.reactionsOf(message.id) : [], me, mayDelete: own || this.room.role === 'owner' };
     };
     const key = (entry: Entry, head: boolean) => (entry.note !== undefined ? entry.note : JSON.stringify([entry.message?.text, entry.message?.edited_ms !== undefined, entry.message?.deleted_ms !== undefined, shown(entry, head)]));
-    const make = (entry: Entry, head: boolean) => (entry.message ? line(entry.message, shown(entry, head), this.acts(entry.message)) : el('p', { class: 'note' }, entry.note ?? ''));
+    const make = (entry: Entry, head: boolean, was?: HTMLElement) => (entry.message ? line(entry.message, shown(entry, head), this.acts(entry.message), was) : el('p', { class: 'note' }, entry.note ?? ''));
     this.log.draw(story.entries(), this.newAfter, { key, make }, story.first > 1 ? [this.earlier] : [], this.tail());
     this.down.hidden = this.log.atEnd();
   }
