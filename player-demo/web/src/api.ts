@@ -1,4 +1,5 @@
 // The origin's interface, as seen through the edge.
+import { isGone } from './gone';
 import { Refused } from './session';
 
 export interface Rung {
@@ -138,29 +139,50 @@ export async function change(seen: Video, to: Partial<Said>): Promise<Video> {
 
 export const settled = (video: Video) => video.state === 'ready' || video.state === 'failed';
 
-/** Follows a video until it is settled: by its events, or by asking where those do not come through. */
-export function follow(id: string, tell: (video: Video) => void): () => void {
+/** Streams at a time: over HTTP/1.1 a browser has six connections to a site, and what it asks for needs some. */
+const STREAMS = 2;
+let streams = 0;
+
+/** The events of a video, until its last word; `broken` is told where they do not come through. */
+function stream(id: string, tell: (video: Video) => void, broken: () => void): () => void {
+  streams += 1;
+  let open = true;
+  const source = new EventSource(`/v1/videos/${id}/events`);
+  const end = () => {
+    if (open) streams -= 1;
+    open = false;
+    source.close();
+  };
+  source.addEventListener('video', (event) => {
+    const video = JSON.parse((event as MessageEvent<string>).data) as Video;
+    // The server ends the stream after its last word; without this the browser would ask again.
+    if (settled(video)) end();
+    tell(video);
+  });
+  source.addEventListener('error', () => {
+    if (!open || source.readyState !== EventSource.CLOSED) return;
+    end();
+    broken();
+  });
+  return end;
+}
+
+/** Follows a video until it is settled or gone: by its events, or by asking where those do not come through or others are streamed. */
+export function follow(id: string, tell: (video: Video) => void, gone: () => void = () => undefined): () => void {
   let ended = false;
   let timer = 0;
   const poll = async () => {
+    const video = await get(id).catch((error: unknown) => (isGone(error) ? 'gone' : null));
     if (ended) return;
-    const video = await get(id).catch(() => null);
+    if (video === 'gone') return gone();
     if (video) tell(video);
-    if (!video || !settled(video)) timer = window.setTimeout(poll, 1500);
+    if (!ended && !(video && settled(video))) timer = window.setTimeout(poll, 1500);
   };
-  const source = new EventSource(`/v1/videos/${id}/events`);
-  source.addEventListener('video', (event) => {
-    const video = JSON.parse((event as MessageEvent<string>).data) as Video;
-    tell(video);
-    // The server ends the stream after its last word; without this the browser would ask again.
-    if (settled(video)) source.close();
-  });
-  source.addEventListener('error', () => {
-    if (source.readyState === EventSource.CLOSED && !ended) void poll();
-  });
+  const close = streams < STREAMS ? stream(id, tell, () => void poll()) : null;
+  if (!close) void poll();
   return () => {
     ended = true;
     clearTimeout(timer);
-    source.close();
+    close?.();
   };
 }

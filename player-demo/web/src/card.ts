@@ -1,5 +1,5 @@
 // A video in the library.
-import { follow, remove, restore, type Video } from './api';
+import { follow, remove, restore, settled, type Video } from './api';
 import { el } from './dom';
 import { edit } from './edit';
 import { ago, clock } from './format';
@@ -20,6 +20,8 @@ const HOVER = 180;
 export interface Shelf {
   /** Shows the videos of a tag. */
   tag: (tag: string) => void;
+  /** The cards are taken off the page. */
+  until: AbortSignal;
 }
 
 /** A card that keeps itself up to date. */
@@ -37,16 +39,25 @@ export function card(video: Video, shelf: Shelf): HTMLElement {
     } else root.replaceChildren(...next);
   };
   // Where it was is where it comes back.
+  const place = document.createComment('');
+  const leave = () => root.replaceWith(place);
+  let stop = () => {};
+  const begin = (now: Video) => {
+    if (!settled(now) && now.deleted_ms === null && !shelf.until.aborted) stop = follow(now.id, draw, leave);
+  };
   const gone = (now: Video) => {
-    const place = document.createComment('');
-    root.replaceWith(place);
+    stop();
+    leave();
     toast(`“${now.title}” is deleted.`, async () => {
-      draw(await restore(now.id));
+      const back = await restore(now.id);
+      draw(back);
+      begin(back);
       place.replaceWith(root);
     });
   };
   draw(video);
-  if (video.state !== 'ready' && video.state !== 'failed') follow(video.id, draw);
+  begin(video);
+  shelf.until.addEventListener('abort', () => stop(), { once: true });
   return root;
 }
 

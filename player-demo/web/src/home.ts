@@ -17,7 +17,13 @@ export function home(main: HTMLElement): void {
 
   let next: string | null = null;
   let asking = new AbortController();
-  const add = (videos: Video[]) => grid.append(...videos.map((video) => card(video, bar)));
+  let shown = new AbortController();
+  const draw = (video: Video) => card(video, { tag: bar.tag, until: shown.signal });
+  const clear = (...instead: HTMLElement[]) => {
+    shown.abort();
+    shown = new AbortController();
+    grid.replaceChildren(...instead);
+  };
   const load = async (anew: boolean) => {
     // Of two questions the later one is answered.
     asking.abort();
@@ -28,15 +34,15 @@ export function home(main: HTMLElement): void {
     const all = asked.shown === 'all' && !asked.q && asked.tags.length === 0;
     try {
       const page = await list(asked, anew ? null : next, signal);
-      if (anew) grid.replaceChildren();
+      if (anew) clear();
       next = page.next;
-      add(page.videos);
+      grid.append(...page.videos.map(draw));
       const empty = grid.childElementCount === 0;
       note.hidden = !empty || !all;
       none.hidden = !empty || all;
     } catch (error) {
       if (signal.aborted) return;
-      grid.replaceChildren(el('p', { class: 'why', role: 'alert' }, `The library cannot be read: ${(error as Error).message}`));
+      clear(el('p', { class: 'why', role: 'alert' }, `The library cannot be read: ${(error as Error).message}`));
     }
     grid.removeAttribute('aria-busy');
     more.hidden = next === null;
@@ -45,7 +51,7 @@ export function home(main: HTMLElement): void {
   async function arrived(id: string): Promise<void> {
     note.hidden = true;
     none.hidden = true;
-    grid.prepend(card(await get(id), bar));
+    grid.prepend(draw(await get(id)));
   }
   more.addEventListener('click', () => void load(false));
   void load(true);

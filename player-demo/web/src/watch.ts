@@ -72,7 +72,7 @@ function wait(main: HTMLElement, first: Video): void {
       stop();
       open(main, video);
     }
-  });
+  }, () => say(state, 'It was deleted.'));
 }
 
 function show(main: HTMLElement, video: Video, ticket: () => Ticket | null): void {

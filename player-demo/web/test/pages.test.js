@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
+import { follow } from '../src/api.ts';
 import { doubted, Hub } from '../src/chat/hub.ts';
 import { filled, fragments } from '../src/feed/api.ts';
 import { isGone } from '../src/gone.ts';
@@ -166,4 +167,38 @@ test('a connection that is silent is asked, and opened anew where it says nothin
   mock.timers.tick(10_000);
   mock.timers.tick(900);
   assert.deepEqual([sockets.length, sockets.at(-2).readyState], [before + 2, 2]);
+});
+
+test('two videos are followed by streams and others by asking, until they are gone or stopped', async () => {
+  const sources = [];
+  class Source extends EventTarget {
+    static CLOSED = 2;
+    readyState = 1;
+    constructor() {
+      super();
+      sources.push(this);
+    }
+    close() {
+      this.readyState = 2;
+    }
+  }
+  globalThis.EventSource = Source;
+  answers = () => [404, { title: 'Not Found' }];
+  const gone = [];
+  const begin = (id) => follow(id, () => undefined, () => gone.push(id));
+  const settles = async () => {
+    for (let n = 0; n < 10; n += 1) await new Promise((done) => setImmediate(done));
+  };
+  const stops = ['a', 'b', 'c'].map(begin);
+  await settles();
+  assert.deepEqual([sources.length, asked, gone], [2, ['GET /v1/videos/c'], ['c']]);
+  // What is refused is asked for, and is told to be gone once.
+  sources[0].readyState = 2;
+  sources[0].dispatchEvent(new Event('error'));
+  await settles();
+  assert.deepEqual(gone, ['c', 'a']);
+  for (const stop of stops) stop();
+  assert.deepEqual(sources.map(({ readyState }) => readyState), [2, 2]);
+  for (const stop of [begin('d'), begin('e')]) stop();
+  assert.equal(sources.length, 4, 'each gave its place back, once');
 });
