@@ -7,7 +7,7 @@ import { average } from '../src/feed/blur.ts';
 import { arranged } from '../src/feed/thread.ts';
 import { counted, day } from '../src/format.ts';
 import { below } from '../src/route.ts';
-import { merged } from '../src/shop/basket.ts';
+import { merged, put } from '../src/shop/basket.ts';
 import { moves, reached, stateWords } from '../src/shop/states.ts';
 import { noteShown, shownAt } from '../src/versions.ts';
 
@@ -21,10 +21,13 @@ test('a page listens from what it has read', () => {
   assert.deepEqual([shownAt('stock:1'), shownAt('product:2'), shownAt('stock:9')], [4, 1, undefined]);
 });
 
-test('baskets are put together, and nothing of nothing is left out', () => {
-  const lines = merged([{ variant: 'a', quantity: 2 }, { variant: 'b', quantity: 0 }], [{ variant: 'a', quantity: 3 }, { variant: 'c', quantity: 1 }]);
-  assert.deepEqual(lines, [{ variant: 'a', quantity: 5 }, { variant: 'c', quantity: 1 }]);
-  assert.equal(merged([{ variant: 'a', quantity: 900 }], [{ variant: 'a', quantity: 900 }])[0].quantity, 1000);
+test('baskets are put together, once however often, and nothing of nothing is left out', () => {
+  const strange = [{ variant: 'a', quantity: 3 }, { variant: 'c', quantity: 1 }, { variant: 'd', quantity: 0 }];
+  const lines = merged([{ variant: 'a', quantity: 2 }, { variant: 'b', quantity: 7 }], strange);
+  assert.deepEqual(lines, [{ variant: 'a', quantity: 3 }, { variant: 'b', quantity: 7 }, { variant: 'c', quantity: 1 }]);
+  assert.deepEqual(merged(lines, strange), lines);
+  assert.equal(put([], 'a', 1800)[0].quantity, 1000);
+  assert.deepEqual(put(lines, 'b', 0).map(({ variant }) => variant), ['a', 'c']);
 });
 
 test('an order that was refused is told from one that nobody paid', () => {

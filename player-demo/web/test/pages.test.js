@@ -8,6 +8,7 @@ import { live, passes } from '../src/live.ts';
 import { local } from '../src/local.ts';
 import { backOff, Patience } from '../src/pauses.ts';
 import { me, Refused } from '../src/session.ts';
+import { Basket } from '../src/shop/basket.ts';
 
 test('a path that leads elsewhere is neither shown nor linked', () => {
   const of = (path) => local(path, 'https://edge.example');
@@ -201,4 +202,36 @@ test('two videos are followed by streams and others by asking, until they are go
   assert.deepEqual(sources.map(({ readyState }) => readyState), [2, 2]);
   for (const stop of [begin('d'), begin('e')]) stop();
   assert.equal(sources.length, 4, 'each gave its place back, once');
+});
+
+test('a basket takes trouble for nothing else, and keeps what others have put in', async () => {
+  const kept = new Map([['sluice-basket', 'own']]);
+  globalThis.localStorage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value), removeItem: (name) => kept.delete(name) };
+  const carts = { own: [{ variant: 'a', quantity: 2 }], mine: [{ variant: 'a', quantity: 1 }, { variant: 'b', quantity: 1 }] };
+  let [trouble, deaf] = [true, false];
+  answers = (path, method, body) => {
+    if (path === '/v1/accounts/me') return [200, { account: 'a', handle: 'ann', roles: [] }];
+    if (trouble) return [503, {}];
+    const name = path.split('/').at(-1);
+    if (method === 'PUT') carts[name] = JSON.parse(body).lines;
+    return deaf && method === 'PUT' ? [503, {}] : [200, { lines: carts[name] }];
+  };
+  const basket = new Basket();
+  await assert.rejects(basket.add('c', 1));
+  assert.equal(kept.get('sluice-basket'), 'own', 'it is not forgotten');
+  [trouble, deaf] = [false, true];
+  await assert.rejects(basket.open(), 'it came along, and the answer was lost');
+  deaf = false;
+  await basket.open();
+  assert.deepEqual([basket.lines, kept.size], [[{ variant: 'a', quantity: 2 }, { variant: 'b', quantity: 1 }], 0]);
+  carts.mine = [...carts.mine, { variant: 'd', quantity: 4 }];
+  await Promise.all([basket.add('c', 1), basket.add('c', 1), basket.set('b', 0)]);
+  assert.deepEqual(carts.mine, [{ variant: 'a', quantity: 2 }, { variant: 'd', quantity: 4 }, { variant: 'c', quantity: 2 }]);
+  assert.deepEqual(basket.lines, carts.mine);
+  trouble = true;
+  await assert.rejects(basket.set('a', 9));
+  assert.deepEqual(basket.lines, carts.mine, 'what could not be kept is not shown');
+  trouble = false;
+  await basket.ordered([{ variant: 'a', quantity: 2 }, { variant: 'd', quantity: 1 }]);
+  assert.deepEqual(carts.mine, [{ variant: 'd', quantity: 3 }, { variant: 'c', quantity: 2 }]);
 });

@@ -31,7 +31,7 @@ export async function basketPage(at: Shopping): Promise<void> {
       throw error.kind === 'sold-out' ? new Error('Somebody was faster: there are not so many left. Change the quantities, and try again.') : error;
     });
     if (!order) return;
-    void basket.emptied().catch(() => undefined);
+    void basket.ordered(order.lines ?? []).catch(() => undefined);
     if (!at.until.aborted) go(`/shop/orders/${order.id}`);
   }, wrong);
   const foot = at.mine ? buy : invitation('Sign in to order. What is in the basket stays in it.');
@@ -39,9 +39,19 @@ export async function basketPage(at: Shopping): Promise<void> {
   const none = empty('The basket is empty', 'What you put into it stays there, also on your other devices.', el('a', { class: 'button', href: '/shop' }, 'To the products'));
   at.main.append(el('h1', {}, 'Basket'), body, none);
   const rows = new Map<string, Row>();
-  const draw = (all: Line[]) => {
+  const asked = new Set(basket.lines.map(({ variant }) => variant));
+  const changed = (all: Line[]) => {
     key = unique();
     line.changed(all);
+    const strange = all.map(({ variant }) => variant).filter((variant) => !asked.has(variant));
+    if (strange.length === 0) return draw(all);
+    // Another tab or device has put it in: it is named before it is shown.
+    find(strange).then(() => {
+      for (const variant of strange) asked.add(variant);
+      draw(basket.lines);
+    }, (error: Error) => say(wrong, error.message));
+  };
+  const draw = (all: Line[]) => {
     body.hidden = all.length === 0;
     none.hidden = all.length > 0;
     for (const [variant, { root }] of rows) {
@@ -59,7 +69,7 @@ export async function basketPage(at: Shopping): Promise<void> {
     const currency = [...known.values()][0]?.currency ?? 'EUR';
     say(sum, money(total, currency));
   };
-  basket.watch(draw, at.until);
+  basket.watch(changed, at.until);
   const kept = line.kept(basket.lines);
   if (!at.mine || !kept) return;
   key = kept;
