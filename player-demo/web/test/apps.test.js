@@ -6,7 +6,9 @@ import { far } from '../src/chat/ticks.ts';
 import { average } from '../src/feed/blur.ts';
 import { arranged } from '../src/feed/thread.ts';
 import { counted, day } from '../src/format.ts';
+import { once } from '../src/once.ts';
 import { below } from '../src/route.ts';
+import { Refused } from '../src/session.ts';
 import { merged, put } from '../src/shop/basket.ts';
 import { moves, reached, stateWords } from '../src/shop/states.ts';
 import { noteShown, shownAt } from '../src/versions.ts';
@@ -101,4 +103,19 @@ test('days and counts are named as people do', () => {
   assert.equal(day(new Date(2026, 2, 3).getTime(), now), 'March 3');
   assert.equal(day(new Date(2024, 2, 3).getTime(), now), 'March 3, 2024');
   assert.deepEqual([counted(1, 'reply', 'replies'), counted(1200, 'reply', 'replies')], ['1 reply', '1,200 replies']);
+});
+
+test('what is sent again is the same until it is decided, or is something else', async () => {
+  const keys = [];
+  const send = (error) => (_, key) => {
+    keys.push(key);
+    return error ? Promise.reject(error) : Promise.resolve();
+  };
+  const asOne = once();
+  for (const [what, error] of [['a', new TypeError('cut')], ['a', new Refused(503, '', '')], ['a'], ['a', new Refused(422, '', '')], ['a', new TypeError('cut')], ['b']]) {
+    await asOne({ text: what }, send(error)).catch(() => undefined);
+  }
+  const [first, second, third, fourth, fifth, sixth] = keys;
+  assert.deepEqual([second, third], [first, first], 'until it was taken');
+  assert.equal(new Set([first, fourth, fifth, sixth]).size, 4, 'anew after it was taken, refused, or changed');
 });

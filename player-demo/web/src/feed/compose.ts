@@ -1,7 +1,7 @@
 // Where a post or a reply is written.
 import { list } from '../api';
 import { busy, button, el, say } from '../dom';
-import { unique } from '../unique';
+import { once } from '../once';
 import { create, fragment, type NewPost, type Post } from './api';
 import { choosing } from './photos';
 
@@ -16,16 +16,20 @@ export function compose(done: (post: Post) => void, to?: Post): HTMLFormElement 
   const left = el('span', { class: 'dim number' });
   const wrong = el('p', { class: 'why', role: 'alert' });
   const send = el('button', { type: 'submit', disabled: true, 'data-testid': to ? 'reply-send' : 'post' }, to ? 'Reply' : 'Post');
-  // The same post sent again after a cut is the same post.
-  let key = unique();
+  const asOne = once();
+  let sending = false;
   const changed = () => {
-    key = unique();
     const rest = MOST - [...text.value].length;
     say(left, rest <= NEAR ? String(rest) : '');
-    send.disabled = text.value.trim() === '' && !photos.any() && !film.value();
+    send.disabled = sending || (text.value.trim() === '' && !photos.any() && !film.value());
   };
   const photos = choosing(changed);
   const film = filming(changed);
+  // What is on its way is not written on: it would be lost when that is done.
+  const hold = (on: boolean) => {
+    sending = text.readOnly = on;
+    for (const node of [photos.button, photos.tray, film.button, film.tray]) node.inert = on;
+  };
   text.addEventListener('input', changed);
   const form = el('form', { class: 'panel composer', 'aria-label': words }, text, photos.tray, film.tray, el('div', { class: 'row' }, photos.button, to ? null : film.button, wrong, el('span', { class: 'push row' }, left, send)));
   text.addEventListener('keydown', (event) => {
@@ -37,18 +41,13 @@ export function compose(done: (post: Post) => void, to?: Post): HTMLFormElement 
       const pictures = photos.read();
       const video = film.value();
       const what: NewPost = { text: text.value, ...(pictures.length > 0 ? { photos: pictures } : {}), ...(video ? { video } : {}), ...(to ? { reply_to: to.id } : {}) };
-      const made = await create(what, key);
-      const post = await fragment(made.fragment);
+      hold(true);
+      const post = await asOne(what, async (what, key) => fragment((await create(what, key)).fragment)).finally(() => hold(false));
       text.value = '';
       photos.clear();
       film.clear();
       done(post);
-    }).finally(() => {
-      const sure = key;
-      changed();
-      // What failed and is sent again as it is, is the same post.
-      if (text.value) key = sure;
-    });
+    }).finally(changed);
   });
   return form;
 }
