@@ -43,8 +43,10 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
     if (act.dataset.shown === key) return;
     act.dataset.shown = key;
     const unwanted = () => el('p', { class: 'row' }, cancellation(now, wrong, show));
-    act.replaceChildren(...(key === 'pay' ? [payment(now, at.until, wrong, show), unwanted()] : key === 'wait' ? [unwanted()] : key === 'again' ? [again(now, at.until)] : key === 'done' ? [el('a', { class: 'button', href: '/shop' }, 'To the products')] : []));
+    act.replaceChildren(...(key === 'pay' ? [payment(now, at.until, wrong, show, back), unwanted()] : key === 'wait' ? [unwanted()] : key === 'again' ? [again(now, at.until)] : key === 'done' ? [el('a', { class: 'button', href: '/shop' }, 'To the products')] : []));
   };
+  // Where nobody can say what became of a payment, it is tried again: an order is paid once.
+  const back = () => now.state === 'paying' && show({ state: 'reserved' });
   show(first);
   const look = () => void order(id).then(show, () => undefined);
   // What is replayed tells how it came to be as it is.
@@ -54,6 +56,11 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
     show({ state: at_ms < first.changed_ms ? now.state : String(data.state), reason });
   };
   live.listen(`order:${id}`, { until: at.until, after: 0, token: () => channel(id), hear, missed: look });
+  let lost = false;
+  live.watch((link) => {
+    if (link === 'open' && lost) look();
+    lost = link === 'lost';
+  }, at.until);
 }
 
 /** Where an order is, and why, where it ended without a sale. */
@@ -70,7 +77,7 @@ function draw({ state, reason }: Order, head: HTMLElement, steps: HTMLElement): 
 }
 
 /** Which card, until when, and the button. */
-function payment({ id, total, currency, held_until_ms }: Order, until: AbortSignal, wrong: HTMLElement, show: (where: Where) => void): HTMLElement {
+function payment({ id, total, currency, held_until_ms }: Order, until: AbortSignal, wrong: HTMLElement, show: (where: Where) => void, back: () => void): HTMLElement {
   const left = el('span', { class: 'number', 'data-testid': 'held' });
   const cards = CARDS.map(([value, title, what], n) => el('label', { class: 'choice', 'data-testid': 'card' }, el('input', { type: 'radio', name: 'card', value, checked: n === 0 }), el('span', {}, title), el('span', { class: 'dim push' }, what)));
   const form = el('form', { class: 'composer' });
@@ -80,8 +87,7 @@ function payment({ id, total, currency, held_until_ms }: Order, until: AbortSign
     try {
       show(await pay(id, method));
     } catch (error) {
-      const now = await order(id).catch(() => null);
-      if (now) show(now);
+      await order(id).then(show, back);
       throw error;
     }
   }, wrong);
