@@ -23,30 +23,50 @@ export async function productPage(id: string, at: Shopping): Promise<void> {
   const words = el('div', { class: 'product-words' });
   const admin = at.mine?.roles.includes('admin') ? stockIn(one, at.until) : null;
   at.main.append(el('article', { class: 'product', 'data-testid': 'product-page' }, gallery(one, at.until), words), ...(admin ? [admin] : []));
-  describe(words, one, at.until);
+  const wish: Wish = { quantity: '1' };
+  let drawn = new AbortController();
+  const draw = (now: Product) => {
+    drawn.abort();
+    drawn = new AbortController();
+    describe(words, now, wish, AbortSignal.any([at.until, drawn.signal]));
+  };
+  draw(one);
   // Its words and prices may change while they are looked at.
-  const anew = () => void product(id).then((now) => describe(words, learn(now), at.until), () => undefined);
+  const anew = () => void product(id).then((now) => draw(learn(now)), () => undefined);
   live.listen(`product:${id}`, { until: at.until, hear: anew, missed: anew });
 }
 
-function describe(words: HTMLElement, one: Product, until: AbortSignal): void {
+/** What the buyer has chosen; it outlasts what is drawn. */
+interface Wish {
+  variant?: string;
+  quantity: string;
+}
+
+/** How a control is found again in what is drawn anew. */
+const likeness = (node: HTMLElement): string => (node instanceof HTMLInputElement && node.type === 'radio' ? `input[value="${CSS.escape(node.value)}"]` : `[data-testid="${node.dataset.testid}"]`);
+
+function describe(words: HTMLElement, one: Product, wish: Wish, until: AbortSignal): void {
   const variants = sold(one);
+  const focused = words.querySelector<HTMLElement>(':focus');
   words.replaceChildren(
     el('h1', {}, one.title),
-    variants.length > 0 ? offer(one, variants, until) : el('p', { class: 'stock none' }, 'Not sold here'),
+    variants.length > 0 ? offer(one, variants, wish, until) : el('p', { class: 'stock none' }, 'Not sold here'),
     one.description ? el('p', { class: 'product-about' }, one.description) : '',
   );
+  if (focused) words.querySelector<HTMLElement>(likeness(focused))?.focus({ preventScroll: true });
 }
 
 /** Which one, how many, and the button. */
-function offer(one: Product, variants: Variant[], until: AbortSignal): HTMLElement {
+function offer(one: Product, variants: Variant[], wish: Wish, until: AbortSignal): HTMLElement {
   const left = new Map<string, number>();
-  let chosen = variants[0]!;
+  let chosen = variants.find(({ id }) => id === wish.variant) ?? variants[0]!;
+  wish.variant = chosen.id;
   const price = el('p', { class: 'price large', 'data-testid': 'price' });
   const { root: word, show } = stockWord();
   const told = el('p', { class: 'told', role: 'status' });
   const wrong = el('p', { class: 'why', role: 'alert' });
-  const quantity = el('input', { type: 'number', id: 'quantity', min: '1', max: String(MOST), value: '1', inputmode: 'numeric', 'data-testid': 'quantity' });
+  const quantity = el('input', { type: 'number', id: 'quantity', min: '1', max: String(MOST), value: wish.quantity, inputmode: 'numeric', 'data-testid': 'quantity' });
+  quantity.addEventListener('input', () => (wish.quantity = quantity.value));
   const add = button('Add to the basket', { 'data-testid': 'add' }, async () => {
     const units = Math.max(1, Math.min(MOST, Number(quantity.value) || 1));
     await basket.add(chosen.id, units);
@@ -65,6 +85,7 @@ function offer(one: Product, variants: Variant[], until: AbortSignal): HTMLEleme
     const out = el('span', { class: 'stock none', hidden: true }, 'sold out');
     input.addEventListener('change', () => {
       chosen = variant;
+      wish.variant = variant.id;
       draw();
     });
     watchStock(variant.id, until, (available) => {
