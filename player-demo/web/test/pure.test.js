@@ -6,7 +6,7 @@ import { bytes, clock, eta, rate } from '../src/format.ts';
 import { kids, opened } from '../src/keys.ts';
 import { health, hitRatio, inWords, offload } from '../src/operations/fleet.ts';
 import { WIDTH, land, x, y } from '../src/operations/world.ts';
-import { money } from '../src/money.ts';
+import { minor, money } from '../src/money.ts';
 import { operations } from '../src/openapi.ts';
 import { app, watched } from '../src/route.ts';
 import { rungs, variant } from '../src/rungs.ts';
@@ -144,6 +144,7 @@ test('a page shows at least what it has written, and remembers the newest of a f
 test('amounts are written as people write them', () => {
   assert.equal(money(4990, 'EUR'), '€49.90');
   assert.equal(money(500, 'JPY'), '¥500');
+  assert.deepEqual([minor(49.9, 'EUR'), minor(500, 'JPY'), minor(1.005, 'KWD'), minor(0.29, 'USD')], [4990, 500, 1005, 29]);
 });
 
 test('each app has its path, and every other is of videos', () => {

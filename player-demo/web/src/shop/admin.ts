@@ -1,10 +1,12 @@
 // What an administrator of the shop does here: adds a product with its variants, and takes stock in.
 import { list, type Video } from '../api';
 import { button, busy, el, field, say } from '../dom';
+import { digits, minor } from '../money';
+import { once } from '../once';
 import { ask } from '../session';
 import { unique } from '../unique';
 import { go } from '../views';
-import { MARKET, sold, type Product, type Variant } from './api';
+import { MARKET, search, sold, type Product, type Variant } from './api';
 import type { Shopping } from './index';
 import { watchStock } from './stock';
 
@@ -16,22 +18,24 @@ interface VariantRow {
 let rows = 0;
 
 /** A variant to make. One that stands alone needs no name. */
-function variantRow(alone: () => boolean, gone: (row: VariantRow) => void): VariantRow {
+function variantRow(currency: string, alone: () => boolean, gone: (row: VariantRow) => void): VariantRow {
   rows += 1;
   const input = (name: string, attributes: Record<string, string | boolean>) => el('input', { id: `${name}-${rows}`, 'data-testid': name, ...attributes });
+  const least = (10 ** -digits(currency)).toFixed(digits(currency));
   const title = input('variant-title', { maxlength: '200', placeholder: 'Standard' });
-  const price = input('product-price', { type: 'number', min: '0.01', step: '0.01', required: true, inputmode: 'decimal' });
+  const price = input('product-price', { type: 'number', min: least, step: least, required: true, inputmode: 'decimal' });
   const units = input('product-units', { type: 'number', min: '0', step: '1', required: true, inputmode: 'numeric' });
   const remove = button('Remove', { class: 'quiet' }, () => {
     if (!alone()) gone(row);
   });
-  const root = el('div', { class: 'variant-row' }, field('Variant', title), field('Price in EUR', price), field('Units', units), remove);
-  const row: VariantRow = { root, read: () => ({ title: title.value.trim() || 'Standard', price: Math.round(Number(price.value) * 100), units: Math.trunc(Number(units.value)) }) };
+  const root = el('div', { class: 'variant-row' }, field('Variant', title), field(`Price in ${currency}`, price), field('Units', units), remove);
+  const row: VariantRow = { root, read: () => ({ title: title.value.trim() || 'Standard', price: minor(Number(price.value), currency), units: Math.trunc(Number(units.value)) }) };
   return row;
 }
 
-export function newProduct({ main }: Shopping): void {
+export async function newProduct({ main }: Shopping): Promise<void> {
   document.title = 'New product · Sluice';
+  const { currency } = await search(new URLSearchParams({ limit: '1' }));
   const title = el('input', { id: 'product-title', required: true, maxlength: '200', 'data-testid': 'product-title' });
   const about = el('textarea', { id: 'product-about', rows: '4', maxlength: '2000', 'data-testid': 'product-about' });
   const category = el('input', { id: 'product-category', maxlength: '100', 'data-testid': 'product-category' });
@@ -41,7 +45,7 @@ export function newProduct({ main }: Shopping): void {
   const all: VariantRow[] = [];
   const place = el('div', { class: 'composer' });
   const more = () => {
-    const row = variantRow(() => all.length === 1, (gone) => {
+    const row = variantRow(currency, () => all.length === 1, (gone) => {
       all.splice(all.indexOf(gone), 1);
       gone.root.remove();
     });
@@ -124,9 +128,11 @@ function stockRow({ id, title }: Variant, until: AbortSignal): HTMLElement {
   const wrong = el('span', { class: 'why', role: 'alert' });
   const add = el('button', { type: 'submit', class: 'quiet', 'data-testid': 'stock-add' }, 'Take in');
   const form = el('form', { class: 'row tight' }, units, add, wrong);
+  // What came in comes in once, however often it is sent.
+  const asOne = once();
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    void busy(add, wrong, () => receive(id, Number(units.value), unique()).then(() => {
+    void busy(add, wrong, () => asOne(Number(units.value), (quantity, key) => receive(id, quantity, key)).then(() => {
       form.reset();
       return look();
     }));
