@@ -1,8 +1,9 @@
 // The home page: upload, and the library.
-import { get, list, type Video } from './api';
+import { get, list, type Page, type Video } from './api';
 import { card } from './card';
 import { filters } from './filters';
-import { el } from './dom';
+import { el, say } from './dom';
+import { turns } from './turns';
 import { upload } from './upload';
 
 export function home(main: HTMLElement): void {
@@ -11,50 +12,50 @@ export function home(main: HTMLElement): void {
   const more = el('button', { type: 'button', class: 'more', hidden: true }, 'Show more');
   const note = el('p', { class: 'empty-note', hidden: true }, 'Nothing here yet. Upload a video: it can be watched while the rest of it is still being transcoded.');
   const none = el('p', { class: 'empty-note', hidden: true, 'data-testid': 'none' }, 'No video matches.');
-  const bar = filters(() => void load(true));
-  main.append(drop((id) => void arrived(id)), el('section', { 'aria-label': 'Library' }, el('div', { class: 'library-head' }, el('h2', {}, 'Library'), bar.root), grid, note, none, more));
+  const wrong = el('p', { class: 'why', role: 'alert' });
+  const bar = filters(() => load(true));
+  main.append(drop((id) => void arrived(id)), el('section', { 'aria-label': 'Library' }, el('div', { class: 'library-head' }, el('h2', {}, 'Library'), bar.root), grid, note, none, wrong, more));
   for (let i = 0; i < 3; i += 1) grid.append(el('div', { class: 'card skeleton', 'aria-hidden': 'true' }));
 
   let next: string | null = null;
-  let asking = new AbortController();
+  const inTurn = turns(more);
   let shown = new AbortController();
   const draw = (video: Video) => card(video, { tag: bar.tag, until: shown.signal });
-  const clear = (...instead: HTMLElement[]) => {
+  const clear = () => {
     shown.abort();
     shown = new AbortController();
-    grid.replaceChildren(...instead);
+    grid.replaceChildren();
   };
-  const load = async (anew: boolean) => {
-    // Of two questions the later one is answered.
-    asking.abort();
-    asking = new AbortController();
-    const { signal } = asking;
-    more.disabled = true;
+  const load = (anew: boolean) => {
     const asked = bar.asked();
     const all = asked.shown === 'all' && !asked.q && asked.tags.length === 0;
-    try {
-      const page = await list(asked, anew ? null : next, signal);
+    const show = (page: Page) => {
       if (anew) clear();
       next = page.next;
+      say(wrong, '');
       grid.append(...page.videos.map(draw));
       const empty = grid.childElementCount === 0;
       note.hidden = !empty || !all;
       none.hidden = !empty || all;
-    } catch (error) {
-      if (signal.aborted) return;
-      clear(el('p', { class: 'why', role: 'alert' }, `The library cannot be read: ${(error as Error).message}`));
-    }
-    grid.removeAttribute('aria-busy');
-    more.hidden = next === null;
-    more.disabled = false;
+      grid.removeAttribute('aria-busy');
+      more.hidden = next === null;
+    };
+    inTurn((signal) => list(asked, anew ? null : next, signal), show).catch((error: Error) => {
+      // What is shown is not what was asked for; that nothing can be shown is not that there is nothing.
+      if (anew) {
+        show({ videos: [], next: null });
+        note.hidden = none.hidden = true;
+      }
+      say(wrong, `The library cannot be read: ${error.message}`);
+    });
   };
   async function arrived(id: string): Promise<void> {
     note.hidden = true;
     none.hidden = true;
     grid.prepend(draw(await get(id)));
   }
-  more.addEventListener('click', () => void load(false));
-  void load(true);
+  more.addEventListener('click', () => load(false));
+  load(true);
 }
 
 function drop(done: (id: string) => void): HTMLElement {

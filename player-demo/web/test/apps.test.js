@@ -11,6 +11,7 @@ import { below } from '../src/route.ts';
 import { Refused } from '../src/session.ts';
 import { merged, put } from '../src/shop/basket.ts';
 import { moves, reached, stateWords } from '../src/shop/states.ts';
+import { turns } from '../src/turns.ts';
 import { noteShown, shownAt } from '../src/versions.ts';
 
 test('what is below an app is its parts', () => {
@@ -118,4 +119,20 @@ test('what is sent again is the same until it is decided, or is something else',
   const [first, second, third, fourth, fifth, sixth] = keys;
   assert.deepEqual([second, third], [first, first], 'until it was taken');
   assert.equal(new Set([first, fourth, fifth, sixth]).size, 4, 'anew after it was taken, refused, or changed');
+});
+
+test('of two questions the later one is answered, and nobody goes on meanwhile', async () => {
+  const [more, shown, answers] = [{ disabled: false }, [], []];
+  const inTurn = turns(more);
+  const asked = () => new Promise((done, fail) => answers.push({ done, fail }));
+  const all = [1, 2, 3].map(() => inTurn(asked, (told) => shown.push(told)));
+  answers[1].done('second');
+  answers[0].fail(new Error('of no interest any more'));
+  await Promise.all(all.slice(0, 2));
+  assert.deepEqual([shown, more.disabled], [[], true]);
+  answers[2].done('third');
+  await all[2];
+  assert.deepEqual([shown, more.disabled], [['third'], false]);
+  await assert.rejects(inTurn(() => Promise.reject(new Error('trouble')), () => undefined), /trouble/);
+  assert.equal(more.disabled, false);
 });

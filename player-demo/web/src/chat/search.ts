@@ -1,6 +1,7 @@
 // Looking for what was said: words, by whom, where, before when.
 import { el, say } from '../dom';
 import { day, hour } from '../format';
+import { turns } from '../turns';
 import { search, title, type Hit } from './api';
 import type { Hub } from './hub';
 
@@ -33,14 +34,14 @@ export function searching(hub: Hub, shown: (on: boolean) => void): Search {
   let room = '';
   let asked = '';
   let next: string | null = null;
-  const load = async (anew: boolean) => {
-    const page = await search(asked, anew ? undefined : next ?? undefined);
+  const inTurn = turns(more);
+  const load = (anew: boolean) => inTurn(() => search(asked, anew ? undefined : next ?? undefined), (page) => {
     if (anew) hits.replaceChildren();
     hits.append(...page.hits.map((hit) => found(hit, hub)));
     next = page.next;
     more.hidden = !next;
     say(told, hits.childElementCount === 0 ? 'Nothing found. Whole words are looked for.' : `${hits.childElementCount}${next ? ' or more' : ''} found`);
-  };
+  });
   const show = (on: boolean) => {
     results.hidden = close.hidden = !on;
     shown(on);

@@ -2,6 +2,7 @@
 import { button, el, say } from '../dom';
 import { isGone } from '../gone';
 import { live } from '../live';
+import { turns } from '../turns';
 import { go } from '../views';
 import { filled, home, PAGE, person, seen, token, type HomePage, type Order, type Post } from './api';
 import { card, type Shelf } from './card';
@@ -35,10 +36,14 @@ export async function homePage({ main, until, mine }: Feeding): Promise<void> {
     else list.append(card(post, shelf));
     draw();
   };
-  const load = async (anew: boolean) => {
-    const told = await home(order, anew ? null : next);
-    const page = { ...told, items: await filled(told.items) };
+  const inTurn = turns(more);
+  const read = async (after: string | null | undefined) => {
+    const told = await home(order, after);
+    return { ...told, items: await filled(told.items) };
+  };
+  const load = (anew: boolean) => inTurn(() => read(anew ? null : next), (page) => {
     if (until.aborted) return;
+    say(wrong, '');
     if (anew) {
       list.replaceChildren();
       ids.clear();
@@ -51,8 +56,12 @@ export async function homePage({ main, until, mine }: Feeding): Promise<void> {
     list.removeAttribute('aria-busy');
     draw();
     if (anew) look(page);
-  };
-  const again = () => load(true).then(() => scrollTo({ top: 0 }), (error: Error) => say(wrong, error.message));
+  });
+  const again = () => load(true).then(() => scrollTo({ top: 0 }), (error: Error) => {
+    // What is shown is of the other order, and does not go on in this one.
+    more.hidden = true;
+    say(wrong, error.message);
+  });
   more.addEventListener('click', () => void load(false).catch((error: Error) => say(wrong, error.message)));
   fresh.addEventListener('click', () => void again());
   const sides = [

@@ -5,6 +5,7 @@ import { isGone } from '../gone';
 import { live } from '../live';
 import { face } from '../nav';
 import { signIn } from '../sign-in';
+import { turns } from '../turns';
 import { empty } from '../views';
 import { follow, follows, fragments, person, postsOf, type Person } from './api';
 import { card, type Shelf } from './card';
@@ -30,18 +31,23 @@ export async function profilePage(handle: string, { main, until, mine }: Feeding
   const more = el('button', { type: 'button', class: 'more quiet', hidden: true }, 'Show more');
   const wrong = el('p', { class: 'why', role: 'alert' });
   let next: string | null | undefined;
-  const load = async (anew: boolean) => {
-    const page = await postsOf(handle, anew ? null : next);
+  const inTurn = turns(more);
+  const read = async (after: string | null | undefined) => {
+    const page = await postsOf(handle, after);
     const posts = await fragments(page.items);
     await mine.ask(posts);
+    return { posts, next: page.next };
+  };
+  const load = (anew: boolean) => inTurn(() => read(anew ? null : next), (page) => {
     if (until.aborted) return;
+    say(wrong, '');
     if (anew) list.replaceChildren();
-    list.append(...posts.map((post) => card(post, shelf)));
+    list.append(...page.posts.map((post) => card(post, shelf)));
     next = page.next;
     more.hidden = !next;
     fresh.hidden = true;
     none.hidden = list.childElementCount > 0;
-  };
+  });
   const again = (anew: boolean) => () => void load(anew).catch((error: Error) => say(wrong, error.message));
   more.addEventListener('click', again(false));
   fresh.addEventListener('click', again(true));

@@ -4,6 +4,7 @@ import { hue } from '../format';
 import { live } from '../live';
 import { money } from '../money';
 import { picture } from '../picture';
+import { turns } from '../turns';
 import { empty } from '../views';
 import { product, search, sold, type Catalog, type Listed } from './api';
 import { basket } from './basket';
@@ -20,24 +21,20 @@ export async function grid({ main, until, mine }: Shopping): Promise<void> {
   const told = el('p', { class: 'hidden', role: 'status' });
   const wrong = el('p', { class: 'why', role: 'alert' });
   const none = el('p', { class: 'empty-note', hidden: true, 'data-testid': 'none' }, 'No product matches.');
-  const find = finder(() => void load().catch((error: Error) => say(wrong, error.message)));
+  const find = finder(() => again());
   const body = el('div', { class: 'shop-find' }, find.root, el('div', { class: 'shop-found' }, fresh, wrong, cards, none, more));
   main.append(el('h1', {}, 'Shop'), el('p', { class: 'dim lead' }, 'Prices with tax. Stock as it is now.'), body, told);
   for (let i = 0; i < 3; i += 1) cards.append(el('div', { class: 'card skeleton', 'aria-hidden': 'true' }));
   let next: string | undefined;
-  let turn = 0;
+  const inTurn = turns(more);
   const add = (page: Catalog) => {
+    say(wrong, '');
     cards.append(...page.products.map((one) => card(one, page.currency, until, told)));
     next = page.next;
     more.hidden = !next;
   };
-  const load = async (): Promise<void> => {
-    // Of two questions the later one is answered.
-    turn += 1;
-    const asking = turn;
-    const page = await search(find.asked());
-    if (asking !== turn || until.aborted) return;
-    say(wrong, '');
+  const load = () => inTurn(() => search(find.asked()), (page) => {
+    if (until.aborted) return;
     cards.replaceChildren();
     cards.removeAttribute('aria-busy');
     fresh.hidden = true;
@@ -45,9 +42,14 @@ export async function grid({ main, until, mine }: Shopping): Promise<void> {
     add(page);
     none.hidden = page.total > 0;
     if (page.total === 0 && find.asked().size === 0) body.replaceWith(nothing(mine?.roles.includes('admin') ?? false));
-  };
-  more.addEventListener('click', () => void search(find.asked(), next).then(add, (error: Error) => say(wrong, error.message)));
-  fresh.addEventListener('click', () => void load().catch((error: Error) => say(wrong, error.message)));
+  });
+  const again = () => void load().catch((error: Error) => {
+    // What is shown was found by other words, and does not go on by these.
+    more.hidden = true;
+    say(wrong, error.message);
+  });
+  more.addEventListener('click', () => void inTurn(() => search(find.asked(), next), add).catch((error: Error) => say(wrong, error.message)));
+  fresh.addEventListener('click', () => again());
   await load();
   const changed = () => void (fresh.hidden = false);
   live.listen('products', { until, hear: changed, missed: changed });

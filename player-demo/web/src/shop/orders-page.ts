@@ -4,6 +4,7 @@ import { day, hour } from '../format';
 import { live } from '../live';
 import { money } from '../money';
 import { invitation } from '../sign-in';
+import { turns } from '../turns';
 import { empty } from '../views';
 import { channel, orders, type Order } from './api';
 import type { Shopping } from './index';
@@ -17,12 +18,13 @@ export async function ordersPage({ main, until, mine }: Shopping): Promise<void>
   const more = el('button', { type: 'button', class: 'more quiet', hidden: true }, 'Show more');
   const wrong = el('p', { class: 'why', role: 'alert' });
   let next: string | undefined;
-  const load = async () => {
-    const page = await orders(next);
+  const inTurn = turns(more);
+  const load = () => inTurn(() => orders(next), (page) => {
+    say(wrong, '');
     list.append(...page.orders.map((order) => entry(order, until)));
     next = page.next;
     more.hidden = !next;
-  };
+  });
   more.addEventListener('click', () => void load().catch((error: Error) => say(wrong, error.message)));
   await load();
   if (list.childElementCount === 0) return void main.append(empty('Nothing ordered yet', 'What you order is kept here, with where it is.', el('a', { class: 'button', href: '/shop' }, 'To the products')));
