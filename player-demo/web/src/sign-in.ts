@@ -9,6 +9,7 @@ export function signIn(): void {
   const wrong = el('p', { class: 'why', role: 'alert' });
   const enterButton = el('button', { type: 'submit', value: 'in', 'data-testid': 'sign-in' }, 'Sign in');
   const make = el('button', { type: 'submit', value: 'up', class: 'quiet', 'data-testid': 'sign-up' }, 'Make an account');
+  const cancel = el('button', { type: 'button', class: 'quiet' }, 'Cancel');
   const form = el(
     'form',
     { method: 'dialog' },
@@ -17,7 +18,7 @@ export function signIn(): void {
     el('div', { class: 'field' }, el('label', { for: 'handle' }, 'Handle (a-z, 0-9, _)'), handle),
     el('div', { class: 'field' }, el('label', { for: 'password' }, 'Password (8 characters or more)'), password),
     wrong,
-    el('div', { class: 'actions' }, enterButton, make),
+    el('div', { class: 'actions' }, enterButton, make, cancel),
   );
   const dialog = el('dialog', { class: 'edit', 'aria-label': 'Your account' }, form);
   form.addEventListener('submit', (event) => {
@@ -32,6 +33,7 @@ export function signIn(): void {
       },
     );
   });
+  cancel.addEventListener('click', () => dialog.close());
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
