@@ -80,7 +80,8 @@ pub struct Step<K> {
 #[must_use]
 pub fn chance(viewers: f64) -> f64 {
     let viewers = viewers.max(0.0);
-    if viewers.is_finite() { viewers / (1.0 + viewers) } else { f64::from(u8::from(viewers > 0.0)) }
+    // Each step never falls, rounded as well. Of viewers / (1 + viewers) that is not so.
+    if viewers < f64::EPSILON { viewers } else { 1.0 - 1.0 / (1.0 + viewers) }
 }
 
 /// How often a cache takes what is so likely for asked for when it comes: once, as what a viewer brings, and up to four times. What
@@ -191,6 +192,16 @@ mod tests {
             prop_assert!((0.0..=1.0).contains(&chance(viewers)));
             prop_assert!(chance(viewers + more) >= chance(viewers));
         }
+    }
+
+    #[test]
+    fn a_chance_rises_however_many_viewers_there_are() {
+        assert!(chance(9_403_743_834_418_256.0 + 419_254_877.0) >= chance(9_403_743_834_418_256.0));
+        assert_eq!(
+            (chance(f64::INFINITY), chance(f64::NAN), chance(-1.0), chance(1e-20)),
+            (1.0, 0.0, 0.0, 1e-20)
+        );
+        assert!((chance(3.0) - 0.75).abs() < 1e-15);
     }
 
     #[test]
