@@ -132,7 +132,7 @@ fn kinds(
         ("Something is in the way", "The document, or what is asked for, is not valid")
     };
     [
-        (by_path || by_query || sends, "400", "The request cannot be read"),
+        (by_path || by_query || sends || by_key, "400", "The request cannot be read"),
         (true, "401", "Nobody is signed in, or the token is not good"),
         (changes || by_path, "403", "Not for this account, or from a page of another site"),
         (by_path, "404", "There is no such thing"),
