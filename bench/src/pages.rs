@@ -1,5 +1,6 @@
 //! Pages of lists and searches that one client asks for again and again: what it waits for each, and words to ask for.
 
+use crate::report::Report;
 use hdrhistogram::Histogram;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -49,6 +50,28 @@ impl Waits {
         let longest = self.times.max();
         [millis(self.times.value_at_quantile(0.5)), millis(p99), millis(longest), verdict.to_owned()]
     }
+}
+
+/// What a question took on one engine.
+#[derive(Debug)]
+pub(crate) struct Took {
+    pub(crate) engine: &'static str,
+    pub(crate) name: &'static str,
+    /// What is on its page.
+    pub(crate) found: usize,
+    pub(crate) waits: Waits,
+}
+
+/// The table of all questions; what is on a page has a name.
+pub(crate) fn table(report: &mut Report, engine: &str, found: &str, all: &[Took]) {
+    let head = [engine, "question", found].into_iter().chain(HEAD);
+    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    for took in all {
+        let mut row = vec![took.engine.to_owned(), took.name.to_owned(), took.found.to_string()];
+        row.extend(took.waits.row());
+        rows.push(row);
+    }
+    report.table(&rows);
 }
 
 /// A number below another; small ones are common, as a few words are in any language.

@@ -6,7 +6,7 @@ mod make;
 mod table;
 
 use crate::args::{Bench, Options};
-use crate::pages::Waits;
+use crate::pages::{Took, Waits};
 use crate::process::{Process, sibling};
 use crate::report::{Report, progress};
 use anyhow::{Context, ensure};
@@ -20,16 +20,6 @@ use tokio::process::Command;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What a question took on one engine.
-#[derive(Debug)]
-struct Took {
-    engine: &'static str,
-    name: &'static str,
-    /// Videos on its page.
-    found: usize,
-    waits: Waits,
-}
 
 /// Runs it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {

@@ -1,8 +1,7 @@
 //! The library's table.
 
-use super::Took;
 use crate::args::Options;
-use crate::pages::{AIM, HEAD};
+use crate::pages::{AIM, Took, table};
 use crate::report::Report;
 use std::time::Duration;
 
@@ -24,13 +23,6 @@ pub(super) fn report(
         "Milliseconds that a client waits for a page of the origin over HTTP, on a kept connection. Aim: p99 below {} ms.",
         AIM.as_millis()
     ));
-    let head = ["engine", "question", "videos"].into_iter().chain(HEAD);
-    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
-    for took in all {
-        let mut row = vec![took.engine.to_owned(), took.name.to_owned(), took.found.to_string()];
-        row.extend(took.waits.row());
-        rows.push(row);
-    }
-    report.table(&rows);
+    table(&mut report, "engine", "videos", all);
     report
 }

@@ -14,18 +14,8 @@ use sluice_storage::{Storage, StorageConfig};
 
 use crate::args::{Bench, Options};
 use crate::fleet::{Fleet, Wanted, good};
-use crate::pages::{AIM, HEAD, Waits};
+use crate::pages::{AIM, Took, Waits, table};
 use crate::report::{Report, progress};
-
-/// What a question took on one engine.
-#[derive(Debug)]
-struct Took {
-    engine: &'static str,
-    name: &'static str,
-    /// Hits on its page.
-    found: usize,
-    waits: Waits,
-}
 
 /// Runs it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
@@ -94,13 +84,6 @@ fn report(options: &Options, all: &[Took], made: &[(&str, Duration)]) -> Report 
          Aim: p99 below {} ms.",
         AIM.as_millis()
     ));
-    let head = ["database", "question", "hits"].into_iter().chain(HEAD);
-    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
-    for took in all {
-        let mut row = vec![took.engine.to_owned(), took.name.to_owned(), took.found.to_string()];
-        row.extend(took.waits.row());
-        rows.push(row);
-    }
-    report.table(&rows);
+    table(&mut report, "database", "hits", all);
     report
 }
