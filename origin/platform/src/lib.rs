@@ -6,6 +6,7 @@
 //! - [`cache`]: the header fields of public answers: tags, versions, lifetimes
 //! - [`Page`]: keyset paging
 //! - [`is_local_path`]: paths of this host that clients name
+//! - [`while_due`]: what is kept until a time goes then
 //! - [`rooms`]: waiting rooms in front of what is scarce
 //! - `testing` (a feature): an app alone in a process
 //! - [`Hub`]: the log as a process sees it; [`Channels`]: what edges are told of it as it happens
@@ -17,6 +18,7 @@ mod accounts;
 pub mod cache;
 mod channels;
 mod describe;
+mod due;
 mod error;
 mod ground;
 mod hub;
@@ -31,6 +33,7 @@ pub mod testing;
 pub use accounts::{Accounts, AccountsConfig, Caller, Known, SessionId};
 pub use channels::Channels;
 pub use describe::description;
+pub use due::while_due;
 pub use error::ApiError;
 pub use ground::Ground;
 pub use hub::Hub;

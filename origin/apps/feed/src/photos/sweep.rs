@@ -1,44 +1,24 @@
 //! Removes photos that no post shows: those of deleted posts at once, those that none came to show after a while.
 
-use std::time::Duration;
-
+use sluice_platform::while_due;
 use sluice_storage::rows::sea_orm::sea_query::Expr;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_storage::rows::signed;
 use sluice_storage::{StorageError, Tx};
 use sluice_wire::{EventKind, ObjectKey, PhotoId};
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::rows::photo;
 use crate::tags;
 
-/// How often a process looks without having been told: others may have left something. As often as photos come to be due,
-/// within these bounds.
-const EVERY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
-/// Pause after a failure.
-const TROUBLE: Duration = Duration::from_secs(2);
 /// Photos of one look.
 const BATCH: u64 = 64;
 
 /// Sweeps until the process ends.
 pub(crate) async fn sweep(feed: Feed, stop: CancellationToken) {
-    let every = Duration::from_millis(feed.config.photo_ms / 4).clamp(EVERY.0, EVERY.1);
-    while !stop.is_cancelled() {
-        match batch(&feed).await {
-            Ok(0) => {
-                let told = timeout(every, feed.released.notified());
-                // Whether the time is over or a post was deleted makes no difference.
-                let _told = stop.run_until_cancelled(told).await;
-            }
-            Ok(swept) => feed.metrics.photos.with_label_values(&["swept"]).inc_by(swept),
-            Err(error) => {
-                tracing::warn!(%error, "photos that no post shows are not removed now, trying again");
-                stop.run_until_cancelled(sleep(TROUBLE)).await;
-            }
-        }
-    }
+    let look = || batch(&feed);
+    while_due(feed.config.photo_ms, &feed.released, &stop, "photos that no post shows", look).await;
 }
 
 /// The oldest that are due: first they are gone for all, then the objects go, then the rows. Done twice, it is as done once.
@@ -74,6 +54,7 @@ async fn batch(feed: &Feed) -> Result<u64, StorageError> {
         })
     });
     forget.await?;
+    feed.metrics.photos.with_label_values(&["swept"]).inc_by(gone.len() as u64);
     Ok(gone.len() as u64)
 }
 

@@ -1,0 +1,36 @@
+//! What is due is done: whatever is kept until a time, and is nobody's then, goes in the background, a batch at a time.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sluice_storage::StorageError;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How often a process looks without having been told: others may have left something. As often as things come to be due, within
+/// these bounds.
+const EVERY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
+/// Pause after a failure.
+const TROUBLE: Duration = Duration::from_secs(2);
+
+/// Does what is due, until the drain begins: `batch` does the oldest of it, and says how much that was. A look is taken when something is
+/// `told`, and four times in the milliseconds after which things are due, at least every 20 s.
+pub async fn while_due<F, W>(due_ms: u64, told: &Notify, stop: &CancellationToken, what: &str, batch: F)
+where
+    F: Fn() -> W,
+    W: Future<Output = Result<u64, StorageError>>,
+{
+    let every = Duration::from_millis(due_ms / 4).clamp(EVERY.0, EVERY.1);
+    while !stop.is_cancelled() {
+        match batch().await {
+            // Whether the time is over or something was told makes no difference.
+            Ok(0) => _ = stop.run_until_cancelled(timeout(every, told.notified())).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "{what} are not removed now, trying again");
+                stop.run_until_cancelled(sleep(TROUBLE)).await;
+            }
+        }
+    }
+}
