@@ -24,7 +24,7 @@ pub struct Asked<T> {
     pub body: T,
     /// The key: 1 to 255 visible characters.
     pub key: Option<String>,
-    /// Of method, path and body: whether it is the same request.
+    /// Of method, path, query and body: whether it is the same request.
     pub(super) digest: String,
 }
 
@@ -59,7 +59,9 @@ impl Asked<Bytes> {
     /// # Errors
     /// 413 for more bytes, before any is read where the request tells their number; 400 for a key that is none.
     pub async fn bytes(request: Request, most: usize) -> Result<Self, ApiError> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let uri = request.uri();
+        let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str()).to_owned();
+        let method = request.method().clone();
         let key = request.headers().get("idempotency-key").cloned();
         let body = read(request, most).await?;
         let key = key.map(|key| {
