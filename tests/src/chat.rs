@@ -4,6 +4,7 @@ use crate::process::{Process, binary};
 use crate::shop;
 use crate::stack::{Engines, lone_edge};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// Origins over one database, and edges before them.
@@ -66,6 +67,12 @@ impl Scene {
     #[must_use]
     pub fn keys(&self) -> String {
         self.dir.path().join("keys.json").display().to_string()
+    }
+
+    /// The folder of the object store.
+    #[must_use]
+    pub fn objects(&self) -> PathBuf {
+        self.dir.path().join("objects")
     }
 
     fn origin(&self, name: &str) -> Process {

@@ -197,6 +197,10 @@ id!(
     /// A photo of a post.
     PhotoId
 );
+id!(
+    /// A file of a conversation.
+    FileId
+);
 
 impl UploadId {
     /// The video this upload becomes.

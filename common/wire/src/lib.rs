@@ -71,7 +71,7 @@ pub use event::{Event, EventKind};
 pub use fleet::FleetConfig;
 pub use geo::{Country, Position};
 pub use group::MediaGroup;
-pub use id::{AccountId, JobId, NodeId, PhotoId, UploadId, VideoId};
+pub use id::{AccountId, FileId, JobId, NodeId, PhotoId, UploadId, VideoId};
 pub use image::ImageVariant;
 pub use language::Language;
 pub use media::{Digest, MediaAsset, MediaPath, ObjectKey, RungName};

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::id::{PhotoId, UploadId, VideoId};
+use crate::id::{FileId, PhotoId, UploadId, VideoId};
 use crate::limits::{MAX_SEGMENT, SEGMENTS_PER_GROUP};
 use crate::placement::PlacementKey;
 use crate::seal::KeyId;
@@ -391,6 +391,8 @@ const STORYBOARD: &str = "storyboard";
 const DOWNLOAD: &str = "download";
 /// The folder of photos.
 const PHOTOS: &str = "photos";
+/// The folder of files of conversations.
+const FILES: &str = "files";
 
 /// Reads a decimal without sign, leading zero or excess, so that each number has one spelling.
 fn parse_number(text: &str, max: u32) -> Option<u32> {
@@ -419,6 +421,8 @@ pub enum ObjectKey {
     Download(VideoId, RungName, Digest),
     /// A photo, as it is shown.
     Photo(PhotoId),
+    /// A file of a conversation, as it was sent.
+    File(FileId),
 }
 
 impl ObjectKey {
@@ -440,6 +444,9 @@ impl ObjectKey {
         let (area, rest) = text.split_once('/')?;
         if area == PHOTOS {
             return rest.parse().ok().map(Self::Photo);
+        }
+        if area == FILES {
+            return rest.parse().ok().map(Self::File);
         }
         let (id, rest) = rest.split_once('/')?;
         match area {
@@ -489,6 +496,7 @@ impl fmt::Display for ObjectKey {
             Self::Download(video, rung, digest) => write!(f, "media/{video}/{DOWNLOAD}/{rung}-{digest}.mp4"),
             Self::Text(video, track, digest) => write!(f, "media/{video}/{TEXT}/{track}/{digest}.vtt"),
             Self::Photo(photo) => write!(f, "{PHOTOS}/{photo}"),
+            Self::File(file) => write!(f, "{FILES}/{file}"),
         }
     }
 }
@@ -604,6 +612,7 @@ mod tests {
             ObjectKey::Download(video, RungName::new("v720").unwrap(), Digest([3; 16])),
             ObjectKey::Sheet(video, 2, Digest([4; 16])),
             ObjectKey::Photo(PhotoId::from_parts(1_800_000_000_000, 7)),
+            ObjectKey::File(FileId::from_parts(1_800_000_000_000, 8)),
             ObjectKey::Text(video, "captions.pt-br".parse().unwrap(), Digest([2; 16])),
         ] {
             assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));

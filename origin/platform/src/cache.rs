@@ -20,6 +20,8 @@ pub enum Lifetime {
     GuardedImmutable,
     /// Edges that check who asks keep it until an event says otherwise; clients ask again each second.
     GuardedPushed,
+    /// Each client may keep it for itself, and asks each time whether it may still see it; no other cache does.
+    Asked,
     /// Nobody keeps it.
     Never,
 }
@@ -36,6 +38,7 @@ pub fn lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
             ("private, max-age=31536000, immutable", Some("max-age=31536000, stale-if-error=86400"))
         }
         Lifetime::GuardedPushed => ("private, max-age=1", Some("max-age=3600, stale-if-error=86400")),
+        Lifetime::Asked => ("private, no-cache", None),
         Lifetime::Never => ("no-store", None),
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(clients));

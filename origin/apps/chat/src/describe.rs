@@ -5,7 +5,8 @@ use sluice_platform::description;
 use utoipa::OpenApi;
 
 use crate::{
-    conversations, cursors, events, list, members, messages, presence, reactions, search, sends, tokens,
+    conversations, cursors, events, files, list, members, messages, presence, reactions, search, sends,
+    tokens,
 };
 
 #[derive(OpenApi)]
@@ -31,6 +32,8 @@ use crate::{
         messages::delete,
         reactions::add,
         reactions::remove,
+        files::http::send,
+        files::http::read,
         cursors::show,
         cursors::put,
         events::after,

@@ -11,15 +11,17 @@
 //! - `conversations`: made, shown; `list`: those of an account; `members`: who is in one
 //! - `messages`: what they are, changed, deleted; `sends`: said, together; `reactions`; `cursors`: what devices have, `receipts`: who is told of it
 //! - `record`: what happened, in order; `events`: the same, read
+//! - `files`: what goes with messages, in the object store
 //! - `own`: what an account is told of all of them; `search`: words, as `terms` tells them apart; `presence`: who is here, in memory; `tokens`: what lets a device listen at an edge
 //! - `http`: what all handlers share; `describe`: the interface's description
 //!
-//! What it leaves to others: delivery (edges), accounts (the platform), attachments' bytes (uploads).
+//! What it leaves to others: delivery (edges), accounts (the platform).
 
 mod conversations;
 mod cursors;
 mod describe;
 mod events;
+mod files;
 mod http;
 mod ids;
 mod list;
@@ -45,6 +47,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post, put};
+use files::Files;
 use own::Unread;
 use presence::Presence;
 use receipts::Receipts;
@@ -59,9 +62,18 @@ use turns::Turns;
 pub const CHANNELS: [(&str, bool); 2] = [("chat:", false), ("chats:", false)];
 
 /// The app's keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {}
+pub struct Config {
+    /// Milliseconds after which a file goes that no message names.
+    pub file_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { file_ms: 24 * 3_600_000 }
+    }
+}
 
 /// What handlers share. Clones are the same.
 #[derive(Debug, Clone)]
@@ -72,13 +84,14 @@ pub(crate) struct Chat {
     receipts: Receipts,
     presence: Presence,
     unread: Unread,
+    files: Files,
 }
 
 /// Brings the app's tables up to date, begins its background work, and gives its routes.
 ///
 /// # Errors
 /// The engine's.
-pub async fn start(ground: &Ground, _config: &Config) -> Result<Router, ProcessError> {
+pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessError> {
     ground.storage.database.install(&SCHEMA).await?;
     let presence = Presence::new(ground.storage.bus.clone(), Arc::clone(&ground.storage.clock));
     let turns = Turns::default();
@@ -90,7 +103,9 @@ pub async fn start(ground: &Ground, _config: &Config) -> Result<Router, ProcessE
         receipts: Receipts::default(),
         presence: presence.clone(),
         unread: Unread::default(),
+        files: Files::new(&ground.metrics, config.file_ms),
     };
+    ground.drain.tasks().spawn(files::sweep(chat.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(presence.exchange(ground.drain.token()));
     ground.drain.tasks().spawn(receipts::tell_late(chat.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(own::tell(chat.clone(), ground.drain.token()));
@@ -116,6 +131,8 @@ fn routes(chat: Chat) -> Router {
             "/v1/chat/{conversation}/messages/{message}/reactions/{emoji}",
             put(reactions::add).delete(reactions::remove),
         )
+        .route("/v1/chat/{conversation}/files", post(files::http::send))
+        .route("/v1/chat/{conversation}/files/{file}", get(files::http::read))
         .route("/v1/chat/{conversation}/cursor", get(cursors::show).put(cursors::put))
         .route("/v1/chat/{conversation}/events", get(events::after))
         .route("/v1/chat/{conversation}/history/{page}", get(events::page))

@@ -23,7 +23,7 @@ use crate::ids::tag;
 use crate::record::{Happened, NEWEST, OWNER, happen, statement, stirred};
 use crate::rows::{event, message, reaction};
 use crate::search;
-use crate::{Chat, ConversationId, MessageId};
+use crate::{Chat, ConversationId, MessageId, files};
 
 /// Characters of a text.
 const MAX_TEXT: usize = 4_000;
@@ -35,18 +35,18 @@ const MAX_ATTACHMENT: usize = 512;
 /// Times a message is changed: each is kept until it is deleted.
 const MAX_EDITS: i64 = 50;
 
-/// A file that goes with a message. Its bytes are where the URL path says.
+/// A file that goes with a message: one that was sent to the conversation (`POST .../files`), or whatever else is at a path of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Attachment {
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// Its media type.
-    r#type: String,
+    pub(crate) r#type: String,
     /// Its length.
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// Where it is, below this host: `/...`, of visible characters without a backslash.
-    path: String,
+    pub(crate) path: String,
 }
 
 /// A message to be sent.
@@ -151,6 +151,8 @@ pub(crate) struct Aimed {
     author: i64,
     name: String,
     text: String,
+    /// JSON.
+    attachments: String,
     edits: i64,
 }
 
@@ -162,7 +164,7 @@ pub(crate) async fn aim(
     which: MessageId,
 ) -> Result<Aimed, ApiError> {
     let sql = format!(
-        "SELECT m.role, m.name AS me, {NEWEST} AS newest, x.seq, x.author, x.name, x.text, \
+        "SELECT m.role, m.name AS me, {NEWEST} AS newest, x.seq, x.author, x.name, x.text, x.attachments, \
          (SELECT COUNT(*) FROM chat_events d WHERE d.chat = x.chat AND d.message = x.id AND d.kind = 'edit') AS edits \
          FROM chat_members m JOIN chats c ON c.id = m.chat \
          LEFT JOIN chat_messages x ON x.chat = m.chat AND x.id = $3 AND x.deleted_ms IS NULL \
@@ -259,6 +261,7 @@ pub(crate) async fn delete(
     });
     let seq = done.await?;
     chat.unread.said(id);
+    chat.files.released();
     Ok(changed(json!({ "id": which, "seq": seq }), id, seq).into_response())
 }
 
@@ -278,6 +281,9 @@ async fn empty(
         .exec(tx.conn())
         .await?;
     search::forget(tx, chat, which, (&was.name, &was.text)).await?;
+    if was.attachments != "[]" {
+        files::release(tx, chat, which).await?;
+    }
     reaction::Entity::delete_many()
         .filter(reaction::Column::Chat.eq(chat.as_i64()))
         .filter(reaction::Column::Message.eq(which.as_i64()))

@@ -214,3 +214,37 @@ pub(crate) mod term {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+/// A file that was sent to a conversation.
+pub(crate) mod file {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "chat_files")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) chat: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: i64,
+        /// Who sent it, and may name it in a message.
+        pub(crate) owner: i64,
+        pub(crate) name: String,
+        /// Its media type.
+        pub(crate) kind: String,
+        pub(crate) bytes: i64,
+        /// Its bytes are stored.
+        pub(crate) kept: bool,
+        /// It is seen by nobody any more.
+        pub(crate) gone: bool,
+        /// The message that names it.
+        pub(crate) message: Option<i64>,
+        /// When its object and this row go: none while a message names it.
+        pub(crate) due_ms: Option<i64>,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

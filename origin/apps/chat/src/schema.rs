@@ -1,13 +1,18 @@
 //! The app's tables. The conversation leads every key: all of one is in one place.
 
-use sluice_storage::rows::columns::{big_integer, big_integer_null, string, text};
+use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, text};
 use sluice_storage::rows::sea_orm::sea_query::{ColumnDef, IndexCreateStatement, TableCreateStatement};
 use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
 /// See the module.
-pub const SCHEMA: Schema =
-    Schema { migrations: "chat_migrations", steps: &[Step { name: "c0001_conversations", tables, indexes }] };
+pub const SCHEMA: Schema = Schema {
+    migrations: "chat_migrations",
+    steps: &[
+        Step { name: "c0001_conversations", tables, indexes },
+        Step { name: "c0002_files", tables: file_tables, indexes: file_indexes },
+    ],
+};
 
 /// Columns of numbers.
 fn numbers<const N: usize>(names: [&'static str; N]) -> Vec<ColumnDef> {
@@ -90,5 +95,23 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("chat_messages_id", "chat_messages", &["chat", "id"]).unique().to_owned(),
         index("chat_messages_client", "chat_messages", &["chat", "author", "client_id"]).unique().to_owned(),
         index("chat_events_message", "chat_events", &["chat", "message"]),
+    ]
+}
+
+fn file_tables() -> Vec<TableCreateStatement> {
+    let columns = [
+        numbers(["chat", "id", "owner", "bytes"]),
+        words(["name", "kind"]),
+        vec![boolean("kept"), boolean("gone"), big_integer_null("message"), big_integer_null("due_ms")],
+    ];
+    vec![table("chat_files", columns.concat(), &["chat", "id"])]
+}
+
+fn file_indexes() -> Vec<IndexCreateStatement> {
+    vec![
+        index("chat_files_due", "chat_files", &["due_ms"]),
+        index("chat_files_message", "chat_files", &["chat", "message"]),
+        // Those that wait for a message: `message` is null.
+        index("chat_files_owner", "chat_files", &["owner", "message"]),
     ]
 }

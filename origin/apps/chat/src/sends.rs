@@ -18,6 +18,7 @@ use sluice_storage::rows::{signed, to_json};
 use sluice_storage::{Database, Tx};
 use sluice_wire::{AccountId, EventKind};
 
+use crate::files::{self, Named};
 use crate::http::{changed, conversation as of_path, no_message, outside};
 use crate::ids::tag;
 use crate::messages::{MessageView, NewMessage};
@@ -138,17 +139,15 @@ impl Batch for Lectern {
     async fn write(&self, tx: &Tx<'_>, asks: &[&Sent]) -> Result<Vec<Decided<Said>>, ApiError> {
         let inside = inside(tx, asks).await?;
         let before = before(tx, asks).await?;
-        let mut fresh: BTreeMap<Key, MessageView> = BTreeMap::new();
-        let mut order = vec![];
-        for sent in asks {
+        let is_new = |sent: &&&Sent| {
             let key = sent.key();
-            let may = inside.contains(&(key.0, key.1));
-            if may && !before.contains_key(&key) && !fresh.contains_key(&key) {
-                fresh.insert(key.clone(), sent.view(tx));
-                order.push((key, *sent));
-            }
-        }
+            inside.contains(&(key.0, key.1)) && !before.contains_key(&key)
+        };
+        let new: Vec<&Sent> = asks.iter().filter(is_new).copied().collect();
+        let mut named = Named::look(tx, new.iter().flat_map(|sent| &sent.new.attachments)).await?;
+        let Sorted { mut fresh, order, refused } = Sorted::of(tx, &new, &mut named);
         keep(tx, &mut fresh, &order).await?;
+        files::name(tx, &named).await?;
         let mut told = BTreeSet::new();
         let decide = |sent: &&Sent| {
             let key = sent.key();
@@ -159,29 +158,61 @@ impl Batch for Lectern {
                 (Some(view), _) => Ok(Said { view: view.clone(), again: true }),
                 // The same twice at once: the first of them said it.
                 (None, Some(view)) => Ok(Said { view: view.clone(), again: !told.insert(key) }),
-                (None, None) => Err(outside()),
+                (None, None) => Err(refused.get(&key).cloned().unwrap_or_else(outside)),
             }
         };
         Ok(asks.iter().map(decide).collect())
     }
 }
 
+/// Messages that come for the first time.
+#[derive(Default)]
+struct Sorted<'a> {
+    fresh: BTreeMap<Key, MessageView>,
+    /// Those of `fresh`, as they came.
+    order: Vec<(Key, &'a Sent)>,
+    /// Those whose files are none that they may name.
+    refused: BTreeMap<Key, ApiError>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(tx: &Tx<'_>, new: &[&'a Sent], named: &mut Named) -> Self {
+        let mut sorted = Self::default();
+        for sent in new {
+            let key = sent.key();
+            if sorted.fresh.contains_key(&key) {
+                continue;
+            }
+            match sent.view(tx, named) {
+                Ok(view) => {
+                    sorted.fresh.insert(key.clone(), view);
+                    sorted.order.push((key, *sent));
+                }
+                Err(refusal) => _ = sorted.refused.insert(key, refusal),
+            }
+        }
+        sorted
+    }
+}
+
 impl Sent {
-    /// The message, without its place yet.
-    fn view(&self, tx: &Tx<'_>) -> MessageView {
-        MessageView {
+    /// The message, without its place yet, with the files that it names from now on.
+    fn view(&self, tx: &Tx<'_>, named: &mut Named) -> Result<MessageView, ApiError> {
+        let id = tx.ids().make();
+        let attachments = named.take((self.chat, self.by, id), &self.new.attachments)?;
+        Ok(MessageView {
             seq: None,
             r#type: "message",
-            id: tx.ids().make(),
+            id,
             client_id: self.new.client_id.clone(),
             from: self.by,
             name: self.name.clone(),
             text: self.new.text.clone(),
-            attachments: self.new.attachments.clone(),
+            attachments,
             at_ms: signed(tx.now_ms()),
             edited_ms: None,
             deleted_ms: None,
-        }
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use sluice_storage::testing::Postgres;
 const KEY: u64 = 2;
 
 /// Each write of the description, and the statements that it has at most.
-const MOST: [(&str, u64); 14] = [
+const MOST: [(&str, u64); 15] = [
     // Whom it is with is looked up; then a direct one has a row in four tables: the pair's, its own, its members', its first
     // event's. Others have no pair.
     ("post /v1/chat", 5),
@@ -33,13 +33,15 @@ const MOST: [(&str, u64); 14] = [
     ("put /v1/chat/{conversation}/members/{account}", 3),
     // As leaving, but for the heir.
     ("delete /v1/chat/{conversation}/members/{account}", 5),
-    // Messages that come at once share these: who is in, what was sent before, and three tables.
-    ("post /v1/chat/{conversation}/messages", 5),
+    ("post /v1/chat/{conversation}/files", 3),
+    // Messages that come at once share these: who is in, what was sent before, and three tables. With files two more: whose they are
+    // is read, and that they are named is kept.
+    ("post /v1/chat/{conversation}/messages", 7),
     // What it says is read, since words that it has no more are not found any more, and changed in three tables: the words that
     // go and those that come are two statements.
     ("put /v1/chat/{conversation}/messages/{message}", 5),
-    // What it said is read, and taken out of all six tables that have any of it; that it is deleted is kept.
-    ("delete /v1/chat/{conversation}/messages/{message}", 8),
+    // What it said is read, and taken out of all seven tables that have any of it; that it is deleted is kept.
+    ("delete /v1/chat/{conversation}/messages/{message}", 9),
     ("put /v1/chat/{conversation}/messages/{message}/reactions/{emoji}", 3),
     ("delete /v1/chat/{conversation}/messages/{message}/reactions/{emoji}", 3),
     // Three of a move that nobody is told of. With a receipt, at most one a second: where the account is is read, since a
@@ -113,7 +115,9 @@ async fn no_write_has_more_than_its_line_says(mut app: App) {
     let channel = app.write((MAKE, &[]), &ann, channel, events).await["id"].as_str().unwrap().to_owned();
     let (all, news) = (group.as_str(), channel.as_str());
 
-    let words = |client: &str| json!({ "client_id": client, "text": "some words that are said" });
+    let file = "post /v1/chat/{conversation}/files";
+    let file = app.write((file, &[all]), &ann, json!({ "a": "document" }), 0).await;
+    let words = |client: &str| json!({ "client_id": client, "text": "some words that are said", "attachments": [file] });
     let said = app.write((SEND, &[all]), &ann, words("1"), events).await;
     assert_eq!(said["seq"], 2, "{said}");
     let again = app.write((SEND, &[all]), &ann, words("1"), events).await;
