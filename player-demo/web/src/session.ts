@@ -103,7 +103,7 @@ export async function ask<T>(path: string, { method = 'GET', body, key, fields, 
   const told = (answer.status === 204 ? null : await answer.json()) as T;
   const versions = answer.headers.get('sluice-version');
   if (reads) noteShown(versions);
-  else note(versions, told);
+  else note(versions);
   return told;
 }
 

@@ -20,11 +20,9 @@ function keep(into: Map<string, number>, most: number, members: string): void {
   }
 }
 
-/** Notes what the answer to a write says it made: `Sluice-Version`, or `versions` in its document. */
-export function note(header: string | null, body: unknown): void {
-  const said = (body as { versions?: Record<string, number> | string } | null)?.versions;
-  const listed = said && typeof said === 'object' ? Object.entries(said).map(([tag, version]) => `${tag}=${version}`) : [said ?? ''];
-  keep(written, MOST.written, [header ?? '', ...listed].join(' '));
+/** Notes what the answer to a write says it made: `Sluice-Version`. */
+export function note(header: string | null): void {
+  keep(written, MOST.written, header ?? '');
 }
 
 /** Notes what was told of: reads from then on show at least that. */

@@ -132,12 +132,13 @@ test('the land is drawn without a line across the world', () => {
 });
 
 test('a page shows at least what it has written, and remembers the newest of a few tags', () => {
-  note('post:1=3 user:ann=2', null);
-  note(null, { versions: { 'stock:7': 4 } });
-  note('post:1=2', { versions: 'thread:1=9' });
+  note('post:1=3 user:ann=2');
+  note(null);
+  note('stock:7=4');
+  note('post:1=2 thread:1=9');
   assert.equal(atLeast(), 'user:ann=2 stock:7=4 post:1=3 thread:1=9');
-  note('nonsense =5 x=y', undefined);
-  for (let n = 0; n < 40; n += 1) note(`t:${n}=1`, null);
+  note('nonsense =5 x=y');
+  for (let n = 0; n < 40; n += 1) note(`t:${n}=1`);
   assert.equal(atLeast().split(' ').length, 16);
 });
 

@@ -38,9 +38,10 @@ impl Raised {
         self.0.extend(later.0);
     }
 
-    /// `{"TAG": VERSION}`.
-    pub(crate) fn json(&self) -> Value {
-        json!(self.0)
+    /// As `Sluice-Version` has them.
+    pub(crate) fn text(&self) -> String {
+        let member = |(tag, version): (&String, &Version)| format!("{tag}={version}");
+        self.0.iter().map(member).collect::<Vec<_>>().join(" ")
     }
 }
 

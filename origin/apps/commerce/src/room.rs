@@ -131,7 +131,7 @@ pub(crate) async fn open(
                 let act = Act { action: "open-room", subject: variant.to_string(), before: None, after };
                 audit.record(tx, who, &act).await?;
                 let tickets = format!("/v1/rooms/{name}/tickets");
-                let versions = json!({ format!("room:{name}"): version });
+                let versions = format!("room:{name}={version}");
                 Ok(Answer::ok(json!({ "name": name, "tickets": tickets, "versions": versions })))
             })
         })
@@ -161,6 +161,6 @@ pub(crate) async fn close(
             Ok(version)
         })
     });
-    let versions = closed.await?.map(|version| json!({ format!("room:{name}"): version }));
-    Ok(Answer::ok(json!({ "name": name, "versions": versions.unwrap_or_else(|| json!({})) })).into_response())
+    let versions = closed.await?.map(|version| format!("room:{name}={version}"));
+    Ok(Answer::ok(json!({ "name": name, "versions": versions.unwrap_or_default() })).into_response())
 }

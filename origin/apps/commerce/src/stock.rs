@@ -227,7 +227,7 @@ pub(crate) async fn receive(
                 let act = Act { action, subject, before: None, after: Some(json!(quantity)) };
                 audit.record(tx, who, &act).await?;
                 let body =
-                    json!({ "variant": variant, "available": row.available, "versions": raised.json() });
+                    json!({ "variant": variant, "available": row.available, "versions": raised.text() });
                 Ok(Answer::ok(body))
             })
         })

@@ -39,8 +39,8 @@ const KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Between two looks for answers that had their day.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// An answer: its status, and a JSON document. Which versions were made is its member `versions`, as `Sluice-Version` has them or as
-/// an object of tags; it is told in that field, too, each time.
+/// An answer: its status, and a JSON document. Which versions were made is its member `versions`, as `Sluice-Version` has them; it is told
+/// in that field, too, each time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The status.
@@ -80,14 +80,8 @@ impl IntoResponse for Answer {
 
 /// The versions that a document says were made, as a field.
 fn versions(document: &serde_json::Value) -> Option<HeaderValue> {
-    let text = match document.get("versions")? {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Object(all) => {
-            all.iter().map(|(tag, version)| format!("{tag}={version}")).collect::<Vec<_>>().join(" ")
-        }
-        _ => return None,
-    };
-    HeaderValue::from_str(&text).ok().filter(|text| !text.is_empty())
+    let text = document.get("versions")?.as_str().filter(|text| !text.is_empty())?;
+    HeaderValue::from_str(text).ok()
 }
 
 /// Answers that are given once. Clones are the same.

@@ -119,7 +119,7 @@ pub(crate) async fn create(
                 sort_into(tx, id, new.category.as_deref()).await?;
                 let variants = keep(tx, id, &new.variants, vec![]).await?;
                 let raised = told(shop, tx, caller, id, EventKind::Created).await?;
-                Ok(Answer::created(json!({ "id": id, "variants": variants, "versions": raised.json() })))
+                Ok(Answer::created(json!({ "id": id, "variants": variants, "versions": raised.text() })))
             })
         })
         .await
@@ -165,7 +165,7 @@ pub(crate) async fn edit(
                 let changed = change(tx, id, edit).await?;
                 let variants = keep(tx, id, &edit.add, changed).await?;
                 let raised = told(shop, tx, caller, id, EventKind::Changed).await?;
-                Ok(Answer::ok(json!({ "id": id, "variants": variants, "versions": raised.json() })))
+                Ok(Answer::ok(json!({ "id": id, "variants": variants, "versions": raised.text() })))
             })
         })
         .await

@@ -116,7 +116,7 @@ impl Order {
     /// Its document with the versions that a write made.
     pub(super) fn and(&self, raised: &Raised) -> Value {
         let mut document = json!(self);
-        document["versions"] = raised.json();
+        document["versions"] = raised.text().into();
         document
     }
 }

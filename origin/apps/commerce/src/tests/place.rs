@@ -11,6 +11,7 @@ use sluice_service::Drain;
 use sluice_storage::testing::Postgres;
 use sluice_storage::{ManualClock, SharedClock};
 use sluice_wire::AccountId;
+use sluice_wire::tag::parse_versions;
 use sluice_wire::token::jwt::Claims;
 use tempfile::TempDir;
 
@@ -30,6 +31,12 @@ pub(super) const SECRET: &[u8] = b"whsec_of_a_test";
 /// An order of one unit; its id.
 pub(super) async fn placed(place: &Place, variant: &str) -> String {
     place.order(variant, 1, None).await.2["id"].as_str().unwrap().to_owned()
+}
+
+/// Which version of a tag a document says was made.
+pub(super) fn version_of(document: &Value, tag: &str) -> u64 {
+    let versions = parse_versions(document["versions"].as_str().unwrap_or_default());
+    versions.iter().find(|(of, _)| of.as_str() == tag).map_or(0, |(_, version)| version.0)
 }
 
 pub(super) struct Place {
