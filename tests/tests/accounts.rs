@@ -7,6 +7,7 @@ use sluice_storage::testing::Postgres;
 use sluice_tests::client::client;
 use sluice_tests::process::{Process, binary};
 use sluice_tests::programs::printed;
+use sluice_tests::social::Social;
 use sluice_tests::stack::{Engines, Options, Stack};
 use std::process::Command;
 use std::time::Duration;
@@ -228,4 +229,37 @@ async fn what_a_rule_closes_is_not_opened_by_an_account_that_anybody_may_have() 
     assert_eq!(shown(minted.trim()).await, 200);
     let status = shown(ann["access_token"].as_str().unwrap()).await;
     assert!(matches!(status, 401 | 403), "{status}");
+}
+
+/// Sign-ups and the like that an address may ask for at once.
+const AT_ONCE: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_often_an_address_signs_up_is_a_rule_of_the_edge() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.toml").display().to_string();
+    let rule = format!(
+        "[[rule]]\nprefix = \"/v1/accounts\"\nmethods = [\"POST\"]\nneed = \"open\"\n\
+         rate = {{ requests = {AT_ONCE}, seconds = 3600 }}\n\
+         [[rule]]\nprefix = \"/v1/accounts/refresh\"\nneed = \"open\"\n"
+    );
+    std::fs::write(&rules, rule).unwrap();
+    let scene = Social::start(&[], &[("access.rules_file", rules.as_str())]).await;
+    let [edge, other] = [scene.edges[0].url(), scene.edges[1].url()];
+    let mut accounts = vec![];
+    for n in 0..AT_ONCE {
+        accounts.push(sign_up(&edge, &format!("ann{n}")).await);
+    }
+    for (path, handle) in [("", "eve"), ("/session", "ann0")] {
+        let body = json!({ "handle": handle, "password": "correct horse" });
+        let answer = asks(&edge, Method::POST, path).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 429, "{path}");
+        assert!(answer.headers().contains_key("retry-after"), "{path}");
+    }
+    // Who is in goes on.
+    let renew = json!({ "refresh_token": accounts[0]["refresh_token"] });
+    assert_eq!(sent(asks(&edge, Method::POST, "/refresh").json(&renew)).await.0, 200);
+    assert_eq!(me(&edge, &accounts[1]["access_token"]).await, 200);
+    // Each edge counts by itself.
+    sign_up(&other, "eve").await;
 }
