@@ -1,7 +1,7 @@
 //! How far devices are: what was delivered to one, and what was read on it. Cursors never go back.
 
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,7 +17,7 @@ use sluice_storage::rows::signed;
 use sluice_wire::AccountId;
 use utoipa::ToSchema;
 
-use crate::http::{answer, conversation as of_path, invalid, outside};
+use crate::http::{answer, changed, conversation as of_path, invalid, outside};
 use crate::receipts::{self, Told};
 use crate::record::{Inside, inside, inside_sql, statement};
 use crate::rows::cursor;
@@ -66,8 +66,9 @@ fn of(id: ConversationId, who: AccountId) -> sluice_storage::rows::sea_orm::Sele
         .filter(cursor::Column::Account.eq(who.as_i64()))
 }
 
-/// `PUT /v1/chat/ID/cursor`. What is behind where the device was is no fault, and changes nothing.
-#[utoipa::path(put, path = "/v1/chat/{conversation}/cursor", params(("conversation" = String, Path)), request_body = Cursor, responses((status = 200, body = Cursor)))]
+/// `PUT /v1/chat/ID/cursor`. What is behind where the device was is no fault, and changes nothing. Where the others are told at
+/// once, the answer has the version that this made.
+#[utoipa::path(put, path = "/v1/chat/{conversation}/cursor", params(("conversation" = String, Path)), request_body = Cursor, responses((status = 200, description = "device, delivered, read; versions where others are told at once")))]
 pub(crate) async fn put(
     State(chat): State<Chat>,
     caller: Caller,
@@ -90,8 +91,10 @@ pub(crate) async fn put(
     });
     let (now, told) = put.await?;
     chat.unread.read(id, who);
-    if told == Told::Later {
-        chat.receipts.owe(id, who);
+    match told {
+        Told::At(seq) => return Ok(changed(now, id, seq).into_response()),
+        Told::Later => chat.receipts.owe(id, who),
+        Told::Settled => {}
     }
     Ok(answer(StatusCode::OK, now))
 }

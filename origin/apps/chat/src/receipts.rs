@@ -33,8 +33,10 @@ const MAX_OWED: usize = 10_000;
 /// What became of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// It was told, or is not to be.
+    /// It is not to be told, or was before.
     Settled,
+    /// It is told with this seq.
+    At(i64),
     /// It is to be told when a second is over.
     Later,
 }
@@ -97,8 +99,7 @@ pub(crate) async fn moved(
         return Ok(told);
     }
     let more = json!({ "account": who, "read": seen, "delivered": delivered });
-    happen(tx, chat, Happened::new("receipt", who, more)).await?;
-    Ok(Told::Settled)
+    happen(tx, chat, Happened::new("receipt", who, more)).await.map(Told::At)
 }
 
 /// Tells what is owed, until the process ends, and once more then.

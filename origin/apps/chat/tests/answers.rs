@@ -1,12 +1,14 @@
 //! What the app answers, alike on both engines.
 #![allow(clippy::unwrap_used, reason = "tests report a broken assumption by panicking")]
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sluice_platform::AccountsConfig;
 use sluice_platform::testing::{Alone, Reply, request};
 use sluice_storage::testing::Postgres;
+use sluice_storage::{ManualClock, SharedClock, SystemClock};
 use sluice_wire::channel::Revoked;
 
 /// Hits of a page.
@@ -15,7 +17,11 @@ const HITS: usize = 20;
 const DEVICES: usize = 50;
 
 async fn start(server: Option<&Postgres>) -> Alone {
-    let mut alone = Alone::start(server, &AccountsConfig::default()).await;
+    start_at(server, Arc::new(SystemClock)).await
+}
+
+async fn start_at(server: Option<&Postgres>, clock: SharedClock) -> Alone {
+    let mut alone = Alone::start_at(server, &AccountsConfig::default(), clock).await;
     let app = sluice_chat::start(&alone.ground, &sluice_chat::Config::default()).await.unwrap();
     alone.serve(app);
     alone
@@ -168,6 +174,40 @@ async fn a_device_too_many_takes_the_place_of_the_one_that_was_silent_longest(al
     alone.end().await;
 }
 
+/// By a clock that stands still: all of it is within the second in which one receipt is told.
+async fn a_cursor_that_others_are_told_of_says_the_version_of_it(alone: Alone) {
+    let ((_, ann), (_, ben)) = (alone.join("ann").await, alone.join("ben").await);
+    let chat = group(&alone, &ann, "All").await;
+    let move_to = async |chat: &str, read: i64| {
+        let body = json!({ "device": "phone", "delivered": read, "read": read });
+        let moved = alone.ask("PUT", &format!("{chat}/cursor"), &ben, &body).await;
+        assert_eq!((moved.status, &moved.body["read"]), (200, &json!(read)), "{}", moved.body);
+        let told = moved.headers.get("sluice-version").map(|told| told.to_str().unwrap().to_owned());
+        assert_eq!(moved.body.get("versions").and_then(Value::as_str), told.as_deref());
+        told
+    };
+    say(&alone, &chat, &ann, "something to be read").await;
+    let made = format!("{}=3", chat.replace("/v1/chat/", "chat:"));
+    assert_eq!(move_to(&chat, 2).await, Some(made));
+    let after = format!("{chat}/events?after=2");
+    let told = ask(&alone, ("GET", &after), &ann, Value::Null, 200).await;
+    let receipt = &told["events"][0];
+    assert_eq!(
+        (&receipt["type"], &receipt["seq"], &receipt["read"]),
+        (&json!("receipt"), &json!(3), &json!(2))
+    );
+
+    assert_eq!(move_to(&chat, 2).await, None, "it is told already");
+    say(&alone, &chat, &ben, "an answer").await;
+    assert_eq!(move_to(&chat, 4).await, None, "it is told when the second is over");
+    let channel = json!({ "kind": "channel", "name": "News", "members": ["@ben"] });
+    let made = ask(&alone, ("POST", "/v1/chat"), &ann, channel, 201).await;
+    let news = format!("/v1/chat/{}", made["id"].as_str().unwrap());
+    say(&alone, &news, &ann, "what is new").await;
+    assert_eq!(move_to(&news, 2).await, None, "nobody is told in a channel");
+    alone.end().await;
+}
+
 async fn a_token_says_with_which_seq_it_was_looked_up_who_is_in(alone: Alone) {
     let ((_, ann), (ben, ben_token)) = (alone.join("ann").await, alone.join("ben").await);
     let chat = group(&alone, &ann, "All").await;
@@ -279,6 +319,14 @@ async fn a_device_too_many_takes_the_place_of_another_on_both_engines() {
     a_device_too_many_takes_the_place_of_the_one_that_was_silent_longest(start(None).await).await;
     let server = Postgres::start().await;
     a_device_too_many_takes_the_place_of_the_one_that_was_silent_longest(start(Some(&server)).await).await;
+}
+
+#[tokio::test]
+async fn a_cursor_that_others_are_told_of_says_the_version_of_it_on_both_engines() {
+    let still = || ManualClock::at(1_800_000_000_000);
+    a_cursor_that_others_are_told_of_says_the_version_of_it(start_at(None, still()).await).await;
+    let server = Postgres::start().await;
+    a_cursor_that_others_are_told_of_says_the_version_of_it(start_at(Some(&server), still()).await).await;
 }
 
 #[tokio::test]
