@@ -2,6 +2,7 @@
 //! many statements it took.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,9 @@ pub struct Reply {
     /// Statements that it took.
     pub statements: u64,
 }
+
+/// A GET of a description, a request for it, and the statements that this takes at most.
+pub type Read = (&'static str, Request<Body>, u64);
 
 impl Alone {
     /// On an empty database of the server's, or on SQLite; with the routes of accounts.
@@ -118,6 +122,24 @@ impl Alone {
     /// Sends what [`request`] makes.
     pub async fn ask(&self, method: &str, path: &str, token: &str, body: &Value) -> Reply {
         self.send(request(method, path, token, body)).await
+    }
+
+    /// Holds GETs to their lines, and a description, which is at a path, to lines for all that it has.
+    ///
+    /// # Panics
+    /// When one has no line, fails, or takes more statements than its line says.
+    pub async fn hold_reads(&self, description: &str, reads: Vec<Read>) {
+        let described = self.ask("GET", description, "", &Value::Null).await.body;
+        let paths = described["paths"].as_object().unwrap().iter();
+        let gets = paths.filter(|(_, methods)| methods.get("get").is_some());
+        let gets: BTreeSet<&str> = gets.map(|(path, _)| path.as_str()).collect();
+        assert_eq!(gets, reads.iter().map(|(path, ..)| *path).collect(), "each has a line");
+        for (path, request, most) in reads {
+            let asked = request.uri().to_string();
+            let Reply { status, statements, text, .. } = self.send(request).await;
+            assert!(status < 300, "{asked}: {status} {text}");
+            assert!(statements <= most, "{path} as {asked}: {statements} statements");
+        }
     }
 
     /// A new account's id and access token.

@@ -1,9 +1,11 @@
 //! The app, alone in a process, and what it answers.
 
+use std::io::Cursor;
 use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
+use image::{ImageFormat, RgbImage};
 use serde_json::{Value, json};
 use sluice_feed::Config;
 use sluice_platform::AccountsConfig;
@@ -104,6 +106,17 @@ impl App {
     pub(super) async fn end(self) {
         self.alone.end().await;
     }
+}
+
+/// Sends a picture, to be kept as a photo.
+pub(super) fn picture(token: &str) -> Request<Body> {
+    let mut bytes = Cursor::new(vec![]);
+    RgbImage::new(8, 8).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let request = Request::post("/v1/feed/photos")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "image/png")
+        .body(Body::from(bytes.into_inner()));
+    request.unwrap()
 }
 
 pub(super) fn ids(page: &Value) -> Vec<String> {

@@ -8,16 +8,14 @@
 //! SQLite changes one table with a statement, so that a write has at least as many as it changes tables.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 
 use axum::body::Body;
 use http::Request;
-use image::{ImageFormat, RgbImage};
 use serde_json::{Value, json};
 use sluice_feed::Config;
 use sluice_storage::testing::Postgres;
 
-use super::app::{Answer, App};
+use super::app::{Answer, App, picture};
 
 /// What an `Idempotency-Key` adds.
 const KEY: u64 = 2;
@@ -61,13 +59,7 @@ impl Sent {
 
 /// A picture that is sent, and where it is kept.
 async fn photo(app: &App, token: &str, sent: &mut Sent) -> String {
-    let mut bytes = Cursor::new(vec![]);
-    RgbImage::new(8, 8).write_to(&mut bytes, ImageFormat::Png).unwrap();
-    let request = Request::post("/v1/feed/photos")
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "image/png")
-        .body(Body::from(bytes.into_inner()));
-    let kept = sent.hold("post /v1/feed/photos", app.send(request.unwrap()).await, 0);
+    let kept = sent.hold("post /v1/feed/photos", app.send(picture(token)).await, 0);
     kept.body["path"].as_str().unwrap().to_owned()
 }
 
