@@ -17,6 +17,7 @@
 //! - [`h2`]: an HTTP/2 client that sends what no client should
 //! - [`rawlog`]: an origin that keeps what it was sent, byte for byte
 //! - [`client`]: what a client does: upload, wait, fetch
+//! - [`results`]: what a story leaves beside the results of benches
 //! - [`swapped`]: an edge whose binary is replaced
 //! - [`h3`]: a client of HTTP/3 that keeps its connection
 //! - [`tls`]: a client that looks at handshakes, and certificates
@@ -58,6 +59,7 @@ pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod rawlog;
+pub mod results;
 pub mod sale;
 pub mod shop;
 pub mod social;

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use rand::Rng;
 use reqwest::Client;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -37,6 +38,8 @@ pub struct Buyers {
     pub at: [String; 2],
     /// An order for one unit.
     pub order: Value,
+    /// How often one of them had to ask again.
+    pub again: AtomicUsize,
     tokens: Vec<String>,
 }
 
@@ -67,6 +70,7 @@ impl Buyers {
                     return Some((status, told));
                 }
             }
+            self.again.fetch_add(1, Ordering::Relaxed);
             at = 1 - at;
             sleep(Duration::from_millis(rand::rng().random_range(pause / 2..pause))).await;
             pause = 1_000.min(pause * 2);
@@ -132,7 +136,7 @@ impl Sale {
         stripe.err(Faults { before: 0.05, late: 0.05, lateness: LATENESS, ..Faults::default() });
         let order = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
         let http = plain().timeout(REQUEST).build().unwrap();
-        let buyers = Buyers { http, at, order, tokens };
+        let buyers = Buyers { http, at, order, again: AtomicUsize::default(), tokens };
         Self { stripe, origins, boss, variant, buyers, shop, units }
     }
 

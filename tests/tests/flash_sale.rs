@@ -1,7 +1,8 @@
 //! A flash sale: a crowd through two edges and a waiting room, with origins that are killed, a gateway that errs, and clients
 //! that ask again: as many are sold as there are, each is paid once, and origins see little of it.
 //!
-//! `SALE_TRIES` and `SALE_UNITS` make it larger: 100,000 tries on 500 units take some minutes.
+//! `SALE_TRIES` and `SALE_UNITS` make it larger: 100,000 tries on 500 units take some minutes. Where `SALE_RESULTS` is set to a file,
+//! from the top folder on, what became of it is a row there for each database.
 #![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
@@ -10,6 +11,7 @@ use serde_json::json;
 use sluice_storage::testing::Postgres;
 use sluice_tests::crowd::take;
 use sluice_tests::process::Process;
+use sluice_tests::results;
 use sluice_tests::sale::{Buyers, ORDERS, PATIENCE, Sale, until};
 use sluice_tests::shop::{Shop, open_room};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,16 +28,18 @@ const AT_ONCE: usize = 400;
 const HOLD: Duration = Duration::from_secs(8);
 /// Who is let in within a second: what a database commits on a busy machine. More only lose to one another.
 const RATE: usize = 30;
+/// Origins that are killed.
+const CRASHES: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_there_is_is_sold_and_no_more_on_sqlite() {
-    a_sale(Shop::sqlite()).await;
+    a_sale("SQLite", Shop::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_there_is_is_sold_and_no_more_on_postgres() {
     let server = Postgres::start().await;
-    a_sale(Shop::at(server.fresh_database().await)).await;
+    a_sale("PostgreSQL", Shop::at(server.fresh_database().await)).await;
 }
 
 /// A number out of the environment.
@@ -106,7 +110,20 @@ async fn passed(edges: &[Process]) -> f64 {
     sum
 }
 
-async fn a_sale(shop: Shop) {
+/// Leaves what became of it, where that is wanted: all units are sold, and each is paid once.
+fn leave(file: &str, database: &str, (tries, units): (usize, usize), (again, took): (usize, Duration)) {
+    let build = if cfg!(debug_assertions) { "" } else { " --release" };
+    let command = format!(
+        "SALE_TRIES={tries} SALE_UNITS={units} SALE_RESULTS=FILE cargo nextest run{build} --workspace --locked --test flash_sale"
+    );
+    let columns = ["database", "tries", "units", "crashes", "retries", "sold", "seconds"];
+    let seconds = format!("{:.1}", took.as_secs_f64());
+    let row = [tries, units, CRASHES, again, units].map(|count| count.to_string());
+    let row = [vec![database.to_owned()], row.to_vec(), vec![seconds]].concat();
+    results::put(file, ("A flash sale", &command), &columns, &row);
+}
+
+async fn a_sale(database: &str, shop: Shop) {
     let (tries, units) = (told("SALE_TRIES", TRIES), told("SALE_UNITS", UNITS));
     let mut sale = Sale::of(shop, units).await;
     let mut edges = ["near-a", "near-b"].map(|name| sale.edge(name));
@@ -137,11 +154,14 @@ async fn a_sale(shop: Shop) {
         first.start().await;
     };
     tokio::join!(tries_under_way, killer);
-    let took = begun.elapsed();
+    let (took, again) = (begun.elapsed(), buyers.again.load(Ordering::Relaxed));
     sale.to_the_last_unit(AT_ONCE, async |n, key: String| crowd.try_to_buy(n, &key).await).await;
     // Of so many, origins have seen twice what there was at the most.
     let passed = passed(&edges).await;
     println!("{tries} tries on {units} units in {took:.1?}, {:?}; {passed} orders passed", crowd.ends);
     assert!(passed <= 2.0 * f64::from(u32::try_from(units).unwrap()), "{passed} orders passed");
     sale.is_right().await;
+    if let Ok(file) = std::env::var("SALE_RESULTS") {
+        leave(&file, database, (tries, units), (again, took));
+    }
 }
