@@ -5,6 +5,7 @@ import { api } from './apps/api.mjs';
 import { chat } from './apps/chat.mjs';
 import { feed } from './apps/feed.mjs';
 import { line } from './apps/line.mjs';
+import { door, photos } from './apps/photos.mjs';
 import { person, report, signUp } from './apps/people.mjs';
 import { room } from './apps/room.mjs';
 import { shop } from './apps/shop.mjs';
@@ -18,12 +19,14 @@ const boss = await person(browser, edgeA, { width: 1280, height: 860 }, pictures
 const wire = await line(edgeB);
 const ben = await person(browser, wire.url, { width: 390, height: 844 }, pictures);
 try {
+  await door(ben);
   await signUp(boss, 'boss');
   await signUp(ben, 'ben');
   await shop(boss, ben);
   await room(boss, ben);
   await chat(boss, ben, wire);
   await feed(boss, ben);
+  await photos(boss, ben);
   await api(boss, ben);
 } catch (error) {
   report.failure = String(error.stack ?? error);

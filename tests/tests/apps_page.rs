@@ -59,6 +59,8 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
         ["The shop is open: tripods, while there are some.", "Do they fold?", "To half their length."];
     fact("thread", json!(thread));
     fact("fresh", json!("1 new post"));
+    fact("photo", json!(true));
+    fact("photo_gone", json!(true));
     let routes: u32 = report["routes"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(routes > 80, "the routes of all apps are shown: {report}");
     assert_eq!(report["found_routes"], 1, "{report}");
