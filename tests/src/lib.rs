@@ -1,6 +1,7 @@
 //! The harness of the end-to-end stories: real processes on loopback, real clips, an outside client's view.
 //!
 //! - [`process`]: one server process: started, waited for, killed, started again where it was
+//! - [`accounts`]: a stack that has accounts, and what is asked of it
 //! - [`sources`]: sources as they are stored, under the HTTP interface
 //! - [`stack`]: a whole Sluice: control plane, origin, transcoders, shields, near edges, on a choice of engines
 //! - [`origin`]: an origin of a story's own, for stories of an edge alone
@@ -29,6 +30,7 @@
 //! - [`mmdb`]: databases of countries, cities and networks; [`ffprobe`]: what an independent reader says of what we serve
 #![allow(clippy::unwrap_used, reason = "a harness reports a broken assumption by panicking, as tests do")]
 
+pub mod accounts;
 pub mod authoring;
 pub mod bombs;
 pub mod chat;

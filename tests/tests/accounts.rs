@@ -1,69 +1,16 @@
 //! Accounts through an edge: signing up, in and out, renewing once, and what becomes of who steals a token.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
-use reqwest::{Method, RequestBuilder, Response};
-use serde_json::{Value, json};
+use reqwest::{Method, Response};
+use serde_json::json;
 use sluice_storage::testing::Postgres;
+use sluice_tests::accounts::{asks, me, renew, scene, sent, sign_up};
 use sluice_tests::client::client;
 use sluice_tests::process::{Process, binary};
-use sluice_tests::programs::printed;
 use sluice_tests::social::Social;
-use sluice_tests::stack::{Engines, Options, Stack};
 use std::process::Command;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::time::Instant;
-
-/// A stack whose origin has a key, and so accounts.
-async fn scene(database: Option<String>) -> (Stack, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let key = dir.path().join("key.pem").display().to_string();
-    let made = Command::new(binary("sluice")).args(["key", &key]).output().unwrap();
-    printed("sluice key", &made);
-    let keys = dir.path().join("keys.json");
-    std::fs::write(&keys, made.stdout).unwrap();
-    let rules = dir.path().join("rules.toml");
-    std::fs::write(&rules, "[[rule]]\nprefix = \"/v1/storage\"\nneed = \"token\"\n").unwrap();
-    let near = vec![
-        ("access.keys_file", keys.display().to_string()),
-        ("access.rules_file", rules.display().to_string()),
-    ];
-    let mut engines = Engines::embedded(dir.path());
-    engines.database = database.unwrap_or(engines.database);
-    let origin = vec![
-        ("playback.key_file", key),
-        ("accounts.admins", r#"["boss"]"#.to_owned()),
-        // What was used before is another's at once.
-        ("accounts.renew_grace_ms", "0".to_owned()),
-    ];
-    let options =
-        Options { engines: Some(engines), origin, near, hold_transcoder: true, ..Options::default() };
-    (Stack::with(options).await, dir)
-}
-
-fn asks(edge: &str, method: Method, path: &str) -> RequestBuilder {
-    client().request(method, format!("{edge}/v1/accounts{path}"))
-}
-
-async fn sent(asked: RequestBuilder) -> (u16, Value) {
-    let answer = asked.send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
-}
-
-async fn sign_up(edge: &str, handle: &str) -> Value {
-    let body = json!({ "handle": handle, "password": "correct horse" });
-    let (status, account) = sent(asks(edge, Method::POST, "").json(&body)).await;
-    assert_eq!(status, 201, "{account}");
-    account
-}
-
-async fn me(edge: &str, token: &Value) -> u16 {
-    sent(asks(edge, Method::GET, "/me").bearer_auth(token.as_str().unwrap())).await.0
-}
-
-async fn renew(edge: &str, token: &Value) -> (u16, Value) {
-    sent(asks(edge, Method::POST, "/refresh").json(&json!({ "refresh_token": token }))).await
-}
 
 async fn a_life(database: Option<String>) {
     let (stack, _dir) = scene(database).await;

@@ -168,6 +168,12 @@ impl Revocation {
         Self { subject: session.to_string(), channel: None, for_good: true }
     }
 
+    /// Of what an account's tokens say, whichever session they are of: those that are minted after it are good.
+    #[must_use]
+    pub fn of_account(account: impl ToString) -> Self {
+        Self { subject: account.to_string(), channel: None, for_good: false }
+    }
+
     /// The revocation in an event, if there is one.
     #[must_use]
     pub fn of_event(event: &Event) -> Option<Self> {

@@ -11,6 +11,7 @@ pub const SCHEMA: Schema = Schema {
     steps: &[
         Step { name: "p0001_accounts", tables: accounts, indexes: account_indexes },
         Step { name: "p0002_rooms", tables: rooms, indexes: room_indexes },
+        Step { name: "p0003_roles", tables: Vec::new, indexes: role_indexes },
     ],
 };
 
@@ -73,6 +74,11 @@ fn account_indexes() -> Vec<IndexCreateStatement> {
         index("once_answers_until", "once_answers", &["until_ms"]),
         index("refresh_tokens_expires", "refresh_tokens", &["expires_ms"]),
     ]
+}
+
+/// Few accounts have roles, and they are looked for together.
+fn role_indexes() -> Vec<IndexCreateStatement> {
+    vec![index("accounts_roles", "accounts", &["roles"])]
 }
 
 fn rooms() -> Vec<TableCreateStatement> {

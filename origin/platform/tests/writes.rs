@@ -13,14 +13,21 @@ use sluice_platform::testing::{Alone, Reply};
 use sluice_storage::testing::Postgres;
 
 /// Each write of the description, and the statements that it has at most.
-const MOST: [(&str, u64); 4] = [
+const MOST: [(&str, u64); 7] = [
     // The handle, the account and what is written down of it, of which old ones go; the session and what renews it: five
     // tables, once for an account.
     ("post /v1/accounts", 6),
-    ("post /v1/accounts/session", 3),
+    // The account, and again where the session is made of it: its password may be another by then. The session, what renews it,
+    // and what is written down, of which old ones go.
+    ("post /v1/accounts/session", 6),
     ("delete /v1/accounts/session", 3),
     // Two, and four of a token that was used before: what is written down of it, too, and old ones go.
     ("post /v1/accounts/refresh", 4),
+    ("delete /v1/accounts/sessions", 3),
+    // The account, its new hash, its other sessions, and what is written down, of which old ones go.
+    ("put /v1/accounts/password", 5),
+    // The account with all that have roles, its new ones, and what is written down, of which old ones go.
+    ("put /v1/accounts/{account}/roles", 4),
 ];
 
 async fn ask(alone: &Alone, route: &str, token: &Value, body: &Value) -> Reply {
@@ -30,7 +37,8 @@ async fn ask(alone: &Alone, route: &str, token: &Value, body: &Value) -> Reply {
 
 async fn no_write_has_more_than_its_line_says(server: Option<&Postgres>) {
     // What was used before is another's at once.
-    let accounts = AccountsConfig { renew_grace_ms: 0, ..AccountsConfig::default() };
+    let admins = vec!["boss".to_owned()];
+    let accounts = AccountsConfig { renew_grace_ms: 0, admins, ..AccountsConfig::default() };
     let alone = Alone::start(server, &accounts).await;
     let (events, mut sent) = (alone.events(), BTreeMap::new());
     let mut hold = |route: &'static str, reply: Reply, wanted: u16, beside: u64| {
@@ -40,7 +48,7 @@ async fn no_write_has_more_than_its_line_says(server: Option<&Postgres>) {
         reply.body
     };
     let none = Value::Null;
-    let [up, sign_in, out, renew] = MOST.map(|(route, _)| route);
+    let [up, sign_in, out, renew, everywhere, password, roles] = MOST.map(|(route, _)| route);
     let who = json!({ "handle": "ann", "password": "correct horse" });
     let first = hold(up, ask(&alone, up, &none, &who).await, 201, 0);
     let second = hold(sign_in, ask(&alone, sign_in, &none, &who).await, 200, 0);
@@ -52,6 +60,16 @@ async fn no_write_has_more_than_its_line_says(server: Option<&Postgres>) {
     hold(renew, ask(&alone, renew, &none, &with(&third)).await, 401, 0);
     hold(out, ask(&alone, out, &first["access_token"], &none).await, 204, events);
     hold(renew, ask(&alone, renew, &none, &with(&first)).await, 401, 0);
+    let wrong = json!({ "handle": "ann", "password": "a wrong guess" });
+    hold(sign_in, ask(&alone, sign_in, &none, &wrong).await, 401, 0);
+    let [one, _other] =
+        [ask(&alone, sign_in, &none, &who).await.body, ask(&alone, sign_in, &none, &who).await.body];
+    let new = json!({ "current": "correct horse", "new": "battery staple" });
+    hold(password, ask(&alone, password, &one["access_token"], &new).await, 204, events);
+    hold(everywhere, ask(&alone, everywhere, &one["access_token"], &none).await, 204, events);
+    let (_, boss) = alone.join("boss").await;
+    let given = alone.ask("PUT", "/v1/accounts/@ann/roles", &boss, &json!({ "roles": ["admin"] })).await;
+    hold(roles, given, 200, events);
     assert_eq!(sent, MOST.into_iter().collect(), "as few as said");
     let described = ask(&alone, "get /v1/accounts/openapi.json", &none, &none).await.body;
     for (path, methods) in described["paths"].as_object().unwrap() {

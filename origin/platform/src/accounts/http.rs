@@ -1,9 +1,9 @@
-//! `/v1/accounts`: signing up, in and out, and renewing a session.
+//! `/v1/accounts`: signing up, in and out, and renewing a session; what else is below it.
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,13 @@ use sluice_wire::AccountId;
 
 use super::caller::{self, Cookies};
 use super::rows::account;
-use super::sessions::RefreshToken;
-use super::{ACCESS_COOKIE, Accounts, Caller, REFRESH_COOKIE, REFRESH_PATH, password};
+use super::sessions::{Begun, RefreshToken};
+use super::{ACCESS_COOKIE, Accounts, Caller, REFRESH_COOKIE, REFRESH_PATH, changes, door, password, roles};
 use crate::cache::{self, Lifetime};
 use crate::once::Asked;
 use crate::{ApiError, describe};
 
-/// Characters of a handle, and of a name that others see.
-const HANDLE: std::ops::RangeInclusive<usize> = 2..=32;
+/// Characters of a name that others see.
 const MAX_NAME: usize = 64;
 /// Characters of what a device calls itself.
 const MAX_DEVICE: usize = 80;
@@ -30,6 +29,9 @@ pub(crate) fn routes(accounts: Accounts) -> Router {
         .route("/v1/accounts/openapi.json", get(describe::of_accounts))
         .route("/v1/accounts/me", get(me))
         .route("/v1/accounts/session", post(sign_in).delete(sign_out))
+        .route("/v1/accounts/sessions", delete(changes::sign_out_everywhere))
+        .route("/v1/accounts/password", put(changes::change_password))
+        .route("/v1/accounts/{account}/roles", put(roles::give))
         .route(REFRESH_PATH, post(renew))
         .with_state(accounts)
 }
@@ -69,12 +71,6 @@ struct SignedIn {
     expires_in: u64,
 }
 
-/// Whether there can be an account of this handle.
-fn is_handle(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    HANDLE.contains(&text.len()) && text.chars().all(plain)
-}
-
 async fn sign_up(
     State(accounts): State<Accounts>,
     cookies: Cookies,
@@ -82,7 +78,7 @@ async fn sign_up(
 ) -> Result<Response, ApiError> {
     let SignUp { handle, name, password } = asked.body;
     let checks = [
-        (is_handle(&handle), "handle: 2 to 32 of a-z, 0-9 and _"),
+        (door::is_handle(&handle), "handle: 2 to 32 of a-z, 0-9 and _"),
         (name.chars().count() <= MAX_NAME, "name: at most 64 characters"),
         (password::LENGTHS.contains(&password.chars().count()), "password: 8 to 200 characters"),
     ];
@@ -92,7 +88,7 @@ async fn sign_up(
     }
     let hash = accounts.passwords.hash(password).await?;
     let id: AccountId = accounts.storage.ids.make();
-    let roles = if accounts.config.admins.contains(&handle) { "admin" } else { "" };
+    let roles = if accounts.config.admins.contains(&handle) { roles::ADMIN } else { "" };
     let row = account::Model {
         id: id.as_i64(),
         name: if name.is_empty() { handle.clone() } else { name },
@@ -103,8 +99,8 @@ async fn sign_up(
         closed: false,
     };
     accounts.make(row.clone()).await?;
-    let (caller, token) = accounts.begin(&row, "").await?;
-    Ok(signed_in(&accounts, cookies, StatusCode::CREATED, &caller, &token))
+    let begun = accounts.begin(&row, "", true).await?;
+    Ok(signed_in(&accounts, cookies, StatusCode::CREATED, &begun))
 }
 
 async fn sign_in(
@@ -113,44 +109,12 @@ async fn sign_in(
     asked: Asked<SignIn>,
 ) -> Result<Response, ApiError> {
     let SignIn { handle, password, device } = asked.body;
-    let Some(account) = let_in(&accounts, &handle, password).await? else {
+    let Some(account) = accounts.let_in(&handle, password, "refuse-sign-in").await? else {
         return Err(caller::unauthorised("no such handle, or another password"));
     };
     let device: String = device.chars().take(MAX_DEVICE).collect();
-    let (caller, token) = accounts.begin(&account, &device).await?;
-    Ok(signed_in(&accounts, cookies, StatusCode::OK, &caller, &token))
-}
-
-/// The account of a handle and its password. A handle that nobody can have is answered as one that nobody has, and not remembered.
-async fn let_in(
-    accounts: &Accounts,
-    handle: &str,
-    password: String,
-) -> Result<Option<account::Model>, ApiError> {
-    let short = password.len() <= 4 * password::LENGTHS.end();
-    if !is_handle(handle) {
-        if short {
-            accounts.passwords.is(password, None).await?;
-        }
-        return Ok(None);
-    }
-    accounts.tries.begin(handle, accounts.storage.clock.now_ms()).map_err(|wait_ms| {
-        let detail = format!("too many tries for this handle; again in {} s", wait_ms.div_ceil(1_000));
-        ApiError::new(429, "too-many-tries", "Too many tries", detail)
-    })?;
-    let looked = async {
-        let found = accounts.find(handle).await?;
-        let hash = found.as_ref().map(|account| account.password.clone());
-        let good = short && accounts.passwords.is(password, hash).await?;
-        Ok::<_, ApiError>(found.filter(|_| good))
-    };
-    let looked = looked.await;
-    match &looked {
-        Ok(Some(_)) => accounts.tries.good(handle),
-        Ok(None) => {}
-        Err(_) => accounts.tries.undone(handle),
-    }
-    looked
+    let begun = accounts.begin(&account, &device, false).await?;
+    Ok(signed_in(&accounts, cookies, StatusCode::OK, &begun))
 }
 
 async fn renew(
@@ -166,8 +130,8 @@ async fn renew(
     let text = told.or_else(|| caller::cookie(&headers, REFRESH_COOKIE).map(str::to_owned));
     let token = text.and_then(|text| RefreshToken::parse(&text));
     let token = token.ok_or_else(|| caller::unauthorised("no refresh token"))?;
-    let (caller, next) = accounts.renew(&token).await?;
-    Ok(signed_in(&accounts, cookies, StatusCode::OK, &caller, &next))
+    let begun = accounts.renew(&token).await?;
+    Ok(signed_in(&accounts, cookies, StatusCode::OK, &begun))
 }
 
 async fn sign_out(
@@ -176,9 +140,14 @@ async fn sign_out(
     caller: Caller,
 ) -> Result<Response, ApiError> {
     accounts.end(caller.account, caller.session).await?;
+    Ok(signed_out(cookies))
+}
+
+/// 204, and no cookie is left.
+pub(super) fn signed_out(cookies: Cookies) -> Response {
     let mut answer = StatusCode::NO_CONTENT.into_response();
     set_cookies(answer.headers_mut(), cookies, ("", 0), ("", 0));
-    Ok(answer)
+    answer
 }
 
 async fn me(caller: Caller) -> Response {
@@ -189,14 +158,9 @@ async fn me(caller: Caller) -> Response {
     answer
 }
 
-fn signed_in(
-    accounts: &Accounts,
-    cookies: Cookies,
-    status: StatusCode,
-    caller: &Caller,
-    token: &RefreshToken,
-) -> Response {
-    let (access, config) = (accounts.access(caller), &accounts.config);
+fn signed_in(accounts: &Accounts, cookies: Cookies, status: StatusCode, begun: &Begun) -> Response {
+    let Begun { caller, token, as_of_ms } = begun;
+    let (access, config) = (accounts.access(caller, *as_of_ms), &accounts.config);
     let mut answer = HeaderMap::new();
     set_cookies(&mut answer, cookies, (&access, config.access_ttl_s), (&token.text(), config.session_ttl_s));
     cache::lifetime(&mut answer, Lifetime::Never);

@@ -7,14 +7,21 @@
 //! though its access tokens would be good for minutes yet.
 //!
 //! - `password`: hashes; `sessions`: rows of who is signed in; `caller`: who asks, as handlers take it
-//! - `http`: `/v1/accounts` and what is below it; `tries`: guessing has a price; `known`: accounts as others name them
+//! - `http`: `/v1/accounts` and what is below it; `known`: accounts as others name them
+//! - `door`: who is let in by a password; `tries`: guessing has a price; `refusals`: it is written down, but not without end
+//! - `ends`: sessions end, one or all; `changes`: a new password, and signing out everywhere; `roles`: who may what
 //! - `revoked`: what the log says has ended; `sweep`: what renews nothing any more is forgotten
 
 mod caller;
+mod changes;
+mod door;
+mod ends;
 mod http;
 mod known;
 mod password;
+mod refusals;
 mod revoked;
+mod roles;
 mod rows;
 mod sessions;
 mod sweep;
@@ -30,6 +37,7 @@ pub use known::Known;
 use std::sync::Arc;
 
 use password::Passwords;
+use refusals::Refusals;
 use serde::{Deserialize, Serialize};
 use sluice_storage::Storage;
 use sluice_wire::token::Revocations;
@@ -79,6 +87,7 @@ pub struct Accounts {
     config: Arc<AccountsConfig>,
     passwords: Passwords,
     tries: Arc<Tries>,
+    refusals: Arc<Refusals>,
     revoked: Arc<Revocations>,
 }
 
@@ -90,6 +99,7 @@ impl Accounts {
             config: Arc::new(config),
             passwords: Passwords::default(),
             tries: Arc::default(),
+            refusals: Arc::default(),
             revoked: Arc::default(),
         }
     }
@@ -111,15 +121,19 @@ impl Accounts {
             of_claims(claims).ok_or_else(|| caller::unauthorised("the token is not an account's"))?;
         let names = [caller.session.to_string(), caller.account.to_string()];
         if names.iter().any(|name| self.revoked.is_revoked(name, None, minted_ms)) {
-            return Err(caller::unauthorised("the session has ended: sign in again"));
+            return Err(caller::unauthorised(
+                "the session has ended, or the account was changed: renew it or sign in again",
+            ));
         }
         Ok(caller)
     }
 
-    /// An access token for an account in a session.
-    fn access(&self, caller: &Caller) -> String {
+    /// An access token for an account in a session, as the account was at a time, in Unix milliseconds: what is changed after that
+    /// has it refused, also where it is minted later.
+    fn access(&self, caller: &Caller, as_of_ms: u64) -> String {
         let (name, roles) = (Some(caller.name.clone()), Some(caller.roles.clone()));
-        self.signer.token(&Claims { name, roles, ..self.claims(caller) })
+        let (iat, iat_ms) = (Some((as_of_ms / 1_000).into()), Some(as_of_ms));
+        self.signer.token(&Claims { name, roles, iat, iat_ms, ..self.claims(caller) })
     }
 
     /// A token that lets an account listen to channels, for as long as an access token is good.

@@ -4,17 +4,18 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, JoinType, OnConflict, Query};
+use sluice_storage::rows::sea_orm::sea_query::{
+    Expr, ExprTrait, JoinType, OnConflict, Query, SelectStatement,
+};
 use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter,
 };
 use sluice_storage::rows::{signed, unsigned};
-use sluice_storage::{Act, Audit, StorageError, Tx, Who};
-use sluice_wire::channel::{REVOKE, Revocation, Revoked};
-use sluice_wire::{AccountId, EventKind, Tag};
+use sluice_storage::{Act, StorageError, Tx, Who};
+use sluice_wire::AccountId;
 
 use super::rows::{account, handle, refresh, session};
-use super::{Accounts, Caller, SessionId, caller};
+use super::{Accounts, Caller, SessionId, caller, ends};
 use crate::ApiError;
 
 /// Bytes of chance in a refresh token.
@@ -54,6 +55,16 @@ impl RefreshToken {
     }
 }
 
+/// A session that is begun or renewed.
+pub(super) struct Begun {
+    /// Who is signed in.
+    pub(super) caller: Caller,
+    /// What renews it.
+    pub(super) token: RefreshToken,
+    /// When its account was read, in Unix milliseconds.
+    pub(super) as_of_ms: u64,
+}
+
 impl Accounts {
     /// Makes an account. A handle is somebody's alone: 409.
     pub(super) async fn make(&self, new: account::Model) -> Result<(), ApiError> {
@@ -81,30 +92,31 @@ impl Accounts {
 
     /// The account of a handle.
     pub(super) async fn find(&self, name: &str) -> Result<Option<account::Model>, ApiError> {
-        let owner = Query::select()
-            .column(handle::Column::Account)
-            .from(handle::Entity)
-            .and_where(Expr::col(handle::Column::Handle).eq(name))
-            .to_owned();
         let found = account::Entity::find()
-            .filter(account::Column::Id.in_subquery(owner))
+            .filter(account::Column::Id.in_subquery(owner_of(name)))
             .one(self.storage.database.reader())
             .await?;
         Ok(found.filter(|account| !account.closed))
     }
 
-    /// Begins a session; its caller, and the token that renews it.
+    /// Begins a session of an account as it was read, and writes it down where the account is not new. One that was changed since
+    /// then is 409: it may have another password.
     pub(super) async fn begin(
         &self,
         row: &account::Model,
         device: &str,
-    ) -> Result<(Caller, RefreshToken), ApiError> {
+        is_new: bool,
+    ) -> Result<Begun, ApiError> {
         let caller = of_row(row, self.storage.ids.make())?;
-        let token = RefreshToken::fresh(caller.account, caller.session);
+        let (session, token) = (caller.session, RefreshToken::fresh(caller.account, caller.session));
         let (keys, ttl_ms) = (token.key(), self.config.session_ttl_s * 1_000);
-        let keys = &keys;
+        let (keys, audit) = (&keys, &self.storage.audit());
         let begin = self.storage.database.write::<_, ApiError, _>(move |tx| {
             Box::pin(async move {
+                if !is_new {
+                    unchanged(tx, row).await?;
+                    audit.record(tx, &who(&row.handle), &signed_in(session, device)).await?;
+                }
                 let expires_ms = signed(tx.now_ms() + ttl_ms);
                 let new = session::ActiveModel {
                     account: Set(keys.0),
@@ -115,16 +127,17 @@ impl Accounts {
                     ended_ms: Set(None),
                 };
                 session::Entity::insert(new).exec_without_returning(tx.conn()).await?;
-                keep(tx, keys, expires_ms).await
+                keep(tx, keys, expires_ms).await?;
+                Ok(tx.now_ms())
             })
         });
-        begin.await?;
-        Ok((caller, token))
+        let as_of_ms = begin.await?;
+        Ok(Begun { caller, token, as_of_ms })
     }
 
-    /// Renews a session: its caller, and the next token. A token that was used a moment ago renews once more, with a token of
+    /// Renews a session, with the next token. A token that was used a moment ago renews once more, with a token of
     /// its own; one that was used before that ends the session: 401.
-    pub(super) async fn renew(&self, token: &RefreshToken) -> Result<(Caller, RefreshToken), ApiError> {
+    pub(super) async fn renew(&self, token: &RefreshToken) -> Result<Begun, ApiError> {
         let next = RefreshToken::fresh(token.account, token.session);
         let (old, new) = (&token.key(), &next.key());
         let (ttl_ms, audit) = (self.config.session_ttl_s * 1_000, &self.storage.audit());
@@ -138,7 +151,8 @@ impl Accounts {
                 let again =
                     found.used_ms.is_some_and(|used| used.saturating_add(grace_ms) > signed(tx.now_ms()));
                 if found.used_ms.is_some() && !again {
-                    end(tx, audit, (token.account, token.session), "refresh token used twice").await?;
+                    ends::end_one(tx, audit, (token.account, token.session), "refresh token used twice")
+                        .await?;
                     return Ok(None);
                 }
                 if found.ended_ms.is_some() || found.account.closed {
@@ -151,28 +165,15 @@ impl Accounts {
                 } else {
                     use_up(tx, (old, found.expires_ms), (new, expires_ms)).await?;
                 }
-                Ok(Some(found.account))
+                Ok(Some((found.account, tx.now_ms())))
             })
         });
         match renew.await? {
-            Some(row) => Ok((of_row(&row, token.session)?, next)),
+            Some((row, as_of_ms)) => {
+                Ok(Begun { caller: of_row(&row, token.session)?, token: next, as_of_ms })
+            }
             None => Err(caller::unauthorised("the session is over: sign in again")),
         }
-    }
-
-    /// Ends a session: here at once, and everywhere within a second.
-    pub(super) async fn end(&self, account: AccountId, session: SessionId) -> Result<(), ApiError> {
-        let audit = &self.storage.audit();
-        let ended = self.storage.database.write::<_, ApiError, _>(move |tx| {
-            Box::pin(async move {
-                end(tx, audit, (account, session), "signed out").await?;
-                Ok(tx.now_ms())
-            })
-        });
-        let ended_ms = ended.await?;
-        let revoke = Revocation::of_session(session);
-        self.revoked.hear(&Revoked { revoke, at_ms: ended_ms, version: None }, ended_ms);
-        Ok(())
     }
 }
 
@@ -251,38 +252,41 @@ async fn keep(tx: &Tx<'_>, key: &(i64, i64, String), expires_ms: i64) -> Result<
     Ok(())
 }
 
-/// Ends a session, and has edges told: what was minted in it before now is refused.
-async fn end(
-    tx: &Tx<'_>,
-    audit: &Audit,
-    (account, id): (AccountId, SessionId),
-    why: &'static str,
-) -> Result<(), ApiError> {
-    let ended = session::Entity::update_many()
-        .col_expr(session::Column::EndedMs, Expr::value(signed(tx.now_ms())))
-        .filter(session::Column::Account.eq(account.as_i64()))
-        .filter(session::Column::Id.eq(id.as_i64()))
-        .filter(session::Column::EndedMs.is_null())
-        .exec(tx.conn())
-        .await?;
-    if ended.rows_affected == 0 {
-        return Ok(());
-    }
-    let tag = Tag::new(format!("account:{account}")).expect("an id is of a tag's characters");
-    let data = json!({ REVOKE: Revocation::of_session(id) });
-    tx.emit(&tag, EventKind::Changed, data).await?;
-    let act = Act { action: "end-session", subject: id.to_string(), before: None, after: Some(json!(why)) };
-    audit.record(tx, &who(&account.to_string()), &act).await?;
-    Ok(())
+/// Whose a handle is.
+pub(super) fn owner_of(name: &str) -> SelectStatement {
+    Query::select()
+        .column(handle::Column::Account)
+        .from(handle::Entity)
+        .and_where(Expr::col(handle::Column::Handle).eq(name))
+        .to_owned()
 }
 
-fn who(name: &str) -> Who {
+/// Whether an account is as it was read, when its password was looked at: one statement.
+async fn unchanged(tx: &Tx<'_>, row: &account::Model) -> Result<(), ApiError> {
+    let now = account::Entity::find_by_id(row.id).one(tx.conn()).await?;
+    if now.as_ref() == Some(row) {
+        return Ok(());
+    }
+    Err(ApiError::conflict("the account was changed at this moment: sign in again"))
+}
+
+fn signed_in(session: SessionId, device: &str) -> Act {
+    let after = (!device.is_empty()).then(|| json!({ "device": device }));
+    Act { action: "sign-in", subject: session.to_string(), before: None, after }
+}
+
+pub(super) fn who(name: &str) -> Who {
     Who { name: name.to_owned(), role: "account" }
 }
 
-fn of_row(row: &account::Model, session: SessionId) -> Result<Caller, ApiError> {
+/// The id of an account.
+pub(super) fn id_of(row: &account::Model) -> Result<AccountId, StorageError> {
     let id = unsigned("accounts.id", row.id)?;
-    let account = AccountId::from_u64(id).map_err(|e| StorageError::Corrupt(e.to_string()))?;
+    AccountId::from_u64(id).map_err(|e| StorageError::Corrupt(e.to_string()))
+}
+
+fn of_row(row: &account::Model, session: SessionId) -> Result<Caller, ApiError> {
+    let account = id_of(row)?;
     let roles = row.roles.split_whitespace().map(str::to_owned).collect();
     Ok(Caller { account, session, name: row.handle.clone(), roles })
 }

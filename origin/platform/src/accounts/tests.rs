@@ -1,6 +1,8 @@
 //! Accounts as their clients see them, by a clock that tests move.
 #![allow(clippy::unwrap_used, reason = "tests report a broken assumption by panicking")]
 
+mod changes;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -110,6 +110,11 @@ impl Inner {
     }
 }
 
+/// A name for a handle that does not tell it.
+pub(super) fn digest(handle: &str) -> String {
+    format!("sha256:{}", hex::encode(name(handle)))
+}
+
 fn name(handle: &str) -> Name {
     let digest = Sha256::digest(handle);
     let mut name = Name::default();

@@ -1,0 +1,80 @@
+//! Who is let in by a password: at a sign-in, and where it is asked for again.
+
+use serde_json::json;
+use sluice_storage::{Act, StorageError};
+
+use super::rows::account;
+use super::sessions::who;
+use super::{Accounts, password, tries};
+use crate::ApiError;
+
+/// Characters of a handle.
+const HANDLE: std::ops::RangeInclusive<usize> = 2..=32;
+
+/// Whether there can be an account of this handle.
+pub(super) fn is_handle(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    HANDLE.contains(&text.len()) && text.chars().all(plain)
+}
+
+impl Accounts {
+    /// The account of a handle and its password. A handle that nobody can have is answered as one that nobody has, and not
+    /// remembered. Whoever is refused is written down, by a word for what was refused.
+    ///
+    /// # Errors
+    /// 429 after too many tries, 503 where no password can be looked at now; the engine's.
+    pub(super) async fn let_in(
+        &self,
+        handle: &str,
+        password: String,
+        refused: &'static str,
+    ) -> Result<Option<account::Model>, ApiError> {
+        let short = password.len() <= 4 * password::LENGTHS.end();
+        if !is_handle(handle) {
+            if short {
+                self.passwords.is(password, None).await?;
+            }
+            return Ok(None);
+        }
+        self.tries.begin(handle, self.storage.clock.now_ms()).map_err(|wait_ms| {
+            let detail = format!("too many tries for this handle; again in {} s", wait_ms.div_ceil(1_000));
+            ApiError::new(429, "too-many-tries", "Too many tries", detail)
+        })?;
+        let looked = async {
+            let found = self.find(handle).await?;
+            let hash = found.as_ref().map(|account| account.password.clone());
+            let good = short && self.passwords.is(password, hash).await?;
+            Ok::<_, ApiError>((found, good))
+        };
+        match looked.await {
+            Ok((found, true)) => {
+                self.tries.good(handle);
+                Ok(found)
+            }
+            Ok((found, false)) => {
+                self.note_refused(handle, found.is_some(), refused).await;
+                Ok(None)
+            }
+            Err(error) => {
+                self.tries.undone(handle);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down that somebody was refused, whether there is such an account or not: it takes as long.
+    async fn note_refused(&self, handle: &str, is_known: bool, what: &'static str) {
+        let Some(unwritten) = self.refusals.take(self.storage.clock.now_ms()) else { return };
+        // What is nobody's handle may be a password.
+        let subject = if is_known { handle.to_owned() } else { tries::digest(handle) };
+        let after = (unwritten > 0).then(|| json!({ "unwritten": unwritten }));
+        let (act, audit) = (&Act { action: what, subject, before: None, after }, &self.storage.audit());
+        let write = self.storage.database.write::<_, StorageError, _>(move |tx| {
+            Box::pin(async move { audit.record(tx, &who(&act.subject), act).await })
+        });
+        // It is refused all the same.
+        if let Err(error) = write.await {
+            tracing::warn!(%error, what, "not written down");
+        }
+    }
+}
