@@ -1,8 +1,9 @@
 // The bar above every page: where one is, and who one is.
+import { account } from './account';
 import { el } from './dom';
 import { hue } from './format';
 import type { App } from './route';
-import { leave, me } from './session';
+import { me } from './session';
 import { signIn } from './sign-in';
 
 /** Marks the app of this page, and shows whose session it is. */
@@ -24,12 +25,9 @@ function door(): HTMLElement {
 }
 
 function signedIn(handle: string): HTMLElement[] {
-  const out = el('button', { type: 'button', class: 'quiet', 'data-testid': 'sign-out' }, 'Sign out');
-  out.addEventListener('click', () => {
-    out.disabled = true;
-    leave().finally(() => location.reload());
-  });
-  return [el('a', { class: 'who', href: `/feed/users/${handle}`, title: 'Your profile', 'data-testid': 'who' }, face(handle), el('span', {}, handle)), out];
+  const own = el('button', { type: 'button', class: 'quiet', 'data-testid': 'account' }, 'Account');
+  own.addEventListener('click', () => account(handle));
+  return [el('a', { class: 'who', href: `/feed/users/${handle}`, title: 'Your profile', 'data-testid': 'who' }, face(handle), el('span', {}, handle)), own];
 }
 
 /** A round picture of a handle, until there are others. */

@@ -98,7 +98,8 @@ export async function ask<T>(path: string, { method = 'GET', body, key, fields, 
   const sent = body === undefined ? null : file ? body : JSON.stringify(body);
   const send = () => fetch(path, { method, headers, cache: reads ? 'no-cache' : 'default', body: sent, ...(signal ? { signal } : {}) });
   let answer = await send();
-  if (answer.status === 401 && !path.startsWith('/v1/accounts/session') && (await renew())) answer = await send();
+  const signsIn = path === '/v1/accounts/session' && method === 'POST';
+  if (answer.status === 401 && !signsIn && (await renew())) answer = await send();
   if (!answer.ok) throw await refused(answer);
   const told = (answer.status === 204 ? null : await answer.json()) as T;
   const versions = answer.headers.get('sluice-version');
@@ -134,6 +135,22 @@ export async function enter(as: SignIn, anew: boolean): Promise<void> {
 }
 
 export async function leave(): Promise<void> {
-  await ask('/v1/accounts/session', { method: 'DELETE' });
+  await ask('/v1/accounts/session', { method: 'DELETE' }).catch(over);
   known = null;
+}
+
+/** Ends the session here and all others of the account. */
+export async function leaveEverywhere(): Promise<void> {
+  await ask('/v1/accounts/sessions', { method: 'DELETE' });
+  known = null;
+}
+
+/** Puts a new password in the place of the current one; all other sessions end. */
+export async function changePassword(current: string, next: string): Promise<void> {
+  await ask('/v1/accounts/password', { method: 'PUT', body: { current, new: next } });
+}
+
+/** Who is signed out already is signed out. */
+function over(error: unknown): void {
+  if (!(error instanceof Refused && error.status === 401)) throw error;
 }
