@@ -16,6 +16,7 @@ use sluice_wire::{EventKind, VideoId};
 use utoipa::ToSchema;
 
 use super::checks::{self, MAX_VARIANTS, check, invalid, new_skus};
+use super::written::Written;
 use crate::Shop;
 use crate::ids::{ProductId, VariantId};
 use crate::raised::{self, Raised};
@@ -25,18 +26,18 @@ use crate::rows::{category, product, sku, stock, variant};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProduct {
-    title: String,
+    pub(super) title: String,
     #[serde(default)]
     description: String,
     /// What kind of thing it is, 1 to 100 characters; absent, it is in no category.
-    category: Option<String>,
+    pub(super) category: Option<String>,
     /// `http://`, `https://` or paths of this site.
     #[serde(default)]
     images: Vec<String>,
     /// The id of a video of Sluice.
     #[schema(value_type = Option<String>)]
     video: Option<VideoId>,
-    variants: Vec<NewVariant>,
+    pub(super) variants: Vec<NewVariant>,
 }
 
 /// A variant to make.
@@ -56,22 +57,22 @@ pub(crate) struct NewVariant {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Edit {
-    title: Option<String>,
-    description: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) description: Option<String>,
     /// Empty, it is in no category any more.
-    category: Option<String>,
-    images: Option<Vec<String>>,
+    pub(super) category: Option<String>,
+    pub(super) images: Option<Vec<String>>,
     /// The id of a video of Sluice.
     #[schema(value_type = Option<String>)]
-    video: Option<VideoId>,
+    pub(super) video: Option<VideoId>,
     /// Whether it is shown and sold.
-    active: Option<bool>,
+    pub(super) active: Option<bool>,
     /// Variants to change.
     #[serde(default)]
-    variants: Vec<EditVariant>,
+    pub(super) variants: Vec<EditVariant>,
     /// Variants to add.
     #[serde(default)]
-    add: Vec<NewVariant>,
+    pub(super) add: Vec<NewVariant>,
 }
 
 /// A variant to change; what is absent stays.
@@ -118,7 +119,8 @@ pub(crate) async fn create(
                 product::Entity::insert(row).exec_without_returning(tx.conn()).await?;
                 sort_into(tx, id, new.category.as_deref()).await?;
                 let variants = keep(tx, id, &new.variants, vec![]).await?;
-                let raised = told(shop, tx, caller, id, EventKind::Created).await?;
+                let written = Written::of_new(new);
+                let raised = told(shop, tx, caller, id, (EventKind::Created, written)).await?;
                 Ok(Answer::created(json!({ "id": id, "variants": variants, "versions": raised.text() })))
             })
         })
@@ -162,9 +164,9 @@ pub(crate) async fn edit(
     shop.once
         .write(&asked, &owner, &|tx| {
             Box::pin(async move {
-                let changed = change(tx, id, edit).await?;
+                let (changed, written) = change(tx, id, edit).await?;
                 let variants = keep(tx, id, &edit.add, changed).await?;
-                let raised = told(shop, tx, caller, id, EventKind::Changed).await?;
+                let raised = told(shop, tx, caller, id, (EventKind::Changed, written)).await?;
                 Ok(Answer::ok(json!({ "id": id, "variants": variants, "versions": raised.text() })))
             })
         })
@@ -237,8 +239,13 @@ async fn sort_into(tx: &Tx<'_>, product: ProductId, category: Option<&str>) -> R
     Ok(())
 }
 
-/// Changes a product's own row; its variants as they are to be, those that change. Two statements, and one where no variant does.
-async fn change(tx: &Tx<'_>, id: ProductId, edit: &Edit) -> Result<Vec<variant::Model>, ApiError> {
+/// Changes a product's own row; its variants as they are to be, those that change, and what is written down of it all. Three
+/// statements, and two where no variant does.
+async fn change(tx: &Tx<'_>, id: ProductId, edit: &Edit) -> Result<(Vec<variant::Model>, Written), ApiError> {
+    let found = product::Entity::find_by_id(id.as_i64()).find_also_related(category::Entity);
+    let (was, category) =
+        found.one(tx.conn()).await?.ok_or_else(|| ApiError::not_found(format!("no product {id}")))?;
+    let mut written = Written::of_edit(&was, category.as_ref(), edit)?;
     let mut row = product::ActiveModel { changed_ms: Set(signed(tx.now_ms())), ..Default::default() };
     if let Some(title) = &edit.title {
         row.title = Set(title.clone());
@@ -256,18 +263,18 @@ async fn change(tx: &Tx<'_>, id: ProductId, edit: &Edit) -> Result<Vec<variant::
         row.active = Set(active);
     }
     let this = product::Entity::update_many().set(row).filter(product::Column::Id.eq(id.as_i64()));
-    if this.exec(tx.conn()).await?.rows_affected == 0 {
-        return Err(ApiError::not_found(format!("no product {id}")));
-    }
+    this.exec(tx.conn()).await?;
     sort_into(tx, id, edit.category.as_deref()).await?;
     if edit.variants.is_empty() && edit.add.is_empty() {
-        return Ok(vec![]);
+        return Ok((vec![], written));
     }
     let all = variant::Entity::find().filter(variant::Column::Product.eq(id.as_i64())).all(tx.conn()).await?;
     if all.len() + edit.add.len() > MAX_VARIANTS {
         return Err(invalid("variants: at most 100 of a product"));
     }
-    changed(&all, &edit.variants)
+    let rows = changed(&all, &edit.variants)?;
+    written.variants(&all, &rows)?;
+    Ok((rows, written))
 }
 
 /// Variants as they are to be, each once.
@@ -290,20 +297,21 @@ fn changed(all: &[variant::Model], edits: &[EditVariant]) -> Result<Vec<variant:
     Ok(rows.into_values().collect())
 }
 
-/// Tells of the change, and writes down who made it.
+/// Tells of the change, and writes down who made it, and what it is.
 async fn told(
     shop: &Shop,
     tx: &Tx<'_>,
     caller: &Caller,
     id: ProductId,
-    kind: EventKind,
+    (kind, written): (EventKind, Written),
 ) -> Result<Raised, ApiError> {
     let mut raised = Raised::default();
     let live = json!({ "product": id });
     let changes = [(raised::product(id), kind, live.clone()), (raised::products(), EventKind::Changed, live)];
     raised.emit_all(tx, changes).await?;
     let who = Who { name: caller.name.clone(), role: "admin" };
-    let act = Act { action: "edit-product", subject: id.to_string(), before: None, after: None };
+    let (before, after) = written.told();
+    let act = Act { action: "edit-product", subject: id.to_string(), before, after };
     shop.storage.audit().record(tx, &who, &act).await?;
     Ok(raised)
 }

@@ -4,6 +4,7 @@ mod alone;
 mod checks;
 mod documents;
 mod edit;
+mod written;
 
 pub(crate) use alone::{__path_by_variant, by_variant};
 pub(crate) use checks::invalid;

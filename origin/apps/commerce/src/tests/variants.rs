@@ -51,6 +51,11 @@ pub(super) async fn a_variant_is_found_by_itself_and_is_what_its_product_says(pl
     ] {
         assert_eq!(place.get(&wrong, None).await.0, status, "{wrong}");
     }
+    let entry = place.shop.storage.audit().list(None, 1).await.unwrap().remove(0);
+    let prices = format!("variants.{variant}.prices");
+    let was = json!({ "title": "shirt", &prices: { "de": 1_190 }, "added": null });
+    let is = json!({ "title": "Shirt", &prices: { "de": 990 }, "added": ["large"] });
+    assert_eq!((entry.action.as_str(), entry.before, entry.after), ("edit-product", Some(was), Some(is)));
     let gone = json!({ "active": false });
     assert_eq!(place.ask("PATCH", &write, Some(&place.admin), None, Some(&gone)).await.0, 200);
     assert_eq!(place.get(&at, None).await.0, 404, "it is sold no longer");
