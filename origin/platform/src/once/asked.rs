@@ -2,7 +2,7 @@
 
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
-use http::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ pub struct Asked<T> {
     pub body: T,
     /// The key: 1 to 255 visible characters.
     pub key: Option<String>,
-    /// Of method, path, query and body: whether it is the same request.
+    /// Of method, path, query, body and what bytes are said to be: whether it is the same request. Empty without a key.
     pub(super) digest: String,
 }
 
@@ -62,6 +62,8 @@ impl Asked<Bytes> {
         let uri = request.uri();
         let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str()).to_owned();
         let method = request.method().clone();
+        // What bytes are is a part of what is asked; a document is one however that is spelled.
+        let kind = request.headers().get(CONTENT_TYPE).filter(|_| !says_json(request.headers())).cloned();
         let key = request.headers().get("idempotency-key").cloned();
         let body = read(request, most).await?;
         let key = key.map(|key| {
@@ -70,13 +72,21 @@ impl Asked<Bytes> {
             good.then_some(text)
                 .ok_or_else(|| ApiError::bad_request("Idempotency-Key has 1 to 255 visible characters"))
         });
-        let mut digest = Sha256::new();
-        for part in [method.as_str().as_bytes(), path.as_bytes(), &body] {
-            digest.update(part.len().to_be_bytes());
-            digest.update(part);
-        }
-        Ok(Self { body, key: key.transpose()?, digest: hex::encode(digest.finalize()) })
+        let key = key.transpose()?;
+        let said = kind.as_ref().map(HeaderValue::as_bytes);
+        let of = [method.as_str().as_bytes(), path.as_bytes(), &body];
+        let digest = if key.is_some() { digest(of.into_iter().chain(said)) } else { String::new() };
+        Ok(Self { body, key, digest })
     }
+}
+
+fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    hex::encode(digest.finalize())
 }
 
 /// Whether a request says that its body is JSON. A page of another site can send forms and plain text without asking first (Fetch
