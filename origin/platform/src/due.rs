@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use sluice_storage::StorageError;
+use sluice_storage::{Objects, StorageError};
+use sluice_wire::ObjectKey;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,24 @@ use tokio_util::sync::CancellationToken;
 const EVERY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
 /// Pause after a failure.
 const TROUBLE: Duration = Duration::from_secs(2);
+
+/// Removes objects by their rows' ids: those that are gone, and those that could not be removed now, which are not to hold up others.
+pub async fn remove(
+    objects: &Objects,
+    all: impl IntoIterator<Item = (i64, ObjectKey)>,
+) -> (Vec<i64>, Vec<i64>) {
+    let (mut gone, mut later) = (vec![], vec![]);
+    for (id, key) in all {
+        match objects.delete(&key).await {
+            Ok(()) => gone.push(id),
+            Err(error) => {
+                tracing::warn!(%error, %key, "an object is not removed now, trying again in a minute");
+                later.push(id);
+            }
+        }
+    }
+    (gone, later)
+}
 
 /// Does what is due, until the drain begins: `batch` does the oldest of it, and says how much that was. A look is taken when something is
 /// `told`, and four times in the milliseconds after which things are due, at least every 20 s.

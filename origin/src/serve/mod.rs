@@ -26,17 +26,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
-use http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    IF_RANGE, RANGE,
-};
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use progressive::Joined;
 use sha2::{Digest, Sha256};
-use sluice_platform::ApiError;
 use sluice_platform::cache::{self, Lifetime};
+use sluice_platform::{ApiError, given};
 use sluice_storage::{StorageError, VideoState, Visibility};
-use sluice_wire::conditions::{self, Part};
 use sluice_wire::headers::{ACCESS_CHECKS, ACCESS_TOKEN, SLUICE_ACCESS};
 use sluice_wire::{MediaAsset, MediaPath, ObjectKey, Protection, Tag, Version, VideoId};
 
@@ -220,7 +216,6 @@ async fn answer(
     asked: &HeaderMap,
     served: Served,
 ) -> Result<Response, ApiError> {
-    let field = |name: HeaderName| asked.get(name).and_then(|v| v.to_str().ok());
     let (size, etag) = match &served {
         Served::Text(text) => (text.len() as u64, hex::encode(&Sha256::digest(text)[..16])),
         Served::Object { size, etag, .. } => (*size, etag.clone()),
@@ -229,38 +224,17 @@ async fn answer(
     };
     // A copy of another visibility is never confirmed: it does not say who may have it.
     let etag = format!("\"{etag}{}\"", if guarded { "-private" } else { "" });
-    // A range is of the representation that If-Range names, or there is none (RFC 9110 section 13.1.5).
-    let range = field(RANGE).filter(|_| field(IF_RANGE).is_none_or(|tag| tag == etag));
-    let part = range.map_or(Part::Whole, |range| conditions::part(range, size));
-    let mut answer = if field(IF_NONE_MATCH).is_some_and(|known| conditions::none_match(known, &etag)) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        match part {
-            Part::Unsatisfiable => {
-                let mut refused =
-                    ApiError::new(416, "range", "Range not satisfiable", format!("it has {size} bytes"))
-                        .into_response();
-                refused.headers_mut().insert(CONTENT_RANGE, value(&format!("bytes */{size}")));
-                return Ok(refused);
-            }
-            Part::Whole => body(state, served, 0..size, size).await?,
-            Part::Bytes(from, to) => {
-                let mut partial = body(state, served, from..to, to - from).await?;
-                *partial.status_mut() = StatusCode::PARTIAL_CONTENT;
-                partial
-                    .headers_mut()
-                    .insert(CONTENT_RANGE, value(&format!("bytes {from}-{}/{size}", to - 1)));
-                partial
-            }
-        }
-    };
+    let mut answer = given(asked, &etag, size, async |range| body(state, served, range).await).await?;
+    if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        return Ok(answer);
+    }
     let headers = answer.headers_mut();
-    headers.insert(ETAG, value(&etag));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(path.asset.content_type()));
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let MediaAsset::Download(rung) = &path.asset {
         let name = format!("attachment; filename=\"{}-{rung}.mp4\"", path.video);
-        headers.insert(CONTENT_DISPOSITION, value(&name));
+        if let Ok(name) = HeaderValue::from_str(&name) {
+            headers.insert(CONTENT_DISPOSITION, name);
+        }
     }
     let kept = match (path.asset.is_immutable(), guarded) {
         (true, false) => Lifetime::Immutable,
@@ -276,12 +250,8 @@ async fn answer(
     Ok(answer)
 }
 
-async fn body(
-    state: &State,
-    served: Served,
-    range: std::ops::Range<u64>,
-    length: u64,
-) -> Result<Response, ApiError> {
+async fn body(state: &State, served: Served, range: std::ops::Range<u64>) -> Result<Response, ApiError> {
+    let length = range.end - range.start;
     let mut answer = match served {
         Served::Text(text) => Response::new(Body::from(sliced(&text.into(), range))),
         Served::Bytes { bytes, .. } => Response::new(Body::from(sliced(&bytes, range))),
@@ -301,8 +271,4 @@ async fn body(
 fn sliced(bytes: &bytes::Bytes, range: std::ops::Range<u64>) -> bytes::Bytes {
     let at = |place: u64| usize::try_from(place).unwrap_or(0);
     bytes.slice(at(range.start)..at(range.end))
-}
-
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }

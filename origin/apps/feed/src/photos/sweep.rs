@@ -1,6 +1,6 @@
 //! Removes photos that no post shows: those of deleted posts at once, those that none came to show after a while.
 
-use sluice_platform::while_due;
+use sluice_platform::{remove, while_due};
 use sluice_storage::rows::sea_orm::sea_query::Expr;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_storage::rows::signed;
@@ -14,6 +14,8 @@ use crate::tags;
 
 /// Photos of one look.
 const BATCH: u64 = 64;
+/// Milliseconds until one that could not be removed is tried again.
+const LATER: u64 = 60_000;
 
 /// Sweeps until the process ends.
 pub(crate) async fn sweep(feed: Feed, stop: CancellationToken) {
@@ -36,26 +38,30 @@ async fn batch(feed: &Feed) -> Result<u64, StorageError> {
         return Ok(0);
     }
     let due = &due;
-    let gone = feed.database().write(|tx| Box::pin(withdraw(tx, due)));
-    let gone: Vec<PhotoId> = gone.await?;
-    for photo in &gone {
-        feed.storage.objects.delete(&ObjectKey::Photo(*photo)).await?;
+    let gone = feed.database().write(|tx| Box::pin(withdraw(tx, due))).await?;
+    let keys = gone.into_iter().map(|photo| (photo.as_i64(), ObjectKey::Photo(photo)));
+    let (gone, later) = remove(&feed.storage.objects, keys).await;
+    let (swept, gone, later) = (gone.len() as u64, &gone, &later);
+    feed.database().write(|tx| Box::pin(forget(tx, gone, later))).await?;
+    feed.metrics.photos.with_label_values(&["swept"]).inc_by(swept);
+    Ok(swept)
+}
+
+/// Rows go with their objects; those whose objects are there still wait a minute.
+async fn forget(tx: &Tx<'_>, gone: &[i64], later: &[i64]) -> Result<(), StorageError> {
+    photo::Entity::delete_many()
+        .filter(photo::Column::Id.is_in(gone.iter().copied()))
+        .filter(photo::Column::Gone.eq(true))
+        .exec(tx.conn())
+        .await?;
+    if !later.is_empty() {
+        photo::Entity::update_many()
+            .col_expr(photo::Column::DueMs, Expr::value(signed(tx.now_ms() + LATER)))
+            .filter(photo::Column::Id.is_in(later.iter().copied()))
+            .exec(tx.conn())
+            .await?;
     }
-    let forget = feed.database().write::<_, StorageError, _>(|tx| {
-        let ids: Vec<i64> = gone.iter().map(|photo| photo.as_i64()).collect();
-        Box::pin(async move {
-            let due = photo::Column::Id.is_in(ids);
-            photo::Entity::delete_many()
-                .filter(due)
-                .filter(photo::Column::Gone.eq(true))
-                .exec(tx.conn())
-                .await?;
-            Ok(())
-        })
-    });
-    forget.await?;
-    feed.metrics.photos.with_label_values(&["swept"]).inc_by(gone.len() as u64);
-    Ok(gone.len() as u64)
+    Ok(())
 }
 
 /// Photos that are due still, gone from now on for those who had them, too.
