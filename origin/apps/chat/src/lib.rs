@@ -67,11 +67,13 @@ pub const CHANNELS: [(&str, bool); 2] = [("chat:", false), ("chats:", false)];
 pub struct Config {
     /// Milliseconds after which a file goes that no message names.
     pub file_ms: u64,
+    /// Bytes of an account's files.
+    pub file_bytes: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { file_ms: 24 * 3_600_000 }
+        Self { file_ms: 24 * 3_600_000, file_bytes: 10 << 30 }
     }
 }
 
@@ -103,7 +105,7 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
         receipts: Receipts::default(),
         presence: presence.clone(),
         unread: Unread::default(),
-        files: Files::new(&ground.metrics, config.file_ms),
+        files: Files::new(&ground.metrics, config),
     };
     ground.drain.tasks().spawn(files::sweep(chat.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(presence.exchange(ground.drain.token()));

@@ -109,9 +109,11 @@ fn file_tables() -> Vec<TableCreateStatement> {
 
 fn file_indexes() -> Vec<IndexCreateStatement> {
     vec![
+        // Messages of one transaction name files of many conversations.
+        index("chat_files_id", "chat_files", &["id"]).unique().to_owned(),
         index("chat_files_due", "chat_files", &["due_ms"]),
         index("chat_files_message", "chat_files", &["chat", "message"]),
-        // Those that wait for a message: `message` is null.
-        index("chat_files_owner", "chat_files", &["owner", "message"]),
+        // Those that wait for a message, whose `message` is null; and how much all are.
+        index("chat_files_owner", "chat_files", &["owner", "message", "bytes"]),
     ]
 }

@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 const LIMIT: Duration = Duration::from_secs(30);
 /// Milliseconds after which one goes that no message names.
 const FILE_MS: u64 = 4_000;
+/// Bytes of an account's files.
+const FILE_BYTES: u64 = 1_000_000;
 /// Files of an account that no message names.
 const MAX_WAITING: usize = 100;
 
@@ -26,7 +28,8 @@ async fn start(server: Option<&Postgres>) -> (Alone, Arc<ManualClock>) {
     let clock = ManualClock::at(1_800_000_000_000);
     let shared = Arc::clone(&clock);
     let mut alone = Alone::start_at(server, &AccountsConfig::default(), shared).await;
-    let app = sluice_chat::start(&alone.ground, &sluice_chat::Config { file_ms: FILE_MS }).await.unwrap();
+    let config = sluice_chat::Config { file_ms: FILE_MS, file_bytes: FILE_BYTES };
+    let app = sluice_chat::start(&alone.ground, &config).await.unwrap();
     alone.serve(app);
     (alone, clock)
 }
@@ -108,6 +111,13 @@ async fn a_file_is_seen_by_members_once_a_message_names_it_and_goes_with_it(alon
     ] {
         assert_eq!(seen.headers[name], value, "{name}");
     }
+    let part = Request::get(path)
+        .header("authorization", format!("Bearer {ben}"))
+        .header("range", "bytes=2-4")
+        .body(Body::empty());
+    let part = alone.send(part.unwrap()).await;
+    assert_eq!((part.status, part.text.as_str()), (206, "pic"));
+    assert_eq!(part.headers["content-range"], "bytes 2-4/9");
     assert!(seen.headers["content-security-policy"].to_str().unwrap().contains("sandbox"));
     let again = Request::get(path)
         .header("authorization", format!("Bearer {ben}"))
@@ -167,13 +177,34 @@ async fn a_file_is_named_once_by_who_sent_it_where_it_was_sent(alone: Alone) {
 }
 
 async fn what_no_message_names_is_bounded_and_goes((alone, clock): (Alone, Arc<ManualClock>)) {
-    let ([group, _], [ann, ben, _]) = scene(&alone).await;
+    let ([group, _], [ann, ben, eve]) = scene(&alone).await;
     let mut last = Value::Null;
     for _ in 0..MAX_WAITING {
         last = picture(&alone, &group, &ann).await;
     }
     let many = send(&alone, &group, &ann, ("a", "image/png"), b"x").await;
     assert_eq!((many.status, &many.body["type"]), (429, &json!("/problems/too-many-files")));
+    let keyed = async |bytes: &'static str, kind: &str| {
+        let request = Request::post(format!("{group}/files?name=k"))
+            .header("authorization", format!("Bearer {eve}"))
+            .header("content-type", kind)
+            .header("idempotency-key", "k1")
+            .body(Body::from(bytes));
+        alone.send(request.unwrap()).await
+    };
+    assert_eq!(
+        alone.ask("POST", &format!("{group}/members"), &ann, &json!({ "account": "@eve" })).await.status,
+        200
+    );
+    let first = keyed("x", "image/png").await;
+    for _ in 1..MAX_WAITING {
+        picture(&alone, &group, &eve).await;
+    }
+    let again = keyed("x", "image/png").await;
+    assert_eq!((again.status, &again.body), (201, &first.body), "what was answered is answered again");
+    assert_eq!(keyed("x", "text/html").await.status, 422, "what it is said to be counts");
+    let large = send(&alone, &group, &ben, ("a", "image/png"), &vec![0; 1_000_001]).await;
+    assert_eq!((large.status, &large.body["type"]), (507, &json!("/problems/quota-exceeded")));
     let kept = picture(&alone, &group, &ben).await;
     assert_eq!(say(&alone, &group, &ben, "1", &[&kept]).await.status, 201);
     clock.advance(Duration::from_millis(FILE_MS + 1));

@@ -45,6 +45,8 @@ async fn no_read_has_more_than_its_line_says(server: Option<&Postgres>) {
         asked.headers_mut().insert(SLUICE_ACCESS, HeaderValue::from_static(ACCESS_CHECKS));
         asked
     };
+    let sent = alone.ask("POST", &format!("/v1/chat/{all}/files"), &ann, &json!({ "a": "document" })).await;
+    let file = request("GET", sent.body["path"].as_str().unwrap(), &ann, &Value::Null);
     let found = format!("/search?q=some%20words%20from:ann%20in:{all}");
     let reads = vec![
         // The conversations, with whom direct ones are, and what was said last in each.
@@ -59,6 +61,7 @@ async fn no_read_has_more_than_its_line_says(server: Option<&Postgres>) {
         ("/v1/chat/{conversation}/cursor", of("/cursor"), 2),
         ("/v1/chat/{conversation}/events", of("/events"), 2),
         ("/v1/chat/{conversation}/events", of("/events?after=50&limit=10"), 2),
+        ("/v1/chat/{conversation}/files/{file}", file, 1),
         // Its version, who asks, and what it says: messages, what else happened and reactions in one. An edge has what a settled one says.
         ("/v1/chat/{conversation}/history/{page}", of("/history/0"), 3),
         ("/v1/chat/{conversation}/history/{page}", by_edge("/history/0"), 2),

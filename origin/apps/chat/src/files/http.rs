@@ -1,31 +1,34 @@
 //! `/v1/chat/ID/files`.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
-use sluice_platform::{ApiError, Caller};
-use sluice_storage::rows::signed;
-use sluice_wire::{FileId, ObjectKey, conditions};
+use sluice_platform::{ApiError, Caller, given};
+use sluice_storage::rows::{signed, unsigned};
+use sluice_wire::{FileId, ObjectKey};
 use tokio::time::timeout;
 
+use super::kept::{Found, find, has, keep, store};
 use super::named::Place;
-use super::{Found, MAX_SENT, find, keep, may_send, store};
 use crate::Chat;
 use crate::http::{Wanted, conversation as of_path, invalid};
 use crate::messages::Attachment;
 use crate::rows::file;
 
+/// Bytes of a file.
+const MAX_SENT: usize = 20 << 20;
 /// How long a file may take to come.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Characters of a name, and of a media type.
@@ -64,12 +67,14 @@ pub(crate) async fn send(
     let (id, owner, who) = (of_path(&id)?, caller.owner(), caller.account);
     let kind = kind(request.headers())?;
     let name = name(called.name)?;
-    let _place = chat.files.bodies.try_acquire().map_err(|_| busy(&chat))?;
-    may_send(&chat, id, who).await?;
+    let has = has(&chat, id, who).await?;
+    let _place = chat.files.coming.begin(who).ok_or_else(|| busy(&chat))?;
     let asked = timeout(LIMIT, Asked::bytes(request, MAX_SENT)).await.map_err(|_| late())??;
     if let Some(answer) = chat.ground.once.answered(&asked, &owner).await? {
         return Ok(answer);
     }
+    has.room_for(asked.body.len() as u64, chat.files.most)?;
+    let (once, due_ms) = (&chat.ground.once, chat.files.due_ms);
     let file: FileId = chat.ground.storage.ids.make();
     let bytes = asked.body.len() as u64;
     let row = file::Model {
@@ -86,16 +91,16 @@ pub(crate) async fn send(
     };
     store(&chat, &row, file, asked.body.clone()).await?;
     let kept = &Attachment { name, r#type: kind, bytes, path: Place { chat: id, file }.path() };
-    let once = &chat.ground.once;
     let answer = once
         .write(&asked, &owner, &move |tx| {
             Box::pin(async move {
-                keep(tx, id, file).await?;
+                keep(tx, id, file, due_ms).await?;
                 Ok(Answer::created(kept))
             })
         })
         .await?;
-    chat.files.count("kept", 1);
+    // Sent twice at once, the other may be the one that is kept.
+    chat.files.count("kept", u64::from(!answer.headers().contains_key("idempotency-replayed")));
     Ok(answer)
 }
 
@@ -103,16 +108,17 @@ pub(crate) async fn send(
 /// sees it no more, and 410 says that its message was deleted.
 #[utoipa::path(get, path = "/v1/chat/{conversation}/files/{file}",
     params(("conversation" = String, Path), ("file" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "The bytes, of the media type that was said"),
-        (status = 304, description = "The client has it"), (status = 410)))]
+    responses((status = 200, body = Vec<u8>, content_type = "*/*", description = "The bytes, of the media type that was said"),
+        (status = 206, body = Vec<u8>, content_type = "*/*", description = "The part that Range asked for"),
+        (status = 304, description = "The client has it"), (status = 410), (status = 416)))]
 pub(crate) async fn read(
     State(chat): State<Chat>,
     caller: Caller,
     Path((id, which)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = find(&chat, of_path(&id)?, caller.account, &which).await;
-    let found = match found {
+    let file: Option<FileId> = which.parse().ok();
+    let found = match find(&chat, (of_path(&id)?, caller.account), file).await {
         Err(gone) if gone.0.status == 410 => {
             let mut answer = gone.into_response();
             cache::lifetime(answer.headers_mut(), Lifetime::Never);
@@ -121,26 +127,29 @@ pub(crate) async fn read(
         found => found?,
     };
     let tag = format!("\"{which}\"");
-    let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let mut answer = if known.is_some_and(|known| conditions::none_match(known, &tag)) {
-        StatusCode::NOT_MODIFIED.into_response()
+    let size = unsigned("chat_files.bytes", found.bytes)?;
+    let mut answer = given(&headers, &tag, size, async |range| body(&chat, file, range).await).await?;
+    if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        cache::lifetime(answer.headers_mut(), Lifetime::Never);
     } else {
-        let file = which.parse().map_err(|_| ApiError::not_found("no such file"))?;
-        let object = chat.ground.storage.objects.get(&ObjectKey::File(file)).await?;
-        let length = object.meta.size;
-        let mut answer = Body::from_stream(object.stream).into_response();
-        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-        answer
-    };
-    tell(answer.headers_mut(), &tag, &found)?;
+        tell(answer.headers_mut(), &found)?;
+    }
+    Ok(answer)
+}
+
+async fn body(chat: &Chat, file: Option<FileId>, range: Range<u64>) -> Result<Response, ApiError> {
+    let key = ObjectKey::File(file.ok_or_else(|| ApiError::not_found("there is no such file"))?);
+    let (objects, length) = (&chat.ground.storage.objects, range.end - range.start);
+    let object = if length == 0 { objects.get(&key).await? } else { objects.get_range(&key, range).await? };
+    let mut answer = Body::from_stream(object.stream).into_response();
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     Ok(answer)
 }
 
 /// What a browser has to know of a file that somebody sent: it is of the kind that was said and no other, and runs nothing.
-fn tell(headers: &mut HeaderMap, tag: &str, found: &Found) -> Result<(), ApiError> {
+fn tell(headers: &mut HeaderMap, found: &Found) -> Result<(), ApiError> {
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| invalid("a header's characters"));
     cache::lifetime(headers, Lifetime::Asked);
-    headers.insert(ETAG, text(tag)?);
     headers.insert(CONTENT_TYPE, text(&found.kind)?);
     headers.insert(CONTENT_DISPOSITION, text(&disposition(&found.name, &found.kind))?);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -168,8 +177,9 @@ fn kind(headers: &HeaderMap) -> Result<String, ApiError> {
         !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&c))
     };
     let good = name.split_once('/').is_some_and(|(kind, of)| token(kind) && token(of));
-    if !good || said.len() > MAX_KIND {
-        let detail = "Content-Type is a media type of at most 127 characters, as image/png";
+    // Browsers take what stands after a comma for another type (Fetch standard, "extract a MIME type").
+    if !good || said.len() > MAX_KIND || said.contains(',') {
+        let detail = "Content-Type is one media type of at most 127 characters, as image/png";
         return Err(ApiError::new(415, "media-type", "Not a media type", detail));
     }
     let name = name.to_ascii_lowercase();
@@ -186,7 +196,7 @@ fn name(said: String) -> Result<String, ApiError> {
     Err(invalid("name: 1 to 255 characters, no slash and no control characters"))
 }
 
-fn busy(chat: &Chat) -> ApiError {
+pub(super) fn busy(chat: &Chat) -> ApiError {
     chat.files.count("busy", 1);
     ApiError::new(503, "busy", "Busy", "as many files are under way as may be; try again")
 }
@@ -225,7 +235,7 @@ mod tests {
         };
         assert_eq!(of("Image/PNG"), Some("image/png".into()));
         assert_eq!(of("text/plain;charset=UTF-8"), Some("text/plain; charset=UTF-8".into()));
-        for bad in ["", "image", "image/", "a/b c", "/"] {
+        for bad in ["", "image", "image/", "a/b c", "/", "image/png;x=, text/html"] {
             assert_eq!(of(bad), None, "{bad:?}");
         }
         assert_eq!(kind(&HeaderMap::new()).ok(), Some("application/octet-stream".into()));

@@ -1,6 +1,6 @@
 //! Removes files that no message names: those of deleted messages at once, those that none came to name after a while.
 
-use sluice_platform::while_due;
+use sluice_platform::{remove, while_due};
 use sluice_storage::rows::sea_orm::sea_query::Expr;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sluice_storage::rows::{signed, unsigned};
@@ -13,6 +13,8 @@ use crate::rows::file;
 
 /// Files of one look.
 const BATCH: u64 = 64;
+/// Milliseconds until one that could not be removed is tried again.
+const LATER: u64 = 60_000;
 
 /// Sweeps until the process ends.
 pub(crate) async fn sweep(chat: Chat, stop: CancellationToken) {
@@ -37,23 +39,30 @@ async fn batch(chat: &Chat) -> Result<u64, StorageError> {
     }
     let due = &due;
     let gone: Vec<i64> = storage.database.write(|tx| Box::pin(withdraw(tx, due))).await?;
-    for file in &gone {
-        storage.objects.delete(&ObjectKey::File(id(*file)?)).await?;
+    let keys = gone.into_iter().map(|file| Ok((file, ObjectKey::File(id(file)?))));
+    let keys = keys.collect::<Result<Vec<_>, StorageError>>()?;
+    let (gone, later) = remove(&storage.objects, keys).await;
+    let (swept, gone, later) = (gone.len() as u64, &gone, &later);
+    storage.database.write(|tx| Box::pin(forget(tx, gone, later))).await?;
+    chat.files.count("swept", swept);
+    Ok(swept)
+}
+
+/// Rows go with their objects; those whose objects are there still wait a minute.
+async fn forget(tx: &Tx<'_>, gone: &[i64], later: &[i64]) -> Result<(), StorageError> {
+    file::Entity::delete_many()
+        .filter(file::Column::Id.is_in(gone.iter().copied()))
+        .filter(file::Column::Gone.eq(true))
+        .exec(tx.conn())
+        .await?;
+    if !later.is_empty() {
+        file::Entity::update_many()
+            .col_expr(file::Column::DueMs, Expr::value(signed(tx.now_ms() + LATER)))
+            .filter(file::Column::Id.is_in(later.iter().copied()))
+            .exec(tx.conn())
+            .await?;
     }
-    let gone = &gone;
-    let forget = storage.database.write::<_, StorageError, _>(|tx| {
-        Box::pin(async move {
-            file::Entity::delete_many()
-                .filter(file::Column::Id.is_in(gone.iter().copied()))
-                .filter(file::Column::Gone.eq(true))
-                .exec(tx.conn())
-                .await?;
-            Ok(())
-        })
-    });
-    forget.await?;
-    chat.files.count("swept", gone.len() as u64);
-    Ok(gone.len() as u64)
+    Ok(())
 }
 
 /// Those that are due still are gone from now on: no message comes to name them.
