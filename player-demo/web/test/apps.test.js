@@ -72,6 +72,30 @@ test('a conversation is the same in whatever order its changes come, and however
   }
 });
 
+test('a conversation that goes on lets go of what is old, and takes it again', () => {
+  const all = Array.from({ length: 1000 }, (_, n) => said(n + 1, `m${n + 1}`, 'ann', `${n + 1}`));
+  const late = [
+    { seq: 1001, type: 'reaction', id: 'm5', by: 'ben', emoji: '👍', on: true },
+    { seq: 1002, type: 'edit', id: 'm6', text: 'other' },
+    { seq: 1003, type: 'delete', id: 'm7' },
+  ];
+  const early = { seq: 50, type: 'reaction', id: 'm5', by: 'ann', emoji: '🎉', on: true };
+  all[49] = early;
+  const story = new Story();
+  for (const one of [...all, ...late]) story.take(structuredClone(one));
+  story.keepLast(2000);
+  assert.equal(story.first, 1);
+  story.keepLast(150);
+  assert.deepEqual([story.first, story.last, story.entries().length, story.entries()[0].seq], [801, 1003, 200, 801], 'no page in part');
+  assert.deepEqual([story.find('m5'), story.reactionsOf('m5')], [undefined, [['👍', ['ben']]]]);
+  // Somebody scrolls up: page by page, the last of those first.
+  for (let page = 7; page >= 0; page -= 1) for (const one of all.slice(page * 100, page * 100 + 100)) assert.ok(story.take(structuredClone(one)));
+  assert.deepEqual([story.first, story.entries().length], [1, 999]);
+  assert.deepEqual(story.reactionsOf('m5').map(([emoji]) => emoji).sort(), ['👍', '🎉'].sort());
+  assert.equal(story.find('m6').message.text, 'other');
+  assert.ok(story.find('m7').message.deleted_ms);
+});
+
 test('a message has come as far as the last of the others has it', () => {
   const group = { kind: 'group' };
   const [new_, has, read] = [{ delivered: 1, read: 1 }, { delivered: 9, read: 1 }, { delivered: 9, read: 9 }];

@@ -1,6 +1,6 @@
 // What happened in a conversation, put together from its changes. Changes may come in any order and more than once: by page,
 // older pages first or last, and as they happen. Pure.
-import type { Happening, Message } from './api';
+import { PAGE, type Happening, type Message } from './api';
 
 export interface Entry {
   seq: number;
@@ -24,7 +24,8 @@ export class Story {
   private readonly byId = new Map<string, Entry>();
   private readonly all: Entry[] = [];
   private readonly texts = new Map<string, Told<string>>();
-  private readonly gone = new Set<string>();
+  /** What was deleted, and when that was said. */
+  private readonly gone = new Map<string, number>();
   /** Message, then emoji, then account: whether it is on, and when that was said. */
   private readonly reactions = new Map<string, Map<string, Map<string, Told<boolean>>>>();
   private readonly names = new Map<string, string>();
@@ -40,7 +41,7 @@ export class Story {
     const { id } = one;
     if (one.type === 'message' && id) this.message(one as Happening & Message);
     else if (one.type === 'edit' && id) this.edited(id, one.seq, one.text ?? '');
-    else if (one.type === 'delete' && id) this.deleted(id);
+    else if (one.type === 'delete' && id) this.deleted(id, one.seq);
     else if (one.type === 'reaction' && id) this.reacted(id, one);
     else if (one.type === 'receipt' && one.account) this.receipt(one.account, one.delivered ?? 0, one.read ?? 0);
     else if (one.type === 'made') this.made(one);
@@ -53,6 +54,25 @@ export class Story {
     if (last === 0) return;
     this.first = Math.min(this.first, first);
     this.last = Math.max(this.last, last);
+  }
+
+  /** Keeps what happened last, so many messages and notes and no page in part; what is older can be taken again. */
+  keepLast(count: number): void {
+    const oldest = this.all.at(-count)?.seq ?? 0;
+    const first = Math.floor((oldest - 1) / PAGE) * PAGE + 1;
+    if (this.all.length <= count || first <= this.first) return;
+    for (const { message } of this.all.splice(0, this.all.findIndex(({ seq }) => seq >= first))) if (message) this.byId.delete(message.id);
+    for (const seq of this.seen) if (seq < first) this.seen.delete(seq);
+    for (const [id, { seq }] of this.texts) if (seq < first) this.texts.delete(id);
+    for (const [id, seq] of this.gone) if (seq < first) this.gone.delete(id);
+    for (const [id, of] of this.reactions) {
+      for (const [emoji, accounts] of of) {
+        for (const [account, { seq }] of accounts) if (seq < first) accounts.delete(account);
+        if (accounts.size === 0) of.delete(emoji);
+      }
+      if (of.size === 0) this.reactions.delete(id);
+    }
+    this.first = first;
   }
 
   receipt(account: string, delivered: number, read: number): void {
@@ -106,8 +126,8 @@ export class Story {
     if (entry?.message && !entry.message.deleted_ms && seq > entry.seq) entry.message = { ...entry.message, text, edited_ms: entry.message.edited_ms ?? Date.now() };
   }
 
-  private deleted(id: string): void {
-    this.gone.add(id);
+  private deleted(id: string, seq: number): void {
+    this.gone.set(id, seq);
     const message = this.byId.get(id)?.message;
     if (message) Object.assign(message, { text: '', deleted_ms: message.deleted_ms ?? Date.now(), attachments: [] });
     this.reactions.delete(id);

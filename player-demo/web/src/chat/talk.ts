@@ -17,6 +17,8 @@ import { waiting } from './waiting';
 
 /** Messages that are there before anybody scrolls. */
 const FILL = 30;
+/** Messages and notes that are kept while the newest are in sight, and how many more there may be meanwhile. */
+const KEEP = { lines: 600, more: 100 } as const;
 /** Milliseconds after which one looks how far a message has come that was just sent, and between two looks. */
 const RECEIPTS = { soon: 1500, often: 20_000 } as const;
 /** Pages that are gone back for one that was searched. */
@@ -48,6 +50,7 @@ export class Talk {
   private soon = 0;
   /** The message that was looked for. */
   private target = 0;
+  private seeking = false;
   private readonly earlier: HTMLButtonElement;
   private readonly down: HTMLButtonElement;
   private readonly wrong = el('p', { class: 'why', role: 'alert' });
@@ -118,7 +121,12 @@ export class Talk {
   }
 
   private async seek(seq: number): Promise<void> {
-    for (let n = 0; n < BACK && this.story.first > seq; n += 1) await this.loadOlder();
+    this.seeking = true;
+    try {
+      for (let n = 0; n < BACK && this.story.first > seq; n += 1) await this.loadOlder();
+    } finally {
+      this.seeking = false;
+    }
     const id = this.story.entries().find((entry) => entry.seq === seq)?.message?.id;
     this.target = seq;
     this.draw();
@@ -134,6 +142,7 @@ export class Talk {
         for (const one of page.events) this.take(one);
         if (page.events.some(({ type }) => type === 'member')) this.lookSoon();
         this.story.reaches(this.story.last, page.last);
+        this.letGo();
         ({ more } = page);
       }
       this.failed = 0;
@@ -158,8 +167,15 @@ export class Talk {
     if (seq !== this.story.last + 1 || !data || this.fetching) return this.again();
     this.take({ at_ms, ...(data as unknown as Happening), seq });
     if (data.type === 'member') this.lookSoon();
+    this.letGo();
     this.draw();
     this.read();
+  }
+
+  /** Lets go of what is old while the newest is in sight: whoever scrolls up has it loaded again. */
+  private letGo(): void {
+    if (this.older || this.seeking || !this.log.atEnd() || this.story.entries().length <= KEEP.lines + KEEP.more) return;
+    this.story.keepLast(KEEP.lines);
   }
 
   private take(one: Happening): void {
