@@ -102,9 +102,10 @@ export const cursor = (room: string, delivered: number, read: number): Promise<u
 
 export const search = (q: string, after?: string): Promise<{ hits: Hit[]; next: string | null }> => ask(`/v1/chat/search?${new URLSearchParams({ q, ...(after ? { after } : {}) }).toString()}`);
 
-export const here = (typing?: string): Promise<unknown> => ask('/v1/chat/presence', { method: 'PUT', body: typing ? { state: 'typing', conversation: typing } : { state: 'online' } });
-export const presence = async (of: string[], room?: string): Promise<{ account: string; online: boolean; typing: boolean }[]> =>
-  (await ask<{ presence: { account: string; online: boolean; typing: boolean }[] }>(`/v1/chat/presence?of=${of.slice(0, 100).join(',')}${room ? `&in=${room}` : ''}`)).presence;
+export const here = (state: 'online' | 'typing' = 'online', conversation?: string): Promise<unknown> => ask('/v1/chat/presence', { method: 'PUT', body: { state, ...(conversation ? { conversation } : {}) } });
+/** Who of some is here and types; `scope` is `process` where it is only known of those who speak to the origin that was asked. */
+export const presence = (of: string[], room?: string): Promise<{ presence: { account: string; online: boolean; typing: boolean }[]; scope: 'fleet' | 'process' }> =>
+  ask(`/v1/chat/presence?of=${of.slice(0, 100).join(',')}${room ? `&in=${room}` : ''}`);
 
 /** What a conversation is called. */
 export const title = (room: Pick<Room, 'with' | 'name'>): string => room.with?.name ?? (room.name || 'Conversation');

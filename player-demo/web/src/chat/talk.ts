@@ -9,7 +9,7 @@ import type { Hub } from './hub';
 import { line, type Acts } from './line';
 import { Log } from './log';
 import { outbox, type Outbox, type Sent, type Waiting } from './outbox';
-import { typing, typists } from './presence';
+import { typing, Typists, type Typing } from './presence';
 import { roomHead, type Head } from './room-head';
 import { Story, type Entry } from './story';
 import { far } from './ticks';
@@ -35,7 +35,9 @@ export class Talk {
   private readonly head: Head;
   private readonly say: Composer;
   private members: Member[] = [];
-  private typists: string[] = [];
+  private typing: string[] = [];
+  private readonly typists: Typists;
+  private readonly mine: Typing;
   private readonly outbox: Outbox;
   /** Lines of what is in it. */
   private readonly waiting = new WeakMap<Waiting, HTMLElement>();
@@ -63,10 +65,15 @@ export class Talk {
       go('/chat');
     });
     this.log = new Log('Messages');
-    this.say = composer(room.id, (text) => this.send(text), typing(room.id), () => this.editLast());
+    this.mine = typing(room.id);
+    this.say = composer(room.id, (text) => this.send(text), () => this.mine.types(), () => this.editLast());
     this.earlier = button('Earlier messages', { class: 'quiet earlier', 'data-testid': 'earlier' }, () => this.loadOlder());
     this.down = button('↓ To the newest', { class: 'to-end', hidden: true }, () => this.log.toEnd());
     this.root = el('section', { class: 'panel talk', 'aria-label': 'Conversation' }, this.head.root, el('div', { class: 'said-place' }, this.log.root, this.down), this.wrong, this.say.root);
+    this.typists = new Typists(room.id, () => this.others().map(({ account }) => account), (now) => {
+      this.typing = now.filter((account) => account !== hub.mine.account);
+      this.showHead();
+    }, until);
     this.log.root.addEventListener('scroll', () => this.scrolled());
     document.addEventListener('visibilitychange', () => this.read(), { signal: until });
     this.outbox.watch((sent) => this.sent(sent), until);
@@ -79,14 +86,12 @@ export class Talk {
     for (let n = 0; n < 3 && this.story.first > 1 && this.story.entries().length < FILL; n += 1) await this.loadOlder();
     if (until.aborted) return;
     const missed = () => this.again();
-    live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(room.id), hear: (frame) => this.hear(frame), missed });
-    typists(room.id, () => this.others().map(({ account }) => account), (now) => {
-      this.typists = now;
-      this.showHead();
-    }, until);
+    live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(room.id), hear: (frame) => this.hear(frame), aside: (said) => this.typists.hear(said), missed });
     const timer = window.setInterval(() => void this.look(), RECEIPTS.often);
     until.addEventListener('abort', () => clearInterval(timer), { once: true });
     await Promise.all([this.catchUp(), this.look()]);
+    if (until.aborted) return;
+    this.typists.begin();
     this.log.toEnd();
     this.read();
     if (target) await this.seek(target);
@@ -94,7 +99,7 @@ export class Talk {
   }
 
   showHead(): void {
-    this.head.show(this.members, this.online(), this.typists);
+    this.head.show(this.members, this.online(), this.typing);
   }
 
   /** Who is in it. */
@@ -164,6 +169,7 @@ export class Talk {
 
   private hear({ seq, at_ms, data }: Frame): void {
     if (seq <= this.story.last) return;
+    if (data?.type === 'message') this.typists.stops(String(data.from));
     if (seq !== this.story.last + 1 || !data || this.fetching) return this.again();
     this.take({ at_ms, ...(data as unknown as Happening), seq });
     if (data.type === 'member') this.lookSoon();
@@ -181,7 +187,6 @@ export class Talk {
   private take(one: Happening): void {
     if (!this.story.take(one)) return;
     if (one.type === 'message' && one.from === this.hub.mine.account) this.outbox.settle(({ client }) => client === one.client_id);
-    if (one.type === 'message') this.typists = this.typists.filter((account) => account !== one.from);
   }
 
   /** Somebody came or went just now: who is in it is asked for once for all who do at the time. */
@@ -204,7 +209,10 @@ export class Talk {
 
   private send(text: string): boolean {
     const taken = this.outbox.add(text);
-    if (taken) this.log.toEnd();
+    if (taken) {
+      this.mine.sends();
+      this.log.toEnd();
+    }
     return taken;
   }
 
