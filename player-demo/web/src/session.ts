@@ -89,7 +89,7 @@ export const isNo = (error: unknown): error is Refused => error instanceof Refus
 export async function ask<T>(path: string, { method = 'GET', body, key, fields, signal }: Asking = {}): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json', ...fields };
   const file = body instanceof Blob;
-  if (body !== undefined) headers['content-type'] = file ? body.type : 'application/json';
+  if (body !== undefined) headers['content-type'] = file ? body.type || 'application/octet-stream' : 'application/json';
   if (key) headers['idempotency-key'] = key;
   const reads = method === 'GET';
   const written = reads && atLeast();
@@ -106,6 +106,14 @@ export async function ask<T>(path: string, { method = 'GET', body, key, fields, 
   if (reads) noteShown(versions);
   else note(versions);
   return told;
+}
+
+let asking: Promise<unknown> | null = null;
+
+/** Renews the session if its token has run out: for what the browser asks for by itself, such as pictures. Once, however many ask. */
+export function fresh(): Promise<unknown> {
+  asking ??= ask('/v1/accounts/me').catch(() => undefined).finally(() => (asking = null));
+  return asking;
 }
 
 let known: Promise<Me | null> | null = null;

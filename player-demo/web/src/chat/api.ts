@@ -93,7 +93,11 @@ export const join = (room: string): Promise<unknown> => ask(`${at(room)}/join`, 
 export const leave = (room: string): Promise<unknown> => ask(`${at(room)}/leave`, { method: 'POST' });
 export const invite = (room: string, handle: string): Promise<unknown> => ask(`${at(room)}/members`, { method: 'POST', body: { account: `@${handle}` } });
 
-export const send = (room: string, client_id: string, text: string, signal: AbortSignal): Promise<Message & { seq: number }> => ask(`${at(room)}/messages`, { method: 'POST', body: { client_id, text }, signal });
+/** Keeps a file until a message names it. */
+export const keep = (room: string, file: File, key: string, signal: AbortSignal): Promise<Attachment> =>
+  ask(`${at(room)}/files?${new URLSearchParams({ name: file.name }).toString()}`, { method: 'POST', body: file, key, signal });
+export const send = (room: string, client_id: string, text: string, attachments: Attachment[], signal: AbortSignal): Promise<Message & { seq: number }> =>
+  ask(`${at(room)}/messages`, { method: 'POST', body: { client_id, text, ...(attachments.length > 0 ? { attachments } : {}) }, signal });
 export const edit = (room: string, message: string, text: string): Promise<unknown> => ask(`${at(room)}/messages/${message}`, { method: 'PUT', body: { text } });
 export const remove = (room: string, message: string): Promise<unknown> => ask(`${at(room)}/messages/${message}`, { method: 'DELETE' });
 export const react = (room: string, message: string, emoji: string, on: boolean): Promise<unknown> => ask(`${at(room)}/messages/${message}/reactions/${encodeURIComponent(emoji)}`, { method: on ? 'PUT' : 'DELETE' });

@@ -1,24 +1,30 @@
 // Where a message is written, and where one that was sent is changed.
 import { el, say } from '../dom';
+import { choosing } from './files';
 
 /** What was begun in each conversation and not sent. */
-const drafts = new Map<string, string>();
+const drafts = new Map<string, { text: string; files: File[] }>();
 
 export interface Composer {
   root: HTMLFormElement;
   /** Has a message changed instead of a new one sent; `null` goes back. */
   edit: (text: string, done: (text: string) => Promise<unknown>) => void;
   focus: () => void;
+  /** Takes files that are to go with the message. */
+  attach: (files: readonly File[]) => void;
 }
 
 /** `send` is false where nothing more can be sent just now, `typed` is told with each letter, `last` opens the newest message of one's own. */
-export function composer(room: string, send: (text: string) => boolean, typed: () => void, last: () => void): Composer {
+export function composer(room: string, send: (text: string, files: readonly File[]) => boolean, typed: () => void, last: () => void): Composer {
   const text = el('textarea', { rows: '1', maxlength: '4000', placeholder: 'Message', 'aria-label': 'Message', 'data-testid': 'message', autocomplete: 'off' });
   const button = el('button', { type: 'submit', 'data-testid': 'send' }, 'Send');
   const cancel = el('button', { type: 'button', class: 'quiet', hidden: true }, 'Cancel');
   const word = el('p', { class: 'dim', role: 'status', hidden: true }, 'You are changing a message. Escape leaves it as it is.');
   const wrong = el('p', { class: 'why', role: 'alert' });
-  const root = el('form', { class: 'say' }, word, wrong, el('div', { class: 'say-row' }, text, cancel, button));
+  const draft = drafts.get(room) ?? { text: '', files: [] };
+  drafts.set(room, draft);
+  const files = choosing(draft.files, wrong);
+  const root = el('form', { class: 'say' }, word, wrong, files.tray, el('div', { class: 'say-row' }, files.button, text, cancel, button));
   let editing: ((text: string) => Promise<unknown>) | null = null;
   const size = () => {
     text.style.height = 'auto';
@@ -33,13 +39,14 @@ export function composer(room: string, send: (text: string) => boolean, typed: (
     word.hidden = cancel.hidden = true;
     say(button, 'Send');
     say(wrong, '');
-    put(drafts.get(room) ?? '');
+    files.show(true);
+    put(draft.text);
     text.focus();
   };
   text.addEventListener('input', () => {
     size();
     if (editing) return;
-    drafts.set(room, text.value);
+    draft.text = text.value;
     if (text.value.trim()) typed();
   });
   text.addEventListener('keydown', (event) => {
@@ -57,27 +64,35 @@ export function composer(room: string, send: (text: string) => boolean, typed: (
   root.addEventListener('submit', (event) => {
     event.preventDefault();
     const value = text.value.trim();
-    if (!value) return;
+    if (!value && (editing || draft.files.length === 0)) return;
     if (editing) {
       button.disabled = true;
       editing(value).then(leave, (error: Error) => say(wrong, error.message)).finally(() => (button.disabled = false));
       return;
     }
-    if (!send(value)) return say(wrong, 'Too many messages wait to be sent. This one stays here until some of them are.');
+    if (!send(value, [...draft.files])) return say(wrong, 'Too many messages wait to be sent. This one stays here until some of them are.');
     say(wrong, '');
-    drafts.delete(room);
+    draft.text = '';
+    files.clear();
     put('');
   });
-  put(drafts.get(room) ?? '');
+  put(draft.text);
   // It has a height once it is on the page.
   requestAnimationFrame(size);
   const edit = (value: string, done: (text: string) => Promise<unknown>) => {
     editing = done;
     word.hidden = cancel.hidden = false;
     say(button, 'Save');
+    say(wrong, '');
+    files.show(false);
     put(value);
     text.focus();
     text.setSelectionRange(value.length, value.length);
   };
-  return { root, edit, focus: () => text.focus() };
+  const attach = (more: readonly File[]) => {
+    if (editing) return say(wrong, 'A message that is changed takes no more files.');
+    files.add(more);
+    text.focus();
+  };
+  return { root, edit, focus: () => text.focus(), attach };
 }

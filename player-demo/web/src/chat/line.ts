@@ -1,9 +1,8 @@
 // One message: what it says, when, how far it has come, what others think of it, and what can be done with it.
-import { button, el, type Child } from '../dom';
-import { bytes, hour } from '../format';
-import { local } from '../local';
-import { picture } from '../picture';
-import type { Attachment, Message } from './api';
+import { button, el, say } from '../dom';
+import { hour } from '../format';
+import type { Message } from './api';
+import { attached } from './attached';
 import { place } from './log';
 
 /** How far a message has come. */
@@ -56,19 +55,17 @@ export function line(message: Message, shown: Shown, acts: Acts, was?: HTMLEleme
     again(message, shown);
     return was;
   }
-  let bubble: HTMLElement = el('div');
+  const bubble = bubbleOf();
   const wrong = el('span', { class: 'why', role: 'alert' });
   const { menu, more, back, press } = actions(shown, acts, wrong);
   const { root: row, show: react } = chips(acts, back, wrong);
-  const root = el('div', { 'data-testid': 'line', 'data-id': message.id }, bubble, more, row, menu, wrong);
+  const root = el('div', { 'data-testid': 'line', 'data-id': message.id }, bubble.root, more, row, menu, wrong);
   const show = (now: Message, as: Shown) => {
     root.className = `line${as.own ? ' mine' : ''}${as.head ? ' head' : ''}${as.found ? ' found' : ''}`;
     if (as.tick) root.dataset.tick = as.tick;
-    const said = words(now, as);
-    bubble.replaceWith(said);
-    bubble = said;
-    if (now.deleted_ms !== undefined) return root.replaceChildren(bubble);
-    more.setAttribute('aria-label', `More for: ${now.text.slice(0, 60) || 'message'}`);
+    bubble.show(now, as);
+    if (now.deleted_ms !== undefined) return root.replaceChildren(bubble.root);
+    more.setAttribute('aria-label', `More for: ${now.text.slice(0, 60) || now.attachments?.[0]?.name || 'message'}`);
     press(as);
     react(as);
   };
@@ -77,19 +74,26 @@ export function line(message: Message, shown: Shown, acts: Acts, was?: HTMLEleme
   return root;
 }
 
-function words(message: Message, shown: Shown): HTMLElement {
-  const gone = message.deleted_ms !== undefined;
-  const body = gone ? [el('span', { class: 'gone' }, 'Deleted')] : [message.text && el('span', { class: 'words', 'data-testid': 'words' }, message.text), ...(message.attachments ?? []).map(attachment)];
-  return el(
-    'div',
-    { class: 'bubble' },
-    shown.named && shown.head && el('span', { class: 'by' }, message.name),
-    ...body,
-    el('span', { class: 'when' }, message.edited_ms !== undefined && !gone && 'edited · ', el('time', { datetime: new Date(message.at_ms).toISOString() }, hour(message.at_ms)), ...tick(shown)),
-  );
+/** What a message says. Its files are made once: what plays goes on while the rest is brought up to date. */
+function bubbleOf(): { root: HTMLElement; show: (message: Message, shown: Shown) => void } {
+  const [by, words, files, when] = [el('span', { class: 'by' }), el('span'), el('div', { class: 'attached-all' }), el('span', { class: 'when' })];
+  let made = '';
+  const show = (message: Message, shown: Shown) => {
+    const gone = message.deleted_ms !== undefined;
+    const all = gone ? [] : (message.attachments ?? []);
+    by.hidden = !(shown.named && shown.head);
+    say(by, message.name);
+    words.replaceChildren(...(gone ? [el('span', { class: 'gone' }, 'Deleted')] : message.text ? [el('span', { class: 'words', 'data-testid': 'words' }, message.text)] : []));
+    if (made !== JSON.stringify(all)) files.replaceChildren(...all.map(attached));
+    made = JSON.stringify(all);
+    files.hidden = all.length === 0;
+    const edited = message.edited_ms !== undefined && !gone ? ['edited · '] : [];
+    when.replaceChildren(...edited, el('time', { datetime: new Date(message.at_ms).toISOString() }, hour(message.at_ms)), ...tick(shown));
+  };
+  return { root: el('div', { class: 'bubble' }, by, words, files, when), show };
 }
 
-function tick({ tick: now, far }: Shown): Child[] {
+function tick({ tick: now, far }: Shown): (Node | string)[] {
   if (!now) return [];
   const [sign, words] = TICKS[now];
   return [' ', el('span', { class: `tick ${now}`, title: far || words, 'data-testid': 'tick' }, el('span', { 'aria-hidden': 'true' }, sign), el('span', { class: 'hidden' }, far || words))];
@@ -185,11 +189,4 @@ function removal(acts: Acts, wrong: HTMLElement): HTMLElement {
     node.textContent = 'Delete for all?';
   }, wrong);
   return node;
-}
-
-function attachment({ name, type, bytes: size, path }: Attachment): HTMLElement {
-  const at = local(path, location.origin);
-  if (!at) return el('span', { class: 'attached' }, `📎 ${name} (${bytes(size)})`);
-  if (type.startsWith('image/')) return el('a', { href: at, target: '_blank', rel: 'noopener', class: 'attached' }, picture(at, name, '300px'));
-  return el('a', { href: at, download: name, class: 'attached' }, `📎 ${name} (${bytes(size)})`);
 }

@@ -1,20 +1,30 @@
 // Messages on their way, by conversation. They outlast the view that they were written in, go one after another, and each is one
-// message however often it is sent.
+// message however often it is sent. Its files go first, each by a key of its own, so that it is kept once too.
 import { backOff } from '../pauses';
 import { Refused } from '../session';
 import { unique } from '../unique';
-import { send, type Message } from './api';
+import { keep, send, type Attachment, type Message } from './api';
 
-/** Milliseconds before the second try, and at most; tries of one message, and how long each may take. */
+/** Milliseconds before the second try, and at most; tries of one message or file, and how long each may take: 20 MiB at 600 kbit/s. */
 const PAUSE = [500, 8000] as const;
 const TRIES = 40;
-const PATIENCE = 20_000;
+const PATIENCE = { message: 20_000, file: 300_000 } as const;
 /** Messages of a conversation that wait at most. */
 const MOST = 50;
+
+/** A file of a message. */
+export interface Carried {
+  file: File;
+  key: string;
+  /** What the chat calls it, once it has it. */
+  kept?: Attachment | undefined;
+}
 
 export interface Waiting {
   client: string;
   text: string;
+  /** The same ones for as long as it is tried: what is kept is not sent again. */
+  files: readonly Carried[];
   tick: 'waits' | 'failed';
   /** Why it failed. */
   why: string;
@@ -25,7 +35,10 @@ export interface Waiting {
 export type Sent = Message & { seq: number };
 
 /** True for a refusal that another try would meet too. */
-const isFinal = (error: unknown): boolean => error instanceof Refused && error.status < 500 && error.status !== 429 && error.status !== 409;
+const isFinal = (error: unknown): error is Refused => error instanceof Refused && error.status < 500 && ![408, 409].includes(error.status) && (error.status !== 429 || error.kind === 'too-many-files');
+
+/** True where a file was not kept for as long as the message waited. */
+const isLapsed = ({ kind }: Refused): boolean => kind === 'no-such-file';
 
 export class Outbox {
   private all: Waiting[] = [];
@@ -46,9 +59,10 @@ export class Outbox {
   }
 
   /** Takes a message; false where too many wait already. */
-  add(text: string): boolean {
+  add(text: string, files: readonly File[] = []): boolean {
     if (this.all.length >= MOST) return false;
-    this.all.push({ client: unique(), text, tick: 'waits', why: '' });
+    const client = unique();
+    this.all.push({ client, text, files: files.map((file, n) => ({ file, key: `${client}-${n}` })), tick: 'waits', why: '' });
     this.changed();
     void this.run();
     return true;
@@ -90,19 +104,44 @@ export class Outbox {
     return this.all.find(({ tick, seq }) => tick === 'waits' && seq === undefined);
   }
 
-  /** Sends until it is acknowledged, refused, or in the story all the same. */
+  /** Has its files kept, then sends it. */
   private async deliver(one: Waiting): Promise<void> {
-    for (let n = 1; this.all.includes(one); n += 1) {
-      const sent = await send(this.room, one.client, one.text, AbortSignal.timeout(PATIENCE)).catch((error: Error) => error);
-      if (!(sent instanceof Error)) {
-        one.seq = sent.seq;
-        return this.changed(sent);
-      }
-      // Where nobody answers any more, none of those that wait behind it fares better.
-      if (isFinal(sent)) return this.fail(sent.message, (other) => other === one);
-      if (n >= TRIES) return this.fail(sent.message, ({ seq }) => seq === undefined);
-      await new Promise((done) => setTimeout(done, backOff(n - 1, PAUSE) * (0.5 + Math.random())));
+    let sent = await this.said(one);
+    if (sent instanceof Refused && isLapsed(sent) && one.files.length > 0) {
+      for (const carried of one.files) Object.assign(carried, { key: unique(), kept: undefined });
+      sent = await this.said(one);
     }
+    if (sent instanceof Refused) return this.fail(sent.message, (other) => other === one);
+    if (!sent) return;
+    one.seq = sent.seq;
+    this.changed(sent);
+  }
+
+  private async said(one: Waiting): Promise<Sent | Refused | null> {
+    for (const carried of one.files) {
+      if (carried.kept) continue;
+      const kept = await this.persist(one, () => keep(this.room, carried.file, carried.key, AbortSignal.timeout(PATIENCE.file)));
+      if (!kept || kept instanceof Refused) return kept;
+      carried.kept = kept;
+      this.changed();
+    }
+    const attachments = one.files.flatMap(({ kept }) => kept ?? []);
+    return this.persist(one, () => send(this.room, one.client, one.text, attachments, AbortSignal.timeout(PATIENCE.message)));
+  }
+
+  /** Does a step of it until that is done or refused; null once nobody answers, or the message is in the story all the same. */
+  private async persist<T>(one: Waiting, step: () => Promise<T>): Promise<T | Refused | null> {
+    for (let n = 1; this.all.includes(one); n += 1) {
+      const done = await step().catch((error: Error) => error);
+      if (!(done instanceof Error) || isFinal(done)) return done;
+      if (n >= TRIES) {
+        // Where nobody answers any more, none of those that wait behind it fares better.
+        this.fail(done.message, ({ seq }) => seq === undefined);
+        return null;
+      }
+      await new Promise((wait) => setTimeout(wait, backOff(n - 1, PAUSE) * (0.5 + Math.random())));
+    }
+    return null;
   }
 
   private fail(why: string, which: (one: Waiting) => boolean): void {

@@ -5,10 +5,11 @@ import { backOff } from '../pauses';
 import { go } from '../views';
 import { cursor, edit, events, history, members as membersOf, PAGE, react, remove, type Happening, type Member, type Message, type Room } from './api';
 import { composer, type Composer } from './composer';
+import { receive } from './files';
 import type { Hub } from './hub';
 import { line, type Acts } from './line';
 import { Log } from './log';
-import { outbox, type Outbox, type Sent, type Waiting } from './outbox';
+import { outbox, type Outbox, type Sent } from './outbox';
 import { typing, Typists, type Typing } from './presence';
 import { roomHead, type Head } from './room-head';
 import { Story, type Entry } from './story';
@@ -39,8 +40,6 @@ export class Talk {
   private readonly typists: Typists;
   private readonly mine: Typing;
   private readonly outbox: Outbox;
-  /** Lines of what is in it. */
-  private readonly waiting = new WeakMap<Waiting, HTMLElement>();
   private readonly newAfter: number;
   private fetching: Promise<void> | null = null;
   /** How often in a row it failed, and what tries again. */
@@ -66,7 +65,7 @@ export class Talk {
     });
     this.log = new Log('Messages');
     this.mine = typing(room.id);
-    this.say = composer(room.id, (text) => this.send(text), () => this.mine.types(), () => this.editLast());
+    this.say = composer(room.id, (text, files) => this.send(text, files), () => this.mine.types(), () => this.editLast());
     this.earlier = button('Earlier messages', { class: 'quiet earlier', 'data-testid': 'earlier' }, () => this.loadOlder());
     this.down = button('↓ To the newest', { class: 'to-end', hidden: true }, () => this.log.toEnd());
     this.root = el('section', { class: 'panel talk', 'aria-label': 'Conversation' }, this.head.root, el('div', { class: 'said-place' }, this.log.root, this.down), this.wrong, this.say.root);
@@ -74,6 +73,7 @@ export class Talk {
       this.typing = now.filter((account) => account !== hub.mine.account);
       this.showHead();
     }, until);
+    receive(this.root, (files) => this.say.attach(files));
     this.log.root.addEventListener('scroll', () => this.scrolled());
     document.addEventListener('visibilitychange', () => this.read(), { signal: until });
     this.outbox.watch((sent) => this.sent(sent), until);
@@ -207,8 +207,8 @@ export class Talk {
     this.draw();
   }
 
-  private send(text: string): boolean {
-    const taken = this.outbox.add(text);
+  private send(text: string, files: readonly File[]): boolean {
+    const taken = this.outbox.add(text, files);
     if (taken) {
       this.mine.sends();
       this.log.toEnd();
@@ -288,10 +288,6 @@ export class Talk {
   /** Lines of what is on its way. What is acknowledged is in the story, or above what is loaded of it, once that has come so far. */
   private tail(): HTMLElement[] {
     this.outbox.settle(({ seq }) => seq !== undefined && seq <= this.story.last);
-    return this.outbox.list().map((one) => {
-      const node = this.waiting.get(one) ?? waiting(one, this.outbox);
-      this.waiting.set(one, node);
-      return node;
-    });
+    return this.outbox.list().map((one) => waiting(one, this.outbox));
   }
 }
