@@ -20,7 +20,7 @@ const MAX_KBPS: i64 = 10_000_000;
 /// The most that a length of time can be, in milliseconds: a day.
 const MAX_MS: i64 = 86_400_000;
 
-/// A record: what one request, answer or event of a player's says.
+/// A record: what one request, answer or event of a player's says. Rates are at most 10 Gbit/s, times a day, names 64 bytes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     /// The session (`sid`).
@@ -39,11 +39,11 @@ pub struct Record {
     pub urgent: bool,
     /// The kind of an event (`e`).
     pub event: Option<String>,
-    /// The status of an answer (`rc`).
+    /// The status of an answer (`rc`), at most 999.
     pub status: Option<u16>,
     /// Milliseconds to an answer's first byte (`ttfb`).
     pub first_byte_ms: Option<u32>,
-    /// What will be asked for next (`nor`), relative to what is asked for now.
+    /// What will be asked for next (`nor`), relative to what is asked for now: the first eight.
     pub next: Vec<String>,
     /// Where an answer came from (`url`).
     pub url: Option<String>,
@@ -80,7 +80,8 @@ impl Record {
     /// Reads a dictionary: the parameter's value, decoded, the fields joined by commas, or a line of a body.
     ///
     /// # Errors
-    /// [`CmcdError`].
+    /// [`CmcdError::TooLong`] above [`MAX_RECORD`]; [`CmcdError::Malformed`] for what is no dictionary; [`CmcdError::Absurd`] for
+    /// what is out of bounds.
     pub fn parse(text: &str) -> Result<Self, CmcdError> {
         if text.len() > MAX_RECORD {
             return Err(CmcdError::TooLong);
@@ -102,7 +103,7 @@ impl Record {
     /// Reads an object of JSON.
     ///
     /// # Errors
-    /// [`CmcdError`].
+    /// As [`Record::parse`]; [`CmcdError::Malformed`] for what is no such object.
     pub fn parse_json(text: &[u8]) -> Result<Self, CmcdError> {
         if text.len() > MAX_RECORD {
             return Err(CmcdError::TooLong);
@@ -122,7 +123,7 @@ impl Record {
     /// Reads the lines of a body; the last may end in a newline, and does with stock players.
     ///
     /// # Errors
-    /// [`CmcdError`] of the first line that is refused.
+    /// As [`Record::parse`], of the first line that is refused; [`CmcdError::TooLong`] for more than [`MAX_RECORDS`].
     pub fn parse_lines(text: &str) -> Result<Vec<Self>, CmcdError> {
         let lines = text.split('\n').map(str::trim).filter(|line| !line.is_empty());
         let mut records = vec![];

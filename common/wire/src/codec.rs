@@ -345,7 +345,7 @@ const PREFIX: usize = 8;
 /// Writes one frame.
 ///
 /// # Errors
-/// [`FrameError::TooLong`] when the payload is over [`MAX_CODEC_FRAME`].
+/// [`FrameError::TooLong`] when the payload is over [`MAX_CODEC_FRAME`], or the head's JSON over [`MAX_CODEC_HEAD`].
 pub fn encode(message: &CodecMessage, payload: &[u8]) -> Result<Bytes, FrameError> {
     let head = serde_json::to_vec(message).map_err(|e| FrameError::Head(e.to_string()))?;
     if payload.len() > MAX_CODEC_FRAME || head.len() > MAX_CODEC_HEAD {
@@ -362,7 +362,8 @@ pub fn encode(message: &CodecMessage, payload: &[u8]) -> Result<Bytes, FrameErro
 /// Takes one whole frame off the front of a buffer; `None` until all of it is there.
 ///
 /// # Errors
-/// [`FrameError`]; the stream cannot be read on after it.
+/// [`FrameError::TooLong`] for lengths over [`MAX_CODEC_HEAD`] and [`MAX_CODEC_FRAME`], [`FrameError::Head`] for a head that is
+/// none; the stream cannot be read on after it.
 pub fn decode(buffer: &mut BytesMut) -> Result<Option<(CodecMessage, Bytes)>, FrameError> {
     let Some(mut prefix) = buffer.get(..PREFIX) else { return Ok(None) };
     let (head, payload) = (prefix.get_u32() as usize, prefix.get_u32() as usize);

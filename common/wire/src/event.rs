@@ -60,7 +60,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LogLine {
-    /// The feed is alive, and everything up to this sequence number has been sent.
+    /// `{"heartbeat":SEQ}`. The feed is alive, and everything up to this sequence number has been sent.
     Heartbeat {
         /// The newest sequence number sent.
         heartbeat: u64,

@@ -33,11 +33,12 @@ const MAX_CAPACITY: f64 = 4_000_000.0;
 pub struct FleetConfig {
     /// Rises by one with each change; the control plane counts it. 0 before the first.
     pub version: u64,
-    /// Sites by name, as nodes report it.
+    /// Sites by name, as nodes report it: at most 1,024, of [`MAX_SITE`] bytes each.
     pub sites: BTreeMap<String, SiteConfig>,
-    /// Nodes by name.
+    /// Nodes by name: at most [`MAX_NODES`].
     pub nodes: BTreeMap<NodeId, NodeConfig>,
-    /// CDNs outside the fleet that players may be sent to, by the name of the pathway.
+    /// CDNs outside the fleet that players may be sent to, by the name of the pathway: at most
+    /// 32, whose shares are 1 together at most.
     pub pathways: BTreeMap<NodeId, PathwayConfig>,
     /// How players are steered.
     pub steering: Policy,
@@ -47,7 +48,7 @@ pub struct FleetConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteConfig {
-    /// Its region.
+    /// Its region: 1 to [`MAX_SITE`] bytes.
     pub region: Option<String>,
     /// Degrees north, from -90 to 90.
     pub latitude: Option<f64>,
@@ -64,11 +65,11 @@ pub struct SiteConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeConfig {
-    /// Its share of keys relative to its peers, instead of what it reports. 0 gives it none.
+    /// Its share of keys relative to its peers, instead of what it reports: 0, which gives it none, to 1,000.
     pub weight: Option<f64>,
-    /// What it can send, in Mbit/s.
+    /// What it can send, in Mbit/s: 1 to 4,000,000.
     pub capacity_mbps: Option<f64>,
-    /// Its addresses, as names lead to it; those of its URL where none is said.
+    /// Its addresses, as names lead to it, at most 8; those of its URL where none is said.
     pub addresses: Vec<IpAddr>,
 }
 

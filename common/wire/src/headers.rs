@@ -25,11 +25,11 @@ pub const SLUICE_ADMISSION: &str = "sluice-admission";
 pub const SLUICE_NODE: &str = "sluice-node";
 /// On an answer of an origin: its body is a list that names fragments, in this form (`json`, `html`); a near edge puts them in.
 pub const SLUICE_ASSEMBLE: &str = "sluice-assemble";
-/// RFC 9211.
+/// What caches on the way did with a request (RFC 9211 section 2).
 pub const CACHE_STATUS: &str = "cache-status";
-/// RFC 9213: freshness for caches that belong to the origin's operator.
+/// RFC 9213 section 3: freshness for caches that belong to the origin's operator.
 pub const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
-/// RFC 9213, for our own edges alone: counts while an edge hears of every change.
+/// As RFC 9213 section 2 has such fields, for our own edges alone: counts while an edge hears of every change.
 pub const SLUICE_CACHE_CONTROL: &str = "sluice-cache-control";
 /// On an answer, `token`: an edge hands it out for a token alone, whether it is kept or not; `list`: only as a fragment of a list
 /// ([`SLUICE_ASSEMBLE`]), whose origin says who may have it. On a request between tiers, `checks`: the asker does so.
@@ -40,9 +40,9 @@ pub const ACCESS_TOKEN: &str = "token";
 pub const ACCESS_LIST: &str = "list";
 /// What a request says in [`SLUICE_ACCESS`] whose sender asks for tokens.
 pub const ACCESS_CHECKS: &str = "checks";
-/// RFC 8586: nodes a request passed, so that a loop is seen.
+/// RFC 8586 section 2: nodes a request passed, so that a loop is seen.
 pub const CDN_LOOP: &str = "cdn-loop";
-/// W3C Trace Context.
+/// Where a request stands in its trace (W3C Trace Context, section 3.2).
 pub const TRACEPARENT: &str = "traceparent";
 /// The request's id, the trace id of `traceparent`. Answers say it to who brought none.
 pub const REQUEST_ID: &str = "x-request-id";

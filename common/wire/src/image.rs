@@ -100,7 +100,7 @@ impl ImageVariant {
     ///
     /// # Errors
     ///
-    /// [`ImageFault`] names the first parameter at fault.
+    /// [`ImageFault::Parameter`] and [`ImageFault::Value`], with the first parameter at fault; then as [`ImageVariant::check`].
     pub fn parse(query: &str) -> Result<(Self, Option<&str>), ImageFault> {
         let (mut variant, mut signature) = (Self::default(), None);
         let mut seen = vec![];
@@ -127,7 +127,7 @@ impl ImageVariant {
     ///
     /// # Errors
     ///
-    /// [`ImageFault`] says which.
+    /// [`ImageFault::Pixels`] above [`MAX_PIXELS`]; [`ImageFault::Side`] where `contain` or `cover` lacks one.
     pub fn check(&self) -> Result<(), ImageFault> {
         match (self.width, self.height) {
             (Some(w), Some(h)) if u64::from(w) * u64::from(h) > MAX_PIXELS => Err(ImageFault::Pixels),

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A well-formed language tag (RFC 5646), read in any case and kept in the case that it recommends (`pt-BR`, `zh-Hant`).
+/// A well-formed language tag (RFC 5646), of at most 35 characters, read in any case and kept in the case that it
+/// recommends (`pt-BR`, `zh-Hant`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Language(String);

@@ -63,7 +63,7 @@ pub struct NodeReport {
     pub tier: Tier,
     /// The site it stands in.
     pub site: String,
-    /// Its share of keys relative to its peers, above 0.
+    /// Its share of keys relative to its peers, above 0 and at most 1,000.
     pub weight: f64,
     /// Where other nodes reach it: scheme, host and port, without a path.
     pub peer_url: String,

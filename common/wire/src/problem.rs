@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The media type of a rendered [`Problem`].
+/// The media type of a rendered [`Problem`] (RFC 9457 section 3).
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// An error as a client reads it.
+/// An error as a client reads it: the members of RFC 9457 section 3.1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// A URI reference that names the kind: `/problems/KIND`.

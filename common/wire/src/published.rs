@@ -108,7 +108,7 @@ pub struct Changes {
 pub struct Signature {
     /// The form of everything.
     pub format: u64,
-    /// The public key (Ed25519), base64url; it is its own id.
+    /// The public key (Ed25519, RFC 8032), base64url; it is its own id.
     pub key: String,
     /// The signature, base64url.
     pub signature: String,

@@ -7,9 +7,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use crate::published::public_key;
 use crate::token::mint::SigningKey;
 
-/// The field with the public key (Ed25519, base64url) of who signed.
+/// The field with the public key (Ed25519, RFC 8032; 32 bytes, base64url) of who signed.
 pub const KEY: &str = "sluice-key";
-/// The field with the signature, base64url.
+/// The field with the signature, 64 bytes in base64url.
 pub const SIGNATURE: &str = "sluice-signature";
 
 /// What is signed, so that no signature of one thing counts for another.

@@ -173,7 +173,8 @@ impl Ticket {
         Some(Self { at_ms: u64::from_be_bytes(*at_ms), n: u32::from_be_bytes(*n), giver })
     }
 
-    /// The ticket as its holder keeps it, signed with a room's secret.
+    /// The ticket as its holder keeps it, signed with a room's secret: 32 bytes in base64url, of which half are an HMAC-SHA-256 that
+    /// is cut in half (RFC 2104 section 5).
     #[must_use]
     pub fn sign(self, secret: &str, room: &str) -> String {
         let mac = self.mac(secret, room).finalize().into_bytes();

@@ -19,11 +19,11 @@ pub struct RouteNode {
     pub site: String,
     /// Its state; only [`NodeState::Ready`] nodes are given keys.
     pub state: NodeState,
-    /// Its share relative to its peers.
+    /// Its share relative to its peers, 0 or above.
     pub weight: f64,
-    /// Where other nodes reach it.
+    /// Where other nodes reach it: scheme, host and port, without a path.
     pub peer_url: String,
-    /// Where clients reach it.
+    /// Where clients reach it: scheme, host and port, without a path.
     pub public_url: String,
     /// How it takes its place among its peers.
     #[serde(default)]

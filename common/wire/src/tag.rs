@@ -16,7 +16,8 @@ use crate::limits::{MAX_TAG_LEN, MAX_TAGS};
 #[error("a tag is 1 to {MAX_TAG_LEN} characters of letters, digits, '.', ':', '_', '-' and '/'")]
 pub struct TagError;
 
-/// The name of a thing that changes: a video, a listing, a product. A copy of it is the same text.
+/// The name of a thing that changes: a video, a listing, a product. 1 to [`MAX_TAG_LEN`] of letters, digits, `.`, `:`, `_`, `-` and
+/// `/`. A copy of it is the same text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(Arc<str>);
@@ -36,32 +37,32 @@ impl Tag {
         }
     }
 
-    /// Everything that shows a video's present state: its document, playlists and poster.
+    /// `v:VIDEO`. Everything that shows a video's present state: its document, playlists and poster.
     #[must_use]
     pub fn video(video: VideoId) -> Self {
         Self(format!("v:{video}").into())
     }
 
-    /// A video's headers and segments. They never change, so only deleting or purging raises this tag: a new segment must
-    /// not make edges forget the ones before it.
+    /// `v:VIDEO:media`. A video's headers and segments. They never change, so only deleting or purging raises this tag: a new
+    /// segment must not make edges forget the ones before it.
     #[must_use]
     pub fn media(video: VideoId) -> Self {
         Self(format!("v:{video}:media").into())
     }
 
-    /// A video's text: a track that is replaced or deleted is forgotten everywhere, film and sound are not.
+    /// `v:VIDEO:text`. A video's text: a track that is replaced or deleted is forgotten everywhere, film and sound are not.
     #[must_use]
     pub fn text(video: VideoId) -> Self {
         Self(format!("v:{video}:text").into())
     }
 
-    /// The library's listing.
+    /// `videos`. The library's listing.
     #[must_use]
     pub fn library() -> Self {
         Self("videos".into())
     }
 
-    /// Every object a fleet holds; an event of this tag purges all.
+    /// `all`. Every object a fleet holds; an event of this tag purges all.
     #[must_use]
     pub fn everything() -> Self {
         Self("all".into())

@@ -19,9 +19,9 @@ pub struct FillWindow {
     pub from: u32,
     /// The minute of the day at which it closes, up to 1,440; on the next day where it is before `from`.
     pub until: u32,
-    /// Bytes that are fetched in it at the most, by all edges of the site.
+    /// Bytes that are fetched in it at the most, by all edges of the site: 1 to 2^50.
     pub bytes: u64,
-    /// The rate at which, in Mbit/s, of all of them.
+    /// The rate at which, in Mbit/s, of all of them: 0.001 to 4,000,000.
     pub mbps: f64,
     /// How likely it must be that something is asked for, from 0 to 1.
     #[serde(default = "likely")]

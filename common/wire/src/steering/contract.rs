@@ -22,9 +22,9 @@ const LEAST: f64 = 0.02;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Contract {
-    /// Gigabytes of a period that are paid anyway.
+    /// Gigabytes (10^9 bytes) of a period that are paid anyway: 0 to 10^9.
     pub commit_gb: f64,
-    /// Money for a gigabyte beyond it.
+    /// Money for a gigabyte beyond it, in whatever the operator counts: 0 to 1,000.
     pub price_per_gb: f64,
 }
 

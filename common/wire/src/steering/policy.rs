@@ -19,25 +19,25 @@ const MAX_NAMES: usize = 1_024;
 pub struct Policy {
     /// What counts for how much.
     pub weights: Weights,
-    /// Places whose cost is at most this above the best one's share sessions by headroom.
+    /// Places whose cost is at most this above the best one's share sessions by headroom: 0 to 100.
     pub spread: f64,
-    /// A session that is served well is moved only for a place that is cheaper by this.
+    /// A session that is served well is moved only for a place that is cheaper by this: 0 to 1,000.
     pub margin: f64,
-    /// Seconds for which a session that was moved is left where it is, unless it cannot be.
+    /// Seconds for which a session that was moved is left where it is, unless it cannot be: 0 to 3,600.
     pub hold_s: u32,
-    /// Seconds between two questions of a session in peace.
+    /// Seconds between two questions of a session in peace: 1 to 3,600.
     pub calm_ttl_s: u32,
-    /// Seconds between two questions of a session whose edge is suspect.
+    /// Seconds between two questions of a session whose edge is suspect: 1 to `calm_ttl_s`.
     pub alarm_ttl_s: u32,
-    /// Share of its capacity in use from which an edge is given no new sessions.
+    /// Share of its capacity in use from which an edge is given no new sessions: 0.1 to 1.
     pub full_at: f64,
-    /// Health below which an edge keeps nobody.
+    /// Health below which an edge keeps nobody: 0 to 0.95.
     pub floor: f64,
-    /// What is forbidden or preferred for whom; the first that fits a place counts.
+    /// What is forbidden or preferred for whom; the first that fits a place counts. At most 256.
     pub rules: Vec<Rule>,
 }
 
-/// What a unit of each costs, in units of 1,000 km.
+/// What a unit of each costs, in units of 1,000 km: 0 to 1,000, of money to 100,000.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Weights {
@@ -58,6 +58,7 @@ impl Default for Weights {
 }
 
 /// A rule: for sessions from these countries or networks (all, if none is named), these places (all, if none is named).
+/// Together it names at most 1,024.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
@@ -69,7 +70,7 @@ pub struct Rule {
     pub places: Vec<String>,
     /// True: never there.
     pub never: bool,
-    /// What is added to the cost, in units of 1,000 km; below 0 it is preferred.
+    /// What is added to the cost, in units of 1,000 km: -1,000 to 1,000; below 0 it is preferred.
     pub add: f64,
 }
 

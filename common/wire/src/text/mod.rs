@@ -95,7 +95,7 @@ impl From<TextName> for String {
 /// A text and when it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cue {
-    /// From when on, in milliseconds.
+    /// From when on, in milliseconds of the video.
     pub start_ms: u64,
     /// Until when; later than `start_ms`.
     pub end_ms: u64,
@@ -146,7 +146,8 @@ impl Track {
     /// Reads a file: WebVTT if it says so, SubRip otherwise.
     ///
     /// # Errors
-    /// [`TextError`], which names the line.
+    /// [`TextError::TooLarge`] above [`MAX_TEXT_BYTES`], [`TextError::NotUtf8`], [`TextError::Empty`] without a cue; the others
+    /// name the line at fault.
     pub fn parse(bytes: &[u8]) -> Result<Self, TextError> {
         if bytes.len() > MAX_TEXT_BYTES {
             return Err(TextError::TooLarge);
@@ -164,7 +165,7 @@ impl Track {
     /// A track of these cues, in their order of time.
     ///
     /// # Errors
-    /// [`TextError::Empty`].
+    /// [`TextError::Empty`] for none.
     pub fn of(mut cues: Vec<Cue>) -> Result<Self, TextError> {
         if cues.is_empty() {
             return Err(TextError::Empty);
@@ -179,7 +180,7 @@ impl Track {
         &self.0
     }
 
-    /// When the last of it is gone.
+    /// When the last of it is gone, in milliseconds; 0 without a cue.
     #[must_use]
     pub fn end_ms(&self) -> u64 {
         self.0.iter().map(|cue| cue.end_ms).max().unwrap_or(0)

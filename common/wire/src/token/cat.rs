@@ -35,7 +35,8 @@ const VERSION: i128 = 1;
 /// What claims allow.
 ///
 /// # Errors
-/// [`Refusal::Malformed`] for what is no map of claims, [`Refusal::Claim`] for one that is not known.
+/// [`Refusal::Malformed`] for what is no map of at most [`MAX_LIST`] claims, and for one that is there twice or has no meaning;
+/// [`Refusal::Claim`] for one that is not known.
 pub fn grant(claims: &[u8]) -> Result<Grant, Refusal> {
     let mut grant = Grant::default();
     let mut seen = vec![];

@@ -37,9 +37,9 @@ pub struct Grant {
     pub tenant: Option<String>,
     /// Its end, in seconds of Unix time. A grant without an end allows nothing.
     pub expires: Option<u64>,
-    /// Its beginning.
+    /// Its beginning, in seconds of Unix time.
     pub not_before: Option<u64>,
-    /// When it was minted.
+    /// When it was minted, in seconds of Unix time.
     pub issued: Option<u64>,
     /// The same in milliseconds, as finely as it was said.
     pub minted_ms: Option<u64>,
@@ -55,7 +55,7 @@ pub struct Grant {
     pub uri: Vec<UriTest>,
     /// Methods.
     pub methods: Option<Vec<String>>,
-    /// Countries.
+    /// Countries: two capital letters each (ISO 3166-1 alpha-2).
     pub countries: Option<Vec<String>>,
     /// Addresses of clients.
     pub clients: Option<IpNet>,
@@ -72,7 +72,8 @@ impl Grant {
     /// Whether it allows a request at a time, in seconds of Unix time.
     ///
     /// # Errors
-    /// The first reason why not.
+    /// The first reason why not: as [`Grant::is_in_time`], [`Refusal::Path`], [`Refusal::Method`], [`Refusal::Country`],
+    /// [`Refusal::Client`].
     pub fn check(&self, asked: &Question<'_>, now_s: u64) -> Result<(), Refusal> {
         self.is_in_time(now_s)?;
         let may = |good: bool, why| if good { Ok(()) } else { Err(why) };
@@ -93,7 +94,8 @@ impl Grant {
     /// Whether it is good at a time, in seconds of Unix time.
     ///
     /// # Errors
-    /// [`Refusal::Expired`], or [`Refusal::Early`].
+    /// [`Refusal::Expired`] after its end or without one, [`Refusal::Early`] before its beginning or its minting; each with
+    /// [`CLOCK_SLACK_S`].
     pub fn is_in_time(&self, now_s: u64) -> Result<(), Refusal> {
         if self.expires.is_none_or(|end| end.saturating_add(CLOCK_SLACK_S) <= now_s) {
             return Err(Refusal::Expired);
@@ -107,7 +109,7 @@ impl Grant {
     /// An audience must be recognised by one of the two (RFC 7519 section 4.1.3).
     ///
     /// # Errors
-    /// The first reason why not.
+    /// The first reason why not: [`Refusal::Issuer`], [`Refusal::Audience`], [`Refusal::Tenant`].
     pub fn is_for(
         &self,
         issuer: Option<&str>,

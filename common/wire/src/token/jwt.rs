@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-/// The algorithm that is taken. Nothing in a token can choose another.
+/// The algorithm that is taken (RFC 8037 section 3.1). Nothing in a token can choose another.
 pub const ALGORITHM: &str = "EdDSA";
 
 /// The header. Fields that bring or point at a key (`jwk`, `jku`, `x5c`, `x5u`), critical extensions (`crit`, `b64`) and
@@ -23,7 +23,8 @@ struct Header {
 /// Reads a token's form and header, before anything of it is believed; the id of its key.
 ///
 /// # Errors
-/// [`Refusal::Malformed`], [`Refusal::Algorithm`] or [`Refusal::Header`].
+/// [`Refusal::Malformed`] for what is not three parts in [`MAX_TOKEN`] bytes, [`Refusal::Algorithm`] for another than
+/// [`ALGORITHM`], [`Refusal::Header`] for a field that is not known, [`Refusal::Signature`] for one of another length than 64 bytes.
 pub fn key_id(token: &str) -> Result<Option<String>, Refusal> {
     if token.len() > MAX_TOKEN {
         return Err(Refusal::Malformed);

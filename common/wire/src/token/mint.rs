@@ -41,7 +41,7 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a key; its PEM file.
+    /// Makes a key; its PEM file (PKCS #8).
     ///
     /// # Errors
     /// [`KeyError::NoRandom`].
@@ -51,10 +51,10 @@ impl SigningKey {
         Ok(format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"))
     }
 
-    /// Reads a key out of a PEM file.
+    /// Reads a key out of a PEM file (PKCS #8). Its id has 1 to [`MAX_KEY_ID`] bytes.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`KeyError::Id`], [`KeyError::NoPem`], [`KeyError::NoKey`].
     pub fn from_pem(pem: &[u8], id: &str) -> Result<Self, KeyError> {
         if id.is_empty() || id.len() > MAX_KEY_ID {
             return Err(KeyError::Id);
@@ -77,7 +77,7 @@ impl SigningKey {
         BASE64_URL_SAFE_NO_PAD.encode(self.pair.public_key())
     }
 
-    /// Signs bytes; whoever asks says with them what they are.
+    /// Signs bytes, in 64 bytes; whoever asks says with them what they are.
     #[must_use]
     pub fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         self.pair.sign(bytes).as_ref().to_vec()
@@ -106,7 +106,8 @@ impl SigningKey {
     /// What a token of this key says, where it is good at a time (seconds of Unix time).
     ///
     /// # Errors
-    /// Why it is not: its form, another key, its signature, its times.
+    /// Why it is not: as [`key_id`](super::jwt::key_id), [`Refusal::Key`] for another, [`Refusal::Signature`], as
+    /// [`Claims::grant`], and [`Refusal::Expired`] or [`Refusal::Early`].
     pub fn read(&self, token: &str, now_s: u64) -> Result<Claims, Refusal> {
         if super::jwt::key_id(token)?.as_deref() != Some(&self.id) {
             return Err(Refusal::Key);

@@ -91,7 +91,7 @@ impl SignedUrl {
     /// Reads the parameters of a query; others are passed over. `None` when it has no signature.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`] for a parameter that is there twice or has no meaning.
+    /// [`Refusal::Malformed`] for a parameter that is there twice or has no meaning, and without an end or a key.
     pub fn parse(query: &str) -> Result<Option<(Self, Vec<u8>)>, Refusal> {
         let mut values: [Option<String>; 7] = Default::default();
         for pair in query.split('&') {
