@@ -13,7 +13,8 @@ pub const SECONDS: [f64; 14] =
 /// Buckets for numbers that should be small, each of them told apart.
 pub const SMALL: [f64; 10] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0];
 
-/// A process's metrics. Clones share the registry. Names begin with `sluice_`; a name may be registered once.
+/// A process's metrics. Clones share the registry. Names begin with `sluice_`; a name may be registered once, and whoever registers
+/// it again, or what is no name, panics.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     registry: Registry,

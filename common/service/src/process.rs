@@ -43,6 +43,9 @@ pub trait Process: Sized + Send {
     const COMMANDS: &'static [Command] = &[];
 
     /// Does one of its commands; what is to be printed then.
+    ///
+    /// # Errors
+    /// Why it could not be done, in words for the operator; unless told otherwise, that there is no such command.
     fn command(
         name: &str,
         told: Told,
@@ -54,6 +57,9 @@ pub trait Process: Sized + Send {
     }
 
     /// Opens what it needs. Nothing is accepted yet.
+    ///
+    /// # Errors
+    /// Why it cannot start; the process ends with it.
     fn load(
         config: Self::Config,
         context: Context,
@@ -66,6 +72,9 @@ pub trait Process: Sized + Send {
     }
 
     /// Serves until drained.
+    ///
+    /// # Errors
+    /// Why it had to end before.
     fn run(self) -> impl Future<Output = Result<(), ProcessError>> + Send;
 }
 
@@ -74,7 +83,8 @@ const EXIT_USAGE: u8 = 64;
 /// A port or a store is not to be had (EX_UNAVAILABLE).
 const EXIT_UNAVAILABLE: u8 = 69;
 
-/// Runs a server from its command line: the whole of a `main`.
+/// Runs a server from its command line: the whole of a `main`. The code is 0, 64 for a fault of command line or configuration, 69
+/// for whatever else failed.
 pub fn main_with<P: Process>(args: impl Iterator<Item = OsString>) -> ExitCode {
     let environment = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))

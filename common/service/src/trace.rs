@@ -32,7 +32,7 @@ impl TraceContext {
         }
     }
 
-    /// Reads `version-traceid-parentid-flags`; ids of zeros are invalid (W3C Trace Context 3.2.2).
+    /// Reads `version-traceid-parentid-flags`; ids of zeros are invalid (W3C Trace Context, section 3.2.2).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');

@@ -4,7 +4,7 @@ use super::Faults;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Deadlines and bounds of connections.
+/// Deadlines and bounds of connections. Deadlines are 10 to 3,600,000 ms, numbers at least 1, unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
@@ -16,7 +16,7 @@ pub struct LimitsConfig {
     pub idle_ms: u64,
     /// Milliseconds in which a client must take [`bytes_per_second`](Self::bytes_per_second) of an answer.
     pub write_stall_ms: u64,
-    /// Milliseconds before the rate of a request's body counts.
+    /// Milliseconds before the rate of a request's body counts: 0 to 3,600,000.
     pub body_grace_ms: u64,
     /// Bytes a second that a body must come with, and an answer be taken with. A tenth of the slowest mobile network.
     pub bytes_per_second: u32,
@@ -24,7 +24,7 @@ pub struct LimitsConfig {
     /// carrier's NAT, hence the generous default.
     pub connections_per_client: u32,
     /// QUIC handshakes under way of clients that have not shown that they are where they say; while there are as many, a
-    /// further one must show it first, which costs it a round trip.
+    /// further one must show it first (RFC 9000 section 8.1.2), which costs it a round trip. 0: each must.
     pub unproven_quic: u32,
 }
 
