@@ -75,7 +75,7 @@ impl Audit {
         record(tx, who, act).await
     }
 
-    /// Entries before a place, the newest first.
+    /// Entries before a place, the newest first, at most `limit`.
     ///
     /// # Errors
     /// The engine's.

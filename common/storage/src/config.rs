@@ -13,9 +13,9 @@ pub struct StorageConfig {
     pub database: String,
     /// `local:` (this process only; processes on one database wake each other there) or `redis://HOST:PORT/DB`.
     pub bus: String,
-    /// `file:PATH`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME&allow_http=true&virtual_hosted=false`. Keys come
-    /// (`public_endpoint=URL` where clients reach it by another address than this process does) from `access_key_id` and `secret_access_key` in the query, else from `AWS_ACCESS_KEY_ID` and its siblings in the
-    /// environment.
+    /// `file:PATH`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME&allow_http=true&virtual_hosted=false`, and
+    /// `public_endpoint=URL` where clients reach it by another address than this process does. Keys come from `access_key_id` and
+    /// `secret_access_key` in the query, else from `AWS_ACCESS_KEY_ID` and its siblings in the environment.
     pub objects: String,
 }
 

@@ -142,8 +142,8 @@ impl Fleet {
             .await
     }
 
-    /// Says what a control plane sees of the nodes, in place of what it said before. What others said that is older than
-    /// ten times what counts is forgotten.
+    /// Says what a control plane sees of the nodes, in place of what it said before. What others said more than
+    /// 100 s ago is forgotten.
     ///
     /// # Errors
     /// The engine's.
@@ -176,7 +176,7 @@ impl Fleet {
             .await
     }
 
-    /// What each control plane that said so lately sees of the nodes, by its name.
+    /// What each control plane that said so within 10 s sees of the nodes, by its name: at most 64.
     ///
     /// # Errors
     /// The engine's.

@@ -55,7 +55,7 @@ impl Settings {
         one(self.database.reader(), version).await
     }
 
-    /// Versions before a number, the newest first.
+    /// Versions before a number, the newest first, at most `limit`.
     ///
     /// # Errors
     /// The engine's.

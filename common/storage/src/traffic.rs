@@ -51,7 +51,8 @@ impl Traffic {
         Self { database }
     }
 
-    /// Notes what nodes have sent, and forgets months of long ago. A count that is lower than what is known changes nothing.
+    /// Notes what nodes have sent, and forgets months that began more than 400 days ago. A count that is lower than what is
+    /// known changes nothing.
     ///
     /// # Errors
     /// The engine's.

@@ -91,7 +91,7 @@ impl Lists {
     /// of is committed: until [`Lists::settled`], none of them is put here.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`] when it is not certain that all were told; [`StorageError::Conflict`] for too many.
+    /// [`StorageError::Unavailable`] when it is not certain that all were told; [`StorageError::Conflict`] for more than 10,000.
     pub async fn push(&self, lists: &[String], id: u64, most: u64) -> Result<(), StorageError> {
         bounded(lists)?;
         if lists.is_empty() { Ok(()) } else { self.engine.push(lists, id, most).await }
@@ -116,17 +116,18 @@ impl Lists {
     /// Begins to put a list here; its rows are read after that. `None` when it is here already, or is being changed.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`].
+    /// [`StorageError::Unavailable`] when the engine does not answer.
     pub async fn begin(&self, list: &str) -> Result<Option<Filling>, StorageError> {
         let begun = Instant::now();
         let seen = self.engine.begin(list).await?;
         Ok(seen.map(|seen| Filling { list: list.to_owned(), seen, begun }))
     }
 
-    /// Puts a list here, all of it as it was read from its rows. False when a change has begun since, or it took long.
+    /// Puts a list here, all of it as it was read from its rows. False when a change has begun since, or it took more
+    /// than 5 s.
     ///
     /// # Errors
-    /// [`StorageError::Unavailable`].
+    /// [`StorageError::Unavailable`] when the engine does not answer.
     pub async fn fill(&self, filling: &Filling, ids: &[u64]) -> Result<bool, StorageError> {
         if filling.begun.elapsed() > FRESH {
             return Ok(false);

@@ -105,11 +105,11 @@ impl Uploads {
             .await
     }
 
-    /// Appends a stored piece if the upload is still open and exactly at `expected_offset`, and the piece does not reach
-    /// past its length. Gives the new offset. Of parallel writers one wins.
+    /// Appends a stored piece if the upload is still open and exactly at `expected_offset`, in bytes, and the piece does not
+    /// reach past its length. Gives the new offset. Of parallel writers one wins.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] for the losers; the engine's.
+    /// [`StorageError::Conflict`] for the losers, and wherever it may not be appended; the engine's.
     pub async fn append(
         &self,
         tx: &Tx<'_>,
@@ -150,7 +150,7 @@ impl Uploads {
     /// Fixes a length that was not known at the beginning.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] when there is another length already, or more bytes than that; the engine's.
+    /// [`StorageError::Conflict`] when there is another length already, more bytes than that, or no such upload; the engine's.
     pub async fn set_length(&self, tx: &Tx<'_>, id: UploadId, length: u64) -> Result<(), StorageError> {
         let open_or_same = Condition::any()
             .add(upload::Column::Length.is_null())
@@ -228,7 +228,7 @@ impl Uploads {
         read(tx.conn(), id).await
     }
 
-    /// The pieces of an upload, by offset.
+    /// The pieces of an upload, by offset: at most a million.
     ///
     /// # Errors
     /// The engine's.

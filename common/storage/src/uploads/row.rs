@@ -132,9 +132,9 @@ pub struct Part {
     pub upload: UploadId,
     /// The number in its object's key; unique in the upload, but the order is by offset.
     pub index: u32,
-    /// Where it begins.
+    /// Where it begins, in bytes.
     pub offset: u64,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Its SHA-256 in lower-case hex.
     pub sha256: String,

@@ -27,9 +27,9 @@ pub struct Piece {
     pub upload: UploadId,
     /// The number in its object's key.
     pub index: u32,
-    /// Where it begins in the source.
+    /// Where it begins in the source, in bytes.
     pub offset: u64,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 

@@ -10,7 +10,7 @@ use crate::database::entity::{rendition, segment};
 use crate::database::{Tx, signed, unsigned};
 use crate::error::StorageError;
 
-/// A segment's size in bytes and its duration in ticks.
+/// A segment's size in bytes and its duration in ticks of its rendition's timescale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentSize {
     /// Bytes; 0 while it was never made.

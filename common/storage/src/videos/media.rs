@@ -63,7 +63,7 @@ pub struct Rendition {
     pub frame_rate_den: u32,
     /// Peak bits per second (RFC 8216 section 4.3.4.2).
     pub bandwidth: u64,
-    /// Average bits per second.
+    /// Average bits per second (the same section).
     pub average_bandwidth: u64,
     /// Ticks per second of segment times.
     pub timescale: u32,
@@ -95,11 +95,11 @@ pub struct SegmentRow {
     pub rung: RungName,
     /// Its number, 0 upwards.
     pub seq: u32,
-    /// Where it begins, in ticks.
+    /// Where it begins, in ticks of its rendition's timescale.
     pub start: u64,
     /// How long it lasts, in ticks.
     pub duration: u64,
-    /// Its size; 0 while it was never made.
+    /// Its size in bytes; 0 while it was never made.
     pub bytes: u64,
     /// Its SHA-256 in lower-case hex; empty while it was never made.
     pub sha256: String,

@@ -22,11 +22,11 @@ pub struct TextTrack {
     pub label: String,
     /// The digest of its bytes.
     pub digest: Digest,
-    /// Its size as WebVTT.
+    /// Its size as WebVTT, in bytes.
     pub bytes: u64,
     /// How many cues it has.
     pub cues: u64,
-    /// When the last of them is gone.
+    /// When the last of them is gone, in milliseconds of the video.
     pub end_ms: u64,
     /// True when it came with the source.
     pub embedded: bool,

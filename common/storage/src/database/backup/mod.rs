@@ -90,7 +90,7 @@ pub struct BackupSummary {
 /// whole and on stable storage, for its owner alone; one that is there already stays.
 ///
 /// # Errors
-/// [`BackupError::File`], [`BackupError::Storage`].
+/// [`BackupError::File`] when it cannot be written, or one of this name is there; [`BackupError::Storage`].
 pub async fn back_up(url: &str, file: &Path, made_ms: u64) -> Result<BackupSummary, BackupError> {
     let failed = |why: std::io::Error| BackupError::File { path: file.to_owned(), why };
     if file.symlink_metadata().is_ok() {

@@ -26,7 +26,8 @@ const MAX_BOUND: usize = 30_000;
 /// Everything is checked first, and committed at once. The log goes on with an event that has every edge forget what it keeps.
 ///
 /// # Errors
-/// [`BackupError`]; the database is as it was.
+/// [`BackupError::Damaged`], [`BackupError::Foreign`], [`BackupError::File`]; [`BackupError::NotEmpty`] without `replace`;
+/// [`BackupError::InUse`]; [`BackupError::Storage`]. The database is as it was.
 pub async fn restore(
     url: &str,
     file: &Path,
