@@ -26,7 +26,7 @@ pub enum Lifetime {
     Never,
 }
 
-/// Sets `Cache-Control` and, for our own edges, `Sluice-Cache-Control` (RFC 9213).
+/// Sets `Cache-Control` and, for our own edges, `Sluice-Cache-Control` (RFC 9213 section 2).
 pub fn lifetime(headers: &mut HeaderMap, lifetime: Lifetime) {
     let (clients, edges) = match lifetime {
         Lifetime::Immutable => ("public, max-age=31536000, immutable", None),

@@ -5,7 +5,7 @@ use sluice_storage::rows::sea_orm::sea_query::{IndexCreateStatement, TableCreate
 use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
-/// See the module.
+/// The tables that apps share: accounts, their sessions, answers that are given once, and waiting rooms.
 pub const SCHEMA: Schema = Schema {
     migrations: "platform_migrations",
     steps: &[

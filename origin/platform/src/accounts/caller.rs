@@ -40,7 +40,7 @@ impl Caller {
         ))
     }
 
-    /// Whose its idempotency keys are.
+    /// Whose its idempotency keys are: its id, as text.
     #[must_use]
     pub fn owner(&self) -> String {
         self.account.to_string()

@@ -63,11 +63,12 @@ const REFRESH_PATH: &str = "/v1/accounts/refresh";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountsConfig {
-    /// Seconds for which an access token is good.
+    /// Seconds for which an access token is good: 30 to 3,600.
     pub access_ttl_s: u64,
     /// Seconds for which a session that nobody renews can be.
     pub session_ttl_s: u64,
     /// Milliseconds for which a refresh token that was used may come again: two tabs at once, or an answer that was lost.
+    /// At most 60,000.
     pub renew_grace_ms: u64,
     /// Handles that have the role `admin` from their first sign-up on.
     pub admins: Vec<String>,

@@ -100,7 +100,7 @@ impl Rooms {
     /// Opens a room, or has one that is open go on otherwise. `units` are those that can be had now.
     ///
     /// # Errors
-    /// 409 when too many are open; the engine's.
+    /// 409 when [`MAX_ROOMS`] others are open; the engine's.
     pub async fn open(
         &self,
         tx: &Tx<'_>,
@@ -252,7 +252,7 @@ impl Brought {
     /// or neither is.
     ///
     /// # Errors
-    /// 403 without a good one, 409 for one that was used, 422 for more units than it is for; the engine's.
+    /// 403 without a good one or where its time is over, 409 for one that was used, 422 for more units than it is for; the engine's.
     pub async fn enter(&self, tx: &Tx<'_>, room: &Room, units: i64, what: &str) -> Result<(), ApiError> {
         let name = &room.name;
         let Some(ticket) = self.tickets.get(name) else {
