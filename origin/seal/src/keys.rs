@@ -26,7 +26,7 @@ pub enum Scope<'a> {
     Rung(&'a RungName),
 }
 
-/// A key that media is encrypted with.
+/// A key that media is encrypted with, by AES-128.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ContentKey {
     /// What names it.
@@ -66,11 +66,11 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads a file: a secret a line in hexadecimal, the newest first. Empty lines and those that begin with `#` do not
-    /// count.
+    /// Reads a file: a secret a line in hexadecimal (32 to 128 bytes), the newest first. Empty lines and those
+    /// that begin with `#` do not count.
     ///
     /// # Errors
-    /// [`SecretsError`].
+    /// [`SecretsError::None`] without a secret, [`SecretsError::Many`] for more than 8, [`SecretsError::Line`] for one that is none.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
         let mut secrets = vec![];
         for (number, line) in (1..).zip(text.lines()) {

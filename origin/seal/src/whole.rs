@@ -8,14 +8,15 @@ use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 /// Bytes of a block.
 const BLOCK: usize = 16;
 
-/// Bytes of a sealed segment.
+/// Bytes of a sealed segment: whole blocks of 16, one more where the clear ones fill them (PKCS #7, RFC 5652 section 6.3).
 #[must_use]
 pub const fn sealed_bytes(clear: u64) -> u64 {
     let block = BLOCK as u64;
     (clear / block + 1) * block
 }
 
-/// Seals a segment. `number` is its media sequence number: with a key for each rung no two segments share key and vector.
+/// Seals a segment. `number` is its media sequence number, and so its vector (RFC 8216bis section 5.2): with a
+/// key for each rung no two segments share key and vector.
 #[must_use]
 pub fn seal(clear: &[u8], key: &[u8; 16], number: u32) -> Vec<u8> {
     let mut iv = [0; BLOCK];

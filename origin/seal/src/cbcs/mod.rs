@@ -34,7 +34,8 @@ const SCHEME: &[u8; 4] = b"cbcs";
 const COMMON_SYSTEM: [u8; 16] =
     [0x10, 0x77, 0xef, 0xec, 0xc0, 0xb2, 0x4d, 0x02, 0xac, 0xe3, 0x3c, 0x1e, 0x52, 0xe2, 0xfb, 0x4b];
 
-/// A protection system specific header that names keys (section 8.1): what a ClearKey player asks for a licence with.
+/// A protection system specific header that names keys (ISO/IEC 23001-7, section 8.1): what a ClearKey player
+/// asks for a licence with.
 #[must_use]
 pub fn pssh(keys: &[KeyId]) -> Vec<u8> {
     let mut out = vec![];
