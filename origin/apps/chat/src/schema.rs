@@ -5,7 +5,7 @@ use sluice_storage::rows::sea_orm::sea_query::{ColumnDef, IndexCreateStatement, 
 use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
-/// See the module.
+/// The app's tables: conversations and all that is in them.
 pub const SCHEMA: Schema = Schema {
     migrations: "chat_migrations",
     steps: &[

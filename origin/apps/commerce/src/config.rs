@@ -15,14 +15,15 @@ const MAX_GIVE_UP_MS: u64 = 24 * 3_600_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Milliseconds for which an order holds its stock unpaid.
+    /// Milliseconds for which an order holds its stock unpaid: at least 1,000.
     pub reserve_ms: u64,
     /// Orders that are placed in one transaction at most, of those that came while the one before was committed; and payments.
+    /// 1 to 64.
     pub together: usize,
-    /// Milliseconds between two looks for reservations that ran out and orders that wait for the gateway.
+    /// Milliseconds between two looks for reservations that ran out and orders that wait for the gateway: 10 to 60,000.
     pub sweep_ms: u64,
     /// Milliseconds after which a payment that the gateway says nothing of is given up: the gateway is told to end it, and the
-    /// order is canceled.
+    /// order is canceled. From three times [`GatewayConfig::timeout_ms`] and a second to a day.
     pub give_up_ms: u64,
     /// Where is sold: `NAME:CURRENCY:TAX` each, such as `de:EUR:1900`.
     pub markets: Vec<Market>,
@@ -49,7 +50,7 @@ pub struct Market {
     pub name: String,
     /// ISO 4217, in capitals.
     pub currency: String,
-    /// The tax that prices include, in basis points of the price without it: 1900 is 19 %.
+    /// The tax that prices include, in basis points of the price without it: 1900 is 19 %. At most 10,000.
     pub tax_bp: u32,
 }
 
@@ -100,7 +101,7 @@ pub struct GatewayConfig {
     pub key_file: Option<PathBuf>,
     /// File with the secret that the gateway signs its webhooks with. Absent, no webhook is taken.
     pub webhook_secret_file: Option<PathBuf>,
-    /// Milliseconds that one question to the gateway may take.
+    /// Milliseconds that one question to the gateway may take: 100 to 60,000.
     pub timeout_ms: u64,
 }
 

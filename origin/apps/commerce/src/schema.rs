@@ -6,7 +6,7 @@ use sluice_storage::rows::sea_orm::sea_query::{IndexCreateStatement, TableCreate
 use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
-/// See the module.
+/// The app's tables: catalog, stock, carts, orders, payments and the books.
 pub const SCHEMA: Schema = Schema {
     migrations: "commerce_migrations",
     steps: &[
