@@ -20,7 +20,7 @@
 //!   ahead of it
 //! - [`fleet`]: what operators say of sites, nodes and outside CDNs
 //! - [`ladder`]: which rungs a source becomes; [`codec`]: the frames between the transcoder and its codec child
-//! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT
+//! - [`text`]: subtitles, captions and chapters, read strictly and written as WebVTT; [`mod@language`]: tags of languages
 //! - [`token`]: what tokens and signed URLs say, apart from who signed them
 //! - [`steering`]: who is served from where, and how players are told; [`geo`]: countries, positions
 //! - [`cmcd`]: what players say of themselves, [`quality`]: what an edge makes of it

@@ -16,6 +16,7 @@
 //! media/VIDEO/RUNG/init-DIGEST.mp4       media/VIDEO/RUNG/SEQ-DIGEST.m4s     media/VIDEO/poster.jpg
 //! media/VIDEO/text/KIND.LANG/DIGEST.vtt  media/VIDEO/download/RUNG-DIGEST.mp4
 //! media/VIDEO/storyboard/SEQ-DIGEST.jpg
+//! photos/PHOTO                    a photo of a post                   files/FILE    a file of a conversation
 //! ```
 //!
 //! A segment is named by the digest of what it was made from, a header and a text track by that of its bytes: what a name means never
@@ -426,13 +427,13 @@ pub enum ObjectKey {
 }
 
 impl ObjectKey {
-    /// The prefix of all parts of a source.
+    /// The prefix of all parts of a source: `uploads/UPLOAD`, without a slash at its end.
     #[must_use]
     pub fn source_prefix(upload: UploadId) -> String {
         format!("uploads/{upload}")
     }
 
-    /// The prefix of all that was published of a video.
+    /// The prefix of all that was published of a video: `media/VIDEO`, without a slash at its end.
     #[must_use]
     pub fn media_prefix(video: VideoId) -> String {
         format!("media/{video}")

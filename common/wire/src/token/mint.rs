@@ -83,7 +83,7 @@ impl SigningKey {
         self.pair.sign(bytes).as_ref().to_vec()
     }
 
-    /// The public key as a JWKS (RFC 7517, RFC 8037), as edges take it.
+    /// The public key as a JWKS (RFC 7517 section 5, RFC 8037 section 2), as edges take it.
     #[must_use]
     pub fn jwks(&self) -> Value {
         let x = self.public();
@@ -92,7 +92,7 @@ impl SigningKey {
         json!({ "keys": [key] })
     }
 
-    /// A token with these claims (RFC 7519, RFC 8037).
+    /// A token with these claims (RFC 7519 section 7.1, RFC 8037 section 3.1).
     #[must_use]
     pub fn token(&self, claims: &Claims) -> String {
         let encoded = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());

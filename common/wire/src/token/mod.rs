@@ -23,7 +23,7 @@ pub use grant::{Grant, Question};
 pub use refusal::Refusal;
 pub use revoked::Revocations;
 
-/// Seconds by which clocks of whoever mints and whoever checks may differ.
+/// Seconds by which clocks of whoever mints and whoever checks may differ (the leeway of RFC 7519 section 4.1.4).
 pub const CLOCK_SLACK_S: u64 = 60;
 /// Bytes of a token. A header field of 8 KiB is the usual limit; a token with dozens of claims has 1 to 2 KiB.
 pub const MAX_TOKEN: usize = 4_096;
