@@ -12,6 +12,7 @@
 //! - `uncopied`: large bodies, in memory ([`Arena`]) and in files ([`InFile`]), that go to clients without being copied
 //! - [`Places`]: where an address is, by a database in MaxMind's format
 //! - [`page()`]: built web pages
+//! - [`Pool`]: a bound on work that keeps a processor busy
 //! - [`metrics`], [`health`]: what the admin listener shows; [`trace`]: one trace over all hops
 //! - [`crash`]: points at which stories let a process end, in debug builds
 //! - [`problem`]: RFC 9457 answers; [`cut_response`]: none, where an error would be taken for an answer

@@ -46,7 +46,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`Undone`] when there is no place, or the work panicked.
+    /// [`Undone::Full`] when there is no place, [`Undone::Broken`] when the work panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -43,7 +43,7 @@ impl Arena {
     /// Room for so many bytes of bodies. Takes address space, and memory only as bodies come.
     ///
     /// # Errors
-    /// When the kernel does not give so much address space.
+    /// When the kernel does not give four times as much address space, and for no bytes at all.
     pub fn reserve(bytes: u64) -> io::Result<Self> {
         let length = usize::try_from(bytes.saturating_mul(SPARE)).map_err(io::Error::other)?;
         let length = NonZeroUsize::new(length.next_multiple_of(UNIT)).ok_or(io::ErrorKind::InvalidInput)?;
@@ -51,7 +51,8 @@ impl Arena {
         Ok(Self(Arc::new(Area { base: map(length)?, length, free })))
     }
 
-    /// Copies a body that came in pieces into one. `None` when it is not worth it, or when there is no room.
+    /// Copies a body that came in pieces into one. `None` below 256 KiB, where it is not worth it, or when there is no
+    /// room.
     #[must_use]
     pub fn join(&self, pieces: &[Bytes]) -> Option<Bytes> {
         let length: usize = pieces.iter().map(Bytes::len).sum();

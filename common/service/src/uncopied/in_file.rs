@@ -32,8 +32,8 @@ pub struct InFile {
 }
 
 impl InFile {
-    /// The bytes from `from` to before `to`. `None` when there are too few to be worth it, or when the kernel has not all of
-    /// them in its cache: nobody waits for a disk here.
+    /// The bytes from `from` to before `to`. `None` below 256 KiB, where it is not worth it, or when the kernel has not all
+    /// of them in its cache: nobody waits for a disk here.
     #[must_use]
     pub fn cached(file: Arc<dyn Filed>, from: u64, to: u64) -> Option<Self> {
         let worth = to.saturating_sub(from) >= LEAST;

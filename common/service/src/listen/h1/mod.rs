@@ -43,7 +43,7 @@ const INTERIM: usize = 8;
 /// What an HTTP/2 connection begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// A way to send interim answers (1xx) to the client: an extension of requests whose client can take them.
+/// A way to send interim answers (1xx, RFC 9110 section 15.2) to the client: an extension of requests whose client can take them.
 #[derive(Debug, Clone)]
 pub struct Interim(mpsc::Sender<(StatusCode, HeaderMap)>);
 
