@@ -7,7 +7,7 @@ use http::header::{
 use sluice_wire::headers::{SLUICE_CACHE_CONTROL, SLUICE_VERSION, SURROGATE_KEY};
 use sluice_wire::tag::{Tag, Version, render_keys, render_versions};
 
-/// How long whom may keep an answer.
+/// How long whom may keep an answer. For ever is a year; until an event, an hour at most, and a day more while no origin answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
     /// Named by what it is: for ever.

@@ -57,7 +57,8 @@ impl Asked<Bytes> {
     /// Reads a request whose body is bytes, at most so many.
     ///
     /// # Errors
-    /// 413 for more bytes, before any is read where the request tells their number; 400 for a key that is none.
+    /// 413 for more bytes, before any is read where the request tells their number; 400 for a body that was cut and
+    /// for a key that is none.
     pub async fn bytes(request: Request, most: usize) -> Result<Self, ApiError> {
         let uri = request.uri();
         let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str()).to_owned();

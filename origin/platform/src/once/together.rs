@@ -175,7 +175,7 @@ impl<A, D> Together<A, D> {
     /// engine still has to choose.
     ///
     /// # Errors
-    /// 503 where it waits for too long.
+    /// 503 where its turn does not come within 30 s.
     pub async fn in_turn<T>(&self, work: impl Future<Output = T>) -> Result<T, ApiError> {
         let permit = timeout(PATIENCE, self.desk.turn.acquire()).await.map_err(|_| busy())?;
         Ok(while_held(permit.expect("it is never closed"), work).await)
@@ -187,7 +187,7 @@ impl<A: Send + Sync + 'static> Together<A> {
     ///
     /// # Errors
     /// What the batch decided; 409 while the same key is under way here, 422 for a key that came with another request; 503
-    /// where too many wait, or for too long.
+    /// where 1,024 wait already, or for 30 s.
     pub async fn ask<T>(&self, asked: &Asked<T>, owner: &str, ask: A) -> Result<Response, ApiError> {
         let _running = asked.key.as_deref().map(|key| self.once.begin(owner, key)).transpose()?;
         let key = asked.key.as_ref().map(|key| Keyed::of(asked.named(owner, key)));
@@ -227,7 +227,7 @@ impl<A: Send + Sync + 'static, D: Send + Sync + 'static> Together<A, D> {
     /// in a transaction of its own, so that what was begun comes to its end. Whoever stops waiting may find it done.
     ///
     /// # Errors
-    /// What the batch decided; 503 where it waits for too long.
+    /// What the batch decided; 503 where it waits for 30 s.
     pub async fn step(&self, ask: A) -> Decided<D> {
         match self.done(ask, None).await? {
             Told::Now(done) => Ok(done),
