@@ -15,6 +15,7 @@
 //! - [`log`]: an event log of a story's own
 //! - [`echo`]: an origin that speaks WebSocket; [`chat`]: conversations behind edges, [`device`]: a person's
 //!   device in one
+//! - [`channels`]: live channels that a story writes into; [`ear`]: who listens over a WebSocket
 //! - [`h2`]: an HTTP/2 client that sends what no client should
 //! - [`rawlog`]: an origin that keeps what it was sent, byte for byte
 //! - [`client`]: what a client does: upload, wait, fetch
@@ -33,6 +34,7 @@
 pub mod accounts;
 pub mod authoring;
 pub mod bombs;
+pub mod channels;
 pub mod chat;
 pub mod cities;
 pub mod client;

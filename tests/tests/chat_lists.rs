@@ -75,11 +75,6 @@ async fn what_another_begins_is_told_at_ones_own_edge() {
     }
     let mut other = Ear::open(&scene.edges[1], None).await;
     let asked = json!({ "subscribe": own, "token": sluice_tests::ear::token(&scene.edges[1], &ben).await });
-    futures::SinkExt::send(
-        &mut other.socket,
-        tokio_tungstenite::tungstenite::Message::text(asked.to_string()),
-    )
-    .await
-    .unwrap();
+    other.say(asked).await;
     assert_eq!(other.json().await["refused"], json!(own));
 }

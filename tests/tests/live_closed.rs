@@ -1,0 +1,114 @@
+//! Live channels that are not everybody's: tokens open them, revocations end that at once, and the log that edges follow tells nothing.
+#![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
+
+use serde_json::json;
+use sluice_tests::channels::{Story, numbers, poll, streamed};
+use sluice_tests::client::client;
+use sluice_tests::ear::within;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+#[tokio::test]
+async fn a_closed_channel_needs_a_token_and_a_revocation_ends_it_at_once() {
+    let story = Story::start(1).await;
+    let (good, other) = (story.token("u1", &["chat:*"]), story.token("u2", &["chat:2"]));
+    let mut ear = story.ear(0).await;
+    for token in [None, Some(other.as_str()), Some("a.b.c")] {
+        ear.say(json!({ "subscribe": "chat:1", "token": token })).await;
+        let refused = ear.json().await;
+        assert_eq!(refused["refused"], "chat:1", "{refused}");
+        assert!(refused["problem"]["status"].as_u64().unwrap() >= 400, "{refused}");
+    }
+    assert_eq!(poll(&story.url(0, "/v1/live/poll?channel=chat:1")).await.0, 401);
+    ear.subscribe("chat:1", None, Some(&good)).await;
+    let mut neighbour = story.ear(0).await;
+    neighbour.say(json!({ "authorize": other })).await;
+    neighbour.subscribe("chat:2", None, None).await;
+    story.say_live("chat:1", 1).await;
+    ear.hears("chat:1", 1..=1).await;
+
+    let said = Instant::now();
+    story.say("users", json!({ "revoke": { "subject": "u1" } })).await;
+    let refused = ear.json().await;
+    assert!(said.elapsed() < Duration::from_secs(1), "{:?}", said.elapsed());
+    assert_eq!((&refused["refused"], &refused["problem"]["status"]), (&json!("chat:1"), &json!(403)));
+    ear.say(json!({ "subscribe": "chat:1", "token": good })).await;
+    assert_eq!(ear.json().await["problem"]["status"], 403);
+    let polled = client().get(story.url(0, "/v1/live/poll?channel=chat:1")).bearer_auth(&good).send();
+    assert_eq!(polled.await.unwrap().status(), 403);
+
+    // Nobody else is meant, and neither is a token of the same subject that is newer.
+    let newer = story.token("u1", &["chat:1"]);
+    ear.subscribe("chat:1", Some(1), Some(&newer)).await;
+    story.say_live("chat:1", 1).await;
+    story.say_live("chat:2", 1).await;
+    ear.hears("chat:1", 2..=2).await;
+    neighbour.hears("chat:2", 1..=1).await;
+    assert!(story.edges[0].metric("sluice_edge_live_ended_total", &["revoked"]).await >= 1.0);
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_in_a_channel_that_it_was_shut_out_of() {
+    let story = Story::start(1).await;
+    let url = |token: &str| {
+        story.url(
+            0,
+            &format!("/v1/live/events?channel=chat:1&channel=stock:1&after=stock:1%3D0&token={token}"),
+        )
+    };
+    story.say_live("chat:1", 2).await;
+    let streaming = url(&story.token("u1", &["chat:1"]));
+    let streaming = streamed(&streaming, Some("chat:1=0"), 3);
+    let saying = async {
+        let edge = &story.edges[0];
+        edge.until("sluice_edge_live_frames_total", &[], |frames| frames >= 2.0).await;
+        story.say("users", json!({ "revoke": { "subject": "u1" } })).await;
+        edge.until("sluice_edge_live_ended_total", &["revoked"], |ended| ended >= 1.0).await;
+        story.say_live("stock:1", 1).await;
+    };
+    let ((seen, id), ()) = tokio::join!(streaming, saying);
+    assert_eq!(seen, [numbers("chat:1", 1..=2), numbers("stock:1", 1..=1)].concat());
+    assert_eq!(id, "chat:1=2 stock:1=1");
+    // Let in again, it has missed nothing.
+    story.say_live("chat:1", 1).await;
+    let (seen, _) = streamed(&url(&story.token("u1", &["chat:1"])), Some(&id), 1).await;
+    assert_eq!(seen, numbers("chat:1", 3..=3));
+}
+
+#[tokio::test]
+async fn who_has_just_started_knows_what_was_revoked() {
+    let mut story = Story::start(1).await;
+    let good = story.token("u1", &["chat:*"]);
+    story.say("users", json!({ "revoke": { "subject": "u1", "channel": "chat:1" } })).await;
+    story.edges[0].until("sluice_edge_events_total", &[], |events| events >= 1.0).await;
+    story.edges[0].kill9();
+    story.edges[0].start().await;
+    story.edges[0].until("sluice_edge_feed_live", &[], |live| live == 1.0).await;
+    let mut ear = story.ear(0).await;
+    ear.say(json!({ "subscribe": "chat:1", "token": good })).await;
+    assert_eq!(ear.json().await["problem"]["status"], 403);
+    assert_eq!(ear.subscribe("chat:2", None, Some(&good)).await, 0);
+    assert_eq!(poll(&story.url(0, "/v1/revocations")).await.0, 404, "for edges alone");
+}
+
+#[tokio::test]
+async fn what_is_for_subscribers_is_not_in_the_log_that_edges_follow() {
+    let story = Story::start(1).await;
+    story.say("stock:1", json!({ "live": { "secret": 1 }, "revoke": { "subject": "u9" } })).await;
+    let at = story.origin.at.http.clone().unwrap();
+    let mut stream = TcpStream::connect(&at).await.unwrap();
+    let request = format!("GET /v1/log?after=0 HTTP/1.1\r\nHost: {at}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    within("the event", async {
+        while !text.contains("u9") {
+            let mut piece = [0; 4_096];
+            let read = stream.read(&mut piece).await.unwrap();
+            text += std::str::from_utf8(&piece[..read]).unwrap();
+        }
+    })
+    .await;
+    assert!(text.contains("stock:1") && !text.contains("secret"), "{text}");
+}
