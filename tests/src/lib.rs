@@ -24,7 +24,7 @@
 //! - [`h3`]: a client of HTTP/3 that keeps its connection
 //! - [`tls`]: a client that looks at handshakes, and certificates
 //! - [`authoring`]: what Apple asks of an HLS stream, checked
-//! - [`clips`]: the media the stories use
+//! - [`clips`]: the media the stories use; [`sealed`]: videos that are sealed, and who opens them
 //! - [`python`]: readers from outside, in Python, [`pillow`] among them; [`programs`]: programs that are run to their end
 //! - [`viewer`]: a player without a screen, for crowds; [`fleet`]: a fleet in several cities, to break
 //! - [`cities`]: a control plane that knows two cities; [`nodes`]: nodes that only report
@@ -65,6 +65,7 @@ pub mod raw;
 pub mod rawlog;
 pub mod results;
 pub mod sale;
+pub mod sealed;
 pub mod shop;
 pub mod social;
 pub mod sources;
