@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
+use sluice_storage::testing::names;
 use sluice_storage::{BackupError, Storage, StorageConfig, back_up, check_backup, restore};
 
 use crate::ground::Ground;
@@ -12,14 +12,6 @@ use crate::ground::Ground;
 async fn made(ground: &Ground) -> String {
     ground.open().await.database.close().await.unwrap();
     ground.config().database
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 pub(crate) async fn each_restore_of_a_backup_has_numbers_of_its_own(ground: Ground) {
