@@ -13,6 +13,7 @@ use sluice_storage::rows::sea_orm::{
 };
 use utoipa::ToSchema;
 
+use super::documents::Variant;
 use super::{InMarket, public};
 use crate::config::Market;
 use crate::ids::{self, ProductId, VariantId};
@@ -105,13 +106,13 @@ impl Whole {
 
 impl OneVariant {
     fn of(row: variant::Model, product: Whole, market: &Market) -> Result<Self, ApiError> {
-        let prices: BTreeMap<String, i64> = from_json("shop_variants.prices", &row.prices)?;
+        let Variant { id, sku, title, options, price } = Variant::of(row, market)?;
         Ok(Self {
-            id: ids::of_column("shop_variants.id", row.id)?,
-            options: from_json("shop_variants.options", &row.options)?,
-            price: prices.get(&market.name).copied(),
-            sku: row.sku,
-            title: row.title,
+            id,
+            sku,
+            title,
+            options,
+            price,
             market: market.name.clone(),
             currency: market.currency.clone(),
             tax_bp: market.tax_bp,

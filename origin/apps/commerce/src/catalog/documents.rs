@@ -70,12 +70,25 @@ pub(crate) struct Product {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Variant {
     #[schema(value_type = String)]
-    id: VariantId,
-    sku: String,
-    title: String,
-    options: BTreeMap<String, String>,
+    pub(super) id: VariantId,
+    pub(super) sku: String,
+    pub(super) title: String,
+    pub(super) options: BTreeMap<String, String>,
     /// Minor units, with the tax; absent where it is not sold.
-    price: Option<i64>,
+    pub(super) price: Option<i64>,
+}
+
+impl Variant {
+    pub(super) fn of(row: variant::Model, market: &Market) -> Result<Self, ApiError> {
+        let prices: BTreeMap<String, i64> = from_json("shop_variants.prices", &row.prices)?;
+        Ok(Self {
+            id: ids::of_column("shop_variants.id", row.id)?,
+            options: from_json("shop_variants.options", &row.options)?,
+            price: prices.get(&market.name).copied(),
+            sku: row.sku,
+            title: row.title,
+        })
+    }
 }
 
 impl Product {
@@ -84,16 +97,6 @@ impl Product {
         variants: Vec<variant::Model>,
         market: &Market,
     ) -> Result<Self, ApiError> {
-        let variant = |row: variant::Model| {
-            let prices: BTreeMap<String, i64> = from_json("shop_variants.prices", &row.prices)?;
-            Ok::<_, ApiError>(Variant {
-                id: ids::of_column("shop_variants.id", row.id)?,
-                options: from_json("shop_variants.options", &row.options)?,
-                price: prices.get(&market.name).copied(),
-                sku: row.sku,
-                title: row.title,
-            })
-        };
         Ok(Self {
             id: ids::of_column("shop_products.id", row.id)?,
             images: from_json("shop_products.images", &row.images)?,
@@ -104,7 +107,7 @@ impl Product {
             market: market.name.clone(),
             currency: market.currency.clone(),
             tax_bp: market.tax_bp,
-            variants: variants.into_iter().map(variant).collect::<Result<_, _>>()?,
+            variants: variants.into_iter().map(|row| Variant::of(row, market)).collect::<Result<_, _>>()?,
         })
     }
 }
