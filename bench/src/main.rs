@@ -92,6 +92,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs a benchmark's future on a runtime with one worker, as [`until_stopped`] does.
+fn run_alone<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(until_stopped(work))
+}
+
 /// Runs a benchmark's future until it ends or somebody asks the program to; processes it started end either way.
 async fn until_stopped<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

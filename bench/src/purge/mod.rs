@@ -36,8 +36,7 @@ struct Delays {
 
 /// Runs it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(crate::until_stopped(bench(options)))
+    crate::run_alone(bench(options))
 }
 
 async fn bench(options: &Options) -> anyhow::Result<Report> {
