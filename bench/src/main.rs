@@ -24,6 +24,7 @@ mod args;
 mod cache_hit;
 mod catalog;
 mod cpu;
+mod engines;
 mod feed;
 mod first_play;
 mod fleet;

@@ -3,9 +3,9 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sluice_commerce::{ProductId, SCHEMA, VariantId};
-use sluice_storage::rows::sea_orm::ConnectionTrait;
-use sluice_storage::{Storage, StorageError};
+use sluice_storage::Storage;
 
+use crate::engines::write;
 use crate::pages::{WORDS, common, word, words};
 
 /// Products of one transaction.
@@ -33,17 +33,7 @@ pub(super) async fn catalog(storage: &Storage, products: usize) -> anyhow::Resul
     for from in (0..products).step_by(BATCH) {
         let mut rows = Rows::default();
         (from..products.min(from + BATCH)).for_each(|n| rows.product(storage, n, &mut random));
-        let sql = rows.sql();
-        let sql = &sql;
-        storage
-            .database
-            .write::<_, StorageError, _>(|tx| {
-                Box::pin(async move {
-                    tx.conn().execute_unprepared(sql).await?;
-                    Ok(())
-                })
-            })
-            .await?;
+        write(storage, &rows.sql()).await?;
     }
     Ok(())
 }

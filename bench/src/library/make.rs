@@ -1,6 +1,6 @@
 //! A library: titles out of a few common words and many rare ones, and what is asked of it.
 
-use crate::pages::word;
+use crate::pages::{common, word};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sluice_storage::{
@@ -53,9 +53,7 @@ impl One {
     fn new(id: VideoId, number: usize, random: &mut StdRng) -> Self {
         let mut title = String::from(if number.is_multiple_of(2) { "Holiday" } else { "Kids" });
         for _ in 0..4 {
-            // Small numbers are common, as a few words are in any language.
-            let rank = (WORDS as f64).powf(random.random::<f64>()) as usize;
-            title += &format!(" {}", word(rank));
+            title += &format!(" {}", word(common(random, WORDS)));
         }
         let travels = random.random_ratio(1, 20).then(|| vec!["travel".to_owned()]);
         let seen = random.random_ratio(1, 100).then_some(Visibility::Unlisted);

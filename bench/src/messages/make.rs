@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use sluice_storage::rows::sea_orm::ConnectionTrait;
-use sluice_storage::{Storage, StorageError};
+use sluice_storage::Storage;
 use sluice_wire::AccountId;
 
+use crate::engines::write;
 use crate::fleet::Account;
 use crate::pages::{WORDS, common, word, words};
 
@@ -95,16 +95,6 @@ pub(super) async fn messages(storage: &Storage, many: usize, account: &Account) 
         write(storage, &rows.sql()).await?;
     }
     Ok(Said { large: chats[1].to_string(), middle: chats[60].to_string(), half_ms })
-}
-
-async fn write(storage: &Storage, sql: &str) -> Result<(), StorageError> {
-    let write = storage.database.write::<_, StorageError, _>(|tx| {
-        Box::pin(async move {
-            tx.conn().execute_unprepared(sql).await?;
-            Ok(())
-        })
-    });
-    write.await
 }
 
 impl Said {
