@@ -7,6 +7,7 @@ use http::Request;
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nix::sys::signal::Signal;
+use sluice_tests::ear::{LIMIT, within};
 use sluice_tests::echo::Echo;
 use sluice_tests::process::Process;
 use sluice_tests::stack::lone_edge;
@@ -20,8 +21,6 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// Time for anything that is waited for.
-const LIMIT: Duration = Duration::from_secs(20);
 /// Bytes of a message that no buffer on the way holds whole.
 const BIG: usize = 4 << 20;
 
@@ -29,10 +28,6 @@ async fn edge_before(dir: &tempfile::TempDir, origin: &str, flags: &[(&str, &str
     let mut edge = lone_edge(dir.path(), "edge", origin, flags);
     edge.start().await;
     edge
-}
-
-async fn within<T>(what: &str, awaited: impl Future<Output = T>) -> T {
-    timeout(LIMIT, awaited).await.unwrap_or_else(|_| panic!("{what} took too long"))
 }
 
 /// Opens a WebSocket by upgrade.
