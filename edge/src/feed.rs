@@ -150,9 +150,13 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
     }
 }
 
-/// Learns what was revoked before this process began. An origin that does not know of revocations has none.
+/// Learns what was revoked before this process began. An origin that does not know of revocations has none. What cannot be read is
+/// passed over, as it is in the log.
 async fn revocations(edge: &Shared, origin: &str) -> Result<(), String> {
-    let all: Vec<Revoked> = listed::at(edge, origin, channel::REVOCATIONS, SILENCE).await?;
+    let (all, unread) = listed::readable::<Revoked>(edge, origin, channel::REVOCATIONS, SILENCE).await?;
+    if unread > 0 {
+        tracing::warn!(origin, unread, "of what was revoked some cannot be read");
+    }
     all.iter().for_each(|said| edge.revoked.hear(said, unix_ms()));
     edge.revoked.complete();
     Ok(())

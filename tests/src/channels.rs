@@ -50,19 +50,24 @@ impl Story {
         let storage = Storage::open(&config).await.unwrap();
         let mut story = Self { origin, edges: vec![], storage, key, dir };
         for n in 0..edges {
-            let keys = keys.display().to_string();
-            let flags = [
-                ("access.keys_file", keys.as_str()),
-                ("drain_grace_ms", "2000"),
-                // The whole crowd has one address.
-                ("listen.limits.connections_per_client", "5000"),
-            ];
-            let mut edge = lone_edge(story.dir.path(), &format!("edge-{n}"), &story.origin.url(), &flags);
-            edge.start().await;
-            edge.until("sluice_edge_feed_live", &[], |live| live == 1.0).await;
-            story.edges.push(edge);
+            story.edges.push(story.edge(&format!("edge-{n}"), &story.origin.url()).await);
         }
         story
+    }
+
+    /// Starts an edge before some origin, and waits until it follows the log.
+    pub async fn edge(&self, name: &str, origin: &str) -> Process {
+        let keys = self.dir.path().join("keys.json").display().to_string();
+        let flags = [
+            ("access.keys_file", keys.as_str()),
+            ("drain_grace_ms", "2000"),
+            // The whole crowd has one address.
+            ("listen.limits.connections_per_client", "5000"),
+        ];
+        let mut edge = lone_edge(self.dir.path(), name, origin, &flags);
+        edge.start().await;
+        edge.until("sluice_edge_feed_live", &[], |live| live == 1.0).await;
+        edge
     }
 
     /// Writes something that a channel says; its number.

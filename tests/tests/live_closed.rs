@@ -1,14 +1,21 @@
 //! Live channels that are not everybody's: tokens open them, revocations end that at once, and the log that edges follow tells nothing.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
-use serde_json::json;
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use bytes::Bytes;
+use futures::stream;
+use serde_json::{Value, json};
 use sluice_tests::channels::{Story, numbers, poll, streamed};
 use sluice_tests::client::client;
-use sluice_tests::ear::within;
+use sluice_tests::ear::{Ear, within};
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 #[tokio::test]
 async fn a_closed_channel_needs_a_token_and_a_revocation_ends_it_at_once() {
@@ -91,6 +98,35 @@ async fn who_has_just_started_knows_what_was_revoked() {
     assert_eq!(ear.json().await["problem"]["status"], 403);
     assert_eq!(ear.subscribe("chat:2", None, Some(&good)).await, 0);
     assert_eq!(poll(&story.url(0, "/v1/revocations")).await.0, 404, "for edges alone");
+}
+
+/// An origin whose log says nothing, and which lists this as revoked.
+async fn lists(revoked: String, serving: &mut JoinSet<()>) -> String {
+    let log = || async {
+        Body::from_stream(stream::unfold((), |()| async {
+            sleep(Duration::from_millis(500)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b"{\"heartbeat\":0}\n")), ()))
+        }))
+    };
+    let app = Router::new()
+        .route("/v1/log", get(log))
+        .route("/v1/revocations", get(move || async move { revoked }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    serving.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    url
+}
+
+#[tokio::test]
+async fn what_was_revoked_is_known_also_where_some_of_it_cannot_be_read() {
+    let (story, mut serving) = (Story::start(0).await, JoinSet::new());
+    let revoked =
+        |subject: Value| json!({ "revoke": { "subject": subject }, "at_ms": 4_102_444_800_000_u64 });
+    let list = format!("{}\n{{\"revoke\n{}\n", revoked(json!({ "in": "another way" })), revoked(json!("u1")));
+    let edge = story.edge("edge", &lists(list, &mut serving).await).await;
+    let mut ear = Ear::open(&edge, None).await;
+    ear.say(json!({ "subscribe": "chat:1", "token": story.token("u1", &["chat:*"]) })).await;
+    assert_eq!(ear.json().await["problem"]["status"], 403);
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl Log {
     }
 
     /// The last events whose data has this member, at most `limit` of those committed at or after `since_ms`, in order.
-    /// Looks at the last half million events of the log alone.
+    /// Looks at the last half million events of the log alone. One that cannot be read is passed over: it hides no other.
     ///
     /// # Errors
     /// The engine's.
@@ -106,9 +106,9 @@ impl Log {
             .limit(limit)
             .all(self.database.reader())
             .await?;
-        let events: Result<Vec<_>, _> = rows.into_iter().rev().map(event).collect();
+        let events = rows.into_iter().rev().filter_map(readable);
         // The text may stand deeper in the data, too.
-        events.map(|all| all.into_iter().filter(|event| event.data.get(member).is_some()).collect())
+        Ok(events.filter(|event| event.data.get(member).is_some()).collect())
     }
 
     /// Every event after `after`, forever: those that are there, then each as it is committed. A reader that is slow
@@ -182,4 +182,67 @@ fn event(row: log::Model) -> Result<Event, StorageError> {
         at_ms: unsigned("log.at_ms", row.at_ms)?,
         data: from_json("log.data", &row.data)?,
     })
+}
+
+/// An event, unless its row cannot be read.
+fn readable(row: log::Model) -> Option<Event> {
+    let seq = row.seq;
+    event(row).inspect_err(|error| tracing::warn!(%error, seq, "an event is passed over")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::sea_query::Expr;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Storage, StorageConfig};
+
+    async fn open(folder: &std::path::Path) -> Storage {
+        let config = StorageConfig {
+            database: format!("sqlite:{}", folder.join("sluice.db").display()),
+            objects: format!("file:{}", folder.display()),
+            ..StorageConfig::default()
+        };
+        Storage::open(&config).await.unwrap()
+    }
+
+    /// Emits five events of one tag.
+    async fn emit(database: &Database) {
+        let written = database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                for n in 1..=5 {
+                    tx.emit(&Tag::everything(), EventKind::Changed, json!({ "n": n })).await?;
+                }
+                Ok(())
+            })
+        });
+        written.await.unwrap();
+    }
+
+    /// Leaves something in the row of an event that nobody understands.
+    async fn spoil(database: &Database, version: i64, column: log::Column, left: &'static str) {
+        let written = database.write::<_, StorageError, _>(|tx| {
+            Box::pin(async move {
+                log::Entity::update_many()
+                    .col_expr(column, Expr::value(left))
+                    .filter(log::Column::Version.eq(version))
+                    .exec(tx.conn())
+                    .await?;
+                Ok(())
+            })
+        });
+        written.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_event_that_cannot_be_read_hides_no_other_that_has_a_member() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = open(folder.path()).await;
+        emit(&storage.database).await;
+        spoil(&storage.database, 2, log::Column::Kind, "unheard-of").await;
+        spoil(&storage.database, 4, log::Column::Data, "{\"n\":").await;
+        let found = storage.log().with_member("n", 0, 9).await.unwrap();
+        assert_eq!(found.iter().map(|event| event.version.0).collect::<Vec<_>>(), [1, 3, 5]);
+    }
 }
