@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use sluice_tests::client::{client, header};
 use sluice_tests::origin::{ScriptedOrigin, answer, broken, gated};
@@ -174,4 +175,33 @@ async fn an_origin_that_is_behind_is_shown_as_it_answers_and_replaces_nothing() 
     }
     assert_eq!(version(&ask(url, None).await), "doc:1=2");
     assert_eq!(origin.asked("/doc"), 3, "it is not kept over what is newer");
+}
+
+#[tokio::test]
+async fn what_an_origin_confirms_whose_versions_went_back_is_kept_with_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let origin = ScriptedOrigin::start(|request| async move {
+        let is_known = request.headers().get("if-none-match").is_some_and(|tag| tag == "\"a\"");
+        let mut said = if is_known {
+            document(2, "max-age=60", "")
+        } else {
+            document(9, "max-age=0, stale-if-error=600", "9")
+        };
+        if is_known {
+            *said.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        said.headers_mut().insert("etag", HeaderValue::from_static("\"a\""));
+        said
+    })
+    .await;
+    let edge = edge(dir.path(), &origin).await;
+    let url = format!("{}/doc", edge.url());
+    assert_eq!(version(&ask(url.clone(), None).await), "doc:1=9");
+    edge.until("sluice_edge_fetches_total", &["result=\"stored\""], |now| now == 1.0).await;
+    for _ in 0..3 {
+        let again = ask(url.clone(), None).await;
+        assert_eq!(version(&again), "doc:1=2");
+        assert_eq!(timeout(LIMIT, again.text()).await.unwrap().unwrap(), "9");
+    }
+    assert_eq!(origin.asked("/doc"), 2, "confirmed once, and kept");
 }

@@ -166,9 +166,10 @@ impl Object {
     }
 
     /// True when another answer is older: of the same past of the log, it shows a version that this one is beyond, and none
-    /// that is beyond this one's.
+    /// that is beyond this one's. An answer and its confirmation are not told apart so: there is one body, and what is said of it
+    /// last counts (RFC 9111 section 4.3.4), also where versions have gone back. Who says less shows no less.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
-        self.is_beyond(other) && !other.is_beyond(self)
+        self.is_beyond(other) && !other.is_beyond(self) && !Arc::ptr_eq(&self.body, &other.body)
     }
 
     fn is_beyond(&self, other: &Self) -> bool {

@@ -1,7 +1,7 @@
 //! The order of versions: after what is newer nothing older is shown, in whatever order fills begin and end.
 //!
 //! Versions order two answers of the same past of the log alone. What says of none, or was asked for before another past
-//! began, is shown as it comes: floors judge it.
+//! began, is shown as it comes: floors judge it. So is what is kept, confirmed under older versions than it had.
 
 use super::fetch::Fetch;
 use crate::cache::{Filled, Key, Object, Permit, Standing};

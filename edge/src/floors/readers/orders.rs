@@ -301,3 +301,19 @@ fn what_comes_late_does_not_take_the_place_of_what_is_newer() {
     let Look::Serve(kept) = edge.look(&[]) else { panic!("it is kept, and fresh") };
     assert_eq!(shown(&kept), 2);
 }
+
+#[test]
+fn what_is_kept_says_what_its_last_confirmation_says_also_where_versions_went_back() {
+    let edge = Edge::new();
+    let asked_at = edge.floors.mark();
+    edge.store.put(&edge.key, Arc::new(answer(6, Some(6), asked_at)));
+    let Look::Serve(kept) = edge.look(&[]) else { panic!("it is kept, and fresh") };
+    let head = answer(6, Some(2), asked_at).head;
+    edge.store.renew(&edge.key, Arc::new(Object::new(head, Arc::clone(&kept.body), asked_at)));
+    let Look::Serve(kept) = edge.look(&[]) else { panic!("it is kept, and fresh") };
+    assert_eq!(shown(&kept), 6);
+    assert_eq!(kept.versions, [(tag(), Version(2))]);
+    // It is above no floor that it would not be above by what it says.
+    edge.hear(Severity::Changed, 3, 1);
+    assert!(matches!(edge.look(&[]), Look::Ask(Some(_))));
+}
