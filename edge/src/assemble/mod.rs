@@ -60,23 +60,45 @@ impl Form {
         }
     }
 
-    /// The paths that a list at a path names, each once. `None` when it is not of its form, or names too many.
-    pub(crate) fn paths(self, at: &str, list: &[u8]) -> Option<Vec<String>> {
-        let mut paths = match self {
-            Self::Json => json::paths(at, list)?,
-            Self::Html => html::paths(at, std::str::from_utf8(list).ok()?),
+    /// The list at a path. `None` when it is not of its form, or names too many.
+    pub(crate) fn read<'a>(self, at: &str, list: &'a [u8]) -> Option<List<'a>> {
+        let list = match self {
+            Self::Json => List::Json(json::List::read(at, list)?),
+            Self::Html => List::Html(html::Page::read(at, std::str::from_utf8(list).ok()?)),
         };
-        let few = paths.len() <= MAX_FRAGMENTS;
-        paths.sort_unstable();
-        paths.dedup();
-        few.then_some(paths)
+        let few = list.named().len() <= MAX_FRAGMENTS;
+        few.then_some(list)
+    }
+}
+
+/// A list that was read: each of its references is resolved.
+#[derive(Debug)]
+pub(crate) enum List<'a> {
+    Json(json::List),
+    Html(html::Page<'a>),
+}
+
+impl List<'_> {
+    fn named(&self) -> Vec<&str> {
+        match self {
+            Self::Json(list) => list.paths(),
+            Self::Html(page) => page.paths(),
+        }
     }
 
-    /// The list at a path with its fragments. `None` when one of them is not of the list's form.
-    pub(crate) fn assemble(self, at: &str, list: &[u8], fragments: &Fragments) -> Option<Vec<u8>> {
+    /// The paths that it names, each once.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let mut paths = self.named();
+        paths.sort_unstable();
+        paths.dedup();
+        paths.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The list with its fragments. `None` when one of them is not of the list's form.
+    pub(crate) fn assemble(&self, fragments: &Fragments) -> Option<Vec<u8>> {
         match self {
-            Self::Json => json::assemble(at, list, fragments),
-            Self::Html => Some(html::assemble(at, std::str::from_utf8(list).ok()?, fragments)),
+            Self::Json(list) => list.assemble(fragments),
+            Self::Html(page) => Some(page.assemble(fragments)),
         }
     }
 }
@@ -105,7 +127,8 @@ mod tests {
     #[test]
     fn a_list_names_a_bounded_number_of_fragments_however_often_it_names_one() {
         let of = |times| {
-            Form::Json.paths("/list", format!("[{}]", vec![r#"{"f":"a"}"#; times].join(",")).as_bytes())
+            let list = format!("[{}]", vec![r#"{"f":"a"}"#; times].join(","));
+            Form::Json.read("/list", list.as_bytes()).map(|list| list.paths())
         };
         assert_eq!(of(MAX_FRAGMENTS).unwrap(), ["/a"]);
         assert_eq!(of(MAX_FRAGMENTS + 1), None);

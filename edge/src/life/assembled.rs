@@ -69,13 +69,11 @@ impl Asker {
             return problem_response(Problem::new(502, "no-list", "No list").detail(detail));
         };
         let list = list.to_bytes();
-        let whole = match form.paths(&self.path, &list) {
-            Some(paths) => {
-                let fragments = self.fragments(edge, paths).await;
-                form.assemble(&self.path, &list, &fragments).map_or(list, Bytes::from)
-            }
-            None => list,
+        let whole = match form.read(&self.path, &list) {
+            Some(read) => read.assemble(&self.fragments(edge, read.paths()).await),
+            None => None,
         };
+        let whole = whole.map_or(list, Bytes::from);
         // They were the list's; the whole has no name of its own.
         OF_LIST.iter().for_each(|name| drop(head.headers.remove(*name)));
         head.headers.insert(CONTENT_LENGTH, whole.len().into());
