@@ -148,69 +148,76 @@ impl Fetch {
             Some(limit) => timeout(limit, answering).await.unwrap_or(Err(NoAnswer::Late)),
             None => answering.await,
         };
-        let (mut answer, parent) = match answered {
+        let (answer, parent) = match answered {
             Ok(answered) => answered,
             Err(why) => {
                 self.count("failed");
                 return permit.fill.settle(Filled::Failed(why));
             }
         };
-        let erred = answer.status().is_server_error();
         match &self.stale {
             Some(stale) if answer.status() == StatusCode::NOT_MODIFIED => {
                 self.count("confirmed");
-                return self.confirm(&permit, stale, answer.headers(), mark);
+                self.confirm(&permit, stale, answer.headers(), mark);
             }
-            Some(_) if erred => {
+            Some(_) if answer.status().is_server_error() => {
                 self.count("erred");
-                return permit.fill.hand_over(answer, Filled::Failed(NoAnswer::Erred));
+                permit.fill.hand_over(answer, Filled::Failed(NoAnswer::Erred));
             }
-            _ => {}
+            _ => self.take(&permit, (answer, &parent), mark).await,
         }
-        // What a client may see is asked each time, whole, and put together for it.
-        if self.edge.config.tier == Tier::Near && answer.headers().contains_key(SLUICE_ASSEMBLE) {
-            self.count("not_shared");
-            self.edge.store.mark_unshared(&self.key);
-            return match self.slice {
-                Some(_) => permit.fill.settle(Filled::NotShared),
-                None => permit.fill.hand_over(answer, Filled::NotShared),
-            };
-        }
-        self.key = self.key_of(answer.status(), answer.headers());
-        if let Some(slice) = &self.slice {
-            match self.take_slice(&permit, slice, (answer, &parent), mark).await {
-                Some(other) => answer = other,
-                None => return,
+    }
+
+    /// Takes an answer of its own: no news of what is kept.
+    async fn take(&mut self, permit: &Permit, (mut answer, parent): (HttpResponse, &str), mark: FeedMark) {
+        // What is put together for each client is of no class of queries, nor in slices.
+        if !self.is_list(&answer) {
+            self.key = self.key_of(answer.status(), answer.headers());
+            if let Some(slice) = &self.slice {
+                match self.take_slice(permit, slice, (answer, parent), mark).await {
+                    Some(other) => answer = other,
+                    None => return,
+                }
             }
-        }
-        if let Some(sliced) = self.too_large(&answer, mark).filter(|_| permit.is_shared()) {
-            self.count("too_large");
-            self.edge.store.begin_slices(&self.key, sliced);
-            return permit.fill.settle(Filled::Again);
+            if let Some(sliced) = self.too_large(&answer, mark).filter(|_| permit.is_shared()) {
+                self.count("too_large");
+                self.edge.store.begin_slices(&self.key, sliced);
+                return permit.fill.settle(Filled::Again);
+            }
         }
         match self.keep(&answer) {
             Keep::Yes(head) => {
-                self.share(&permit, &self.key, head, (answer.into_body(), &parent), mark, true).await
+                self.share(permit, &self.key, head, (answer.into_body(), parent), mark, true).await;
             }
             Keep::Now(head) => {
-                self.share(&permit, &self.key, head, (answer.into_body(), &parent), mark, false).await
+                self.share(permit, &self.key, head, (answer.into_body(), parent), mark, false).await;
             }
             Keep::No => {
-                self.count("not_shared");
-                if self.method == Method::GET && !erred {
+                if self.method == Method::GET && !answer.status().is_server_error() {
                     self.edge.store.mark_unshared(&self.key);
                 }
-                permit.fill.hand_over(answer, Filled::NotShared);
+                self.hand_over(permit, answer);
             }
-            Keep::Once => {
-                self.count("not_shared");
-                permit.fill.hand_over(answer, Filled::NotShared);
-            }
+            Keep::Once => self.hand_over(permit, answer),
             Keep::Failure => {
                 self.count("erred");
                 permit.fill.hand_over(answer, Filled::Failed(NoAnswer::Erred));
             }
         }
+    }
+
+    /// True for what a client may see, which is asked each time, whole, and put together for it.
+    fn is_list(&self, answer: &HttpResponse) -> bool {
+        self.edge.config.tier == Tier::Near && answer.headers().contains_key(SLUICE_ASSEMBLE)
+    }
+
+    /// Leaves an answer for its asker alone. A list that may be a part of one is asked for again.
+    fn hand_over(&self, permit: &Permit, answer: HttpResponse) {
+        self.count("not_shared");
+        if self.slice.is_some() && self.is_list(&answer) {
+            return permit.fill.settle(Filled::NotShared);
+        }
+        permit.fill.hand_over(answer, Filled::NotShared);
     }
 
     /// What an answer is kept under: what it says of queries decides, or says that it is for its own spelling alone.
@@ -271,6 +278,9 @@ impl Fetch {
             let length = answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
             Some(length > self.edge.live().cache.max_object_bytes)
         };
+        if self.is_list(answer) {
+            return Keep::No;
+        }
         if is_once(&self.headers, status, answer.headers()) {
             return Keep::Once;
         }
