@@ -1,5 +1,5 @@
-//! What the apps write while their store is killed, locked, cut off, busy, torn or without power: what was acknowledged is there, once; writes are back
-//! within ten seconds; what was in doubt is settled by its key.
+//! What the apps write while their store is killed, promoted, locked, cut off, busy, torn, restored or without power: what was
+//! acknowledged is there, once; writes are back within ten seconds; what was in doubt is settled by its key.
 #![allow(clippy::print_stdout, reason = "what was done and what it took is for whoever reads along")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
@@ -226,6 +226,30 @@ async fn redis_is_paused_killed_and_emptied_and_nothing_that_was_acknowledged_is
     let back = writers.more(2).await;
     assert!(back < BACK, "Redis killed: writes are back after {back:?}");
     town.has(&town.origin.url(), &writers.end().await, false).await;
+}
+
+#[tokio::test]
+async fn redis_goes_back_to_an_old_state_and_nothing_that_was_acknowledged_is_missing() {
+    /// Within which writes go on once it is back.
+    const SOON: Duration = Duration::from_secs(5);
+    let (mut redis, replica) = (Redis::start().await, Redis::start().await);
+    let town = Town::start(None, &[("storage.bus", redis.url())]).await;
+    let writers = town.write();
+    writers.more(3).await;
+    // A replica that lags takes its place, without a connection being lost.
+    replica.take_over(&redis).await;
+    writers.more(5).await;
+    redis.take_over(&replica).await;
+    let lagged = writers.more(2).await;
+    // It is started from a snapshot.
+    redis.save().await;
+    writers.more(5).await;
+    redis.stop();
+    redis.start_again().await;
+    let restored = writers.more(2).await;
+    println!("writes go on after {lagged:?} (a replica), {restored:?} (a snapshot)");
+    assert!(lagged < SOON && restored < SOON, "{lagged:?}, {restored:?}");
+    town.has(&town.origin.url(), &writers.end().await, true).await;
 }
 
 /// All statements that a server was sent, whoever sent them.

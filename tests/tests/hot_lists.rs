@@ -1,5 +1,5 @@
-//! Home lists that are kept in Redis, and what their readers see when it is emptied, stopped or killed: all that was posted, once
-//! each, and no error. The database's share of the work at most doubles meanwhile.
+//! Home lists that are kept in Redis, and what their readers see when it is emptied, stopped, killed or given an older state of
+//! itself: all that was posted, once each, and no error. The database's share of the work at most doubles meanwhile.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use std::time::Duration;
@@ -79,6 +79,19 @@ impl Scene {
             );
             let Some(next) = page["next"].as_str() else { return all };
             after = format!("&after={next}");
+        }
+    }
+
+    /// Ben's home has every post from this moment on, but for a time in which a Redis that went back may go unnoticed; then his list
+    /// is kept again, and has it all.
+    async fn recovers(&self) {
+        let begun = Instant::now();
+        while self.home().await != self.posts {
+            assert!(begun.elapsed() < BACK, "ben sees the past");
+        }
+        self.kept(BACK.saturating_sub(begun.elapsed())).await;
+        for _ in 0..READS {
+            assert_eq!(self.home().await, self.posts, "what is kept has it all");
         }
     }
 
@@ -183,4 +196,32 @@ async fn an_engine_that_is_emptied_stopped_or_killed_costs_no_post_and_no_error(
     scene.redis.start_again().await;
     scene.kept(BACK).await;
     assert_eq!(scene.home().await, scene.posts);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_goes_back_to_what_it_had_before_shows_nobody_the_past_for_long() {
+    let mut scene = Scene::start().await;
+    let replica = Redis::start().await;
+    scene.complete().await;
+    scene.kept(LIMIT).await;
+
+    // A replica that has not heard of the last post, nor of what went, is the primary now.
+    replica.take_over(&scene.redis).await;
+    scene.post("that the replica never had").await;
+    let gone = scene.posts.remove(5);
+    scene.social.done(Method::DELETE, &format!("/v1/feed/posts/{gone}"), &scene.ann, Value::Null).await;
+    scene.complete().await;
+    scene.redis.take_over(&replica).await;
+    scene.recovers().await;
+
+    // A snapshot that it is started from again.
+    scene.redis.save().await;
+    scene.post("since the snapshot").await;
+    scene.complete().await;
+    scene.redis.stop();
+    scene.redis.start_again().await;
+    scene.recovers().await;
+    scene.post("after it all").await;
+    scene.complete().await;
+    assert!(scene.social.origin.metric("sluice_feed_list_generations_total", &[]).await >= 2.0);
 }

@@ -5,10 +5,11 @@
 //! ([`Lists::settled`]). In between nobody puts a list here, nor ever one whose rows were read before such a change
 //! ([`Lists::begin`], [`Lists::fill`]). So a list that is here has all that was committed. Where the engine did not take the
 //! first word, its lists are not to be believed any more: whoever wrote puts a new generation into their names, in the
-//! transaction itself.
+//! transaction itself. So does whoever finds that the engine has an older state of itself ([`Lists::went_back`]).
 
 mod none;
 mod redis;
+mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::error::StorageError;
 pub(crate) const BARRED: Duration = Duration::from_secs(60);
 /// How long reading what a list is filled with may take: much less than that.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long a list is kept. It bounds how long one is believed that an engine has given an old state of itself.
+/// How long a list is kept. It bounds how long one is believed of an old state that nobody finds out.
 pub(crate) const KEPT: Duration = Duration::from_secs(120);
 /// The most lists of one call.
 const MAX_LISTS: usize = 10_000;
@@ -51,6 +52,7 @@ trait Engine: std::fmt::Debug + Send + Sync {
     async fn push(&self, lists: &[String], id: u64, most: u64) -> Result<(), StorageError>;
     async fn forget(&self, lists: &[String]) -> Result<(), StorageError>;
     async fn settled(&self, lists: &[String]) -> Result<(), StorageError>;
+    async fn went_back(&self) -> Result<bool, StorageError>;
     async fn begin(&self, list: &str) -> Result<Option<String>, StorageError>;
     async fn fill(&self, list: &str, seen: &str, ids: &[u64]) -> Result<bool, StorageError>;
 }
@@ -111,6 +113,18 @@ impl Lists {
         if let Err(error) = self.engine.settled(lists).await {
             tracing::debug!(%error, "lists are not put back for a while");
         }
+    }
+
+    /// Whether the engine has an older state of itself than it had, or none: it is a replica that lags, was restored or emptied. Said
+    /// once. Who hears it puts a new generation into the names of lists before it asks again; until it has, no list is believed here.
+    ///
+    /// To be asked every half a second or so: nor is one believed that an engine kept before it last failed to answer, until it was
+    /// asked this.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`].
+    pub async fn went_back(&self) -> Result<bool, StorageError> {
+        self.engine.went_back().await
     }
 
     /// Begins to put a list here; its rows are read after that. `None` when it is here already, or is being changed.

@@ -28,6 +28,10 @@ impl Engine for Nowhere {
         Ok(())
     }
 
+    async fn went_back(&self) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
     async fn begin(&self, _: &str) -> Result<Option<String>, StorageError> {
         Ok(None)
     }

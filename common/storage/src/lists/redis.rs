@@ -9,6 +9,7 @@ use redis::{Client, RedisError, Script, ScriptInvocation};
 use sluice_wire::id::{decode, encode};
 use tokio::time::{Instant, timeout};
 
+use super::standing::Standing;
 use super::{BARRED, Engine, KEPT, Newest};
 use crate::error::StorageError;
 
@@ -28,7 +29,15 @@ local function change(key, ms)
   redis.call('PEXPIRE', key .. ':seen', ms)
 end
 ";
-/// Adds an id to lists that are here: milliseconds that a change may take, id, most.
+/// Counts what a process told, and forgets it an hour after the last time: to that process this is an older state.
+const COUNT: &str = "
+local function count(key)
+  local told = redis.call('INCR', key)
+  redis.call('EXPIRE', key, 3600)
+  return told
+end
+";
+/// Adds an id to lists that are here: milliseconds that a change may take, id, most, whose count it is.
 const PUSH: &str = "
 for _, key in ipairs(KEYS) do
   change(key, ARGV[1])
@@ -36,19 +45,23 @@ for _, key in ipairs(KEYS) do
     redis.call('ZADD', key, 0, ARGV[2])
     redis.call('ZREMRANGEBYRANK', key, 1, -(tonumber(ARGV[3]) + 1))
   end
-end";
-/// Drops lists: milliseconds that a change may take.
+end
+return count(ARGV[4])";
+/// Drops lists: milliseconds that a change may take, whose count it is.
 const FORGET: &str = "
 for _, key in ipairs(KEYS) do
   change(key, ARGV[1])
   redis.call('DEL', key)
-end";
+end
+return count(ARGV[2])";
 /// A change is over.
 const SETTLED: &str = "
 for _, key in ipairs(KEYS) do
   local busy = tonumber(redis.call('GET', key .. ':busy') or '0')
   if busy > 1 then redis.call('DECR', key .. ':busy') else redis.call('DEL', key .. ':busy') end
 end";
+/// A look: whose count it is.
+const LOOK: &str = "return count(ARGV[1])";
 /// What changes a list has seen, unless it is here or is being changed.
 const BEGIN: &str = "
 if redis.call('EXISTS', KEYS[1], KEYS[1] .. ':busy') > 0 then return nil end
@@ -65,9 +78,13 @@ pub(super) struct Redis {
     connection: ConnectionManager,
     /// From when on it is asked again.
     away_until: Mutex<Option<Instant>>,
+    standing: Standing,
+    /// Where it counts what this process told.
+    own: String,
     push: Script,
     forget: Script,
     settled: Script,
+    look: Script,
     begin: Script,
     fill: Script,
 }
@@ -82,13 +99,16 @@ impl Redis {
             .set_response_timeout(Some(CONNECT))
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(wrong)?;
-        let changing = |what: &str| Script::new(&[CHANGE, what].concat());
+        let counted = |what: &str| Script::new(&[CHANGE, COUNT, what].concat());
         Ok(Self {
             connection,
             away_until: Mutex::new(None),
-            push: changing(PUSH),
-            forget: changing(FORGET),
+            standing: Standing::default(),
+            own: format!("sluice.lists.{:016x}", rand::random::<u64>()),
+            push: counted(PUSH),
+            forget: counted(FORGET),
             settled: Script::new(SETTLED),
+            look: counted(LOOK),
             begin: Script::new(BEGIN),
             fill: Script::new(FILL),
         })
@@ -104,20 +124,37 @@ impl Redis {
         if away.is_some_and(|until| Instant::now() < until) {
             return Err(StorageError::bus("it did not answer a moment ago"));
         }
+        self.insist(patience, asked).await
+    }
+
+    /// The same, whether or not it was left alone.
+    async fn insist<T>(
+        &self,
+        patience: Duration,
+        asked: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, StorageError> {
         let answer = match timeout(patience, asked).await {
             Ok(answer) => answer.map_err(StorageError::bus),
             Err(_elapsed) => Err(StorageError::bus("no answer in time")),
         };
+        if answer.is_err() {
+            self.standing.failed();
+        }
         let away = answer.is_err().then(|| Instant::now() + PAUSE);
         *self.away_until.lock().unwrap_or_else(PoisonError::into_inner) = away;
         answer
     }
 
-    /// Calls a script for some lists.
+    /// Tells some lists by a script that counts it.
     async fn told(&self, call: &mut ScriptInvocation<'_>, lists: &[String]) -> Result<(), StorageError> {
+        call.arg(self.own.as_str());
         lists.iter().for_each(|list| _ = call.key(key(list)));
-        let mut connection = self.connection.clone();
-        self.ask(PATIENCE.1, call.invoke_async(&mut connection)).await
+        let (asked, mut connection) = (self.standing.asked(), self.connection.clone());
+        let count: i64 = self.ask(PATIENCE.1, call.invoke_async(&mut connection)).await?;
+        if self.standing.counted(asked, count) {
+            return Ok(());
+        }
+        Err(StorageError::bus("it has an older state of itself"))
     }
 }
 
@@ -146,6 +183,10 @@ impl Engine for Redis {
         let strange = |_| StorageError::bus("the list has something that is no id");
         let ids: Vec<u64> =
             found.iter().map(|text| decode(text)).collect::<Result<_, _>>().map_err(strange)?;
+        // Asked last: whatever has failed meanwhile is known by now.
+        if !self.standing.is_believed() {
+            return Ok(None);
+        }
         let whole = ids.last() == Some(&0);
         Ok(Some(Newest { ids: ids.into_iter().filter(|id| *id > 0).collect(), whole }))
     }
@@ -161,7 +202,17 @@ impl Engine for Redis {
     }
 
     async fn settled(&self, lists: &[String]) -> Result<(), StorageError> {
-        self.told(&mut self.settled.prepare_invoke(), lists).await
+        let mut call = self.settled.prepare_invoke();
+        lists.iter().for_each(|list| _ = call.key(key(list)));
+        let mut connection = self.connection.clone();
+        self.ask(PATIENCE.1, call.invoke_async(&mut connection)).await
+    }
+
+    async fn went_back(&self) -> Result<bool, StorageError> {
+        let (asked, mut connection) = (self.standing.asked(), self.connection.clone());
+        let call = self.look.arg(self.own.as_str());
+        let count: i64 = self.insist(PATIENCE.1, call.invoke_async(&mut connection)).await?;
+        Ok(!self.standing.looked(asked, count))
     }
 
     async fn begin(&self, list: &str) -> Result<Option<String>, StorageError> {

@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use redis::{Cmd, FromRedisValue};
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 use super::server::{ATTEMPTS, Server, find, free_port};
 
-/// A running Redis server that keeps nothing.
+/// How long one may take to have all that another has.
+const COPIED: Duration = Duration::from_secs(30);
+
+/// A running Redis server that keeps nothing unless it is told to.
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
@@ -57,11 +62,42 @@ impl Redis {
     /// # Panics
     /// When it cannot be asked to.
     pub async fn pause(&self, time: Duration) {
+        let time = time.as_millis().to_string();
+        self.ask::<()>(redis::cmd("CLIENT").arg("PAUSE").arg(time).arg("ALL")).await;
+    }
+
+    /// Has it write down what it has: started again, it begins with that.
+    ///
+    /// # Panics
+    /// When it cannot be asked to.
+    pub async fn save(&self) {
+        self.ask::<()>(&redis::cmd("SAVE")).await;
+    }
+
+    /// Has it be another's replica until it has what that one has, in place of its own, and then be for itself again.
+    ///
+    /// # Panics
+    /// When one of the two cannot be asked to, or it takes half a minute.
+    pub async fn take_over(&self, other: &Self) {
+        // It would wait for further replicas.
+        other.ask::<()>(redis::cmd("CONFIG").arg("SET").arg("repl-diskless-sync-delay").arg(0)).await;
+        self.ask::<()>(redis::cmd("REPLICAOF").arg("127.0.0.1").arg(other.port)).await;
+        let begun = Instant::now();
+        loop {
+            let told: String = self.ask(redis::cmd("INFO").arg("replication")).await;
+            if told.contains("master_link_status:up") {
+                break;
+            }
+            assert!(begun.elapsed() < COPIED, "it does not get what the other has: {told}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.ask::<()>(redis::cmd("REPLICAOF").arg("NO").arg("ONE")).await;
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
         let client = redis::Client::open(self.url()).expect("it is a URL of Redis");
         let mut connection = client.get_multiplexed_async_connection().await.expect("it runs");
-        let mut pause = redis::cmd("CLIENT");
-        pause.arg("PAUSE").arg(time.as_millis().to_string()).arg("ALL");
-        pause.query_async::<()>(&mut connection).await.expect("it knows how to pause");
+        command.query_async(&mut connection).await.expect("it knows the command")
     }
 
     /// Kills the server.
@@ -69,7 +105,7 @@ impl Redis {
         self.server = None;
     }
 
-    /// Starts it again, empty, at the same address.
+    /// Starts it again at the same address, with what it has written down, or empty.
     ///
     /// # Panics
     /// When it does not start.

@@ -65,6 +65,7 @@ async fn an_engine_that_is_away_is_told_from_one_that_has_no_list() {
     let (mut server, dir) = (Redis::start().await, TempDir::new().unwrap());
     let lists = lists(&dir, server.url()).await;
     assert!(put(&lists, "a", &[1]).await);
+    assert!(!lists.went_back().await.unwrap());
     server.stop();
     let begun = Instant::now();
     for _ in 0..20 {
@@ -82,7 +83,34 @@ async fn an_engine_that_is_away_is_told_from_one_that_has_no_list() {
         assert!(begun.elapsed() < Duration::from_secs(10), "it is not asked again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert_eq!(lists.newest("b", 9, 9).await, None, "it was not looked at since it failed");
+    assert!(lists.went_back().await.unwrap(), "it is empty");
+    assert_eq!(lists.newest("b", 9, 9).await, None, "names have no new generation yet");
+    assert!(!lists.went_back().await.unwrap(), "said once");
     assert_eq!(lists.newest("b", 9, 9).await, Some(Newest { ids: vec![1], whole: true }));
+}
+
+#[tokio::test]
+async fn an_older_state_is_found_out_by_a_change_and_by_a_look() {
+    let (server, old, dir) = (Redis::start().await, Redis::start().await, TempDir::new().unwrap());
+    let lists = lists(&dir, server.url()).await;
+    assert!(put(&lists, "a", &[1]).await);
+    assert!(!lists.went_back().await.unwrap());
+    old.take_over(&server).await;
+    let one = names(&["a"]);
+    lists.push(&one, 2, 9).await.unwrap();
+    lists.settled(&one).await;
+    assert_eq!(lists.newest("a", 9, 9).await, Some(Newest { ids: vec![2, 1], whole: true }));
+
+    server.take_over(&old).await;
+    lists.push(&one, 3, 9).await.unwrap_err();
+    assert_eq!(lists.newest("a", 9, 9).await, None, "it has 3 and 1, and not 2");
+    assert!(lists.went_back().await.unwrap());
+    assert!(!lists.went_back().await.unwrap());
+
+    server.take_over(&old).await;
+    assert!(lists.went_back().await.unwrap(), "nobody has changed anything since");
+    assert_eq!(lists.newest("a", 9, 9).await, None);
 }
 
 #[tokio::test]
@@ -93,4 +121,5 @@ async fn without_redis_there_are_none() {
     lists.push(&names(&["a"]), 1, 9).await.unwrap();
     assert!(!put(&lists, "a", &[1]).await);
     assert_eq!(lists.newest("a", 9, 9).await, None);
+    assert!(!lists.went_back().await.unwrap());
 }

@@ -56,6 +56,7 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
     ground.drain.tasks().spawn(fanout::run(feed.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(photos::sweep(feed.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(home::keep(feed.clone(), wanted.missed, ground.drain.token()));
+    ground.drain.tasks().spawn(home::watch(feed.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(home::renew(feed.clone(), wanted.renewals, ground.drain.token()));
     Ok(ground.under(http::routes(feed)))
 }

@@ -1,7 +1,10 @@
 //! Home lists that are kept in front of their rows, where there is an engine for it (`sluice_storage::Lists`).
 //!
 //! Names of kept lists have a generation. It is a row, read with the reader's place and raised in a transaction that changes lists
-//! and could not tell the engine so: then no list is believed that was kept before, and each is filled again from its rows.
+//! and could not tell the engine so, or once the engine has an older state of itself: then no list is believed that was kept before,
+//! and each is filled again from its rows.
+
+use std::time::Duration;
 
 use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sluice_storage::rows::sea_orm::{
@@ -9,6 +12,7 @@ use sluice_storage::rows::sea_orm::{
 };
 use sluice_storage::{Newest, StorageError, Tx};
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
@@ -16,6 +20,9 @@ use crate::rows::{generation, home};
 
 /// The row of the generation.
 pub(crate) const ROW: i64 = 0;
+/// How often it is looked whether the engine is what it was: an engine that was away is not believed before, and one that went back
+/// in silence is believed until then.
+const LOOK: Duration = Duration::from_millis(500);
 /// Entries that are asked for beyond a page: as many posts of one may have been deleted.
 const SPARE: u64 = 32;
 
@@ -132,6 +139,12 @@ impl Feed {
         Ok(())
     }
 
+    /// Has no list believed that is kept.
+    async fn renounce(&self) -> Result<(), StorageError> {
+        let told = &Told::default();
+        self.database().write(|tx| Box::pin(self.confirm(tx, told))).await
+    }
+
     async fn fill_one(&self, missed: Missed) -> Result<bool, StorageError> {
         let begun = self.storage.lists.begin(&name(missed.generation, missed.reader)).await?;
         let Some(filling) = begun else { return Ok(false) };
@@ -147,6 +160,33 @@ impl Feed {
             .await?;
         let ids: Vec<u64> = posts.into_iter().map(i64::unsigned_abs).collect();
         self.storage.lists.fill(&filling, &ids).await
+    }
+}
+
+/// Looks whether the engine of kept lists is what it was, until the process ends.
+pub(crate) async fn watch(feed: Feed, stop: CancellationToken) {
+    if !feed.storage.lists.are_kept() {
+        return;
+    }
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(looks.tick()).await.is_some() {
+        match feed.storage.lists.went_back().await {
+            Ok(false) => continue,
+            Ok(true) => tracing::warn!("kept home lists are older than they were, or gone: none is believed"),
+            Err(error) => {
+                tracing::debug!(%error, "kept home lists are not looked at");
+                continue;
+            }
+        }
+        while let Err(error) = feed.renounce().await {
+            tracing::warn!(%error, "no generation of kept home lists is begun");
+            if stop.run_until_cancelled(sleep(LOOK)).await.is_none() {
+                return;
+            }
+        }
+        // They are believed again from the next look on.
+        looks.reset_immediately();
     }
 }
 

@@ -7,7 +7,7 @@ mod kept;
 mod renew;
 mod select;
 
-pub(crate) use kept::{Missed, Told, keep};
+pub(crate) use kept::{Missed, Told, keep, watch};
 pub(crate) use renew::renew;
 pub(crate) use select::shows_something;
 
