@@ -1,4 +1,4 @@
-//! A TCP proxy of a story's own, whose line can be cut, silenced, narrowed and healed.
+//! A TCP proxy of a story's own, whose line can be cut, silenced, narrowed and healed, and led elsewhere.
 
 use std::future::pending;
 use std::io;
@@ -60,6 +60,7 @@ type Free = Arc<Mutex<Instant>>;
 pub struct Proxy {
     /// Where it listens.
     pub at: SocketAddr,
+    to: Arc<Mutex<SocketAddr>>,
     line: watch::Sender<Line>,
     _serving: JoinSet<()>,
 }
@@ -79,9 +80,9 @@ impl Proxy {
         let listener = socket.listen(QUEUE).unwrap();
         let at = listener.local_addr().unwrap();
         let (line, state) = watch::channel(Line::Up);
-        let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, at, to, state));
-        Self { at, line, _serving: serving }
+        let (to, mut serving) = (Arc::new(Mutex::new(to)), JoinSet::new());
+        serving.spawn(accept(listener, at, Arc::clone(&to), state));
+        Self { at, to, line, _serving: serving }
     }
 
     /// Its base URL.
@@ -90,13 +91,23 @@ impl Proxy {
         format!("http://{}", self.at)
     }
 
+    /// Leads connections to come to another address.
+    pub fn lead_to(&self, to: SocketAddr) {
+        *self.to.lock().unwrap() = to;
+    }
+
     /// Changes what the line does, for connections there are and those to come.
     pub fn set(&self, line: Line) {
         self.line.send_replace(line);
     }
 }
 
-async fn accept(listener: TcpListener, at: SocketAddr, to: SocketAddr, mut line: watch::Receiver<Line>) {
+async fn accept(
+    listener: TcpListener,
+    at: SocketAddr,
+    to: Arc<Mutex<SocketAddr>>,
+    mut line: watch::Receiver<Line>,
+) {
     let mut connections = JoinSet::new();
     let free: Free = Arc::new(Mutex::new(Instant::now()));
     loop {
@@ -104,7 +115,7 @@ async fn accept(listener: TcpListener, at: SocketAddr, to: SocketAddr, mut line:
         tokio::select! {
             accepted = listener.accept(), if !full => {
                 let Ok((near, _)) = accepted else { return };
-                connections.spawn(connect(near, to, line.clone(), Arc::clone(&free)));
+                connections.spawn(connect(near, Arc::clone(&to), line.clone(), Arc::clone(&free)));
             }
             changed = line.changed() => {
                 if changed.is_err() {
@@ -125,7 +136,7 @@ async fn accept(listener: TcpListener, at: SocketAddr, to: SocketAddr, mut line:
     }
 }
 
-async fn connect(near: TcpStream, to: SocketAddr, mut line: watch::Receiver<Line>, free: Free) {
+async fn connect(near: TcpStream, to: Arc<Mutex<SocketAddr>>, mut line: watch::Receiver<Line>, free: Free) {
     // A reset, where the story says so, and not an orderly end.
     near.set_zero_linger().unwrap();
     let begun = *line.borrow();
@@ -137,6 +148,7 @@ async fn connect(near: TcpStream, to: SocketAddr, mut line: watch::Receiver<Line
     let through = async {
         let closed = |line: &Line| matches!(line, Line::Silent | Line::Full | Line::Reset);
         drop(line.wait_for(|line| !closed(line)).await);
+        let to = *to.lock().unwrap();
         let Ok(far) = TcpStream::connect(to).await else { return };
         let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
         let back = |line: &Line| matches!(line, Line::Up | Line::Slow(_)) || line.passes().is_some();

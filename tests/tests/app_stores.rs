@@ -11,6 +11,7 @@ use sluice_storage::rows::sea_orm::{
 use sluice_storage::testing::{Postgres, Redis};
 use sluice_tests::faulty::{LoopDisk, PowerDisk};
 use sluice_tests::proxy::{Line, Proxy};
+use sluice_tests::shop::get;
 use sluice_tests::town::{Acked, Town};
 use std::io::Write;
 use std::path::Path;
@@ -51,6 +52,53 @@ async fn postgresql_is_killed_under_load_and_comes_back() {
 }
 
 #[tokio::test]
+async fn a_standby_of_postgresql_is_promoted_when_the_primary_dies_under_load() {
+    let mut primary = Postgres::start().await;
+    let standby = primary.standby().await;
+    // What is acknowledged is on both; their one address goes over to the other as that of a cluster does.
+    let (line, through) = line_to(&primary.url());
+    let mut town = Town::start(Some(through), &[]).await;
+    survives(&mut town, "promoted", async |_| {
+        primary.kill9();
+        line.set(Line::Reset);
+        standby.promote().await;
+        line.lead_to(address(&standby.url()).parse().unwrap());
+        line.set(Line::Up);
+    })
+    .await;
+    has_no_gap(&town).await;
+}
+
+/// The conversation's seqs are 1, 2, 3 and so on.
+async fn has_no_gap(town: &Town) {
+    let (mut seqs, mut after) = (vec![], 0);
+    loop {
+        let at = format!("{}/v1/chat/{}/events?after={after}&limit=1000", town.origin.url(), town.chat);
+        let (status, told) = get(&at, &town.ann).await;
+        assert_eq!(status, 200, "{told}");
+        seqs.extend(told["events"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()));
+        if told["more"] == false {
+            break;
+        }
+        after = told["last"].as_u64().unwrap();
+    }
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+}
+
+/// Where a server is, by its URL.
+fn address(url: &str) -> &str {
+    let rest = url.split_once("://").unwrap().1;
+    rest.rsplit('@').next().unwrap().split('/').next().unwrap()
+}
+
+/// A line to a server, and the URL of what is at its end.
+fn line_to(url: &str) -> (Proxy, String) {
+    let line = Proxy::start(address(url).parse().unwrap());
+    let through = url.replace(address(url), &line.at.to_string());
+    (line, through)
+}
+
+#[tokio::test]
 async fn a_long_lock_holds_writes_up_and_loses_none() {
     let postgres = Postgres::start().await;
     let mut town = Town::start(Some(postgres.url()), &[]).await;
@@ -67,15 +115,12 @@ async fn a_long_lock_holds_writes_up_and_loses_none() {
 #[tokio::test]
 async fn the_network_to_postgresql_is_cut_and_heals() {
     let postgres = Postgres::start().await;
-    let real = postgres.url();
-    let at = real.split('@').next_back().unwrap().split('/').next().unwrap();
-    let proxy = Proxy::start(at.parse().unwrap());
-    let through = real.replace(at, proxy.url().trim_start_matches("http://"));
+    let (line, through) = line_to(&postgres.url());
     let mut town = Town::start(Some(through), &[]).await;
     survives(&mut town, "cut", async |_| {
-        proxy.set(Line::Silent);
+        line.set(Line::Silent);
         sleep(Duration::from_secs(4)).await;
-        proxy.set(Line::Up);
+        line.set(Line::Up);
     })
     .await;
 }
@@ -195,7 +240,7 @@ async fn another_process_keeps_sqlite_busy_and_a_second_origin_writes_to_the_sam
         sleep(Duration::from_secs(4)).await;
         other.execute_unprepared("COMMIT").await.unwrap();
         // Whatever the one has acknowledged the other shows.
-        let seen = sluice_tests::shop::get(&format!("{at}/v1/shop/orders"), &town.ann).await;
+        let seen = get(&format!("{at}/v1/shop/orders"), &town.ann).await;
         assert!(seen.0 == 200 && !seen.1["orders"].as_array().unwrap().is_empty(), "{seen:?}");
     })
     .await;
@@ -208,15 +253,12 @@ async fn another_process_keeps_sqlite_busy_and_a_second_origin_writes_to_the_sam
 #[tokio::test]
 async fn redis_is_paused_killed_and_emptied_and_nothing_that_was_acknowledged_is_missing() {
     let mut redis = Redis::start().await;
-    let real = redis.url();
-    let at = real.trim_start_matches("redis://").split('/').next().unwrap();
-    let proxy = Proxy::start(at.parse().unwrap());
-    let through = real.replace(at, proxy.url().trim_start_matches("http://"));
+    let (line, through) = line_to(&redis.url());
     let mut town = Town::start(None, &[("storage.bus", through)]).await;
     survives(&mut town, "Redis paused", async |_| {
-        proxy.set(Line::Silent);
+        line.set(Line::Silent);
         sleep(Duration::from_secs(5)).await;
-        proxy.set(Line::Up);
+        line.set(Line::Up);
     })
     .await;
     let writers = town.write();

@@ -1,14 +1,17 @@
-//! A private PostgreSQL server.
+//! A private PostgreSQL server, and another that follows it.
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sea_orm::{ConnectOptions, ConnectionTrait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
-use super::server::{ATTEMPTS, Server, User, find, free_port};
+use super::server::{ATTEMPTS, PAUSE, START_DEADLINE, Server, User, find, free_port};
 
 /// The superuser of the private server; it trusts everyone on loopback.
 const OWNER: &str = "sluice";
@@ -38,15 +41,14 @@ impl Postgres {
 
     async fn try_start() -> Result<Self, String> {
         let bin = programs().ok_or("initdb and postgres are missing: apt-get install postgresql")?;
-        let folder = tempfile::Builder::new()
-            .prefix("sluice-postgres-")
-            .tempdir()
-            .map_err(|e| format!("no temporary folder: {e}"))?;
         let user = other_user()?;
-        if let Some(user) = user {
-            chown(folder.path(), Some(user.uid), Some(user.gid)).map_err(|e| format!("chown: {e}"))?;
-        }
+        let folder = folder(user)?;
         init(&bin, folder.path(), user)?;
+        Self::on(bin, folder, user).await
+    }
+
+    /// Starts a server on what is in a folder, at some free port.
+    async fn on(bin: PathBuf, folder: TempDir, user: Option<User>) -> Result<Self, String> {
         let mut reason = String::new();
         for _ in 0..ATTEMPTS {
             let port = free_port().map_err(|e| e.to_string())?;
@@ -61,6 +63,65 @@ impl Postgres {
         Err(reason)
     }
 
+    /// Starts a standby, which follows this server as it is and becomes. From then on nothing is committed here before both have it.
+    ///
+    /// # Panics
+    /// When it cannot be made, or does not follow within a minute, with the reason.
+    pub async fn standby(&self) -> Self {
+        let standby = async {
+            let folder = folder(self.user)?;
+            copy(&self.bin, folder.path(), self.user, self.port)?;
+            let standby = Self::on(self.bin.clone(), folder, self.user).await?;
+            self.waits_for_standbys().await?;
+            Ok::<_, String>(standby)
+        };
+        match standby.await {
+            Ok(standby) => standby,
+            Err(reason) => panic!("cannot start a standby of PostgreSQL: {reason}"),
+        }
+    }
+
+    /// Has commits wait for whoever follows, once somebody does.
+    async fn waits_for_standbys(&self) -> Result<(), String> {
+        let failed = |e: DbErr| e.to_string();
+        let admin = connect(self.port).await.map_err(failed)?;
+        for sql in ["ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"] {
+            admin.execute_unprepared(sql).await.map_err(failed)?;
+        }
+        let deadline = Instant::now() + START_DEADLINE;
+        let asked = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        loop {
+            let row = admin.query_one_raw(Statement::from_string(DbBackend::Postgres, asked)).await;
+            let row = row.map_err(failed)?.ok_or("a count has a row")?;
+            if row.try_get_by_index::<i64>(0).map_err(failed)? == 1 {
+                return admin.close().await.map_err(failed);
+            }
+            if Instant::now() >= deadline {
+                return Err("nobody follows".into());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Makes a standby the primary, and waits until it is.
+    ///
+    /// # Panics
+    /// When it is none, or does not become it within a minute, with the reason.
+    pub async fn promote(&self) {
+        let (bin, folder, user) = (self.bin.clone(), self.folder.path().to_path_buf(), self.user);
+        let promoted = tokio::task::spawn_blocking(move || {
+            let mut command = Command::new(bin.join("pg_ctl"));
+            command.args(["promote", "--wait", "--timeout=60", "--pgdata"]).arg(folder.join("data"));
+            command.current_dir(folder);
+            run(command, user)
+        });
+        match promoted.await {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => panic!("cannot promote a standby of PostgreSQL: {reason}"),
+            Err(error) => panic!("cannot promote a standby of PostgreSQL: {error}"),
+        }
+    }
+
     /// The URL of its first database.
     #[must_use]
     pub fn url(&self) -> String {
@@ -70,6 +131,18 @@ impl Postgres {
     /// Kills the server, as a crash would; what was committed stays.
     pub fn stop(&mut self) {
         self.server = None;
+    }
+
+    /// Kills the server's first process, as the kernel would, which ends the others as soon as they notice.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill9(&mut self) {
+        let file = self.folder.path().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(file).expect("a server that runs has written its number");
+        let number = text.lines().next().and_then(|line| line.parse().ok()).expect("it is in the first line");
+        kill(Pid::from_raw(number), Signal::SIGKILL).expect("it runs");
+        self.stop();
     }
 
     /// Starts it again at the same address.
@@ -91,7 +164,7 @@ impl Postgres {
     pub async fn fresh_database(&self) -> String {
         let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let made = async {
-            let admin = sea_orm::Database::connect(self.url()).await?;
+            let admin = connect(self.port).await?;
             admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
             admin.close().await
         };
@@ -133,6 +206,18 @@ fn other_user() -> Result<Option<User>, String> {
     Err("running as root, and there is no user postgres or nobody to run it as".into())
 }
 
+/// A folder for a server's data and its log.
+fn folder(user: Option<User>) -> Result<TempDir, String> {
+    let folder = tempfile::Builder::new()
+        .prefix("sluice-postgres-")
+        .tempdir()
+        .map_err(|e| format!("no temporary folder: {e}"))?;
+    if let Some(user) = user {
+        chown(folder.path(), Some(user.uid), Some(user.gid)).map_err(|e| format!("chown: {e}"))?;
+    }
+    Ok(folder)
+}
+
 fn init(bin: &Path, folder: &Path, user: Option<User>) -> Result<(), String> {
     let mut command = Command::new(bin.join("initdb"));
     command
@@ -141,16 +226,41 @@ fn init(bin: &Path, folder: &Path, user: Option<User>) -> Result<(), String> {
         .args(["--username", OWNER, "--auth=trust", "--encoding=UTF8", "--locale=C"])
         .args(["--no-sync", "--no-instructions"])
         .current_dir(folder);
+    run(command, user)
+}
+
+/// Copies a server that runs, as it is to begin that follows it.
+fn copy(bin: &Path, folder: &Path, user: Option<User>, port: u16) -> Result<(), String> {
+    let mut command = Command::new(bin.join("pg_basebackup"));
+    command
+        .arg("--pgdata")
+        .arg(folder.join("data"))
+        .args(["--host=127.0.0.1", "--username", OWNER, "--no-password"])
+        .arg(format!("--port={port}"))
+        .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+        .current_dir(folder);
+    run(command, user)
+}
+
+/// Runs one of the server's programs to its end.
+fn run(mut command: Command, user: Option<User>) -> Result<(), String> {
     if let Some(user) = user {
         use std::os::unix::process::CommandExt;
         command.uid(user.uid).gid(user.gid);
     }
-    let output = command.output().map_err(|e| format!("initdb: {e}"))?;
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|e| format!("{name}: {e}"))?;
     if output.status.success() {
         Ok(())
     } else {
-        Err(format!("initdb: {}", String::from_utf8_lossy(&output.stderr).trim()))
+        Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim()))
     }
+}
+
+async fn connect(port: u16) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url(port, "postgres"));
+    options.max_connections(1).sqlx_logging(false);
+    sea_orm::Database::connect(options).await
 }
 
 async fn serve(bin: &Path, folder: &Path, user: Option<User>, port: u16) -> Result<Server, String> {
@@ -173,9 +283,7 @@ async fn serve(bin: &Path, folder: &Path, user: Option<User>, port: u16) -> Resu
 }
 
 async fn answers(port: u16) -> bool {
-    let mut options = ConnectOptions::new(url(port, "postgres"));
-    options.max_connections(1).sqlx_logging(false);
-    match sea_orm::Database::connect(options).await {
+    match connect(port).await {
         Ok(connection) => connection.close().await.is_ok(),
         Err(_) => false,
     }

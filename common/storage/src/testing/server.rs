@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a server may take to answer: a busy machine that runs every suite at once needs seconds.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Pause between two looks.
-const PAUSE: Duration = Duration::from_millis(25);
+pub(super) const PAUSE: Duration = Duration::from_millis(25);
 
 /// Runs the server and waits; ends it when its own input ends, which happens when the test lets go of the other end or
 /// dies. `$0` is the signal, the rest the command.
