@@ -1,10 +1,11 @@
 //! Disks that fail when a story wants it. They need root; all of it is undone when dropped.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use tempfile::TempDir;
 
 /// Bytes of a disk that stay readable whatever happens: more than the file system's own beginning.
@@ -266,12 +267,48 @@ pub struct PowerDisk {
     dir: TempDir,
     device: Option<String>,
     at: PathBuf,
+    cutter: Option<Cutter>,
 }
 
-/// Cuts the power of the file system that holds a folder: _IOR('X', 125, __u32) with `EXT4_GOING_FLAGS_NOLOGFLUSH`, so that
-/// nothing more reaches the disk, not even the journal.
+/// Cuts the power of the file system that holds a folder, for each line that it reads, and says so: _IOR('X', 125, __u32) with
+/// `EXT4_GOING_FLAGS_NOLOGFLUSH`, so that nothing more reaches the disk, not even the journal.
 const CUT: &str = "import fcntl, os, struct, sys
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
+for line in sys.stdin:
+    folder = os.open(sys.argv[1], os.O_RDONLY)
+    fcntl.ioctl(folder, 0x8004587d, struct.pack('I', 2))
+    os.close(folder)
+    print('cut', flush=True)";
+
+/// The process that cuts: to start one takes longer than all else about a cut.
+#[derive(Debug)]
+struct Cutter {
+    child: Child,
+    told: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+}
+
+impl Cutter {
+    fn start(at: &Path) -> Result<Self, String> {
+        let mut command = Command::new("python3");
+        command.args(["-c", CUT, name(at)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("python3: {error}"))?;
+        let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Ok(Self { child, told: Mutex::new((to, BufReader::new(from))) })
+    }
+
+    fn cut(&self) {
+        let mut told = self.told.lock().unwrap();
+        told.0.write_all(b"\n").unwrap();
+        let mut line = String::new();
+        told.1.read_line(&mut line).unwrap();
+        assert_eq!(line, "cut\n", "the power is not cut");
+    }
+}
+
+impl Drop for Cutter {
+    fn drop(&mut self) {
+        drop((self.child.kill(), self.child.wait()));
+    }
+}
 
 impl PowerDisk {
     /// Makes and mounts one of so many MiB; `None`, said, where that is impossible.
@@ -279,7 +316,7 @@ impl PowerDisk {
     pub fn mount(mib: u64) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("disk");
-        let mut disk = Self { dir, device: None, at };
+        let mut disk = Self { dir, device: None, at, cutter: None };
         match is_possible().and_then(|()| disk.make(mib)) {
             Ok(()) => Some(disk),
             Err(why) => {
@@ -297,6 +334,7 @@ impl PowerDisk {
         let device = run("losetup", &["-f", "--show", name(&image)])?;
         self.device = Some(device.clone());
         run("mount", &[&device, name(&self.at)])?;
+        self.cutter = Some(Cutter::start(&self.at)?);
         Ok(())
     }
 
@@ -308,12 +346,16 @@ impl PowerDisk {
 
     /// Cuts the power: every write and flush fails from now on.
     pub fn cut(&self) {
-        run("python3", &["-c", CUT, name(&self.at)]).unwrap();
+        self.cutter.as_ref().expect("it is mounted").cut();
     }
 
-    /// Brings the disk back with what had reached it. Whoever had files open on it has ended.
+    /// Brings the disk back with what had reached it. Whoever had files open on it has ended, or is about to close them.
     pub fn restore(&self) {
-        run("umount", &[name(&self.at)]).unwrap();
+        let mut tries = 0;
+        while let Err(why) = run("umount", &[name(&self.at)]) {
+            tries += 1;
+            assert!(tries < 200, "{why}");
+        }
         run("mount", &[self.device.as_deref().expect("it was mounted"), name(&self.at)]).unwrap();
     }
 }

@@ -9,13 +9,19 @@ use sluice_storage::rows::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait,
 };
 use sluice_storage::testing::{Postgres, Redis};
+use sluice_storage::{Storage, StorageConfig, StorageError};
 use sluice_tests::faulty::{LoopDisk, PowerDisk};
 use sluice_tests::proxy::{Line, Proxy};
 use sluice_tests::shop::get;
 use sluice_tests::town::{Acked, Town};
+use sluice_wire::{EventKind, Tag};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// Within which writes are back once the store is.
@@ -185,17 +191,21 @@ async fn an_origin_on_sqlite_is_killed_again_and_again_with_its_log_torn() {
             sleep(Duration::from_millis(200 + 70 * n)).await;
             town.origin.kill9();
             if n % 2 == 1 {
-                // As a power cut leaves it: a frame that was begun and never written whole.
-                let wal = std::fs::OpenOptions::new().append(true).open(format!("{file}-wal"));
-                if let Ok(mut wal) = wal {
-                    wal.write_all(&vec![0x5a; 24 + 1_000]).unwrap();
-                }
+                tear(&file);
             }
             is_whole(&file).await;
             town.origin.start().await;
         }
     })
     .await;
+}
+
+/// Leaves the log of a file of SQLite's as a power cut may: with a frame that was begun and never written whole.
+fn tear(file: &str) {
+    let wal = std::fs::OpenOptions::new().append(true).open(format!("{file}-wal"));
+    if let Ok(mut wal) = wal {
+        wal.write_all(&vec![0x5a; 24 + 1_000]).unwrap();
+    }
 }
 
 /// A file of SQLite's that was left in any state is good, once it is opened.
@@ -224,6 +234,116 @@ async fn the_power_is_cut_again_and_again_under_an_origin_on_sqlite() {
     })
     .await;
     town.origin.kill9();
+}
+
+/// Power cuts under the store by itself: with an origin to be started after each they would be minutes.
+const CUTS: usize = 100;
+/// Who writes at once.
+const HANDS: u32 = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_is_whole_after_each_of_a_hundred_power_cuts_and_has_what_was_acknowledged() {
+    let Some(disk) = PowerDisk::mount(192) else { return };
+    let at = |name: &str| disk.at().join(name).display().to_string();
+    let (file, begun) = (at("sluice.db"), Instant::now());
+    let config = StorageConfig {
+        database: format!("sqlite:{file}"),
+        bus: "local:".into(),
+        objects: format!("file:{}", at("objects")),
+    };
+    let (mut all, mut head) = (BTreeSet::new(), 0);
+    for cut in 0..CUTS {
+        let storage = Storage::open(&config).await.unwrap();
+        let acked = written_until_cut(&storage, &disk, cut).await;
+        // What it has open is closed; there is nothing left to be written.
+        drop(storage.database.close().await);
+        disk.restore();
+        if cut % 2 == 1 {
+            tear(&file);
+        }
+        is_whole(&file).await;
+        let storage = Storage::open(&config).await.unwrap();
+        head = has_whole(&storage, head, &acked).await;
+        storage.database.close().await.unwrap();
+        all.extend(acked);
+    }
+    let storage = Storage::open(&config).await.unwrap();
+    has_whole(&storage, 0, &all).await;
+    storage.database.close().await.unwrap();
+    println!("whole {CUTS} times of {CUTS}, {} acknowledged, in {:?}", all.len(), begun.elapsed());
+}
+
+/// Several hands write until the power is cut, after some acknowledgements and amid whatever is under way then: commits, and each third
+/// time the log's way into the file. What was acknowledged.
+async fn written_until_cut(storage: &Storage, disk: &PowerDisk, cut: usize) -> BTreeSet<String> {
+    let (acked, is_cut) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(AtomicBool::new(false)));
+    let mut hands = JoinSet::new();
+    for hand in 0..HANDS {
+        let (storage, acked) = (storage.clone(), Arc::clone(&acked));
+        hands.spawn(async move {
+            for n in 0.. {
+                let name = format!("{cut}-{hand}-{n}");
+                if write_twice(&storage, hand, &name).await.is_err() {
+                    return;
+                }
+                acked.lock().unwrap().insert(name);
+            }
+        });
+    }
+    if cut.is_multiple_of(3) {
+        let (url, is_cut) =
+            (format!("sqlite:{}", disk.at().join("sluice.db").display()), Arc::clone(&is_cut));
+        hands.spawn(async move {
+            let other = connect(&url).await;
+            while !is_cut.load(Ordering::Relaxed) {
+                drop(other.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await);
+            }
+            drop(other.close().await);
+        });
+    }
+    let (begun, enough) = (Instant::now(), rand::random_range(4..32));
+    while acked.lock().unwrap().len() < enough {
+        assert!(begun.elapsed() < BACK, "nothing is written");
+        sleep(Duration::from_millis(1)).await;
+    }
+    disk.cut();
+    is_cut.store(true, Ordering::Relaxed);
+    hands.join_all().await;
+    std::mem::take(&mut *acked.lock().unwrap())
+}
+
+/// One transaction that says a name in two places.
+async fn write_twice(storage: &Storage, hand: u32, name: &str) -> Result<(), StorageError> {
+    let events = &[Tag::new(format!("post:{hand}")).unwrap(), Tag::everything()]
+        .map(|tag| (tag, EventKind::Changed, json!(name)));
+    let write = storage.database.write::<_, StorageError, _>(|tx| {
+        Box::pin(async move {
+            tx.emit_all(events).await?;
+            Ok(())
+        })
+    });
+    write.await
+}
+
+/// From a number on, the log has no gap, what was acknowledged, and nothing of what was half written; its head.
+async fn has_whole(storage: &Storage, from: u64, acked: &BTreeSet<String>) -> u64 {
+    let (mut times, mut head): (BTreeMap<String, u32>, _) = (BTreeMap::new(), from);
+    loop {
+        let events = storage.log().since(head, 1_000).await.unwrap();
+        if events.is_empty() {
+            break;
+        }
+        for event in events {
+            head += 1;
+            assert_eq!(event.seq, head, "no gap");
+            *times.entry(event.data.as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    let half: Vec<_> = times.iter().filter(|(_, times)| **times != 2).collect();
+    assert!(half.is_empty(), "each is there in both places, or in none: {half:?}");
+    let missing: Vec<_> = acked.iter().filter(|name| !times.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "acknowledged and gone: {missing:?}");
+    head
 }
 
 #[tokio::test]
