@@ -1,6 +1,7 @@
 //! What stock players show while an edge, or what is behind it, fails in each of many ways: hls.js, Shaka and video.js in Chromium,
 //! each with ten seconds of media at most and a budget of milliseconds for which the picture may stand still. The budget is 0
-//! wherever the edge's process lives and its players reach it.
+//! wherever the edge's process lives and its players reach it. A picture that stands still with three seconds and more to play
+//! does so because the machine is busy: that is told beside it, and bounded for all alike.
 //!
 //! Three faults run each time, with a second allowed for what a busy machine does by itself; where `FAULT_MATRIX` is set, those whose names have its words in them, or for `whole` all of them,
 //! which writes `bench/results/faults.md`.
@@ -29,10 +30,13 @@ use tokio::time::timeout;
 const WATCH: Duration = Duration::from_secs(20);
 /// Of each body so many bytes come: none of a segment's is so short.
 const PART: u32 = 6_000;
-/// How long anything may take in the browser.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything may take in the browser: all players' beginning, some of them on a second try.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Milliseconds for which a picture may stand still because nine players and three fleets share a machine with other stories.
 const BUSY_MS: u64 = 1_000;
+/// Milliseconds in all for which it may stand still although there is enough to play: no machine is so busy, it is the player that
+/// does not go on.
+const STUCK_MS: u64 = 5_000;
 /// Faults at once: nine players.
 const AT_ONCE: usize = 3;
 
@@ -230,8 +234,8 @@ const HEAD: &str = "# What players show while an edge fails
 
 `FAULT_MATRIX=whole cargo nextest run --workspace --locked --test fault_matrix` writes this. Debug build, two processor cores, nine
 players at once in one Chromium, 4 s segments, at most 10 s of media in each player. Frozen: milliseconds that the picture stood
-still in the 20 s after the fault, \">=\" where it still did at their end. Moved: seconds until the first bytes of a segment from
-another edge. \"Behind it\": at everything that the edge fetches from. Players have the settings that docs/control.md recommends.
+still for want of media in the 20 s after the fault, \">=\" where it still did at their end. Moved: seconds until the first bytes of a
+segment from another edge. \"Behind it\": at everything that the edge fetches from. Players have the settings that docs/control.md recommends.
 
 | fault | player | frozen ms | budget | moved s |
 |---|---|---|---|---|
@@ -260,9 +264,11 @@ async fn no_picture_stands_still_longer_than_its_budget() {
         std::fs::write(results, &text).unwrap();
     }
     let busy = if said.is_empty() { BUSY_MS } else { 0 };
-    let over: Vec<&Value> = all
-        .iter()
-        .filter(|one| budget(one).is_some_and(|most| one["frozen_ms"].as_u64().unwrap() > most + busy))
-        .collect();
+    let stood = |one: &Value, why: &str| one[why].as_u64().unwrap();
+    let is_over = |one: &&Value| {
+        budget(one)
+            .is_some_and(|most| stood(one, "frozen_ms") > most + busy || stood(one, "busy_ms") > STUCK_MS)
+    };
+    let over: Vec<&Value> = all.iter().filter(is_over).collect();
     assert!(over.is_empty(), "over their budgets: {over:#?}");
 }
