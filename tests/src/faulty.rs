@@ -1,5 +1,7 @@
 //! Disks that fail when a story wants it. They need root; all of it is undone when dropped.
 
+use crate::process::Process;
+use nix::sys::signal::Signal;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -344,7 +346,16 @@ impl PowerDisk {
         &self.at
     }
 
-    /// Cuts the power: every write and flush fails from now on.
+    /// Cuts the power of a process and its disk. It is stopped first: a flush that is under way may return as if it were done, which
+    /// no machine without power hears, let alone tells.
+    pub fn cut_under(&self, process: &mut Process) {
+        process.signal(Signal::SIGSTOP);
+        self.cut();
+        process.kill9();
+    }
+
+    /// Cuts the power: every write and flush fails from now on. One that is under way may return as if it were done: what is told of it
+    /// after this was called does not count.
     pub fn cut(&self) {
         self.cutter.as_ref().expect("it is mounted").cut();
     }

@@ -225,8 +225,7 @@ async fn the_power_is_cut_again_and_again_under_an_origin_on_sqlite() {
     survives(&mut town, "power cut", async |town| {
         for n in 0..8_u64 {
             sleep(Duration::from_millis(200 + 70 * n)).await;
-            disk.cut();
-            town.origin.kill9();
+            disk.cut_under(&mut town.origin);
             disk.restore();
             is_whole(&file).await;
             town.origin.start().await;
@@ -306,10 +305,11 @@ async fn written_until_cut(storage: &Storage, disk: &PowerDisk, cut: usize) -> B
         assert!(begun.elapsed() < BACK, "nothing is written");
         sleep(Duration::from_millis(1)).await;
     }
+    let told = acked.lock().unwrap().clone();
     disk.cut();
     is_cut.store(true, Ordering::Relaxed);
     hands.join_all().await;
-    std::mem::take(&mut *acked.lock().unwrap())
+    told
 }
 
 /// One transaction that says a name in two places.

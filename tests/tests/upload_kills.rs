@@ -136,8 +136,7 @@ async fn what_was_acknowledged_survives_power_cuts_at_random_points() {
     for point in 0..points().min(50) {
         let whole = Arc::new(pattern(SOURCE, 1_000 + u32::try_from(point).unwrap()));
         let url = create(&origin.url(), whole.len()).await;
-        let acknowledged = ended_within(&url, &whole, || disk.cut()).await;
-        origin.kill9();
+        let acknowledged = ended_within(&url, &whole, || disk.cut_under(&mut origin)).await;
         disk.restore();
         origin.start().await;
         ends_whole(&origin.url(), &url, &whole, acknowledged).await;
