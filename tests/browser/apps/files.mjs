@@ -23,7 +23,7 @@ export async function files(boss, ben, carl) {
   for (const { page } of [boss, ben]) await page.waitForFunction(seen);
   report.picture = await ben.page.locator('[data-testid="attached-picture"] img').evaluate(({ alt, naturalWidth }) => [alt, naturalWidth]);
   const link = ben.at('attached-file');
-  report.file = [(await link.innerText()).replace('📎', '').trim(), await link.getAttribute('download')];
+  report.file = [(await link.innerText()).replace('↓', '').trim(), await link.getAttribute('download')];
   await looked(boss, 'chat-files');
   await looked(ben, 'chat-files-narrow');
   const paths = await ben.page.evaluate(() => [...document.querySelectorAll('.attached[href]')].map((node) => node.getAttribute('href')));

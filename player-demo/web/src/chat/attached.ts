@@ -11,7 +11,7 @@ const PICTURES = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/gif', 
 
 export function attached({ name, type, bytes: size, path }: Attachment): HTMLElement {
   const at = local(path, location.origin);
-  const words = [el('span', { 'aria-hidden': 'true' }, '📎 '), el('span', { class: 'file-name' }, name), ` (${bytes(size)})`];
+  const words = [el('span', { 'aria-hidden': 'true' }, '↓ '), el('span', { class: 'file-name' }, name), ` (${bytes(size)})`];
   if (!at) return el('span', { class: 'attached' }, ...words);
   const link = el('a', { href: at, download: name, class: 'attached', 'data-testid': 'attached-file' }, ...words);
   if (PICTURES.has(type)) return shown(at, name, link);

@@ -24,7 +24,7 @@ export function waiting(one: Waiting, box: Outbox): HTMLElement {
 function made(one: Waiting, box: Outbox): Line {
   const [sign, words] = TICKS[one.tick];
   const files = el('span', { 'data-testid': 'files-sent' });
-  const names = one.files.map(({ file }) => el('span', { class: 'attached' }, el('span', { 'aria-hidden': 'true' }, '📎 '), el('span', { class: 'file-name' }, file.name)));
+  const names = one.files.map(({ file }) => el('span', { class: 'attached' }, el('span', { class: 'file-name' }, file.name)));
   const when = el('span', { class: 'when' }, files, el('span', { 'aria-hidden': 'true' }, sign), el('span', { class: 'hidden' }, words));
   const root = el('div', { class: 'line mine head waits', 'data-testid': 'line', 'data-tick': one.tick }, el('div', { class: 'bubble' }, one.text && el('span', { class: 'words' }, one.text), ...names, when));
   if (one.tick === 'failed') {
