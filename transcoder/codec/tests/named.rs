@@ -5,7 +5,7 @@
 mod support;
 
 use sluice_wire::RungName;
-use sluice_wire::codec::{ChunkWork, CodecMessage};
+use sluice_wire::codec::{ChunkWork, CodecMessage, Track};
 use sluice_wire::ladder::{Ladder, Source, VideoCodec, plan, plan_with};
 use std::path::Path;
 use support::{Made, made_clip, name_and_encode, probe, rungs_of, test_clip};
@@ -18,7 +18,11 @@ fn all(file: &Path, source: &Source, ladder: &Ladder, named: &[RungName]) -> Mad
 
 /// Asserts that the named rungs are what they are when they are made, but for their bytes; the others are made.
 fn same(whole: &Made, part: &Made, named: &[RungName], what: &str) {
-    assert_eq!(part.ends, whole.ends, "{what}");
+    // Pictures and sound are made side by side: which of them comes first says nothing.
+    for track in [Track::Picture, Track::Sound] {
+        let ends = |made: &Made| made.ends.iter().filter(|end| end.1 == track).copied().collect::<Vec<_>>();
+        assert_eq!(ends(part), ends(whole), "{what} {track:?}");
+    }
     for (name, rung) in &part.rungs {
         let other = &whole.rungs[name];
         assert_eq!((&rung.init, &rung.names), (&other.init, &other.names), "{what} {name}");
