@@ -29,8 +29,8 @@ use crate::rows::file;
 
 /// Bytes of a file.
 const MAX_SENT: usize = 20 << 20;
-/// How long a file may take to come.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long a file may take to come: 20 MiB at 1.7 Mbit/s, and less than an edge waits for an answer (120 s).
+const LIMIT: Duration = Duration::from_secs(100);
 /// Characters of a name, and of a media type.
 const MAX_NAME: usize = 255;
 const MAX_KIND: usize = 127;
@@ -202,7 +202,7 @@ pub(super) fn busy(chat: &Chat) -> ApiError {
 }
 
 fn late() -> ApiError {
-    ApiError::new(408, "timeout", "Too slow", "the file did not come in a minute")
+    ApiError::new(408, "timeout", "Too slow", "the file did not come in 100 seconds")
 }
 
 #[cfg(test)]
