@@ -29,39 +29,44 @@ local function change(key, ms)
   redis.call('PEXPIRE', key .. ':seen', ms)
 end
 ";
-/// Counts what a process told, and forgets it an hour after the last time: to that process this is an older state.
+/// Counts what a process told, and forgets it an hour after the last time: to that process this is an older state. What is behind what the
+/// process knows stays so until it is told: a question whose answer is lost makes up for nothing.
 const COUNT: &str = "
-local function count(key)
-  local told = redis.call('INCR', key)
+local function count(key, known)
+  local told = tonumber(redis.call('GET', key) or '0')
+  if told < tonumber(known) then return told end
+  told = redis.call('INCR', key)
   redis.call('EXPIRE', key, 3600)
   return told
 end
 ";
-/// Adds an id to lists that are here: milliseconds that a change may take, id, most, whose count it is.
+/// Adds an id to lists that are here, before the key of the count: milliseconds that a change may take, id, most, the count as it is known.
 const PUSH: &str = "
-for _, key in ipairs(KEYS) do
+for i = 1, #KEYS - 1 do
+  local key = KEYS[i]
   change(key, ARGV[1])
   if redis.call('EXISTS', key) == 1 then
     redis.call('ZADD', key, 0, ARGV[2])
     redis.call('ZREMRANGEBYRANK', key, 1, -(tonumber(ARGV[3]) + 1))
   end
 end
-return count(ARGV[4])";
-/// Drops lists: milliseconds that a change may take, whose count it is.
+return count(KEYS[#KEYS], ARGV[4])";
+/// Drops lists, before the key of the count: milliseconds that a change may take, the count as it is known.
 const FORGET: &str = "
-for _, key in ipairs(KEYS) do
+for i = 1, #KEYS - 1 do
+  local key = KEYS[i]
   change(key, ARGV[1])
   redis.call('DEL', key)
 end
-return count(ARGV[2])";
+return count(KEYS[#KEYS], ARGV[2])";
 /// A change is over.
 const SETTLED: &str = "
 for _, key in ipairs(KEYS) do
   local busy = tonumber(redis.call('GET', key .. ':busy') or '0')
   if busy > 1 then redis.call('DECR', key .. ':busy') else redis.call('DEL', key .. ':busy') end
 end";
-/// A look: whose count it is.
-const LOOK: &str = "return count(ARGV[1])";
+/// A look: the key of the count, and the count as it is known.
+const LOOK: &str = "return count(KEYS[1], ARGV[1])";
 /// What changes a list has seen, unless it is here or is being changed.
 const BEGIN: &str = "
 if redis.call('EXISTS', KEYS[1], KEYS[1] .. ':busy') > 0 then return nil end
@@ -104,7 +109,7 @@ impl Redis {
             connection,
             away_until: Mutex::new(None),
             standing: Standing::default(),
-            own: format!("sluice.lists.{:016x}", rand::random::<u64>()),
+            own: key(&format!("told.{:016x}", rand::random::<u64>())),
             push: counted(PUSH),
             forget: counted(FORGET),
             settled: Script::new(SETTLED),
@@ -133,6 +138,7 @@ impl Redis {
         patience: Duration,
         asked: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, StorageError> {
+        let begun = Instant::now();
         let answer = match timeout(patience, asked).await {
             Ok(answer) => answer.map_err(StorageError::bus),
             Err(_elapsed) => Err(StorageError::bus("no answer in time")),
@@ -140,16 +146,23 @@ impl Redis {
         if answer.is_err() {
             self.standing.failed();
         }
-        let away = answer.is_err().then(|| Instant::now() + PAUSE);
-        *self.away_until.lock().unwrap_or_else(PoisonError::into_inner) = away;
+        let mut away = self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if answer.is_err() {
+            *away = Some(Instant::now() + PAUSE);
+        } else if begun.elapsed() < PATIENCE.0 {
+            // One that is slower than readers wait for is left alone still.
+            *away = None;
+        }
+        drop(away);
         answer
     }
 
     /// Tells some lists by a script that counts it.
     async fn told(&self, call: &mut ScriptInvocation<'_>, lists: &[String]) -> Result<(), StorageError> {
-        call.arg(self.own.as_str());
-        lists.iter().for_each(|list| _ = call.key(key(list)));
         let (asked, mut connection) = (self.standing.asked(), self.connection.clone());
+        call.arg(asked.count);
+        lists.iter().for_each(|list| _ = call.key(key(list)));
+        call.key(self.own.as_str());
         let count: i64 = self.ask(PATIENCE.1, call.invoke_async(&mut connection)).await?;
         if self.standing.counted(asked, count) {
             return Ok(());
@@ -210,7 +223,8 @@ impl Engine for Redis {
 
     async fn went_back(&self) -> Result<bool, StorageError> {
         let (asked, mut connection) = (self.standing.asked(), self.connection.clone());
-        let call = self.look.arg(self.own.as_str());
+        let mut call = self.look.key(self.own.as_str());
+        call.arg(asked.count);
         let count: i64 = self.insist(PATIENCE.1, call.invoke_async(&mut connection)).await?;
         Ok(!self.standing.looked(asked, count))
     }

@@ -19,7 +19,8 @@ pub(super) struct Standing {
 /// What was known when a question was sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
-    count: i64,
+    /// The highest count by then.
+    pub(super) count: i64,
     failures: u64,
 }
 

@@ -53,6 +53,7 @@ sluice_wire::id!(
 pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessError> {
     ground.storage.database.install(&SCHEMA).await?;
     let (feed, wanted) = feed::Feed::new(ground, config.clone().bounded());
+    feed.first_generation().await?;
     ground.drain.tasks().spawn(fanout::run(feed.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(photos::sweep(feed.clone(), ground.drain.token()));
     ground.drain.tasks().spawn(home::keep(feed.clone(), wanted.missed, ground.drain.token()));

@@ -23,6 +23,8 @@ pub(crate) const ROW: i64 = 0;
 /// How often it is looked whether the engine is what it was: an engine that was away is not believed before, and one that went back
 /// in silence is believed until then.
 const LOOK: Duration = Duration::from_millis(500);
+/// The longest pause before the next look at an engine that is another each time.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Entries that are asked for beyond a page: as many posts of one may have been deleted.
 const SPARE: u64 = 32;
 
@@ -109,34 +111,44 @@ impl Feed {
     }
 
     /// Begins a new generation of kept lists, unless those of the present one were told. For the transaction that changes lists:
-    /// at most one statement, and none where no list is ever kept.
+    /// one statement, another where one is begun, and none where no list is ever kept.
     pub(crate) async fn confirm(&self, tx: &Tx<'_>, told: &Told) -> Result<(), StorageError> {
         if !self.storage.lists.are_kept() {
             return Ok(());
         }
-        let next = Expr::col((generation::Entity, generation::Column::Number)).add(1);
-        match told.generation {
-            Some(generation) => {
-                generation::Entity::update_many()
-                    .col_expr(generation::Column::Number, next)
-                    .filter(generation::Column::Id.eq(ROW))
-                    .filter(generation::Column::Number.ne(generation))
-                    .exec(tx.conn())
-                    .await?;
-            }
-            None => {
-                let first = generation::ActiveModel { id: Set(ROW), number: Set(1) };
-                let conflict = OnConflict::column(generation::Column::Id)
-                    .value(generation::Column::Number, next)
-                    .to_owned();
-                generation::Entity::insert(first)
-                    .on_conflict(conflict)
-                    .exec_without_returning(tx.conn())
-                    .await?;
-                self.metrics.generations.inc();
+        if let Some(generation) = told.generation {
+            // Whoever begins another meanwhile waits for this, or has it done again: else lists of that one were filled without it.
+            let row = generation::Entity::find_by_id(ROW).lock_shared().one(tx.conn()).await?;
+            if row.is_some_and(|row| row.number == generation) {
+                return Ok(());
             }
         }
+        let next = Expr::col((generation::Entity, generation::Column::Number)).add(1);
+        let conflict =
+            OnConflict::column(generation::Column::Id).value(generation::Column::Number, next).to_owned();
+        let first = generation::ActiveModel { id: Set(ROW), number: Set(1) };
+        generation::Entity::insert(first).on_conflict(conflict).exec_without_returning(tx.conn()).await?;
+        self.metrics.generations.inc();
         Ok(())
+    }
+
+    /// Has a first generation of kept lists, if any list is ever kept: what is not there cannot be held on to.
+    pub(crate) async fn first_generation(&self) -> Result<(), StorageError> {
+        if !self.storage.lists.are_kept() {
+            return Ok(());
+        }
+        let first = generation::ActiveModel { id: Set(ROW), number: Set(1) };
+        let first = &first;
+        let insert = self.database().write::<_, StorageError, _>(move |tx| {
+            Box::pin(async move {
+                generation::Entity::insert(first.clone())
+                    .on_conflict(OnConflict::column(generation::Column::Id).do_nothing().to_owned())
+                    .exec_without_returning(tx.conn())
+                    .await?;
+                Ok(())
+            })
+        });
+        insert.await
     }
 
     /// Has no list believed that is kept.
@@ -170,9 +182,13 @@ pub(crate) async fn watch(feed: Feed, stop: CancellationToken) {
     }
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = Duration::ZERO;
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
         match feed.storage.lists.went_back().await {
-            Ok(false) => continue,
+            Ok(false) => {
+                pause = Duration::ZERO;
+                continue;
+            }
             Ok(true) => tracing::warn!("kept home lists are older than they were, or gone: none is believed"),
             Err(error) => {
                 tracing::debug!(%error, "kept home lists are not looked at");
@@ -185,8 +201,9 @@ pub(crate) async fn watch(feed: Feed, stop: CancellationToken) {
                 return;
             }
         }
-        // They are believed again from the next look on.
-        looks.reset_immediately();
+        // They are believed again from the next look on. An engine that is another each time it is asked is asked less and less.
+        looks.reset_after(pause);
+        pause = (pause * 2).clamp(LOOK, MAX_PAUSE);
     }
 }
 
