@@ -150,12 +150,17 @@ async fn read(edge: &Shared, origin: &str, followed: &mut Followed) -> Result<()
     }
 }
 
-/// Learns what was revoked before this process began. An origin that does not know of revocations has none. What cannot be read is
-/// passed over, as it is in the log.
+/// Learns what was revoked before this process began. An origin that does not know of revocations has none. What cannot be read
+/// hides nothing else, and may mean whatever was minted before.
 async fn revocations(edge: &Shared, origin: &str) -> Result<(), String> {
     let (all, unread) = listed::readable::<Revoked>(edge, origin, channel::REVOCATIONS, SILENCE).await?;
     if unread > 0 {
-        tracing::warn!(origin, unread, "of what was revoked some cannot be read");
+        tracing::warn!(
+            origin,
+            unread,
+            "of what was revoked some is not known: tokens from before are refused"
+        );
+        edge.revoked.unknown_until(unix_ms());
     }
     all.iter().for_each(|said| edge.revoked.hear(said, unix_ms()));
     edge.revoked.complete();

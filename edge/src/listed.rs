@@ -58,7 +58,8 @@ fn read<T: DeserializeOwned>(line: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(line)
 }
 
-/// What can be read of a list, and how many lines cannot. `None` for a text that has lines, and no document in any.
+/// What can be read of a list, and how many lines cannot. `None` for a text that has lines, and no document in any: that is a page of
+/// somebody else.
 fn sifted<T: DeserializeOwned>(text: &[u8]) -> Option<(Vec<T>, usize)> {
     let mut bad = vec![];
     let good: Vec<T> = lines(text).filter_map(|line| read(line).map_err(|_| bad.push(line)).ok()).collect();

@@ -87,11 +87,11 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next line; `None` when the origin drains.
+    /// The next line; `None` when the origin drains, or the log cannot be read.
     async fn next(&mut self) -> Option<Bytes> {
         let stop = self.state.drain.token();
         if self.ready.is_empty() {
-            self.ready = self.state.storage.log().since(self.after, BATCH).await.unwrap_or_default().into();
+            self.ready = self.more().await?;
         }
         if self.ready.is_empty() {
             tokio::select! {
@@ -99,7 +99,7 @@ impl Follower {
                 _ = timeout(HEARTBEAT, self.wake.recv()) => {}
                 () = stop.cancelled() => return None,
             }
-            self.ready = self.state.storage.log().since(self.after, BATCH).await.unwrap_or_default().into();
+            self.ready = self.more().await?;
         }
         let line = match self.ready.pop_front() {
             Some(mut event) => {
@@ -113,6 +113,14 @@ impl Follower {
         text.push(b'\n');
         Some(text.into())
     }
+
+    /// What is new; `None` where that cannot be read, so that the edge asks again instead of taking silence for no news.
+    async fn more(&self) -> Option<VecDeque<Event>> {
+        let read = self.state.storage.log().since(self.after, BATCH).await;
+        read.inspect_err(|error| tracing::warn!(%error, "an edge cannot follow the log now"))
+            .ok()
+            .map(Into::into)
+    }
 }
 
 /// `GET /v1/revocations`: those that still count, newline-delimited JSON, for edges that start.
@@ -120,9 +128,13 @@ pub(crate) async fn revocations(
     axum::extract::State(state): axum::extract::State<State>,
 ) -> Result<Response, ApiError> {
     let since_ms = state.storage.database.now_ms().saturating_sub(channel::REVOKED_MS);
-    let events =
+    let (events, unread) =
         state.storage.log().with_member(channel::REVOKE, since_ms, channel::MAX_REVOKED as u64).await?;
     let mut text = vec![];
+    if unread > 0 {
+        // A line that nobody understands: edges refuse what was minted before.
+        text.extend(format!("{{\"unread\":{unread}}}\n").into_bytes());
+    }
     for event in &events {
         let Some(line) = channel::Revoked::of_event(event) else { continue };
         text.extend(serde_json::to_vec(&line).unwrap_or_default());

@@ -52,18 +52,26 @@ impl Log {
         unsigned("log_heads.seq", row.map_or(0, |row| row.seq))
     }
 
-    /// Up to `limit` events after the sequence number `after`, in order and without gaps.
+    /// Up to `limit` events after the sequence number `after`, in order; none where there are no more. Without gaps, but for those that
+    /// cannot be read: they are passed over, and hold up no other.
     ///
     /// # Errors
     /// The engine's.
-    pub async fn since(&self, after: u64, limit: u64) -> Result<Vec<Event>, StorageError> {
-        let rows = log::Entity::find()
-            .filter(log::Column::Seq.gt(signed(after)))
-            .order_by_asc(log::Column::Seq)
-            .limit(limit)
-            .all(self.database.reader())
-            .await?;
-        rows.into_iter().map(event).collect()
+    pub async fn since(&self, mut after: u64, limit: u64) -> Result<Vec<Event>, StorageError> {
+        loop {
+            let rows = log::Entity::find()
+                .filter(log::Column::Seq.gt(signed(after)))
+                .order_by_asc(log::Column::Seq)
+                .limit(limit)
+                .all(self.database.reader())
+                .await?;
+            let Some(last) = rows.last().map(|row| row.seq) else { return Ok(vec![]) };
+            let events: Vec<Event> = rows.into_iter().filter_map(readable).collect();
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            after = unsigned("log.seq", last)?;
+        }
     }
 
     /// Up to `limit` events of one tag, one for each version, after the version `after`, in the order of their versions, which is the log's own.
@@ -87,7 +95,8 @@ impl Log {
     }
 
     /// The last events whose data has this member, at most `limit` of those committed at or after `since_ms`, in order.
-    /// Looks at the last half million events of the log alone. One that cannot be read is passed over: it hides no other.
+    /// Looks at the last half million events of the log alone. One that cannot be read is passed over: it hides no other. How many such
+    /// there are, and more than `limit` count as one.
     ///
     /// # Errors
     /// The engine's.
@@ -96,7 +105,7 @@ impl Log {
         member: &str,
         since_ms: u64,
         limit: u64,
-    ) -> Result<Vec<Event>, StorageError> {
+    ) -> Result<(Vec<Event>, usize), StorageError> {
         let from = self.head().await?.saturating_sub(MAX_LOOK);
         let rows = log::Entity::find()
             .filter(log::Column::Seq.gt(signed(from)))
@@ -106,9 +115,11 @@ impl Log {
             .limit(limit)
             .all(self.database.reader())
             .await?;
-        let events = rows.into_iter().rev().filter_map(readable);
+        let (found, is_cut) = (rows.len(), rows.len() as u64 >= limit);
+        let events: Vec<Event> = rows.into_iter().rev().filter_map(readable).collect();
+        let unread = found - events.len() + usize::from(is_cut);
         // The text may stand deeper in the data, too.
-        Ok(events.filter(|event| event.data.get(member).is_some()).collect())
+        Ok((events.into_iter().filter(|event| event.data.get(member).is_some()).collect(), unread))
     }
 
     /// Every event after `after`, forever: those that are there, then each as it is committed. A reader that is slow
@@ -236,13 +247,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_cannot_be_read_hides_no_other_that_has_a_member() {
+    async fn an_event_that_cannot_be_read_hides_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let storage = open(folder.path()).await;
         emit(&storage.database).await;
         spoil(&storage.database, 2, log::Column::Kind, "unheard-of").await;
         spoil(&storage.database, 4, log::Column::Data, "{\"n\":").await;
-        let found = storage.log().with_member("n", 0, 9).await.unwrap();
+        let (found, unread) = storage.log().with_member("n", 0, 9).await.unwrap();
         assert_eq!(found.iter().map(|event| event.version.0).collect::<Vec<_>>(), [1, 3, 5]);
+        assert_eq!(unread, 2);
+        // Whoever follows goes past it, too, also one at a time.
+        let (mut after, mut told) = (0, vec![]);
+        while let Some(event) = storage.log().since(after, 1).await.unwrap().pop() {
+            after = event.seq;
+            told.push(event.version.0);
+        }
+        assert_eq!(told, [1, 3, 5]);
     }
 }

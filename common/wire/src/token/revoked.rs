@@ -50,6 +50,12 @@ impl Revocations {
         }
     }
 
+    /// Takes note that of what was said until a time, in Unix milliseconds, something is not known.
+    pub fn unknown_until(&self, at_ms: u64) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.forgotten_ms = inner.forgotten_ms.max(at_ms);
+    }
+
     /// Takes note of what an origin knows of the time before this process began.
     pub fn complete(&self) {
         self.complete.store(true, Ordering::Release);
@@ -100,6 +106,13 @@ mod tests {
         let channel = channel.map(|name| Tag::new(name).unwrap());
         let revoke = Revocation { subject: subject.into(), channel, for_good: false };
         Revoked { revoke, at_ms, version: None }
+    }
+
+    #[test]
+    fn what_is_not_known_may_have_meant_whatever_was_minted_before() {
+        let revoked = Revocations::default();
+        revoked.unknown_until(100);
+        assert!(revoked.is_revoked("u1", None, 100) && !revoked.is_revoked("u1", None, 101));
     }
 
     #[test]

@@ -24,7 +24,11 @@ impl Accounts {
     pub(crate) async fn recall(&self) -> Result<(), StorageError> {
         let since_ms = self.storage.database.now_ms().saturating_sub(REVOKED_MS);
         let log = self.storage.log();
-        let events = log.with_member(REVOKE, since_ms, MAX_REVOKED as u64).await?;
+        let (events, unread) = log.with_member(REVOKE, since_ms, MAX_REVOKED as u64).await?;
+        if unread > 0 {
+            tracing::warn!(unread, "of what was revoked some is not known: tokens from before are refused");
+            self.revoked.unknown_until(self.storage.database.now_ms());
+        }
         events.iter().for_each(|event| self.hear(event));
         self.revoked.complete();
         Ok(())
