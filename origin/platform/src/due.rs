@@ -15,13 +15,21 @@ const EVERY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// Pause after a failure.
 const TROUBLE: Duration = Duration::from_secs(2);
 
-/// Removes objects by their rows' ids: those that are gone, and those that could not be removed now, which are not to hold up others.
+/// Objects that could not be removed, after which the store is left alone for now.
+const MAX_FAILED: usize = 4;
+
+/// Removes objects by their rows' ids: those that are gone, and the first few that could not be removed now, which are not to hold up
+/// others. What comes after more of those, or after the drain has begun, is in neither.
 pub async fn remove(
     objects: &Objects,
     all: impl IntoIterator<Item = (i64, ObjectKey)>,
+    stop: &CancellationToken,
 ) -> (Vec<i64>, Vec<i64>) {
     let (mut gone, mut later) = (vec![], vec![]);
     for (id, key) in all {
+        if stop.is_cancelled() || later.len() >= MAX_FAILED {
+            break;
+        }
         match objects.delete(&key).await {
             Ok(()) => gone.push(id),
             Err(error) => {

@@ -44,7 +44,9 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let is_json = says_json(request.headers());
-        let Asked { body, key, digest } = Asked::bytes(request, MAX_BODY).await?;
+        // A document is one however that is spelled.
+        let kind = request.headers().get(CONTENT_TYPE).filter(|_| !is_json).cloned();
+        let Asked { body, key, digest } = of_kind(request, MAX_BODY, kind).await?;
         if !is_json && !body.is_empty() {
             let detail = "a document comes with Content-Type: application/json";
             return Err(ApiError::new(415, "not-json", "Not a JSON document", detail));
@@ -60,25 +62,29 @@ impl Asked<Bytes> {
     /// 413 for more bytes, before any is read where the request tells their number; 400 for a body that was cut and
     /// for a key that is none.
     pub async fn bytes(request: Request, most: usize) -> Result<Self, ApiError> {
-        let uri = request.uri();
-        let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str()).to_owned();
-        let method = request.method().clone();
-        // What bytes are is a part of what is asked; a document is one however that is spelled.
-        let kind = request.headers().get(CONTENT_TYPE).filter(|_| !says_json(request.headers())).cloned();
-        let key = request.headers().get("idempotency-key").cloned();
-        let body = read(request, most).await?;
-        let key = key.map(|key| {
-            let text = key.to_str().map(|text| text.trim_matches('"').to_owned()).unwrap_or_default();
-            let good = (1..=MAX_KEY).contains(&text.len());
-            good.then_some(text)
-                .ok_or_else(|| ApiError::bad_request("Idempotency-Key has 1 to 255 visible characters"))
-        });
-        let key = key.transpose()?;
-        let said = kind.as_ref().map(HeaderValue::as_bytes);
-        let of = [method.as_str().as_bytes(), path.as_bytes(), &body];
-        let digest = if key.is_some() { digest(of.into_iter().chain(said)) } else { String::new() };
-        Ok(Self { body, key, digest })
+        // What bytes are said to be is a part of what is asked.
+        let kind = request.headers().get(CONTENT_TYPE).cloned();
+        of_kind(request, most, kind).await
     }
+}
+
+async fn of_kind(request: Request, most: usize, kind: Option<HeaderValue>) -> Result<Asked<Bytes>, ApiError> {
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str()).to_owned();
+    let method = request.method().clone();
+    let key = request.headers().get("idempotency-key").cloned();
+    let body = read(request, most).await?;
+    let key = key.map(|key| {
+        let text = key.to_str().map(|text| text.trim_matches('"').to_owned()).unwrap_or_default();
+        let good = (1..=MAX_KEY).contains(&text.len());
+        good.then_some(text)
+            .ok_or_else(|| ApiError::bad_request("Idempotency-Key has 1 to 255 visible characters"))
+    });
+    let key = key.transpose()?;
+    let said = kind.as_ref().map(HeaderValue::as_bytes);
+    let of = [method.as_str().as_bytes(), path.as_bytes(), &body];
+    let digest = if key.is_some() { digest(of.into_iter().chain(said)) } else { String::new() };
+    Ok(Asked { body, key, digest })
 }
 
 fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {

@@ -18,12 +18,12 @@ const LATER: u64 = 60_000;
 
 /// Sweeps until the process ends.
 pub(crate) async fn sweep(chat: Chat, stop: CancellationToken) {
-    let look = || batch(&chat);
+    let look = || batch(&chat, &stop);
     while_due(chat.files.due_ms, &chat.files.released, &stop, "files that no message names", look).await;
 }
 
 /// The oldest that are due: first they are gone for all, then the objects go, then the rows. Done twice, it is as done once.
-async fn batch(chat: &Chat) -> Result<u64, StorageError> {
+async fn batch(chat: &Chat, stop: &CancellationToken) -> Result<u64, StorageError> {
     let storage = &chat.ground.storage;
     let due: Vec<i64> = file::Entity::find()
         .select_only()
@@ -41,7 +41,7 @@ async fn batch(chat: &Chat) -> Result<u64, StorageError> {
     let gone: Vec<i64> = storage.database.write(|tx| Box::pin(withdraw(tx, due))).await?;
     let keys = gone.into_iter().map(|file| Ok((file, ObjectKey::File(id(file)?))));
     let keys = keys.collect::<Result<Vec<_>, StorageError>>()?;
-    let (gone, later) = remove(&storage.objects, keys).await;
+    let (gone, later) = remove(&storage.objects, keys, stop).await;
     let (swept, gone, later) = (gone.len() as u64, &gone, &later);
     storage.database.write(|tx| Box::pin(forget(tx, gone, later))).await?;
     chat.files.count("swept", swept);

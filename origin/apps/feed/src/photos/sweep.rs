@@ -19,12 +19,12 @@ const LATER: u64 = 60_000;
 
 /// Sweeps until the process ends.
 pub(crate) async fn sweep(feed: Feed, stop: CancellationToken) {
-    let look = || batch(&feed);
+    let look = || batch(&feed, &stop);
     while_due(feed.config.photo_ms, &feed.released, &stop, "photos that no post shows", look).await;
 }
 
 /// The oldest that are due: first they are gone for all, then the objects go, then the rows. Done twice, it is as done once.
-async fn batch(feed: &Feed) -> Result<u64, StorageError> {
+async fn batch(feed: &Feed, stop: &CancellationToken) -> Result<u64, StorageError> {
     let due: Vec<i64> = photo::Entity::find()
         .select_only()
         .column(photo::Column::Id)
@@ -40,7 +40,7 @@ async fn batch(feed: &Feed) -> Result<u64, StorageError> {
     let due = &due;
     let gone = feed.database().write(|tx| Box::pin(withdraw(tx, due))).await?;
     let keys = gone.into_iter().map(|photo| (photo.as_i64(), ObjectKey::Photo(photo)));
-    let (gone, later) = remove(&feed.storage.objects, keys).await;
+    let (gone, later) = remove(&feed.storage.objects, keys, stop).await;
     let (swept, gone, later) = (gone.len() as u64, &gone, &later);
     feed.database().write(|tx| Box::pin(forget(tx, gone, later))).await?;
     feed.metrics.photos.with_label_values(&["swept"]).inc_by(swept);
