@@ -60,7 +60,8 @@ impl Traffic {
         Arc::clone(&self.used.borrow())
     }
 
-    /// Notes what nodes report, and reads what they have sent together, until the drain begins.
+    /// Notes what nodes report, and reads what they have sent together, until the drain begins. What operators did long ago is
+    /// forgotten at the same time.
     pub(crate) async fn run(self, fleet: Fleet, every: Duration, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -69,6 +70,9 @@ impl Traffic {
             }
             if let Err(error) = self.look(&fleet.records()).await {
                 tracing::debug!(%error, "what was sent is not noted");
+            }
+            if let Some(Err(error)) = stop.run_until_cancelled(self.storage.audit().forget()).await {
+                tracing::debug!(%error, "old entries of the audit log not forgotten");
             }
         }
     }

@@ -12,6 +12,8 @@ use crate::error::StorageError;
 const KEPT_MS: u64 = 400 * 24 * 3_600 * 1_000;
 /// Bytes of a name or a subject that are kept.
 const MAX_TEXT: usize = 200;
+/// Entries that are forgotten in one transaction: it is short.
+const BATCH: u64 = 200;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +89,42 @@ impl Audit {
         let rows = query.all(self.database.reader()).await?;
         rows.into_iter().map(AuditEntry::try_from).collect()
     }
+
+    /// Forgets entries of more than 400 days ago, the oldest first. Where there are none it only reads.
+    ///
+    /// # Errors
+    /// The engine's.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has forgotten some, and the next call forgets the others.
+    pub async fn forget(&self) -> Result<(), StorageError> {
+        while self.forget_some().await? == BATCH {}
+        Ok(())
+    }
+
+    /// Forgets the oldest, and tells how many were found.
+    async fn forget_some(&self) -> Result<u64, StorageError> {
+        let old = JobId::from_parts(self.database.now_ms().saturating_sub(KEPT_MS), 0);
+        let due: Vec<i64> = audit_entry::Entity::find()
+            .select_only()
+            .column(audit_entry::Column::Id)
+            .filter(audit_entry::Column::Id.lt(old.as_i64()))
+            .order_by_asc(audit_entry::Column::Id)
+            .limit(BATCH)
+            .into_tuple()
+            .all(self.database.reader())
+            .await?;
+        let Some(last) = due.last().copied() else { return Ok(0) };
+        let forget = self.database.write::<_, StorageError, _>(move |tx| {
+            Box::pin(async move {
+                let these = audit_entry::Column::Id.lte(last);
+                audit_entry::Entity::delete_many().filter(these).exec(tx.conn()).await?;
+                Ok(())
+            })
+        });
+        forget.await?;
+        Ok(due.len() as u64)
+    }
 }
 
 pub(crate) async fn record(tx: &Tx<'_>, who: &Who, act: &Act) -> Result<(), StorageError> {
@@ -102,11 +140,6 @@ pub(crate) async fn record(tx: &Tx<'_>, who: &Who, act: &Act) -> Result<(), Stor
         after: Set(json(&act.after)?),
     };
     audit_entry::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    let old = JobId::from_parts(tx.now_ms().saturating_sub(KEPT_MS), 0);
-    audit_entry::Entity::delete_many()
-        .filter(audit_entry::Column::Id.lt(old.as_i64()))
-        .exec(tx.conn())
-        .await?;
     Ok(())
 }
 

@@ -137,6 +137,25 @@ pub(crate) async fn what_operators_do_is_written_down_or_not_done(ground: Ground
     assert_eq!(storage.audit().list(None, 9).await.unwrap().len(), 1, "nothing was done");
 }
 
+pub(crate) async fn what_operators_did_is_forgotten_after_400_days(ground: Ground) {
+    let clock = ManualClock::at(NOON);
+    let storage = ground.open_at(&clock).await;
+    storage.fleet().report(&report("near-a", 1.0), Duration::from_secs(3)).await.unwrap();
+    storage.fleet().set_draining(&node("near-a"), true, &ann()).await.unwrap();
+    let day = Duration::from_secs(24 * 3_600);
+    clock.advance(day * 399);
+    storage.fleet().set_draining(&node("near-a"), false, &ann()).await.unwrap();
+    storage.audit().forget().await.unwrap();
+    assert_eq!(storage.audit().list(None, 9).await.unwrap().len(), 2);
+    clock.advance(day * 2);
+    storage.audit().forget().await.unwrap();
+    let kept = storage.audit().list(None, 9).await.unwrap();
+    assert_eq!(
+        kept.iter().map(|entry| entry.before.clone().unwrap()["draining"].clone()).collect::<Vec<_>>(),
+        [true]
+    );
+}
+
 fn ann() -> Who {
     Who { name: "ann".into(), role: "operator" }
 }

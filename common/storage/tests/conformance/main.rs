@@ -124,7 +124,8 @@ stories! {
         a_configuration_is_changed_once_and_every_version_kept,
         control_planes_share_the_key_that_was_first,
         control_planes_hear_what_the_others_see_while_it_is_news,
-        what_operators_do_is_written_down_or_not_done;
+        what_operators_do_is_written_down_or_not_done,
+        what_operators_did_is_forgotten_after_400_days;
     backups:
         each_restore_of_a_backup_has_numbers_of_its_own,
         a_backup_is_its_owners_alone_and_replaces_nothing;

@@ -1,4 +1,5 @@
-//! What renews nothing any more is forgotten: refresh tokens that have expired, and with its last one the session.
+//! What renews nothing any more is forgotten: refresh tokens that have expired, and with its last one the session. So is what was
+//! written down long ago.
 
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ impl Accounts {
                         break;
                     }
                 }
+            }
+            if let Some(Err(error)) = stop.run_until_cancelled(self.storage.audit().forget()).await {
+                tracing::warn!(%error, "old entries of the audit log not forgotten");
             }
         }
     }
