@@ -88,9 +88,7 @@ pub(super) async fn end(tx: &Tx<'_>, account: AccountId, which: Which) -> Result
         id.map_err(|e| StorageError::Corrupt(e.to_string()))
     });
     let ids: Vec<SessionId> = ids.collect::<Result<_, StorageError>>()?;
-    tell(tx, account, revocations(account, &ids, which))
-        .await
-        .map(|ended| Ended { count: ids.len(), ..ended })
+    tell(tx, account, revocations(account, &ids)).await.map(|ended| Ended { count: ids.len(), ..ended })
 }
 
 /// What is told of an account that has other tokens from now on.
@@ -106,12 +104,9 @@ pub(super) async fn tell(
     Ok(Ended { count: 0, revoked, at_ms: tx.now_ms() })
 }
 
-/// Each session never comes again, whenever its tokens were minted. That of the account is for what nobody has a row of.
-fn revocations(account: AccountId, ended: &[SessionId], which: Which) -> Vec<Revocation> {
-    if ended.is_empty() {
-        return vec![];
-    }
-    let is_whole = matches!(which, Which::All) || ended.len() > MAX_NAMED;
+/// Each session never comes again, whenever its tokens were minted. That of the account is for those that are not named.
+fn revocations(account: AccountId, ended: &[SessionId]) -> Vec<Revocation> {
+    let is_whole = ended.len() > MAX_NAMED;
     let whole = is_whole.then(|| Revocation::of_account(account));
     whole.into_iter().chain(ended.iter().take(MAX_NAMED).map(Revocation::of_session)).collect()
 }
@@ -120,20 +115,17 @@ fn revocations(account: AccountId, ended: &[SessionId], which: Which) -> Vec<Rev
 mod tests {
     use super::*;
 
-    fn told(count: u32, which: Which) -> Vec<Revocation> {
+    fn told(count: u32) -> Vec<Revocation> {
         let ended: Vec<_> = (1..=count).map(|n| SessionId::from_parts(1_000, n)).collect();
-        revocations(AccountId::from_parts(1_000, 7), &ended, which)
+        revocations(AccountId::from_parts(1_000, 7), &ended)
     }
 
     #[test]
     fn who_goes_on_is_not_meant_and_too_many_are_told_as_one() {
-        let own = SessionId::from_parts(1_000, 9_999);
-        assert!(told(0, Which::All).is_empty() && told(0, Which::Others(own)).is_empty());
-        let others = told(2, Which::Others(own));
-        assert!(others.len() == 2 && others.iter().all(|one| one.for_good));
-        let all = told(2, Which::All);
-        assert_eq!(all.iter().map(|one| one.for_good).collect::<Vec<_>>(), [false, true, true]);
-        let many = told(1_000, Which::Others(own));
-        assert!(many.len() == MAX_NAMED + 1 && !many[0].for_good, "its own is renewed");
+        assert!(told(0).is_empty());
+        let named = told(100);
+        assert!(named.len() == MAX_NAMED && named.iter().all(|one| one.for_good), "each by its name");
+        let many = told(1_000);
+        assert!(many.len() == MAX_NAMED + 1 && !many[0].for_good, "one that goes on is renewed");
     }
 }
