@@ -36,7 +36,7 @@ pub(super) async fn change_password(
         return Err(ApiError::new(422, "invalid", "Not a password", "new: 8 to 200 characters"));
     }
     // Not 401: the session is good.
-    let Some(account) = accounts.let_in(&caller.name, current, "refuse-password").await? else {
+    let Some(seen) = accounts.let_in(&caller.name, current, "refuse-password").await? else {
         return Err(ApiError::new(
             403,
             "wrong-password",
@@ -45,7 +45,7 @@ pub(super) async fn change_password(
         ));
     };
     let hash = accounts.passwords.hash(new).await?;
-    accounts.replace_password(&account, caller.session, &hash).await?;
+    accounts.replace_password(&seen.row, caller.session, &hash).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

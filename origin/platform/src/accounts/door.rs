@@ -3,8 +3,7 @@
 use serde_json::json;
 use sluice_storage::{Act, StorageError};
 
-use super::rows::account;
-use super::sessions::who;
+use super::sessions::{Seen, who};
 use super::{Accounts, password, tries};
 use crate::ApiError;
 
@@ -28,7 +27,7 @@ impl Accounts {
         handle: &str,
         password: String,
         refused: &'static str,
-    ) -> Result<Option<account::Model>, ApiError> {
+    ) -> Result<Option<Seen>, ApiError> {
         let short = password.len() <= 4 * password::LENGTHS.end();
         if !is_handle(handle) {
             if short {
@@ -42,7 +41,7 @@ impl Accounts {
         })?;
         let looked = async {
             let found = self.find(handle).await?;
-            let hash = found.as_ref().map(|account| account.password.clone());
+            let hash = found.as_ref().map(|seen| seen.row.password.clone());
             let good = short && self.passwords.is(password, hash).await?;
             Ok::<_, ApiError>((found, good))
         };

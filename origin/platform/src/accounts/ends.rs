@@ -14,7 +14,8 @@ use super::{Accounts, SessionId};
 use crate::ApiError;
 
 /// Sessions that are named when they end at once. Of more the account is named, too: one that goes on has to be renewed.
-const MAX_NAMED: usize = 100;
+/// So many can an account have: a sign-in ends the oldest beyond them.
+pub(super) const MAX_NAMED: usize = 100;
 
 /// Which sessions of an account end.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub(super) enum Which {
     One(SessionId),
     /// All but this one.
     Others(SessionId),
+    /// This one and all that were begun before it.
+    UpTo(i64),
     /// All.
     All,
 }
@@ -80,6 +83,7 @@ pub(super) async fn end(tx: &Tx<'_>, account: AccountId, which: Which) -> Result
     let these = match which {
         Which::One(id) => these.filter(session::Column::Id.eq(id.as_i64())),
         Which::Others(id) => these.filter(session::Column::Id.ne(id.as_i64())),
+        Which::UpTo(id) => these.filter(session::Column::Id.lte(id)),
         Which::All => these,
     };
     let rows = these.exec_with_returning(tx.conn()).await?;

@@ -12,7 +12,7 @@ use sluice_wire::AccountId;
 
 use super::caller::{self, Cookies};
 use super::rows::account;
-use super::sessions::{Begun, RefreshToken};
+use super::sessions::{Begun, RefreshToken, Seen};
 use super::{ACCESS_COOKIE, Accounts, Caller, REFRESH_COOKIE, REFRESH_PATH, changes, door, password, roles};
 use crate::cache::{self, Lifetime};
 use crate::once::Asked;
@@ -99,7 +99,7 @@ async fn sign_up(
         closed: false,
     };
     accounts.make(row.clone()).await?;
-    let begun = accounts.begin(&row, "", true).await?;
+    let begun = accounts.begin(&Seen { row, too_many: None }, "", true).await?;
     Ok(signed_in(&accounts, cookies, StatusCode::CREATED, &begun))
 }
 
@@ -109,11 +109,11 @@ async fn sign_in(
     asked: Asked<SignIn>,
 ) -> Result<Response, ApiError> {
     let SignIn { handle, password, device } = asked.body;
-    let Some(account) = accounts.let_in(&handle, password, "refuse-sign-in").await? else {
+    let Some(seen) = accounts.let_in(&handle, password, "refuse-sign-in").await? else {
         return Err(caller::unauthorised("no such handle, or another password"));
     };
     let device: String = device.chars().take(MAX_DEVICE).collect();
-    let begun = accounts.begin(&account, &device, false).await?;
+    let begun = accounts.begin(&seen, &device, false).await?;
     Ok(signed_in(&accounts, cookies, StatusCode::OK, &begun))
 }
 

@@ -5,17 +5,18 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sluice_storage::rows::sea_orm::sea_query::{
-    Expr, ExprTrait, JoinType, OnConflict, Query, SelectStatement,
+    Expr, ExprTrait, JoinType, OnConflict, Order, Query, SelectStatement,
 };
 use sluice_storage::rows::sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter,
+    ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult, Iterable,
 };
 use sluice_storage::rows::{signed, unsigned};
 use sluice_storage::{Act, StorageError, Tx, Who};
 use sluice_wire::AccountId;
 
+use super::ends::{self, MAX_NAMED, Which};
 use super::rows::{account, handle, refresh, session};
-use super::{Accounts, Caller, SessionId, caller, ends};
+use super::{Accounts, Caller, SessionId, caller};
 use crate::ApiError;
 
 /// Bytes of chance in a refresh token.
@@ -55,6 +56,14 @@ impl RefreshToken {
     }
 }
 
+/// An account as it was read before its password was looked at.
+pub(super) struct Seen {
+    /// Its row.
+    pub(super) row: account::Model,
+    /// The newest of its sessions that have to end before another begins: it has as many as it can have.
+    pub(super) too_many: Option<i64>,
+}
+
 /// A session that is begun or renewed.
 pub(super) struct Begun {
     /// Who is signed in.
@@ -90,25 +99,37 @@ impl Accounts {
         insert.await
     }
 
-    /// The account of a handle.
-    pub(super) async fn find(&self, name: &str) -> Result<Option<account::Model>, ApiError> {
-        let found = account::Entity::find()
-            .filter(account::Column::Id.in_subquery(owner_of(name)))
-            .one(self.storage.database.reader())
-            .await?;
-        Ok(found.filter(|account| !account.closed))
+    /// The account of a handle, and whether it has as many sessions as it can have: one statement.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<Seen>, ApiError> {
+        let (a, s) = ("a", "s");
+        let too_many = Query::select()
+            .column((s, session::Column::Id))
+            .from_as(session::Entity, s)
+            .and_where(Expr::col((s, session::Column::Account)).equals((a, account::Column::Id)))
+            .and_where(Expr::col((s, session::Column::EndedMs)).is_null())
+            .order_by((s, session::Column::Id), Order::Desc)
+            .limit(1)
+            .offset(MAX_NAMED as u64 - 1)
+            .to_owned();
+        let mut select = Query::select();
+        select
+            .columns(account::Column::iter().map(|column| (a, column)))
+            .expr_as(too_many, "too_many")
+            .from_as(account::Entity, a)
+            .and_where(Expr::col((a, account::Column::Id)).in_subquery(owner_of(name)));
+        let Some(found) = self.storage.database.reader().query_one(&select).await? else { return Ok(None) };
+        let row = account::Model::from_query_result(&found, "")?;
+        let too_many = found.try_get("", "too_many")?;
+        Ok((!row.closed).then_some(Seen { row, too_many }))
     }
 
     /// Begins a session of an account as it was read, and writes it down where the account is not new. One that was changed since
-    /// then is 409: it may have another password.
-    pub(super) async fn begin(
-        &self,
-        row: &account::Model,
-        device: &str,
-        is_new: bool,
-    ) -> Result<Begun, ApiError> {
+    /// then is 409: it may have another password. Of too many sessions the oldest end, which costs a statement beside the events.
+    pub(super) async fn begin(&self, seen: &Seen, device: &str, is_new: bool) -> Result<Begun, ApiError> {
+        let Seen { row, too_many } = seen;
         let caller = of_row(row, self.storage.ids.make())?;
-        let (session, token) = (caller.session, RefreshToken::fresh(caller.account, caller.session));
+        let (account, session) = (caller.account, caller.session);
+        let token = RefreshToken::fresh(account, session);
         let (keys, ttl_ms) = (token.key(), self.config.session_ttl_s * 1_000);
         let (keys, audit) = (&keys, &self.storage.audit());
         let begin = self.storage.database.write::<_, ApiError, _>(move |tx| {
@@ -117,6 +138,10 @@ impl Accounts {
                     unchanged(tx, row).await?;
                     audit.record(tx, &who(&row.handle), &signed_in(session, device)).await?;
                 }
+                let ended = match *too_many {
+                    Some(last) => Some(ends::end(tx, account, Which::UpTo(last)).await?),
+                    None => None,
+                };
                 let expires_ms = signed(tx.now_ms() + ttl_ms);
                 let new = session::ActiveModel {
                     account: Set(keys.0),
@@ -128,10 +153,13 @@ impl Accounts {
                 };
                 session::Entity::insert(new).exec_without_returning(tx.conn()).await?;
                 keep(tx, keys, expires_ms).await?;
-                Ok(tx.now_ms())
+                Ok((tx.now_ms(), ended))
             })
         });
-        let as_of_ms = begin.await?;
+        let (as_of_ms, ended) = begin.await?;
+        if let Some(ended) = ended {
+            self.know(ended);
+        }
         Ok(Begun { caller, token, as_of_ms })
     }
 

@@ -86,6 +86,33 @@ async fn signing_out_everywhere_leaves_no_session() {
     alone.end().await;
 }
 
+async fn of_too_many_sessions_the_oldest_ends(server: Option<&Postgres>) {
+    let (alone, clock) = scene(server, &AccountsConfig::default()).await;
+    let (_, first) = alone.join("ann").await;
+    clock.advance(Duration::from_millis(1));
+    let second = sign_in(&alone, "ann", "correct horse").await.body;
+    let begin = async || {
+        clock.advance(Duration::from_millis(1));
+        let ann = alone.ground.accounts.find("ann").await.unwrap().unwrap();
+        assert!(alone.ground.accounts.begin(&ann, "", false).await.is_ok());
+    };
+    for _ in 2..100 {
+        begin().await;
+    }
+    assert_eq!(me(&alone, &json!(first)).await.status, 200, "a hundred are there");
+    begin().await;
+    assert_eq!(me(&alone, &json!(first)).await.status, 401);
+    assert_eq!(me(&alone, &second["access_token"]).await.status, 200);
+    alone.end().await;
+}
+
+#[tokio::test]
+async fn of_too_many_sessions_the_oldest_ends_on_both_engines() {
+    of_too_many_sessions_the_oldest_ends(None).await;
+    let server = Postgres::start().await;
+    of_too_many_sessions_the_oldest_ends(Some(&server)).await;
+}
+
 async fn roles_are_given_and_taken(server: Option<&Postgres>) {
     let (alone, clock) = scene(server, &bossy()).await;
     let (_, boss) = alone.join("boss").await;
