@@ -40,12 +40,15 @@ impl Accounts {
             .from(handle::Entity)
             .and_where(handle::Column::Handle.is_in(handles))
             .to_owned();
+        let of_handles = account::Column::Id.in_subquery(of_handles);
+        // Beside another condition PostgreSQL reads the whole table.
+        let these = if ids.is_empty() {
+            Condition::all().add(of_handles)
+        } else {
+            Condition::any().add(account::Column::Id.is_in(ids)).add(of_handles)
+        };
         let rows = account::Entity::find()
-            .filter(
-                Condition::any()
-                    .add(account::Column::Id.is_in(ids))
-                    .add(account::Column::Id.in_subquery(of_handles)),
-            )
+            .filter(these)
             .filter(account::Column::Closed.eq(false))
             .all(self.storage.database.reader())
             .await?;

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
-use sluice_storage::rows::sea_orm::sea_query::Expr;
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait};
 use sluice_storage::rows::sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
 use sluice_storage::{Act, Tx, Who};
 use sluice_wire::AccountId;
@@ -82,7 +82,8 @@ impl Accounts {
 async fn found(tx: &Tx<'_>, name: &str) -> Result<Vec<account::Model>, ApiError> {
     let mut which = Condition::any().add(account::Column::Roles.gt(""));
     if let Some(handle) = name.strip_prefix('@') {
-        which = which.add(account::Column::Id.in_subquery(owner_of(handle)));
+        // As one of a list PostgreSQL would look for it in the whole table.
+        which = which.add(Expr::col((account::Entity, account::Column::Id)).eq(owner_of(handle)));
     } else if let Ok(id) = name.parse::<AccountId>() {
         which = which.add(account::Column::Id.eq(id.as_i64()));
     }
