@@ -25,8 +25,9 @@ const MOST: [(&str, u64); 7] = [
     ("delete /v1/accounts/sessions", 2),
     // The account, its new hash, its other sessions, and what is written down.
     ("put /v1/accounts/password", 4),
-    // The account with all that have roles, its new ones, and what is written down.
-    ("put /v1/accounts/{account}/roles", 3),
+    // The account with all that have roles, what renews its sessions, so that no token says the old ones, its new ones, and what
+    // is written down.
+    ("put /v1/accounts/{account}/roles", 4),
 ];
 
 async fn ask(alone: &Alone, route: &str, token: &Value, body: &Value) -> Reply {

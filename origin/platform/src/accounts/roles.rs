@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait};
-use sluice_storage::rows::sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
+use sluice_storage::rows::sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter};
 use sluice_storage::{Act, Tx, Who};
 use sluice_wire::AccountId;
 use sluice_wire::channel::Revocation;
 
-use super::rows::account;
+use super::rows::{account, refresh};
 use super::sessions::{id_of, owner_of};
 use super::{Accounts, Caller, ends};
 use crate::ApiError;
@@ -58,6 +58,9 @@ impl Accounts {
                 if row.roles == roles {
                     return Ok((row, None));
                 }
+                // Whoever begins or renews a session writes there: of the two that are under way at once, one begins anew. Its
+                // token says the new roles, or is refused.
+                refresh::Entity::find().filter(refresh::Column::Account.eq(row.id)).count(tx.conn()).await?;
                 account::Entity::update_many()
                     .col_expr(account::Column::Roles, Expr::value(roles))
                     .filter(account::Column::Id.eq(row.id))
