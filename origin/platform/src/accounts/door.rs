@@ -18,13 +18,15 @@ pub(super) fn is_handle(text: &str) -> bool {
 
 impl Accounts {
     /// The account of a handle and its password. A handle that nobody can have is answered as one that nobody has, and not
-    /// remembered. Whoever is refused is written down, by a word for what was refused.
+    /// remembered. Tries count together under a key: the handle itself, or one of its own where somebody is in already. Whoever is
+    /// refused is written down, by a word for what was refused.
     ///
     /// # Errors
     /// 429 after too many tries, 503 where no password can be looked at now; the engine's.
     pub(super) async fn let_in(
         &self,
         handle: &str,
+        key: &str,
         password: String,
         refused: &'static str,
     ) -> Result<Option<Seen>, ApiError> {
@@ -35,7 +37,7 @@ impl Accounts {
             }
             return Ok(None);
         }
-        self.tries.begin(handle, self.storage.clock.now_ms()).map_err(|wait_ms| {
+        self.tries.begin(key, self.storage.clock.now_ms()).map_err(|wait_ms| {
             let detail = format!("too many tries for this handle; again in {} s", wait_ms.div_ceil(1_000));
             ApiError::new(429, "too-many-tries", "Too many tries", detail)
         })?;
@@ -47,7 +49,7 @@ impl Accounts {
         };
         match looked.await {
             Ok((found, true)) => {
-                self.tries.good(handle);
+                self.tries.good(key);
                 Ok(found)
             }
             Ok((found, false)) => {
@@ -55,7 +57,7 @@ impl Accounts {
                 Ok(None)
             }
             Err(error) => {
-                self.tries.undone(handle);
+                self.tries.undone(key);
                 Err(error)
             }
         }

@@ -109,7 +109,7 @@ async fn sign_in(
     asked: Asked<SignIn>,
 ) -> Result<Response, ApiError> {
     let SignIn { handle, password, device } = asked.body;
-    let Some(seen) = accounts.let_in(&handle, password, "refuse-sign-in").await? else {
+    let Some(seen) = accounts.let_in(&handle, &handle, password, "refuse-sign-in").await? else {
         return Err(caller::unauthorised("no such handle, or another password"));
     };
     let device: String = device.chars().take(MAX_DEVICE).collect();

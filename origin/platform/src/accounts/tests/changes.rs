@@ -56,7 +56,7 @@ async fn a_new_password_ends_all_other_sessions_on_both_engines() {
 }
 
 #[tokio::test]
-async fn guesses_of_the_current_password_are_as_few_as_at_sign_ins() {
+async fn guesses_of_the_current_password_are_as_few_as_at_sign_ins_and_apart_from_them() {
     let (alone, _clock) = scene(None, &AccountsConfig::default()).await;
     alone.join("ann").await;
     let ann = sign_in(&alone, "ann", "correct horse").await.body;
@@ -64,7 +64,13 @@ async fn guesses_of_the_current_password_are_as_few_as_at_sign_ins() {
         assert_eq!(change(&alone, &ann, "a wrong guess", "battery staple").await, 403);
     }
     assert_eq!(change(&alone, &ann, "correct horse", "battery staple").await, 429);
-    assert_eq!(sign_in(&alone, "ann", "correct horse").await.status, 429, "they count together");
+    let other = sign_in(&alone, "ann", "correct horse").await;
+    assert_eq!(other.status, 200, "a stolen token keeps nobody out");
+    for _ in 0..6 {
+        assert_eq!(sign_in(&alone, "ann", "a wrong guess").await.status, 401);
+    }
+    assert_eq!(sign_in(&alone, "ann", "correct horse").await.status, 429);
+    assert_eq!(change(&alone, &other.body, "correct horse", "battery staple").await, 204, "nor do strangers");
     alone.end().await;
 }
 
