@@ -174,17 +174,16 @@ impl Accounts {
             Box::pin(async move {
                 let found = find_session(tx, old).await?;
                 let Some(found) = found.filter(|row| row.expires_ms > signed(tx.now_ms())) else {
-                    return Ok(None);
+                    return Ok(Err(None));
                 };
                 let again =
                     found.used_ms.is_some_and(|used| used.saturating_add(grace_ms) > signed(tx.now_ms()));
                 if found.used_ms.is_some() && !again {
-                    ends::end_one(tx, audit, (token.account, token.session), "refresh token used twice")
-                        .await?;
-                    return Ok(None);
+                    let (whose, why) = ((token.account, token.session), "refresh token used twice");
+                    return Ok(Err(Some(ends::end_one(tx, audit, whose, why).await?)));
                 }
                 if found.ended_ms.is_some() || found.account.closed {
-                    return Ok(None);
+                    return Ok(Err(None));
                 }
                 let expires_ms = signed(tx.now_ms() + ttl_ms);
                 if again {
@@ -193,14 +192,15 @@ impl Accounts {
                 } else {
                     use_up(tx, (old, found.expires_ms), (new, expires_ms)).await?;
                 }
-                Ok(Some((found.account, tx.now_ms())))
+                Ok(Ok((found.account, tx.now_ms())))
             })
         });
         match renew.await? {
-            Some((row, as_of_ms)) => {
-                Ok(Begun { caller: of_row(&row, token.session)?, token: next, as_of_ms })
+            Ok((row, as_of_ms)) => Ok(Begun { caller: of_row(&row, token.session)?, token: next, as_of_ms }),
+            Err(ended) => {
+                ended.into_iter().for_each(|ended| self.know(ended));
+                Err(caller::unauthorised("the session is over: sign in again"))
             }
-            None => Err(caller::unauthorised("the session is over: sign in again")),
         }
     }
 }

@@ -146,6 +146,9 @@ async fn two_tabs_renew_at_once_and_a_thief_does_not(server: Option<&Postgres>) 
     assert_eq!(one.status, 200, "each goes on with its own");
     clock.advance(Duration::from_secs(2));
     assert_eq!(renew(&alone, &old).await.status, 401, "eleven seconds after its use it is a thief's");
+    let access = one.body["access_token"].as_str().unwrap();
+    let me = alone.ask("GET", "/v1/accounts/me", access, &Value::Null).await;
+    assert_eq!(me.status, 401, "its access tokens are refused at once");
     assert_eq!(renew(&alone, &one.body["refresh_token"]).await.status, 401, "and the session has ended");
     assert_eq!(renew(&alone, &two.body["refresh_token"]).await.status, 401);
     alone.end().await;
