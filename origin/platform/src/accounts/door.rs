@@ -63,9 +63,10 @@ impl Accounts {
         }
     }
 
-    /// Writes down that somebody was refused, whether there is such an account or not: it takes as long.
+    /// Writes down that somebody was refused, whether there is such an account or not: while both are written down it takes as long.
     async fn note_refused(&self, handle: &str, is_known: bool, what: &'static str) {
-        let Some(unwritten) = self.refusals.take(self.storage.clock.now_ms()) else { return };
+        let refusals = if is_known { &self.refusals } else { &self.refusals_of_nobody };
+        let Some(unwritten) = refusals.take(self.storage.clock.now_ms()) else { return };
         // What is nobody's handle may be a password.
         let subject = if is_known { handle.to_owned() } else { tries::digest(handle) };
         let after = (unwritten > 0).then(|| json!({ "unwritten": unwritten }));

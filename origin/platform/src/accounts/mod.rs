@@ -88,7 +88,10 @@ pub struct Accounts {
     config: Arc<AccountsConfig>,
     passwords: Passwords,
     tries: Arc<Tries>,
+    /// Of handles that somebody has.
     refusals: Arc<Refusals>,
+    /// Of all others: who makes them up hides no guess at one that somebody has.
+    refusals_of_nobody: Arc<Refusals>,
     revoked: Arc<Revocations>,
 }
 
@@ -101,6 +104,7 @@ impl Accounts {
             passwords: Passwords::default(),
             tries: Arc::default(),
             refusals: Arc::default(),
+            refusals_of_nobody: Arc::default(),
             revoked: Arc::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// Those of an hour that are written down by a process.
+/// Those of an hour that are written down by a process; handles that somebody has and all others count apart.
 const MOST: u32 = 600;
 /// An hour, in milliseconds.
 const HOUR_MS: u64 = 3_600_000;
