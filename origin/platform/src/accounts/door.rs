@@ -1,9 +1,13 @@
 //! Who is let in by a password: at a sign-in, and where it is asked for again.
 
 use serde_json::json;
+use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
+use sluice_storage::rows::sea_orm::{ConnectionTrait, FromQueryResult, Iterable};
 use sluice_storage::{Act, StorageError};
 
-use super::sessions::{Seen, who};
+use super::ends::MAX_NAMED;
+use super::rows::{account, session};
+use super::sessions::{owner_of, who};
 use super::{Accounts, password, tries};
 use crate::ApiError;
 
@@ -16,7 +20,39 @@ pub(super) fn is_handle(text: &str) -> bool {
     HANDLE.contains(&text.len()) && text.chars().all(plain)
 }
 
+/// An account as it was read before its password was looked at.
+pub(super) struct Seen {
+    /// Its row.
+    pub(super) row: account::Model,
+    /// The newest of its sessions that have to end before another begins: it has as many as it can have.
+    pub(super) too_many: Option<i64>,
+}
+
 impl Accounts {
+    /// The account of a handle, and whether it has as many sessions as it can have: one statement.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<Seen>, ApiError> {
+        let (a, s) = ("a", "s");
+        let too_many = Query::select()
+            .column((s, session::Column::Id))
+            .from_as(session::Entity, s)
+            .and_where(Expr::col((s, session::Column::Account)).equals((a, account::Column::Id)))
+            .and_where(Expr::col((s, session::Column::EndedMs)).is_null())
+            .order_by((s, session::Column::Id), Order::Desc)
+            .limit(1)
+            .offset(MAX_NAMED as u64 - 1)
+            .to_owned();
+        let mut select = Query::select();
+        select
+            .columns(account::Column::iter().map(|column| (a, column)))
+            .expr_as(too_many, "too_many")
+            .from_as(account::Entity, a)
+            .and_where(Expr::col((a, account::Column::Id)).in_subquery(owner_of(name)));
+        let Some(found) = self.storage.database.reader().query_one(&select).await? else { return Ok(None) };
+        let row = account::Model::from_query_result(&found, "")?;
+        let too_many = found.try_get("", "too_many")?;
+        Ok((!row.closed).then_some(Seen { row, too_many }))
+    }
+
     /// The account of a handle and its password. A handle that nobody can have is answered as one that nobody has, and not
     /// remembered. Tries count together under a key: the handle itself, or one of its own where somebody is in already. Whoever is
     /// refused is written down, by a word for what was refused.

@@ -12,7 +12,7 @@ use sluice_wire::AccountId;
 
 use super::caller::{self, Cookies};
 use super::rows::account;
-use super::sessions::{Begun, RefreshToken, Seen};
+use super::sessions::{Begun, RefreshToken};
 use super::{ACCESS_COOKIE, Accounts, Caller, REFRESH_COOKIE, REFRESH_PATH, changes, door, password, roles};
 use crate::cache::{self, Lifetime};
 use crate::once::Asked;
@@ -99,7 +99,7 @@ async fn sign_up(
         closed: false,
     };
     accounts.make(row.clone()).await?;
-    let begun = accounts.begin(&Seen { row, too_many: None }, "", true).await?;
+    let begun = accounts.begin(&door::Seen { row, too_many: None }, "", true).await?;
     Ok(signed_in(&accounts, cookies, StatusCode::CREATED, &begun))
 }
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sluice_storage::rows::sea_orm::sea_query::{
-    Expr, ExprTrait, JoinType, OnConflict, Order, Query, SelectStatement,
+    Expr, ExprTrait, JoinType, OnConflict, Query, SelectStatement,
 };
 use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult, Iterable,
@@ -14,7 +14,8 @@ use sluice_storage::rows::{signed, unsigned};
 use sluice_storage::{Act, StorageError, Tx, Who};
 use sluice_wire::AccountId;
 
-use super::ends::{self, MAX_NAMED, Which};
+use super::door::Seen;
+use super::ends::{self, Which};
 use super::rows::{account, handle, refresh, session};
 use super::{Accounts, Caller, SessionId, caller};
 use crate::ApiError;
@@ -56,14 +57,6 @@ impl RefreshToken {
     }
 }
 
-/// An account as it was read before its password was looked at.
-pub(super) struct Seen {
-    /// Its row.
-    pub(super) row: account::Model,
-    /// The newest of its sessions that have to end before another begins: it has as many as it can have.
-    pub(super) too_many: Option<i64>,
-}
-
 /// A session that is begun or renewed.
 pub(super) struct Begun {
     /// Who is signed in.
@@ -97,30 +90,6 @@ impl Accounts {
             })
         });
         insert.await
-    }
-
-    /// The account of a handle, and whether it has as many sessions as it can have: one statement.
-    pub(super) async fn find(&self, name: &str) -> Result<Option<Seen>, ApiError> {
-        let (a, s) = ("a", "s");
-        let too_many = Query::select()
-            .column((s, session::Column::Id))
-            .from_as(session::Entity, s)
-            .and_where(Expr::col((s, session::Column::Account)).equals((a, account::Column::Id)))
-            .and_where(Expr::col((s, session::Column::EndedMs)).is_null())
-            .order_by((s, session::Column::Id), Order::Desc)
-            .limit(1)
-            .offset(MAX_NAMED as u64 - 1)
-            .to_owned();
-        let mut select = Query::select();
-        select
-            .columns(account::Column::iter().map(|column| (a, column)))
-            .expr_as(too_many, "too_many")
-            .from_as(account::Entity, a)
-            .and_where(Expr::col((a, account::Column::Id)).in_subquery(owner_of(name)));
-        let Some(found) = self.storage.database.reader().query_one(&select).await? else { return Ok(None) };
-        let row = account::Model::from_query_result(&found, "")?;
-        let too_many = found.try_get("", "too_many")?;
-        Ok((!row.closed).then_some(Seen { row, too_many }))
     }
 
     /// Begins a session of an account as it was read, and writes it down where the account is not new. One that was changed since
