@@ -1,6 +1,7 @@
 // The account of who is signed in: a dialog with a new password, and the ways out.
 import { busy, button, el, field, say } from './dom';
 import { changePassword, leave, leaveEverywhere, Refused } from './session';
+import { anew } from './unsaved';
 
 /** Opens the dialog. */
 export function account(handle: string): void {
@@ -24,7 +25,7 @@ export function account(handle: string): void {
     told,
     el('div', { class: 'actions' }, change, close),
   );
-  const gone = (how: () => Promise<void>) => () => how().then(() => location.reload());
+  const gone = (how: () => Promise<void>) => () => how().then(anew);
   const out = button('Sign out', { class: 'quiet', 'data-testid': 'sign-out' }, gone(leave), why);
   const everywhere = button('Sign out everywhere', { class: 'quiet', 'data-testid': 'sign-out-everywhere' }, gone(leaveEverywhere), why);
   const dialog = el('dialog', { class: 'edit', 'aria-label': 'Your account' }, form, el('div', { class: 'actions' }, everywhere, out));

@@ -5,6 +5,8 @@ import { connection } from './connection';
 import { home } from './home';
 import { mark } from './nav';
 import { app, watched, type App } from './route';
+import { elsewhere } from './session';
+import { anew } from './unsaved';
 import { trouble } from './views';
 import { watch } from './watch';
 
@@ -23,6 +25,7 @@ const id = watched(location.pathname);
 const here = app(location.pathname);
 mark(here);
 connection();
+elsewhere(anew);
 if (main) {
   if (id) watch(main, id);
   else if (here === 'videos') home(main);

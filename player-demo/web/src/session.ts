@@ -1,4 +1,5 @@
 // Who is signed in: one account for every app. Tokens are in cookies that no script reads.
+import { unique } from './unique';
 import { atLeast, note, noteShown } from './versions';
 
 export interface Me {
@@ -16,6 +17,18 @@ export class Refused extends Error {
   ) {
     super(words);
   }
+}
+
+/** Nobody answered, or not to the end: there is no telling what became of it. */
+export class Unheard extends Error {
+  constructor() {
+    super('There is no connection just now.');
+  }
+}
+
+/** What a browser throws where no answer came. */
+function unheard(error: unknown): never {
+  throw error instanceof TypeError || (error as Error).name === 'TimeoutError' ? new Unheard() : error;
 }
 
 async function refused(answer: Response): Promise<Refused> {
@@ -39,19 +52,23 @@ function renewedAt(): number {
   }
 }
 
-/** Renews the session, unless another tab has while this one waited for its turn. */
+/** True where an answer says nothing of the session. */
+const isTrouble = ({ status }: Response): boolean => status >= 500 || status === 408 || status === 429;
+
+/** Renews the session, unless another tab has while this one waited for its turn; false where it has ended. Trouble is thrown: it passes. */
 async function renewOnce(since: number): Promise<boolean> {
   const last = renewedAt();
   if (last >= since && last <= Date.now()) return true;
-  const done = await fetch('/v1/accounts/refresh', { method: 'POST' }).then((answer) => answer.ok, () => false);
-  if (done) {
+  const answer = await fetch('/v1/accounts/refresh', { method: 'POST' }).catch(unheard);
+  if (isTrouble(answer)) throw await refused(answer);
+  if (answer.ok) {
     try {
       localStorage.setItem(RENEWED, String(Date.now()));
     } catch {
       // Tabs take turns all the same; each renews for itself.
     }
   }
-  return done;
+  return answer.ok;
 }
 
 /** Renews the session once, however many ask; tabs take turns where the browser has locks. */
@@ -60,14 +77,16 @@ function renew(): Promise<boolean> {
   const since = Date.now();
   // Browsers have locks on secure pages alone.
   const locks = navigator.locks as LockManager | undefined;
-  const turn: Promise<boolean> = locks
-    ? locks
-        .request('sluice-renew', { signal: AbortSignal.timeout(PATIENCE) }, () => renewOnce(since))
-        .then((done) => done)
-        .catch(() => renewOnce(since))
-    : renewOnce(since);
+  const turn: Promise<boolean> = locks ? inTurn(locks, () => renewOnce(since)) : renewOnce(since);
   renewing = turn.finally(() => (renewing = null));
   return renewing;
+}
+
+/** Does something once it is this tab's turn, or it was not for too long. */
+async function inTurn(locks: LockManager, act: () => Promise<boolean>): Promise<boolean> {
+  let doing: Promise<boolean> | null = null;
+  await locks.request('sluice-renew', { signal: AbortSignal.timeout(PATIENCE) }, () => (doing = act())).catch(() => undefined);
+  return doing ?? act();
 }
 
 export interface Asking {
@@ -85,7 +104,7 @@ export interface Asking {
 /** Whether what was asked for is decided: it was said no, and the next try is another. What nobody answered, or is under way, may yet be done. */
 export const isNo = (error: unknown): error is Refused => error instanceof Refused && error.status < 500 && ![401, 403, 408, 429].includes(error.status) && error.kind !== 'conflict';
 
-/** Asks the edge, and renews the session where its token has run out. */
+/** Asks the edge, and renews the session where its token has run out. `Unheard` where no answer comes. */
 export async function ask<T>(path: string, { method = 'GET', body, key, fields, signal }: Asking = {}): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json', ...fields };
   const file = body instanceof Blob;
@@ -96,12 +115,12 @@ export async function ask<T>(path: string, { method = 'GET', body, key, fields, 
   if (written) headers['sluice-at-least'] = written;
   // The edge has what is new; what the browser kept a moment ago may not be.
   const sent = body === undefined ? null : file ? body : JSON.stringify(body);
-  const send = () => fetch(path, { method, headers, cache: reads ? 'no-cache' : 'default', body: sent, ...(signal ? { signal } : {}) });
+  const send = () => fetch(path, { method, headers, cache: reads ? 'no-cache' : 'default', body: sent, ...(signal ? { signal } : {}) }).catch(unheard);
   let answer = await send();
   const signsIn = path === '/v1/accounts/session' && method === 'POST';
   if (answer.status === 401 && !signsIn && (await renew())) answer = await send();
   if (!answer.ok) throw await refused(answer);
-  const told = (answer.status === 204 ? null : await answer.json()) as T;
+  const told = (answer.status === 204 ? null : await answer.json().catch(unheard)) as T;
   const versions = answer.headers.get('sluice-version');
   if (reads) noteShown(versions);
   else note(versions);
@@ -135,22 +154,40 @@ export function me(): Promise<Me | null> {
   return asked;
 }
 
+/** Changes whenever somebody signs in or out: other tabs hear of it. */
+const WHO = 'sluice_who';
+
+/** Somebody else is signed in now, or nobody. */
+function another(): void {
+  known = null;
+  try {
+    localStorage.setItem(WHO, unique());
+  } catch {
+    // Other tabs find out when they ask for something.
+  }
+}
+
+/** Tells when somebody signed in or out in another tab: what is shown here is another account's. */
+export function elsewhere(tell: () => void): void {
+  addEventListener('storage', ({ key }) => key === WHO && tell());
+}
+
 export type SignIn = { handle: string; password: string };
 
 export async function enter(as: SignIn, anew: boolean): Promise<void> {
   await ask(anew ? '/v1/accounts' : '/v1/accounts/session', { method: 'POST', body: as });
-  known = null;
+  another();
 }
 
 export async function leave(): Promise<void> {
   await ask('/v1/accounts/session', { method: 'DELETE' }).catch(over);
-  known = null;
+  another();
 }
 
 /** Ends the session here and all others of the account. */
 export async function leaveEverywhere(): Promise<void> {
   await ask('/v1/accounts/sessions', { method: 'DELETE' });
-  known = null;
+  another();
 }
 
 /** Puts a new password in the place of the current one; all other sessions end. */

@@ -1,6 +1,7 @@
 // Signing up and in: a dialog, and the word with which a page asks for it.
 import { el, say } from './dom';
 import { enter } from './session';
+import { anew as loadAnew } from './unsaved';
 
 /** Opens the dialog; the page is loaded anew once somebody is signed in. */
 export function signIn(): void {
@@ -26,7 +27,7 @@ export function signIn(): void {
     const anew = (event.submitter as HTMLButtonElement | null)?.value === 'up';
     enterButton.disabled = make.disabled = true;
     enter({ handle: handle.value, password: password.value }, anew).then(
-      () => location.reload(),
+      loadAnew,
       (error: Error) => {
         enterButton.disabled = make.disabled = false;
         say(wrong, error.message);

@@ -72,7 +72,7 @@ test('where nobody answers all that wait fail in the end; there are so many and 
   assert.deepEqual(Array.from({ length: 51 }, (_, n) => box.add(`${n}`)).indexOf(false), 50);
   for (let n = 0; n < 40; n += 1) await later();
   assert.equal(sent.length, 40);
-  assert.ok(box.list().every(({ tick, why }) => tick === 'failed' && why === 'Failed to fetch'));
+  assert.ok(box.list().every(({ tick, why }) => tick === 'failed' && why === 'There is no connection just now.'));
 });
 
 test('what the story has meanwhile is not sent again', async () => {

@@ -7,7 +7,7 @@ import { isGone } from '../src/gone.ts';
 import { live, passes } from '../src/live.ts';
 import { local } from '../src/local.ts';
 import { backOff, Patience } from '../src/pauses.ts';
-import { me, Refused } from '../src/session.ts';
+import { ask, me, Refused, Unheard } from '../src/session.ts';
 import { Basket } from '../src/shop/basket.ts';
 
 test('a path that leads elsewhere is neither shown nor linked', () => {
@@ -74,15 +74,44 @@ Object.assign(globalThis, {
 beforeEach(() => {
   asked = [];
 });
+// Node has one of its own, or none.
+Object.defineProperty(globalThis, 'navigator', { value: { locks: { request: async (_, __, act) => act() } } });
 mock.timers.enable({ apis: ['setTimeout'] });
 
 test('trouble with the session is not its absence, and passes', async () => {
   answers = () => [503, { title: 'Unavailable' }];
   await assert.rejects(me(), (error) => error instanceof Refused && error.status === 503);
+  answers = (path) => (path === '/v1/accounts/me' ? [401, {}] : [503, {}]);
+  await assert.rejects(me(), (error) => error instanceof Refused && error.status === 503);
   answers = () => [200, { account: 'a', handle: 'ann', roles: [] }];
   assert.equal((await me()).handle, 'ann');
   assert.equal((await me()).handle, 'ann');
-  assert.deepEqual(asked, ['GET /v1/accounts/me', 'GET /v1/accounts/me']);
+  assert.deepEqual(asked, ['GET /v1/accounts/me', 'GET /v1/accounts/me', 'POST /v1/accounts/refresh', 'GET /v1/accounts/me']);
+});
+
+test('a session that cannot be renewed just now has not ended', async () => {
+  let renewal = [503, { title: 'Unavailable' }];
+  answers = (path) => {
+    if (path !== '/v1/accounts/refresh') return [401, { title: 'Unauthorized' }];
+    if (!renewal) throw new TypeError('Failed to fetch');
+    return renewal;
+  };
+  await assert.rejects(ask('/v1/feed/home'), (error) => error instanceof Refused && error.status === 503);
+  renewal = null;
+  await assert.rejects(ask('/v1/feed/home'), { message: 'There is no connection just now.' });
+  renewal = [401, { title: 'Unauthorized' }];
+  await assert.rejects(ask('/v1/feed/home'), (error) => error instanceof Refused && error.status === 401);
+});
+
+test('what nobody answered is said in words, and what was given up is not', async () => {
+  answers = () => {
+    throw new DOMException('signal timed out', 'TimeoutError');
+  };
+  await assert.rejects(ask('/v1/feed/home'), (error) => error instanceof Unheard);
+  answers = () => {
+    throw new DOMException('This operation was aborted', 'AbortError');
+  };
+  await assert.rejects(ask('/v1/feed/home'), { name: 'AbortError' });
 });
 
 test('a post that cannot be had just now is not one that is gone', async () => {

@@ -1,6 +1,7 @@
 // Where somebody waits in line: the place in it, said as it changes, and a way out.
 import { el, say } from '../dom';
 import { counted } from '../format';
+import { Unheard } from '../session';
 import { place, standing, ticket, type Line, type Order } from './api';
 import { Left, roomOf, through, type Doors, type Told } from './line';
 import { Tickets } from './tickets';
@@ -63,7 +64,7 @@ export function queue(until: AbortSignal): Queue {
       return await through(send, { tickets, doors, rooms, tell, until: AbortSignal.any([until, left.signal]) });
     } catch (error) {
       // No answer came: it may be ordered, and is asked for again as the same, also by a page that is loaded anew.
-      unheard = error instanceof TypeError;
+      unheard = error instanceof Unheard;
       if (!(error instanceof Left)) throw error;
       if (left.signal.aborted) tickets.clear();
       return null;
