@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
+import { overflows } from '../src/chat/composer.ts';
 import { fitting } from '../src/chat/files.ts';
 import { outbox } from '../src/chat/outbox.ts';
+import { wouldLose } from '../src/unsaved.ts';
 
 // What is sent is answered by `answers`: a status, an answer that comes later, a refusal's kind, or nothing (offline).
 let answers = [];
@@ -33,6 +35,20 @@ const later = async () => {
   await turn();
 };
 const shown = (box) => box.list().map(({ text, tick }) => `${text} ${tick}`);
+
+test('a page is not left without a question while something is on its way, or failed', async () => {
+  const [box, asks] = [outbox('asks'), [wouldLose()]];
+  answers = [201, 400];
+  box.add('goes');
+  asks.push(wouldLose());
+  await turn();
+  asks.push(wouldLose());
+  box.add('fails');
+  await turn();
+  asks.push(wouldLose());
+  box.takeBack(box.list().at(-1));
+  assert.deepEqual([...asks, wouldLose()], [false, true, false, true, false]);
+});
 
 test('messages of a cut go one after another, in order, each by one name', async () => {
   const box = outbox('a');
@@ -115,6 +131,28 @@ test('a file that was refused fails its message, in words; tried again, what is 
   assert.deepEqual([uploads.map(([name]) => name), sent.at(-1)], [['a', 'b', 'b'], ['', box.list()[0].client, ['/kept/1', '/kept/3']]]);
 });
 
+test('a file fails alone: where there is no room, it cannot be read, comes too slowly, or is tried too often', async () => {
+  const box = outbox('h');
+  const gone = Object.assign(file('gone.txt', 'x'), { slice: () => ({ arrayBuffer: () => Promise.reject(new Error('NotReadableError')) }) });
+  const fails = async (some, all) => {
+    answers = all;
+    [uploads, sent] = [[], []];
+    box.add('fails', [some]);
+    box.add('next');
+    for (let n = 0; n < 500 && sent.length === 0; n += 1) await later();
+    await turns(12);
+    const [one] = box.list();
+    const told = [one.tick, one.why, uploads.length, sent.map(([text]) => text)];
+    box.settle(() => true);
+    return told;
+  };
+  const some = file('a', '1');
+  assert.deepEqual(await fails(some, [507]), ['failed', 'No', 1, ['next']]);
+  assert.deepEqual(await fails(gone, [undefined]), ['failed', '“gone.txt” cannot be read any more.', 1, ['next']]);
+  assert.deepEqual(await fails(some, [408, 503, 408]), ['failed', 'No', 3, ['next']]);
+  assert.deepEqual(await fails(some, Array.from({ length: 40 }, () => 503)), ['failed', 'No', 40, ['next']]);
+});
+
 test('what was kept and lapsed is sent anew, once', async () => {
   const box = outbox('g');
   answers = [201, 'no-such-file', 201, 201];
@@ -135,4 +173,11 @@ test('a message has ten files, and none that is too large', () => {
   assert.equal(fitting(10, some(1)).taken.length, 0);
   const large = fitting(0, [...some(1, 20 * 1024 * 1024), ...some(1, 20 * 1024 * 1024 + 1)]);
   assert.deepEqual([large.taken.length, large.why], [1, '“0” is larger than 20 MiB.']);
+  assert.match(fitting(0, [], true).why, /^A folder cannot be sent/);
+});
+
+test('what is pasted has room, or is said not to', () => {
+  const fits = (text, from, to, pasted) => !overflows(text, from, to, pasted);
+  assert.deepEqual([fits('', 0, 0, 'x'.repeat(4000)), fits('', 0, 0, 'x'.repeat(4001)), fits('abc', 1, 3, 'x'.repeat(3999)), fits('abc', 3, 3, 'x'.repeat(3998))], [true, false, true, false]);
+  assert.ok(fits('', 0, 0, '\r\n'.repeat(4000)));
 });

@@ -6,12 +6,12 @@ import { bytes, counted } from '../format';
 const MOST = 10;
 const LARGEST = 20 * 1024 * 1024;
 
-/** Which of some more a message may have beside those that it `has`, and why the others are left out. Pure. */
-export function fitting<T extends { name: string; size: number }>(has: number, more: readonly T[]): { taken: T[]; why: string } {
+/** Which of some more a message may have beside those that it `has`, and why the others, or a folder that came with them, are left out. Pure. */
+export function fitting<T extends { name: string; size: number }>(has: number, more: readonly T[], folder = false): { taken: T[]; why: string } {
   const small = more.filter(({ size }) => size <= LARGEST);
   const taken = small.slice(0, Math.max(0, MOST - has));
   const large = more.find(({ size }) => size > LARGEST);
-  const why = [large && `“${large.name}” is larger than 20 MiB.`, taken.length < small.length && `A message has ${MOST} files at most.`];
+  const why = [folder && 'A folder cannot be sent: open it, and take the files in it.', large && `“${large.name}” is larger than 20 MiB.`, taken.length < small.length && `A message has ${MOST} files at most.`];
   return { taken, why: why.filter(Boolean).join(' ') };
 }
 
@@ -20,7 +20,8 @@ export interface Choosing {
   button: HTMLElement;
   /** What was chosen. */
   tray: HTMLElement;
-  add: (more: readonly File[]) => void;
+  /** Adds some; `folder`: there was one among them. */
+  add: (more: readonly File[], folder?: boolean) => void;
   clear: () => void;
   /** Whether it is to be seen. */
   show: (on: boolean) => void;
@@ -47,8 +48,8 @@ export function choosing(files: File[], wrong: HTMLElement): Choosing {
   };
   const chip = ({ name, size }: File, n: number) =>
     el('li', { class: 'chosen-file' }, el('span', { class: 'file-name' }, name), el('span', { class: 'dim number' }, bytes(size)), button('×', { class: 'quiet', 'aria-label': `Remove ${name}` }, () => drop(n)));
-  const add = (more: readonly File[]) => {
-    const { taken, why } = fitting(files.length, more);
+  const add = (more: readonly File[], folder = false) => {
+    const { taken, why } = fitting(files.length, more, folder);
     files.push(...taken);
     say(wrong, why);
     draw();
@@ -65,8 +66,8 @@ export function choosing(files: File[], wrong: HTMLElement): Choosing {
   return { button: choose, tray, add, clear, show: (on) => (tray.hidden = choose.hidden = !on) };
 }
 
-/** Takes files that are dropped on a place, or pasted in it. */
-export function receive(place: HTMLElement, add: (files: File[]) => void): void {
+/** Takes files that are dropped on a place, or pasted in it; `folder`: one came with them. */
+export function receive(place: HTMLElement, add: (files: File[], folder: boolean) => void): void {
   const brings = ({ dataTransfer }: DragEvent) => dataTransfer?.types.includes('Files') ?? false;
   place.addEventListener('dragover', (event) => {
     if (!brings(event)) return;
@@ -81,14 +82,15 @@ export function receive(place: HTMLElement, add: (files: File[]) => void): void 
     if (!brings(event)) return;
     event.preventDefault();
     // A folder comes as a file that nobody can read.
-    const items = [...(event.dataTransfer?.items ?? [])].filter((item) => item.kind === 'file' && !item.webkitGetAsEntry()?.isDirectory);
-    add(items.flatMap((item) => item.getAsFile() ?? []));
+    const items = [...(event.dataTransfer?.items ?? [])].filter((item) => item.kind === 'file');
+    const files = items.filter((item) => !item.webkitGetAsEntry()?.isDirectory);
+    add(files.flatMap((item) => item.getAsFile() ?? []), files.length < items.length);
   });
   place.addEventListener('paste', (event) => {
     const data = event.clipboardData;
     // What an office program copies is a picture too; whoever pastes it wants the words.
     if (!data || data.files.length === 0 || (data.types.includes('text/plain') && data.types.includes('text/html'))) return;
     event.preventDefault();
-    add([...data.files]);
+    add([...data.files], false);
   });
 }

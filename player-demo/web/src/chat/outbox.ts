@@ -3,12 +3,15 @@
 import { backOff } from '../pauses';
 import { Refused } from '../session';
 import { unique } from '../unique';
+import { holds } from '../unsaved';
 import { keep, send, type Attachment, type Message } from './api';
 
 /** Milliseconds before the second try, and at most; tries of one message or file, and how long each may take: 20 MiB at 600 kbit/s. */
 const PAUSE = [500, 8000] as const;
 const TRIES = 40;
 const PATIENCE = { message: 20_000, file: 300_000 } as const;
+/** Tries of a file that did not come in the time that the chat gives it: another would not either. */
+const SLOW = 2;
 /** Messages of a conversation that wait at most. */
 const MOST = 50;
 
@@ -35,10 +38,15 @@ export interface Waiting {
 export type Sent = Message & { seq: number };
 
 /** True for a refusal that another try would meet too. */
-const isFinal = (error: unknown): error is Refused => error instanceof Refused && error.status < 500 && ![408, 409].includes(error.status) && (error.status !== 429 || error.kind === 'too-many-files');
+const isFinal = (error: unknown): error is Refused => error instanceof Refused && (error.status < 500 || error.status === 507) && ![408, 409].includes(error.status) && (error.status !== 429 || error.kind === 'too-many-files');
+
+const isSlow = (error: Error): boolean => error instanceof Refused && error.status === 408;
 
 /** True where a file was not kept for as long as the message waited. */
-const isLapsed = ({ kind }: Refused): boolean => kind === 'no-such-file';
+const isLapsed = (error: Error): boolean => error instanceof Refused && error.kind === 'no-such-file';
+
+/** A file may be gone, or changed, since it was chosen. */
+const isReadable = (file: File): Promise<boolean> => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
 
 export class Outbox {
   private all: Waiting[] = [];
@@ -86,6 +94,11 @@ export class Outbox {
     this.all = this.all.filter((one) => !has(one));
   }
 
+  /** Whether something is on its way still, or failed. */
+  unsent(): boolean {
+    return this.all.some(({ seq }) => seq === undefined);
+  }
+
   private changed(sent?: Sent): void {
     for (const tell of this.watchers) tell(sent);
   }
@@ -107,21 +120,21 @@ export class Outbox {
   /** Has its files kept, then sends it. */
   private async deliver(one: Waiting): Promise<void> {
     let sent = await this.said(one);
-    if (sent instanceof Refused && isLapsed(sent) && one.files.length > 0) {
+    if (sent instanceof Error && isLapsed(sent) && one.files.length > 0) {
       for (const carried of one.files) Object.assign(carried, { key: unique(), kept: undefined });
       sent = await this.said(one);
     }
-    if (sent instanceof Refused) return this.fail(sent.message, (other) => other === one);
+    if (sent instanceof Error) return this.fail(sent.message, (other) => other === one);
     if (!sent) return;
     one.seq = sent.seq;
     this.changed(sent);
   }
 
-  private async said(one: Waiting): Promise<Sent | Refused | null> {
+  private async said(one: Waiting): Promise<Sent | Error | null> {
     for (const carried of one.files) {
       if (carried.kept) continue;
-      const kept = await this.persist(one, () => keep(this.room, carried.file, carried.key, AbortSignal.timeout(PATIENCE.file)));
-      if (!kept || kept instanceof Refused) return kept;
+      const kept = await this.persist(one, () => keep(this.room, carried.file, carried.key, AbortSignal.timeout(PATIENCE.file)), carried.file);
+      if (!kept || kept instanceof Error) return kept;
       carried.kept = kept;
       this.changed();
     }
@@ -129,11 +142,16 @@ export class Outbox {
     return this.persist(one, () => send(this.room, one.client, one.text, attachments, AbortSignal.timeout(PATIENCE.message)));
   }
 
-  /** Does a step of it until that is done or refused; null once nobody answers, or the message is in the story all the same. */
-  private async persist<T>(one: Waiting, step: () => Promise<T>): Promise<T | Refused | null> {
+  /** Does a step of it until that is done or fails for good; null once nobody answers, or the message is in the story all the same. */
+  private async persist<T>(one: Waiting, step: () => Promise<T>, file?: File): Promise<T | Error | null> {
+    let slow = 0;
     for (let n = 1; this.all.includes(one); n += 1) {
       const done = await step().catch((error: Error) => error);
       if (!(done instanceof Error) || isFinal(done)) return done;
+      if (isSlow(done)) slow += 1;
+      if (file && !(await isReadable(file))) return new Error(`“${file.name}” cannot be read any more.`);
+      // What is too much for a file need not be for the messages behind it.
+      if (file && (n >= TRIES || slow >= SLOW)) return done;
       if (n >= TRIES) {
         // Where nobody answers any more, none of those that wait behind it fares better.
         this.fail(done.message, ({ seq }) => seq === undefined);
@@ -152,6 +170,8 @@ export class Outbox {
 
 /** Each conversation's; the page is loaded anew when somebody signs in or out, and with it they are gone. */
 const boxes = new Map<string, Outbox>();
+
+holds(() => [...boxes.values()].some((box) => box.unsent()));
 
 export function outbox(room: string): Outbox {
   const box = boxes.get(room) ?? new Outbox(room);

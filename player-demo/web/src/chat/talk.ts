@@ -73,7 +73,7 @@ export class Talk {
       this.typing = now.filter((account) => account !== hub.mine.account);
       this.showHead();
     }, until);
-    receive(this.root, (files) => this.say.attach(files));
+    receive(this.root, (files, folder) => this.say.attach(files, folder));
     this.log.root.addEventListener('scroll', () => this.scrolled());
     document.addEventListener('visibilitychange', () => this.read(), { signal: until });
     this.outbox.watch((sent) => this.sent(sent), until);
