@@ -159,6 +159,33 @@ test('conversations beyond the first page are opened, stay, and are listed on de
   assert.deepEqual(hub.list().map(({ id }) => id), ['r0', 'r2', 'r7', 'r8', 'r9']);
 });
 
+test('what came while nobody was here is told as delivered, once, and in channels not', async () => {
+  const unread = (n, kind, seq) => ({ ...room(n, kind), id: `u${n}`, seq, unread: 2, last: { seq: seq - 1 } });
+  let [conversations, cut] = [[unread(1, 'group', 9), unread(2, 'channel', 9), unread(3, 'direct', 9), room(4)], true];
+  const told = [];
+  answers = (path, method, body) => {
+    if (path === '/v1/chat/token') return [200, { token: 't', channels: [], own: { channel: 'chats:other', seq: 1 } }];
+    if (path === '/v1/chat?limit=100') return [200, { conversations, next: null }];
+    if (method !== 'PUT') return [403, {}];
+    told.push([path.split('/')[3], JSON.parse(body)]);
+    return cut && path.includes('u3') ? [503, {}] : [200, {}];
+  };
+  const settled = () => new Promise((done) => setImmediate(done));
+  const hub = new Hub({ account: 'me', handle: 'ann', roles: [] });
+  await hub.begin();
+  await settled();
+  const here = (delivered) => ({ device: 'web', delivered, read: 0 });
+  assert.deepEqual(told.splice(0), [['u1', here(8)], ['u3', here(8)]]);
+  // What was lost is told again; what is known is not.
+  [conversations, cut] = [[...conversations.slice(1), unread(5, 'group', 3)], false];
+  await hub.look();
+  await settled();
+  assert.deepEqual(told.splice(0), [['u3', here(8)], ['u5', here(2)]]);
+  for (const id of ['u2', 'u5']) sockets.at(-1).hears({ channel: `chat:${id}`, seq: 12, at_ms: 1, data: { type: 'message', id: 'm', from: 'ben', text: '' } });
+  await settled();
+  assert.deepEqual([told, hub.rooms.get('u2').unread], [[['u5', here(12)]], 3]);
+});
+
 test('a channel that is listened to again goes on where it was left', async () => {
   const end = live.listen('post:1', { hear: () => undefined });
   const socket = sockets.at(-1);

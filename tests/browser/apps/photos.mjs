@@ -33,7 +33,7 @@ export async function photos(boss, ben) {
   await own.getByTestId('delete-post').click();
   await image.waitFor({ state: 'detached' });
   const status = (path) => fetch(path, { cache: 'reload' }).then((answer) => answer.status);
-  await ben.page.waitForFunction(async (path) => (await fetch(path, { cache: 'reload' })).status >= 404, path);
+  await ben.page.waitForFunction(async (path) => [404, 410].includes((await fetch(path, { cache: 'reload' })).status), path, { polling: 200 });
   report.photo_gone = [404, 410].includes(await ben.page.evaluate(status, path));
 }
 

@@ -6,6 +6,7 @@ export async function presence(boss, ben) {
   await boss.at('room').filter({ has: boss.page.locator('.room-title', { hasText: /^ben$/ }) }).click();
   await boss.text('room-title', 'ben');
   await ben.go('/chat');
+  await ben.at('room').first().waitFor();
   await boss.text('under', 'online');
   await boss.at('message').fill('Knock, knock.');
   await boss.at('send').click();

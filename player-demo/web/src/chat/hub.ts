@@ -2,7 +2,7 @@
 // they are is told on the account's own channel.
 import { live, type Frame } from '../live';
 import { Refused, type Me } from '../session';
-import { cursor, members, readTo, rooms, show, token, type Happening, type Message, type Room } from './api';
+import { cursor, hasReceipts, members, readTo, rooms, show, token, type Happening, type Message, type Room } from './api';
 
 /** Milliseconds for which a token is shown again: it is good for longer. */
 const FRESH = 60_000;
@@ -23,6 +23,8 @@ export class Hub {
   readonly rooms = new Map<string, Room>();
   /** The conversation that is on the screen. */
   opened = '';
+  /** How far each conversation was told to have come here. */
+  private readonly told = new Map<string, number>();
   private readonly ends = new Map<string, () => void>();
   private readonly watchers = new Set<() => void>();
   private minted: { at: number; told: ReturnType<typeof token> } | null = null;
@@ -65,6 +67,7 @@ export class Hub {
         this.follow(room);
       }
       this.changed();
+      void this.came(conversations);
       await this.check(away.slice(0, DOUBTED));
     }).finally(() => (this.looking = null));
     return this.looking;
@@ -77,6 +80,7 @@ export class Hub {
     this.next = next;
     for (const room of conversations) this.take(room);
     this.changed();
+    void this.came(conversations);
   }
 
   hasMore(): boolean {
@@ -101,6 +105,22 @@ export class Hub {
     this.follow(found);
     this.changed();
     return found;
+  }
+
+  /** Tells of what a list holds as unread, one after another. */
+  private async came(listed: Room[]): Promise<void> {
+    for (const room of listed) if (room.unread > 0 && !this.isOpen(room.id)) await this.tell(room, room.last?.seq ?? room.seq);
+  }
+
+  /** Says once that messages are here, and nobody has seen them yet: where the others hear of it. */
+  private async tell(room: Room, seq: number): Promise<void> {
+    const { id } = room;
+    if (!hasReceipts(room) || seq <= (this.told.get(id) ?? 0)) return;
+    this.told.set(id, seq);
+    await cursor(id, seq, 0).catch(() => {
+      // The next list that holds it tells it.
+      if (this.told.get(id) === seq) this.told.delete(id);
+    });
   }
 
   private take(room: Room): void {
@@ -224,8 +244,7 @@ export class Hub {
       if (what.from !== this.mine.account) {
         if (!this.isOpen(id)) {
           room.unread += 1;
-          // It is here, and nobody has seen it yet.
-          void cursor(id, seq, 0).catch(() => undefined);
+          void this.tell(room, seq);
         }
       }
     } else if (room.last && what.id === room.last.id && (what.type === 'edit' || what.type === 'delete')) {

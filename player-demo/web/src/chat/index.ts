@@ -52,7 +52,7 @@ export async function chat(main: HTMLElement): Promise<void> {
     talk?.showHead();
   });
   views(main, async ([id, seq], view) => {
-    if (id === 'with' && seq) return direct(hub, seq);
+    if (id === 'with' && seq) return direct(hub, seq, view.until);
     view.main.append(root);
     hub.opened = id ?? '';
     root.toggleAttribute('data-open', id !== undefined);
@@ -65,6 +65,7 @@ export async function chat(main: HTMLElement): Promise<void> {
     try {
       room = await hub.find(id);
     } catch (error) {
+      if (view.until.aborted) return;
       return place.replaceChildren(trouble(error as Error));
     }
     if (view.until.aborted) return;
@@ -75,10 +76,11 @@ export async function chat(main: HTMLElement): Promise<void> {
   });
 }
 
-/** Opens the conversation with somebody, which is made if there is none. */
-async function direct(hub: Hub, handle: string): Promise<void> {
+/** Opens the conversation with somebody, which is made if there is none; whoever has gone elsewhere meanwhile stays there. */
+async function direct(hub: Hub, handle: string, until: AbortSignal): Promise<void> {
   const { id } = await make({ kind: 'direct', with: `@${handle}` }, unique());
   await hub.look().catch(() => undefined);
+  if (until.aborted) return;
   history.replaceState(null, '', '/chat');
   go(`/chat/${id}`);
 }
