@@ -74,21 +74,29 @@ export function line(message: Message, shown: Shown, acts: Acts, was?: HTMLEleme
   return root;
 }
 
-/** What a message says. Its files are made once: what plays goes on while the rest is brought up to date. */
+/** What a message says. What did not change stays: it is read aloud once, what is selected of it stays so, and what plays goes on. */
 function bubbleOf(): { root: HTMLElement; show: (message: Message, shown: Shown) => void } {
-  const [by, words, files, when] = [el('span', { class: 'by' }), el('span'), el('div', { class: 'attached-all' }), el('span', { class: 'when' })];
-  let made = '';
+  const [by, words, files] = [el('span', { class: 'by' }), el('span'), el('div', { class: 'attached-all' })];
+  const [edited, time, come] = [el('span'), el('time'), el('span')];
+  const when = el('span', { class: 'when' }, edited, time, come);
+  const made = new Map<HTMLElement, string>();
+  const fill = (node: HTMLElement, of: unknown, make: () => (Node | string)[]) => {
+    const now = JSON.stringify(of);
+    if (made.get(node) !== now) node.replaceChildren(...make());
+    made.set(node, now);
+  };
   const show = (message: Message, shown: Shown) => {
     const gone = message.deleted_ms !== undefined;
     const all = gone ? [] : (message.attachments ?? []);
     by.hidden = !(shown.named && shown.head);
     say(by, message.name);
-    words.replaceChildren(...(gone ? [el('span', { class: 'gone' }, 'Deleted')] : message.text ? [el('span', { class: 'words', 'data-testid': 'words' }, message.text)] : []));
-    if (made !== JSON.stringify(all)) files.replaceChildren(...all.map(attached));
-    made = JSON.stringify(all);
+    fill(words, [gone, message.text], () => (gone ? [el('span', { class: 'gone' }, 'Deleted')] : message.text ? [el('span', { class: 'words', 'data-testid': 'words' }, message.text)] : []));
+    fill(files, all, () => all.map(attached));
     files.hidden = all.length === 0;
-    const edited = message.edited_ms !== undefined && !gone ? ['edited · '] : [];
-    when.replaceChildren(...edited, el('time', { datetime: new Date(message.at_ms).toISOString() }, hour(message.at_ms)), ...tick(shown));
+    say(edited, message.edited_ms !== undefined && !gone ? 'edited · ' : '');
+    time.dateTime = new Date(message.at_ms).toISOString();
+    say(time, hour(message.at_ms));
+    fill(come, [shown.tick, shown.far], () => tick(shown));
   };
   return { root: el('div', { class: 'bubble' }, by, words, files, when), show };
 }
@@ -115,9 +123,10 @@ function chips({ react, nameOf }: Acts, back: () => void, wrong: HTMLElement): {
     const wanted = reactions.map(([emoji, accounts]) => {
       const node = nodes.get(emoji) ?? make(emoji);
       const who = accounts.map((account) => (account === me ? 'you' : nameOf(account))).join(', ');
-      node.replaceChildren(el('span', { 'aria-hidden': 'true' }, emoji), ` ${accounts.length}`);
+      const label = `${emoji}, ${accounts.length}: ${who}`;
+      if (node.getAttribute('aria-label') !== label) node.replaceChildren(el('span', { 'aria-hidden': 'true' }, emoji), ` ${accounts.length}`);
       node.title = who;
-      node.setAttribute('aria-label', `${emoji}, ${accounts.length}: ${who}`);
+      node.setAttribute('aria-label', label);
       node.setAttribute('aria-pressed', String(accounts.includes(me)));
       return node;
     });

@@ -22,10 +22,16 @@ export interface Drawn {
 export class Log {
   readonly root: HTMLElement;
   private first = 0;
+  /** Whether the newest was in sight when somebody scrolled last. */
+  private ended = true;
   private readonly nodes = new Map<string, Kept>();
 
   constructor(label: string) {
     this.root = el('div', { class: 'said', role: 'log', 'aria-label': label, 'data-testid': 'said', tabindex: '0' });
+    this.root.addEventListener('scroll', () => (this.ended = this.atEnd()));
+    // What grows beside it, as the field and its files do, takes that from its end.
+    const Sizes = globalThis.ResizeObserver as typeof ResizeObserver | undefined;
+    if (Sizes) new Sizes(() => this.stay()).observe(this.root);
   }
 
   /** Draws entries between what stands at the top and at the end. Whoever is at the end stays there; others stay where they are. */
@@ -71,7 +77,13 @@ export class Log {
     return scrollHeight - scrollTop - clientHeight < 80;
   }
 
+  /** Has whoever was at the end be there still; who has scrolled stays. */
+  stay(): void {
+    if (this.ended) this.toEnd();
+  }
+
   toEnd(): void {
+    this.ended = true;
     this.root.scrollTop = this.root.scrollHeight;
   }
 }

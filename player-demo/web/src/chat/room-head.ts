@@ -39,6 +39,7 @@ export function roomHead(room: Room, me: string, until: AbortSignal, left: () =>
     more,
     about,
   );
+  let made = '';
   const show = (members: Member[], online: Set<string>, typists: string[]) => {
     const others = members.filter(({ account }) => account !== me);
     const names = typists.map((account) => members.find((member) => member.account === account)?.name ?? 'somebody');
@@ -46,7 +47,10 @@ export function roomHead(room: Room, me: string, until: AbortSignal, left: () =>
     const still = room.kind === 'direct' ? (here > 0 ? 'online' : 'offline') : `${counted(Math.max(room.members, members.length), 'member')}${here > 0 ? `, ${here} online` : ''}`;
     say(under, names.length > 0 ? `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} typing…` : still);
     if (dot) dot.hidden = here === 0;
-    people.replaceChildren(...members.map(({ account, name, role }) => el('li', {}, el('span', { class: 'face-place' }, face(name), online.has(account) && el('span', { class: 'dot' })), el('a', { href: `/feed/users/${name}` }, account === me ? `${name} (you)` : name), role === 'owner' && el('span', { class: 'badge' }, 'owner'))));
+    const now = JSON.stringify(members.map(({ account, name, role }) => [account, name, role, online.has(account)]));
+    // Who goes through them with the keyboard stays where they are while nothing changes.
+    if (made !== now) people.replaceChildren(...members.map(({ account, name, role }) => el('li', {}, el('span', { class: 'face-place' }, face(name), online.has(account) && el('span', { class: 'dot' })), el('a', { href: `/feed/users/${name}` }, account === me ? `${name} (you)` : name), role === 'owner' && el('span', { class: 'badge' }, 'owner'))));
+    made = now;
   };
   return { root, show };
 }

@@ -29,6 +29,9 @@ const AGAIN = [1000, 30_000] as const;
 /** Milliseconds in which changes of who is in it are looked at together. */
 const MEMBERS = 250;
 
+/** True where the focus is at nothing that somebody chose. */
+const isNowhere = (): boolean => [null, document.body, document.querySelector('#main')].includes(document.activeElement as HTMLElement | null);
+
 export class Talk {
   readonly root: HTMLElement;
   private readonly story = new Story();
@@ -92,10 +95,10 @@ export class Talk {
     await Promise.all([this.catchUp(), this.look()]);
     if (until.aborted) return;
     this.typists.begin();
-    this.log.toEnd();
+    this.log.stay();
     this.read();
     if (target) await this.seek(target);
-    else if (matchMedia('(pointer: fine)').matches) this.say.focus();
+    else if (isNowhere() && matchMedia('(pointer: fine)').matches) this.say.focus();
   }
 
   showHead(): void {
@@ -147,11 +150,11 @@ export class Talk {
         for (const one of page.events) this.take(one);
         if (page.events.some(({ type }) => type === 'member')) this.lookSoon();
         this.story.reaches(this.story.last, page.last);
-        this.letGo();
         ({ more } = page);
       }
       this.failed = 0;
       say(this.wrong, '');
+      this.letGo();
       this.draw();
       this.read();
     })().catch((error: Error) => {
@@ -288,6 +291,6 @@ export class Talk {
   /** Lines of what is on its way. What is acknowledged is in the story, or above what is loaded of it, once that has come so far. */
   private tail(): HTMLElement[] {
     this.outbox.settle(({ seq }) => seq !== undefined && seq <= this.story.last);
-    return this.outbox.list().map((one) => waiting(one, this.outbox));
+    return this.outbox.list().map((one) => waiting(one, this.outbox, () => this.say.focus()));
   }
 }
