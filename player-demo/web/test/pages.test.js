@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 import { follow } from '../src/api.ts';
 import { doubted, Hub } from '../src/chat/hub.ts';
+import { retried } from '../src/chat/retried.ts';
 import { filled, fragments } from '../src/feed/api.ts';
 import { isGone } from '../src/gone.ts';
 import { live, passes } from '../src/live.ts';
@@ -224,6 +225,54 @@ test('a connection that is silent is asked, and opened anew where it says nothin
   mock.timers.tick(10_000);
   mock.timers.tick(900);
   assert.deepEqual([sockets.length, sockets.at(-2).readyState], [before + 2, 2]);
+});
+
+test('a film that cannot be had is asked for again where that may help, and goes on from where it was', async () => {
+  class Film extends EventTarget {
+    isConnected = true;
+    sources = [];
+    currentTime = 0;
+    paused = true;
+    set src(at) {
+      this.sources.push(at);
+      [this.currentTime, this.paused] = [0, true];
+    }
+    async play() {
+      this.paused = false;
+    }
+    async tells(...names) {
+      for (const name of names) this.dispatchEvent(new Event(name));
+      for (let n = 0; n < 5; n += 1) await new Promise((done) => setImmediate(done));
+    }
+  }
+  globalThis.HTMLMediaElement = Film;
+  answers = () => [200, { account: 'a', handle: 'ann', roles: [] }];
+  let [clock, links] = [0, 0];
+  mock.method(performance, 'now', () => clock);
+  const [film, socket] = [new Film(), sockets.at(-1)];
+  retried(film, '/film', () => (links += 1));
+  socket.dispatchEvent(new Event('open'));
+  Object.assign(film, { currentTime: 42, paused: false });
+  await film.tells('error');
+  assert.deepEqual([film.sources, film.currentTime], [['/film'], 0]);
+  await film.tells('loadedmetadata', 'loadeddata');
+  assert.deepEqual([film.currentTime, film.paused], [42, false]);
+  // A minute later its token has run out once more, and then the line is cut.
+  clock = 60_000;
+  film.paused = true;
+  await film.tells('error');
+  socket.dispatchEvent(new Event('close'));
+  await film.tells('error');
+  assert.deepEqual([film.sources.length, links], [2, 0]);
+  mock.timers.tick(12_000);
+  sockets.at(-1).dispatchEvent(new Event('open'));
+  await film.tells();
+  assert.equal(film.sources.length, 3, 'the line is whole again');
+  await film.tells('loadedmetadata', 'loadeddata');
+  assert.deepEqual([film.currentTime, film.paused], [42, true]);
+  await film.tells('error');
+  assert.deepEqual([film.sources.length, links], [3, 1], 'it is broken in that place');
+  mock.restoreAll();
 });
 
 test('two videos are followed by streams and others by asking, until they are gone or stopped', async () => {

@@ -3,8 +3,8 @@ import { el } from '../dom';
 import { bytes } from '../format';
 import { local } from '../local';
 import { picture } from '../picture';
-import { fresh } from '../session';
 import type { Attachment } from './api';
+import { retried } from './retried';
 
 /** Pictures that every browser shows, and the chat gives out to be shown. */
 const PICTURES = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif']);
@@ -24,22 +24,12 @@ function shown(at: string, name: string, link: HTMLElement): HTMLElement {
   // What only members may have is had as it is: an edge makes no sizes of it.
   const image = at.startsWith('/v1/chat/') ? el('img', { loading: 'lazy', decoding: 'async', alt: name, src: at }) : picture(at, name, '300px');
   const root = el('a', { href: at, target: '_blank', rel: 'noopener', class: 'attached', 'data-testid': 'attached-picture' }, image);
-  oncemore(image, at, () => root.replaceWith(link));
+  retried(image, at, () => root.replaceWith(link));
   return root;
 }
 
 function played(media: HTMLMediaElement, at: string, link: HTMLElement): HTMLElement {
-  oncemore(media, at, () => media.remove());
+  retried(media, at, () => media.remove());
   media.src = at;
   return el('div', { class: 'attached', 'data-testid': 'attached-media' }, media, link);
-}
-
-/** The token of whoever looks may have run out: what failed is asked for once more with one that is good, and then there is `instead`. */
-function oncemore(node: HTMLImageElement | HTMLMediaElement, at: string, instead: () => void): void {
-  let failed = false;
-  node.addEventListener('error', () => {
-    if (failed) return instead();
-    failed = true;
-    void fresh().then(() => (node.src = at));
-  });
 }
