@@ -1,5 +1,6 @@
 // The library, as a person keeps it: searched, tagged, hidden, deleted and brought back; a private video is watched.
 // usage: node library.mjs EDGE PICTURES FILE; FILE is harbour.mp4 with its index at its end, uploaded by the page. The last line of output is JSON for the story to assert.
+import { looked } from './axe.mjs';
 import { launched, play } from './chromium.mjs';
 import { mkdirSync } from 'node:fs';
 
@@ -14,7 +15,7 @@ const errors = [];
 page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
 page.on('pageerror', (error) => errors.push(String(error)));
 
-const report = {};
+const report = { serious: [] };
 const card = (title) => page.getByTestId('video-card').filter({ has: page.locator('h3', { hasText: title }) });
 const shown = () => page.getByTestId('video-card').locator('h3').allInnerTexts();
 const count = (wanted) => page.waitForFunction((n) => document.querySelectorAll('[data-testid="video-card"]').length === n, wanted);
@@ -37,6 +38,7 @@ try {
   await page.getByLabel('Description').fill('The harbour at night, from the bridge.');
   await page.getByLabel('Tags').fill('Night, road trip');
   await page.screenshot({ path: `${pictures}/library-edit.png` });
+  await looked(page, 'library-edit', report.serious);
   await page.getByTestId('edit-save').click();
   await card('Hafen').getByTestId('tag').first().waitFor();
   report.tags = await card('Hafen').getByTestId('tag').allInnerTexts();
@@ -53,6 +55,7 @@ try {
   await card('garden').getByTestId('visibility').waitFor();
   await page.waitForTimeout(400); // let the posters be drawn for the picture
   await page.screenshot({ path: `${pictures}/library-cards.png` });
+  await looked(page, 'library-cards', report.serious);
 
   await page.getByTestId('search').fill('UBER brucke');
   await count(1);
@@ -95,10 +98,12 @@ try {
   await phone.waitForTimeout(600);
   report.phone = await phone.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   await phone.screenshot({ path: `${pictures}/phone-cards.png`, fullPage: true });
+  await looked(phone, 'phone-cards', report.serious);
   await phone.getByTestId('edit').first().click();
   await phone.waitForTimeout(200);
   report.phoneEdit = await phone.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   await phone.screenshot({ path: `${pictures}/phone-edit.png` });
+  await looked(phone, 'phone-edit', report.serious);
   await phone.close();
 
   const media = [];

@@ -1,5 +1,6 @@
 // A person's way through the pages, in a real browser: upload, see it become playable, watch, choose a rung.
 // usage: node watch.mjs EDGE FILE PICTURES; the last line of output is JSON for the story to assert.
+import { looked } from './axe.mjs';
 import { launched, play } from './chromium.mjs';
 import { mkdirSync } from 'node:fs';
 
@@ -17,7 +18,7 @@ page.on('requestfailed', (request) => {
   if (!why.includes('ERR_ABORTED')) errors.push(`${request.url()}: ${why}`);
 });
 
-const report = {};
+const report = { serious: [] };
 try {
   await page.goto(`${edge}/`, { waitUntil: 'load' });
   report.title = await page.title();
@@ -26,6 +27,7 @@ try {
   await page.locator('[data-testid="video-card"][data-state="ready"]').first().waitFor({ timeout: 180_000 });
   await page.waitForTimeout(500); // let the poster be drawn for the picture
   await page.screenshot({ path: `${pictures}/library.png` });
+  await looked(page, 'library', report.serious);
   await page.locator('[data-testid="video-card"] a').first().click();
   await page.waitForURL(/\/watch\//);
 
@@ -48,6 +50,7 @@ try {
   report.buffer = await page.getByTestId('buffer').innerText();
   report.throughput = await page.getByTestId('throughput').innerText();
   await page.screenshot({ path: `${pictures}/watch.png` });
+  await looked(page, 'watch', report.serious);
 
   // The lowest rung is chosen, and becomes the current one.
   report.chosen = await page.getByTestId('rung-select').evaluate((node) => {
@@ -72,6 +75,7 @@ try {
     await phone.waitForTimeout(1200);
     report[name] = await phone.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     await phone.screenshot({ path: `${pictures}/${name}.png` });
+    await looked(phone, name, report.serious);
     await phone.close();
   }
 } catch (error) {

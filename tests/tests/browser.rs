@@ -32,6 +32,7 @@ async fn a_person_uploads_through_the_page_and_watches() {
 
     assert!(report["played"].as_f64().unwrap() > 3.0, "time advances: {report}");
     assert_eq!(report["errors"].as_array().unwrap().len(), 0, "no error in the console: {report}");
+    assert_eq!(report["serious"], serde_json::json!([]), "what axe finds serious: {report}");
     assert!(report["rungs"].as_array().unwrap().len() >= 3, "Auto and the rungs: {report}");
     let segments = report["segments"].as_array().unwrap();
     assert!(
@@ -103,4 +104,5 @@ async fn a_person_keeps_a_library_and_watches_what_is_private() {
         "{report}"
     );
     assert_eq!(report["errors"].as_array().unwrap().len(), 0, "no error in the console: {report}");
+    assert_eq!(report["serious"], serde_json::json!([]), "what axe finds serious: {report}");
 }

@@ -1,5 +1,5 @@
 // Who is in the stories of the apps: a window each, and what is looked at in it.
-import axe from 'axe-core';
+import { looked as seen } from '../axe.mjs';
 
 /** What the stories found, for the assertions. */
 export const report = { errors: [], serious: [] };
@@ -24,14 +24,8 @@ export async function signUp({ at, go }, handle) {
   await at('who').waitFor();
 }
 
-/** What axe calls serious or worse, and whether the page is wider than its window. */
+/** A look at somebody's page, and a picture of it. */
 export async function looked({ page, pictures }, name) {
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(() => window.axe.run({ resultTypes: ['violations'] }));
-  for (const { id, impact, nodes } of found.violations) {
-    if (impact === 'serious' || impact === 'critical') report.serious.push(`${name}: ${id}: ${nodes[0].html} ${nodes[0].any[0]?.message ?? ''}`);
-  }
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-  if (wide) report.serious.push(`${name}: wider than its window`);
+  await seen(page, name, report.serious);
   await page.screenshot({ path: `${pictures}/${name}.png` });
 }
