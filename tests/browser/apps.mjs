@@ -2,6 +2,7 @@
 // and one who looks on.
 // usage: node apps.mjs EDGE_A EDGE_B PICTURES. The last line of output is JSON for the story to assert.
 import { launched } from './chromium.mjs';
+import { account } from './apps/account.mjs';
 import { api } from './apps/api.mjs';
 import { chat } from './apps/chat.mjs';
 import { feed } from './apps/feed.mjs';
@@ -35,6 +36,7 @@ try {
   await feed(boss, ben);
   await photos(boss, ben);
   await api(boss, ben);
+  await account(carl, await person(browser, edgeB, { width: 1280, height: 860 }, pictures));
 } catch (error) {
   report.failure = String(error.stack ?? error);
   for (const [n, { page }] of [boss, ben].entries()) await page.screenshot({ path: `${pictures}/apps-failed-${n}.png` });

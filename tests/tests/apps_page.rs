@@ -69,6 +69,11 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
     fact("fresh", json!("1 new post"));
     fact("photo", json!(true));
     fact("photo_gone", json!(true));
+    let own = ["/feed/users/carl"; 5];
+    fact("whose", json!(own));
+    fact("wrong_password", json!("Your current password is another one."));
+    fact("changed_password", json!("Your password is changed. All other devices are signed out."));
+    fact("put_out", json!(true));
     let routes: u32 = report["routes"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(routes > 80, "the routes of all apps are shown: {report}");
     assert_eq!(report["found_routes"], 1, "{report}");

@@ -15,12 +15,18 @@ export async function person(browser, edge, viewport, pictures) {
   return { page, at, text, pictures, go: (path) => page.goto(`${edge}${path}`, { waitUntil: 'load' }) };
 }
 
-export async function signUp({ at, go }, handle) {
+/** The password that everybody has at first. */
+export const PASSWORD = 'correct horse';
+
+export const signUp = (who, handle) => enter(who, handle, PASSWORD, 'sign-up');
+
+/** Comes in by the door: `way` is the button, `sign-in` or `sign-up`. */
+export async function enter({ at, go }, handle, password, way) {
   await go('/feed');
   await at('door').click();
   await at('handle').fill(handle);
-  await at('password').fill('correct horse');
-  await at('sign-up').click();
+  await at('password').fill(password);
+  await at(way).click();
   await at('who').waitFor();
 }
 
