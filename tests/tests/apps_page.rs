@@ -67,6 +67,7 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
         ["The shop is open: tripods, while there are some.", "Do they fold?", "To half their length."];
     fact("thread", json!(thread));
     fact("fresh", json!("1 new post"));
+    fact("talked", json!("Who is there?"));
     fact("photo", json!(true));
     fact("photo_gone", json!(true));
     let own = ["/feed/users/carl"; 5];

@@ -23,6 +23,7 @@ export async function feed(boss, ben) {
   await remembered(ben);
   await answered(boss, ben);
   await news(boss, ben);
+  await talked(ben);
 }
 
 /** What one likes and whom one follows is known to a browser that has kept nothing: on every list. */
@@ -36,6 +37,15 @@ async function remembered(ben) {
   await liked();
   await ben.page.getByRole('link', { name: 'Feed', exact: true }).click();
   await liked();
+}
+
+/** From a profile it is one step to what was said last with whose it is. */
+async function talked(ben) {
+  await ben.go('/feed/users/boss');
+  await ben.at('talk').click();
+  await ben.text('room-title', 'boss');
+  await ben.text('words', 'Who is there?');
+  report.talked = await ben.at('words').last().innerText();
 }
 
 /** What was written and not sent is there still for whoever skips to the content. */
