@@ -43,6 +43,7 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
     fact("reaction", json!("👍 1"));
     fact("deleted", json!(false));
     fact("found", json!("It stood through a storm."));
+    fact("said_by", json!(["It was a long one.", "Is it sturdy enough?"]));
     let over = ["Are you there?", "I am on the train.", "A tunnel.", "It was a long one."];
     fact("heard_in_the_cut", json!([]));
     fact("said_over_a_cut", json!([over, over]));

@@ -113,6 +113,18 @@ async function back(boss, ben) {
   await boss.at('hit').first().click();
   await boss.page.locator('.line.found').waitFor();
   report.found = await boss.page.locator('.line.found [data-testid="words"]').innerText();
+  await narrower(boss);
+}
+
+/** A word that both have said in what is open, by one of them: the newest first. */
+async function narrower({ at, page }) {
+  await at('search-more').click();
+  await at('search-from').fill('@ben');
+  await at('search-in').check();
+  await at('search').fill('it');
+  await at('search').press('Enter');
+  await at('hit').nth(1).waitFor();
+  report.said_by = await page.locator('[data-testid="hit"] .last').allInnerTexts();
 }
 
 /** A group, whose second message comes to a list that shows another conversation. */
