@@ -33,6 +33,7 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
     assert_eq!(report["errors"], json!([]), "{report}");
     assert_eq!(report["serious"], json!([]), "what axe finds serious: {report}");
     let fact = |name: &str, value: Value| assert_eq!(report[name], value, "{name}: {report}");
+    fact("door_rows", json!(1));
     fact("sold", json!("Only 5 left"));
     fact("orders", json!(["Confirmed", "Canceled", "Declined"]));
     fact("asked_anew", json!(["variants"]));

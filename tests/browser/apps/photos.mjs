@@ -42,5 +42,7 @@ export async function door(visitor) {
   await visitor.go('/feed');
   await visitor.at('door').click();
   await visitor.at('handle').waitFor();
+  const rows = (buttons) => new Set(buttons.map((button) => button.offsetTop)).size;
+  report.door_rows = await visitor.page.locator('dialog .actions button').evaluateAll(rows);
   await looked(visitor, 'door-narrow');
 }
