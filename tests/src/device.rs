@@ -177,7 +177,7 @@ async fn hear(me: &Inner, http: &Client, token: &str) -> Result<(), Cut> {
             at = said["gap"]["to"].as_u64().unwrap();
             me.counts.gaps.fetch_add(1, Ordering::Relaxed);
             me.fetch(http).await;
-        } else {
+        } else if said["aside"].is_null() {
             let status = said["problem"]["status"].as_u64().unwrap_or_default();
             assert!(status >= 500, "{}: {said}", me.name);
             return Err(Cut);

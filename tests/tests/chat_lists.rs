@@ -1,5 +1,5 @@
 //! The list of conversations, followed without being asked for again: an account's own channel tells what it comes into, what it
-//! is out of, and how much is unread.
+//! is out of, and how much is unread. How far others have what was said is told on the conversation's own.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
 use serde_json::{Value, json};
@@ -77,4 +77,25 @@ async fn what_another_begins_is_told_at_ones_own_edge() {
     let asked = json!({ "subscribe": own, "token": sluice_tests::ear::token(&scene.edges[1], &ben).await });
     other.say(asked).await;
     assert_eq!(other.json().await["refused"], json!(own));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_to_anothers_device_is_told_at_ones_own_edge() {
+    let scene = Scene::new(1, 2).await;
+    let (tokens, chat) = scene.group(&["ann", "ben"]).await;
+    let [ann, ben] = [&tokens[0], &tokens[1]];
+    let (_, inside) = shop::get(&format!("{}/v1/chat/{chat}/members", scene.edges[0].url()), ann).await;
+    let members = inside["members"].as_array().unwrap_or_else(|| panic!("{inside}"));
+    let account = &members.iter().find(|member| member["name"] == "ben").unwrap()["account"];
+    let channel = format!("chat:{chat}");
+    let mut ear = Ear::of(&scene.edges[0], &channel, ann).await;
+    let seq = scene.say(0, ann, &chat, "one").await;
+    ear.hears(&channel, seq..=seq).await;
+
+    // Ben's phone has it at another edge, and he does not look at it.
+    let has = client().put(format!("{}/v1/chat/{chat}/cursor", scene.edges[1].url())).bearer_auth(ben);
+    let has = has.json(&json!({ "device": "phone", "delivered": seq }));
+    assert_eq!(has.send().await.unwrap().status(), 200);
+    let told = json!({ "delivered": [{ "account": account, "seq": seq }] });
+    assert_eq!(ear.json().await, json!({ "channel": channel, "aside": told }));
 }

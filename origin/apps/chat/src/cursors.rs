@@ -86,16 +86,18 @@ pub(crate) async fn put(
         Box::pin(async move {
             let (me, now) = keep(tx, id, who, wanted).await?;
             let told = receipts::moved(tx, id, who, &me, (now.delivered, now.read)).await?;
-            Ok((now, told))
+            Ok((me, now, told))
         })
     });
-    let (now, told) = put.await?;
+    let (me, now, told) = put.await?;
     chat.unread.read(id, who);
     match told {
+        // The receipt says what was delivered, too.
         Told::At(seq) => return Ok(changed(now, id, seq).into_response()),
         Told::Later => chat.receipts.owe(id, who),
         Told::Settled => {}
     }
+    chat.delivered.moved(id, who, &me, now.delivered);
     Ok(answer(StatusCode::OK, now))
 }
 

@@ -9,7 +9,7 @@
 //! know of it count alike, and a gap is seen by whoever misses something.
 //!
 //! - `conversations`: made, shown; `list`: those of an account; `members`: who is in one
-//! - `messages`: what they are, changed, deleted; `sends`: said, together; `reactions`; `cursors`: what devices have, `receipts`: who is told of it
+//! - `messages`: what they are, changed, deleted; `sends`: said, together; `reactions`; `cursors`: what devices have, `receipts` and `delivered`: who is told of it
 //! - `record`: what happened, in order; `events`: the same, read
 //! - `files`: what goes with messages, in the object store
 //! - `own`: what an account is told of all of them; `search`: words, as `terms` tells them apart; `presence`: who is here, in memory; `tokens`: what lets a device listen at an edge
@@ -19,6 +19,7 @@
 
 mod conversations;
 mod cursors;
+mod delivered;
 mod describe;
 mod events;
 mod files;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post, put};
+use delivered::Delivered;
 use files::Files;
 use own::Unread;
 use presence::Presence;
@@ -84,6 +86,7 @@ pub(crate) struct Chat {
     turns: Turns,
     lectern: Together<Sent, Said>,
     receipts: Receipts,
+    delivered: Delivered,
     presence: Presence,
     unread: Unread,
     files: Files,
@@ -103,6 +106,7 @@ pub async fn start(ground: &Ground, config: &Config) -> Result<Router, ProcessEr
         turns,
         lectern: ground.once.together(lectern, &ground.drain),
         receipts: Receipts::default(),
+        delivered: Delivered::default(),
         presence: presence.clone(),
         unread: Unread::default(),
         files: Files::new(&ground.metrics, config),

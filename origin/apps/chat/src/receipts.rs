@@ -102,7 +102,7 @@ pub(crate) async fn moved(
     happen(tx, chat, Happened::new("receipt", who, more)).await.map(Told::At)
 }
 
-/// Tells what is owed, until the process ends, and once more then.
+/// Tells what is owed, and what was delivered, until the process ends, and once more then.
 pub(crate) async fn tell_late(chat: Chat, drain: CancellationToken) {
     loop {
         tokio::select! {
@@ -114,6 +114,7 @@ pub(crate) async fn tell_late(chat: Chat, drain: CancellationToken) {
                 tracing::debug!(?error, %id, "a receipt is told with the next one");
             }
         }
+        chat.delivered.tell(&chat.presence).await;
         if drain.is_cancelled() {
             return;
         }

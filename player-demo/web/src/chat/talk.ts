@@ -20,7 +20,8 @@ import { waiting } from './waiting';
 const FILL = 30;
 /** Messages and notes that are kept while the newest are in sight, and how many more there may be meanwhile. */
 const KEEP = { lines: 600, more: 100 } as const;
-/** Milliseconds after which one looks how far a message has come that was just sent, and between two looks. */
+/** Milliseconds after which one looks how far a message has come that was just sent, and between two looks: how far it is delivered is
+ * told, but an aside that is missed comes no more. */
 const RECEIPTS = { soon: 1500, often: 20_000 } as const;
 /** Pages that are gone back for one that was searched. */
 const BACK = 100;
@@ -89,7 +90,7 @@ export class Talk {
     for (let n = 0; n < 3 && this.story.first > 1 && this.story.entries().length < FILL; n += 1) await this.loadOlder();
     if (until.aborted) return;
     const missed = () => this.again();
-    live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(room.id), hear: (frame) => this.hear(frame), aside: (said) => this.typists.hear(said), missed });
+    live.listen(`chat:${room.id}`, { until, after: this.story.last, token: () => this.hub.token(room.id), hear: (frame) => this.hear(frame), aside: (said) => this.aside(said), missed });
     const timer = window.setInterval(() => void this.look(), RECEIPTS.often);
     until.addEventListener('abort', () => clearInterval(timer), { once: true });
     await Promise.all([this.catchUp(), this.look()]);
@@ -179,6 +180,14 @@ export class Talk {
     this.letGo();
     this.draw();
     this.read();
+  }
+
+  /** Takes what is true for a moment: who types, and how far the others have it. */
+  private aside(said: Record<string, unknown>): void {
+    const delivered = said.delivered as { account: string; seq: number }[] | undefined;
+    if (!delivered) return this.typists.hear(said);
+    for (const { account, seq } of delivered) this.story.receipt(account, seq, 0);
+    this.draw();
   }
 
   /** Lets go of what is old while the newest is in sight: whoever scrolls up has it loaded again. */
