@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 import { follow } from '../src/api.ts';
+import { members } from '../src/chat/api.ts';
 import { doubted, Hub } from '../src/chat/hub.ts';
 import { retried } from '../src/chat/retried.ts';
 import { filled, fragments } from '../src/feed/api.ts';
@@ -339,4 +340,16 @@ test('a basket takes trouble for nothing else, and keeps what others have put in
   trouble = false;
   await basket.ordered([{ variant: 'a', quantity: 2 }, { variant: 'd', quantity: 1 }]);
   assert.deepEqual(carts.mine, [{ variant: 'd', quantity: 3 }, { variant: 'c', quantity: 2 }]);
+});
+
+test('all of a group are had, a page at a time, and of a crowd some', async () => {
+  const all = Array.from({ length: 101 }, (_, n) => ({ account: String(n), name: `n${n}` }));
+  answers = (path) => {
+    const page = all.slice(path.includes('after=99') ? 100 : 0).slice(0, 100);
+    return [200, { members: page, next: page.length === 100 ? page.at(-1).account : null }];
+  };
+  assert.deepEqual(await members('7', 10), { members: all, next: null });
+  assert.deepEqual(asked, ['GET /v1/chat/7/members?limit=100', 'GET /v1/chat/7/members?limit=100&after=99']);
+  const some = await members('7');
+  assert.deepEqual([some.members.length, some.next, asked.length], [100, '99', 3]);
 });

@@ -83,7 +83,17 @@ export async function history(room: string, page: number): Promise<Happening[]> 
   throw new Error('This page of the conversation cannot be had now.');
 }
 export const events = (room: string, after: number): Promise<{ events: Happening[]; last: number; more: boolean }> => ask(`${at(room)}/events?after=${after}&limit=500`);
-export const members = (room: string): Promise<{ members: Member[] }> => ask(`${at(room)}/members?limit=100`);
+/** A hundred of those who are in it, or as many more as pages say; `next` is null where that is all of them. */
+export async function members(room: string, pages = 1): Promise<{ members: Member[]; next: string | null }> {
+  const all: Member[] = [];
+  let next: string | null = null;
+  for (let n = 0; n === 0 || (next !== null && n < pages); n += 1) {
+    const page: { members: Member[]; next: string | null } = await ask(`${at(room)}/members?limit=100${next ? `&after=${next}` : ''}`);
+    all.push(...page.members);
+    ({ next } = page);
+  }
+  return { members: all, next };
+}
 /** What lets one listen, to some conversations or to those where something was said last; and where one's own channel is, which tells of all. */
 export const token = (conversations: string[] = []): Promise<{ token: string; channels: string[]; own: { channel: string; seq: number } }> => ask('/v1/chat/token', { method: 'POST', body: conversations.length > 0 ? { conversations } : {} });
 

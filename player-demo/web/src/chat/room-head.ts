@@ -9,8 +9,8 @@ const LINKS: Record<Link, string> = { idle: 'Connecting…', connecting: 'Connec
 
 export interface Head {
   root: HTMLElement;
-  /** Who is in it, who of them is here, and who types. */
-  show: (members: Member[], online: Set<string>, typists: string[]) => void;
+  /** Who is in it and how many that are in all, who of them is here, and who types. */
+  show: (members: Member[], many: number, online: Set<string>, typists: string[]) => void;
 }
 
 export function roomHead(room: Room, me: string, until: AbortSignal, left: () => void): Head {
@@ -40,11 +40,11 @@ export function roomHead(room: Room, me: string, until: AbortSignal, left: () =>
     about,
   );
   let made = '';
-  const show = (members: Member[], online: Set<string>, typists: string[]) => {
+  const show = (members: Member[], many: number, online: Set<string>, typists: string[]) => {
     const others = members.filter(({ account }) => account !== me);
     const names = typists.map((account) => members.find((member) => member.account === account)?.name ?? 'somebody');
     const here = others.filter(({ account }) => online.has(account)).length;
-    const still = room.kind === 'direct' ? (here > 0 ? 'online' : 'offline') : `${counted(Math.max(room.members, members.length), 'member')}${here > 0 ? `, ${here} online` : ''}`;
+    const still = room.kind === 'direct' ? (here > 0 ? 'online' : 'offline') : `${counted(many, 'member')}${here > 0 ? `, ${here} online` : ''}`;
     say(under, names.length > 0 ? `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} typing…` : still);
     if (dot) dot.hidden = here === 0;
     const now = JSON.stringify(members.map(({ account, name, role }) => [account, name, role, online.has(account)]));

@@ -3,7 +3,7 @@ import { button, el, say } from '../dom';
 import { live, type Frame } from '../live';
 import { backOff } from '../pauses';
 import { go } from '../views';
-import { cursor, edit, events, history, members as membersOf, PAGE, react, remove, type Happening, type Member, type Message, type Room } from './api';
+import { cursor, edit, events, hasReceipts, history, members as membersOf, PAGE, react, remove, type Happening, type Member, type Message, type Room } from './api';
 import { composer, type Composer } from './composer';
 import { receive } from './files';
 import type { Hub } from './hub';
@@ -25,6 +25,8 @@ const KEEP = { lines: 600, more: 100 } as const;
 const RECEIPTS = { soon: 1500, often: 20_000 } as const;
 /** Pages that are gone back for one that was searched. */
 const BACK = 100;
+/** Pages of members that are asked for where each of them has receipts: a group has no more. */
+const CROWD = 10;
 /** Milliseconds before what was missed is asked for again, and at most. */
 const AGAIN = [1000, 30_000] as const;
 /** Milliseconds in which changes of who is in it are looked at together. */
@@ -40,6 +42,8 @@ export class Talk {
   private readonly head: Head;
   private readonly say: Composer;
   private members: Member[] = [];
+  /** How many are in it, where those are not all. */
+  private many: number | undefined;
   private typing: string[] = [];
   private readonly typists: Typists;
   private readonly mine: Typing;
@@ -103,7 +107,7 @@ export class Talk {
   }
 
   showHead(): void {
-    this.head.show(this.members, this.online(), this.typing);
+    this.head.show(this.members, this.many ?? this.members.length, this.online(), this.typing);
   }
 
   /** Who is in it. */
@@ -209,11 +213,12 @@ export class Talk {
     }, MEMBERS);
   }
 
-  /** Who is in it, and how far each has read. */
+  /** Who is in it, and how far each has read: of channels, which have no receipts, some of them. */
   private async look(): Promise<void> {
-    const found = await membersOf(this.room.id).catch(() => null);
+    const found = await membersOf(this.room.id, hasReceipts(this.room) ? CROWD : 1).catch(() => null);
     if (!found || this.until.aborted) return;
     this.members = found.members;
+    this.many = found.next === null ? undefined : this.room.members;
     for (const { account, delivered, read } of found.members) this.story.receipt(account, delivered, read);
     this.showHead();
     this.draw();
