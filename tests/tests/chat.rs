@@ -270,6 +270,7 @@ async fn changed_and_left(database: Option<String>) {
         hits["hits"].as_array().unwrap_or_else(|| panic!("{hits}")).len()
     };
     assert_eq!((found(&ben, "the is").await, found(&ben, "TIDE from:ann").await), (2, 1));
+    assert_eq!((found(&ben, "from:@ANN").await, found(&ben, "from:ben").await), (2, 0));
     assert_eq!((found(&ben, "tide from:ben").await, found(&ben, "tide before:2020-01-01").await), (0, 0));
     let unread = async || {
         let list = at(1, &ben, Method::GET, "", Value::Null, 200).await;

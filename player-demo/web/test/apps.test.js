@@ -107,7 +107,8 @@ test('a message has come as far as the last of the others has it', () => {
 
 test('a search names what it is narrowed to', () => {
   assert.equal(question(' big words ', '@ann', '7', '2026-03-01'), 'big words from:ann in:7 before:2026-03-01');
-  assert.equal(question('big', '', '', ''), 'big');
+  assert.equal(question('big', ' ', '', ''), 'big');
+  assert.equal(question('', ' @Ann', '', ''), 'from:Ann');
 });
 
 test('replies stand below what they answer, the oldest first', () => {

@@ -119,7 +119,7 @@ async fn remove(
 struct Question {
     /// The longest first: they are rarer, more often than not, and asked for first.
     words: Vec<String>,
-    /// A handle.
+    /// A handle: those are of small letters.
     from: Option<String>,
     within: Option<ConversationId>,
     before: Option<MessageId>,
@@ -135,7 +135,7 @@ impl Question {
         for part in text.split_whitespace() {
             match part.split_once(':') {
                 Some(("from", who)) => {
-                    asked.from = Some(who.trim_start_matches('@').to_owned());
+                    asked.from = Some(who.trim_start_matches('@').to_ascii_lowercase());
                 }
                 Some(("in", id)) => {
                     let id = id.parse().map_err(|_| invalid("in: names a conversation by its id"))?;
@@ -152,8 +152,9 @@ impl Question {
                 }
             }
         }
-        if words.is_empty() || count(&plain) > MAX_WORDS {
-            return Err(invalid("q has 1 to 8 different words"));
+        let nothing = words.is_empty() && asked.from.as_deref().is_none_or(str::is_empty);
+        if nothing || count(&plain) > MAX_WORDS {
+            return Err(invalid("q has 1 to 8 different words; beside from: it may have none"));
         }
         asked.words = words.into_iter().collect();
         asked.words.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
@@ -277,14 +278,21 @@ mod tests {
     #[test]
     fn a_question_is_words_and_filters() {
         let id = ConversationId::from_parts(1_800_000_000_000, 1);
-        let asked = Question::parse(&format!("Big from:@ann in:{id} before:2026-03-01 WORDS!")).unwrap();
+        let asked = Question::parse(&format!("Big from:@Ann in:{id} before:2026-03-01 WORDS!")).unwrap();
         assert_eq!(asked.words, ["words", "big"]);
         assert_eq!((asked.from, asked.within), (Some("ann".into()), Some(id)));
         assert_eq!(asked.before.unwrap().unix_ms(), 1_772_323_200_000);
-        assert!(Question::parse("from:ann").is_err() && Question::parse("a before:soon").is_err());
+        assert!(Question::parse("from:").is_err() && Question::parse("a before:soon").is_err());
         assert!(
             Question::parse("a b c d e f g h A").is_ok() && Question::parse("a b c d e f g h i").is_err()
         );
+    }
+
+    #[test]
+    fn who_said_it_is_enough_of_a_question() {
+        let asked = Question::parse("from:ANN").unwrap();
+        assert_eq!((asked.words.len(), asked.from), (0, Some("ann".into())));
+        assert!(Question::parse("in:7").is_err() && Question::parse("before:2026-03-01 from:@").is_err());
     }
 
     #[test]
@@ -314,7 +322,8 @@ mod tests {
         #[test]
         fn any_question_is_answered_or_refused(text in ".{0,300}") {
             if let Ok(asked) = Question::parse(&text) {
-                prop_assert!((1..=MAX_ASKED).contains(&asked.words.len()));
+                let least = usize::from(asked.from.is_none());
+                prop_assert!((least..=MAX_ASKED).contains(&asked.words.len()));
             }
         }
     }

@@ -7,7 +7,7 @@ import type { Hub } from './hub';
 
 /** A question as the chat takes it. Pure. */
 export function question(words: string, from: string, room: string, before: string): string {
-  const parts = [words.trim(), from && `from:${from.trim().replace(/^@/, '')}`, room && `in:${room}`, before && `before:${before}`];
+  const parts = [words.trim(), from.trim() && `from:${from.trim().replace(/^@/, '')}`, room && `in:${room}`, before && `before:${before}`];
   return parts.filter(Boolean).join(' ');
 }
 
@@ -49,7 +49,7 @@ export function searching(hub: Hub, shown: (on: boolean) => void): Search {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     asked = question(words.value, from.value, here.checked ? room : '', before.value);
-    if (!words.value.trim()) return show(false);
+    if (!words.value.trim() && !from.value.trim()) return show(false);
     show(true);
     say(told, 'Looking…');
     load(true).catch((error: Error) => {
@@ -60,11 +60,11 @@ export function searching(hub: Hub, shown: (on: boolean) => void): Search {
   });
   more.addEventListener('click', () => void load(false).catch((error: Error) => say(told, error.message)));
   close.addEventListener('click', () => {
-    words.value = '';
+    words.value = from.value = '';
     show(false);
     words.focus();
   });
-  words.addEventListener('search', () => words.value === '' && show(false));
+  words.addEventListener('search', () => !words.value && !from.value && show(false));
   const within = (id: string) => {
     room = id;
     inside.hidden = !id;
