@@ -127,7 +127,7 @@ impl Alone {
     /// Holds GETs to their lines, and a description, which is at a path, to lines for all that it has.
     ///
     /// # Panics
-    /// When one has no line, fails, or takes more statements than its line says.
+    /// When one has no line, fails, takes more statements than its line says, or answers with another document than is described.
     pub async fn hold_reads(&self, description: &str, reads: Vec<Read>) {
         let described = self.ask("GET", description, "", &Value::Null).await.body;
         let paths = described["paths"].as_object().unwrap().iter();
@@ -136,9 +136,10 @@ impl Alone {
         assert_eq!(gets, reads.iter().map(|(path, ..)| *path).collect(), "each has a line");
         for (path, request, most) in reads {
             let asked = request.uri().to_string();
-            let Reply { status, statements, text, .. } = self.send(request).await;
+            let Reply { status, statements, body, text, .. } = self.send(request).await;
             assert!(status < 300, "{asked}: {status} {text}");
             assert!(statements <= most, "{path} as {asked}: {statements} statements");
+            hold_document(&described, path, &body);
         }
     }
 
@@ -162,6 +163,27 @@ impl Alone {
         self.ground.drain.begin();
         self.ground.storage.database.close().await.unwrap();
     }
+}
+
+/// Holds the document that a GET answers with to what is described: its kind, and its own fields. Alternatives, and what is no
+/// JSON, are held to nothing.
+fn hold_document(described: &Value, path: &str, body: &Value) {
+    let answer = &described["paths"][path]["get"]["responses"]["200"];
+    let schema = &answer["content"]["application/json"]["schema"];
+    let named = schema["$ref"].as_str().and_then(|at| described.pointer(at.trim_start_matches('#')));
+    let schema = named.unwrap_or(schema);
+    let kind = schema["type"].as_str().unwrap_or_default();
+    assert!(kind != "array" || body.is_array(), "{path}: a list is described: {body}");
+    let Some(properties) = schema["properties"].as_object().filter(|_| kind == "object") else { return };
+    assert!(body.is_object(), "{path}: an object is described: {body}");
+    let fields = body.as_object().unwrap();
+    let strange: Vec<_> = fields.keys().filter(|name| !properties.contains_key(*name)).collect();
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing: Vec<_> = required.filter(|name| !fields.contains_key(*name)).collect();
+    assert!(
+        strange.is_empty() && missing.is_empty(),
+        "{path}: not described {strange:?}, missing {missing:?}"
+    );
 }
 
 /// A request: the method in any case, the token and the document where there are any.

@@ -4,7 +4,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sluice_platform::once::Asked;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::Tx;
@@ -42,8 +41,18 @@ pub(crate) struct Cursor {
     read: i64,
 }
 
+/// How far an account is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Cursors {
+    devices: Vec<Cursor>,
+    /// The last seq that any of its devices has, or had.
+    delivered: i64,
+    /// The last that was read on any.
+    read: i64,
+}
+
 /// `GET /v1/chat/ID/cursor`: those of one's own devices.
-#[utoipa::path(get, path = "/v1/chat/{conversation}/cursor", params(("conversation" = String, Path)), responses((status = 200, body = [Cursor])))]
+#[utoipa::path(get, path = "/v1/chat/{conversation}/cursor", params(("conversation" = String, Path)), responses((status = 200, body = Cursors)))]
 pub(crate) async fn show(
     State(chat): State<Chat>,
     caller: Caller,
@@ -56,8 +65,7 @@ pub(crate) async fn show(
         .into_iter()
         .map(|row| Cursor { device: row.device, delivered: row.delivered_seq, read: row.read_seq })
         .collect();
-    let body = json!({ "devices": devices, "delivered": me.delivered_seq, "read": me.read_seq });
-    Ok(answer(StatusCode::OK, body))
+    Ok(answer(StatusCode::OK, Cursors { devices, delivered: me.delivered_seq, read: me.read_seq }))
 }
 
 fn of(id: ConversationId, who: AccountId) -> sluice_storage::rows::sea_orm::Select<cursor::Entity> {

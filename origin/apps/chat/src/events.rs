@@ -10,12 +10,13 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sluice_platform::{ApiError, Caller, cache};
 use sluice_storage::rows::sea_orm::{ConnectionTrait, FromQueryResult};
 use sluice_storage::rows::{from_json, sea_orm};
 use sluice_wire::headers::{ACCESS_CHECKS, ACCESS_LIST, SLUICE_ACCESS, SLUICE_ASSEMBLE};
+use utoipa::ToSchema;
 
 use crate::conversations::number;
 use crate::http::{Wanted, answer, conversation as of_path, outside};
@@ -40,8 +41,43 @@ pub(crate) struct After {
     limit: Option<i64>,
 }
 
+/// What happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Happenings {
+    /// Messages as they are now, and all else as it was told.
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Value>,
+    /// The seq of the last of them.
+    last: i64,
+    /// There is more after it.
+    more: bool,
+}
+
+/// A page of history.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct History {
+    page: i64,
+    /// Its last seq was given.
+    settled: bool,
+    /// What it says; absent where an edge could not have it in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Content>,
+    /// For edges: where they have the content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fragment: Option<String>,
+}
+
+/// What a page says.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Content {
+    /// As in `GET .../events`.
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Value>,
+    reactions: Vec<Reacted>,
+}
+
 /// `GET /v1/chat/ID/events?after=SEQ`: everything that happened after, in order. `last` is the device's cursor from then on.
-#[utoipa::path(get, path = "/v1/chat/{conversation}/events", params(("conversation" = String, Path), ("after" = Option<i64>, Query), ("limit" = Option<i64>, Query)), responses((status = 200, description = "events, last, more")))]
+#[utoipa::path(get, path = "/v1/chat/{conversation}/events", params(("conversation" = String, Path), ("after" = Option<i64>, Query), ("limit" = Option<i64>, Query)), responses((status = 200, body = Happenings)))]
 pub(crate) async fn after(
     State(chat): State<Chat>,
     caller: Caller,
@@ -53,14 +89,14 @@ pub(crate) async fn after(
     let after = asked.after.clamp(0, me.seq);
     let last = after.saturating_add(asked.limit.unwrap_or(LIMITS.0).clamp(1, LIMITS.1)).min(me.seq);
     let (events, _) = range(reader, id, after, last, "").await?;
-    let mut answer = answer(StatusCode::OK, json!({ "events": events, "last": last, "more": last < me.seq }));
+    let mut answer = answer(StatusCode::OK, Happenings { events, last, more: last < me.seq });
     let version = sluice_wire::Version(u64::try_from(last).unwrap_or(0));
     cache::version(answer.headers_mut(), &[(tag(id), version)]);
     Ok(answer)
 }
 
 /// `GET /v1/chat/ID/history/PAGE`: seqs 100n + 1 to 100n + 100, and how often each emoji is on each message of them.
-#[utoipa::path(get, path = "/v1/chat/{conversation}/history/{page}", params(("conversation" = String, Path), ("page" = i64, Path)), responses((status = 200, description = "page, settled, content: events, reactions")))]
+#[utoipa::path(get, path = "/v1/chat/{conversation}/history/{page}", params(("conversation" = String, Path), ("page" = i64, Path)), responses((status = 200, body = History)))]
 pub(crate) async fn page(
     State(chat): State<Chat>,
     caller: Caller,
@@ -73,22 +109,22 @@ pub(crate) async fn page(
     let reader = chat.ground.storage.database.reader();
     let me = inside(reader, id, caller.account).await?;
     let settled = is_settled(page, me.seq);
-    let mut body = json!({ "page": page, "settled": settled });
+    let mut body = History { page, settled, content: None, fragment: None };
     if settled && is_edge(&headers) {
-        body["fragment"] = json!(format!("/v1/chat/{id}/pages/{page}?v={}", version.0));
+        body.fragment = Some(format!("/v1/chat/{id}/pages/{page}?v={}", version.0));
         let mut answer = answer(StatusCode::OK, body);
         answer
             .headers_mut()
             .insert(HeaderName::from_static(SLUICE_ASSEMBLE), HeaderValue::from_static("json"));
         return Ok(answer);
     }
-    body["content"] = content(reader, id, page, me.seq).await?;
+    body.content = Some(content(reader, id, page, me.seq).await?);
     Ok(answer(StatusCode::OK, body))
 }
 
 /// `GET /v1/chat/ID/pages/PAGE`: a settled page's content, for edges: they keep it, and give it out in the histories of those
 /// who may read it, and nowhere else.
-#[utoipa::path(get, path = "/v1/chat/{conversation}/pages/{page}", params(("conversation" = String, Path), ("page" = i64, Path)), responses((status = 200, description = "events, reactions; for edges alone"), (status = 403, description = "For anybody else")))]
+#[utoipa::path(get, path = "/v1/chat/{conversation}/pages/{page}", params(("conversation" = String, Path), ("page" = i64, Path)), responses((status = 200, body = Content, description = "For edges alone"), (status = 403, description = "For anybody else")))]
 pub(crate) async fn shared(
     State(chat): State<Chat>,
     headers: HeaderMap,
@@ -125,10 +161,10 @@ async fn content(
     id: ConversationId,
     page: i64,
     newest: i64,
-) -> Result<Value, ApiError> {
+) -> Result<Content, ApiError> {
     let (events, reactions) =
         range(conn, id, page * PAGE, ((page + 1) * PAGE).min(newest), REACTIONS).await?;
-    Ok(json!({ "events": events, "reactions": reactions }))
+    Ok(Content { events, reactions })
 }
 
 /// A change, as both tables tell it; or, of the kind `reactions`, how often (`at_ms`) an emoji (`data`) is on a message.

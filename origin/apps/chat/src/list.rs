@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 use sluice_platform::{ApiError, Caller, Page};
 use sluice_storage::rows::sea_orm::sea_query::ExprTrait;
 use sluice_storage::rows::sea_orm::{
@@ -160,8 +159,27 @@ fn place(text: &str) -> Option<(i64, i64)> {
     Some((ms.parse().ok()?, id.parse::<ConversationId>().ok()?.as_i64()))
 }
 
+/// A page of channels.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Channels {
+    channels: Vec<Channel>,
+    /// What to ask for as `after`; null on the last page.
+    #[schema(value_type = Option<String>)]
+    next: Option<ConversationId>,
+}
+
+/// A channel that anybody may join.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Channel {
+    #[schema(value_type = String)]
+    id: ConversationId,
+    name: String,
+    members: i64,
+    created_ms: i64,
+}
+
 /// `GET /v1/chat/channels`: those that anybody may join, the newest first.
-#[utoipa::path(get, path = "/v1/chat/channels", params(("after" = Option<String>, Query), ("limit" = Option<u64>, Query)), responses((status = 200, description = "channels, next")))]
+#[utoipa::path(get, path = "/v1/chat/channels", params(("after" = Option<String>, Query), ("limit" = Option<u64>, Query)), responses((status = 200, body = Channels)))]
 pub(crate) async fn channels(
     State(chat): State<Chat>,
     _caller: Caller,
@@ -182,15 +200,13 @@ pub(crate) async fn channels(
         .all(chat.ground.storage.database.reader())
         .await?;
     let full = rows.len() as u64 == page.size();
-    let mut views = vec![];
-    for row in rows {
-        let id: ConversationId = number(row.id)?;
-        views.push(
-            json!({ "id": id, "name": row.name, "members": row.members, "created_ms": row.created_ms }),
-        );
-    }
-    let next = views.last().filter(|_| full).map(|view| view["id"].clone());
-    Ok(answer(StatusCode::OK, json!({ "channels": views, "next": next })))
+    let views = rows.into_iter().map(|row| {
+        let id = number(row.id)?;
+        Ok(Channel { id, name: row.name, members: row.members, created_ms: row.created_ms })
+    });
+    let channels = views.collect::<Result<Vec<_>, ApiError>>()?;
+    let next = channels.last().filter(|_| full).map(|channel| channel.id);
+    Ok(answer(StatusCode::OK, Channels { channels, next }))
 }
 
 #[cfg(test)]

@@ -53,8 +53,17 @@ pub(crate) struct MemberView {
     read: i64,
 }
 
+/// A page of a conversation's members.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Members {
+    members: Vec<MemberView>,
+    /// What to ask for as `after`; null on the last page.
+    #[schema(value_type = Option<String>)]
+    next: Option<AccountId>,
+}
+
 /// `GET /v1/chat/ID/members`: by id, paged.
-#[utoipa::path(get, path = "/v1/chat/{conversation}/members", params(("conversation" = String, Path), ("after" = Option<String>, Query), ("limit" = Option<u64>, Query)), responses((status = 200, body = [MemberView])))]
+#[utoipa::path(get, path = "/v1/chat/{conversation}/members", params(("conversation" = String, Path), ("after" = Option<String>, Query), ("limit" = Option<u64>, Query)), responses((status = 200, body = Members)))]
 pub(crate) async fn list(
     State(chat): State<Chat>,
     caller: Caller,
@@ -81,8 +90,8 @@ pub(crate) async fn list(
         let (delivered, read) = (row.delivered_seq, row.read_seq);
         Ok(MemberView { account, name: row.name, role: row.role, delivered, read })
     });
-    let views = views.collect::<Result<Vec<_>, ApiError>>()?;
-    Ok(answer(StatusCode::OK, json!({ "members": views, "next": next })))
+    let members = views.collect::<Result<Vec<_>, ApiError>>()?;
+    Ok(answer(StatusCode::OK, Members { members, next }))
 }
 
 /// `POST /v1/chat/ID/join`, of a channel that is public.

@@ -13,14 +13,14 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::Tx;
 use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Value,
 };
 use sluice_wire::AccountId;
+use utoipa::ToSchema;
 
 use crate::conversations::number;
 use crate::http::{Wanted, answer, invalid};
@@ -248,8 +248,25 @@ pub(crate) struct Asks {
     after: Option<MessageId>,
 }
 
+/// A page of what was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Hits {
+    hits: Vec<Hit>,
+    /// What to ask for as `after`; null on the last page.
+    #[schema(value_type = Option<String>)]
+    next: Option<MessageId>,
+}
+
+/// A message that was found, and where.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Hit {
+    #[schema(value_type = String)]
+    conversation: ConversationId,
+    message: MessageView,
+}
+
 /// `GET /v1/chat/search?q=WORDS from:HANDLE in:ID before:YYYY-MM-DD`. One statement.
-#[utoipa::path(get, path = "/v1/chat/search", params(("q" = String, Query), ("after" = Option<String>, Query)), responses((status = 200, description = "hits, next")))]
+#[utoipa::path(get, path = "/v1/chat/search", params(("q" = String, Query), ("after" = Option<String>, Query)), responses((status = 200, body = Hits)))]
 pub(crate) async fn search(
     State(chat): State<Chat>,
     caller: Caller,
@@ -263,11 +280,10 @@ pub(crate) async fn search(
     let full = rows.len() == HITS;
     let mut hits = vec![];
     for row in rows {
-        let conversation: ConversationId = number(row.chat)?;
-        hits.push(json!({ "conversation": conversation, "message": MessageView::of(row)? }));
+        hits.push(Hit { conversation: number(row.chat)?, message: MessageView::of(row)? });
     }
-    let next = hits.last().filter(|_| full).map(|hit| hit["message"]["id"].clone());
-    Ok(answer(StatusCode::OK, json!({ "hits": hits, "next": next })))
+    let next = hits.last().filter(|_| full).map(|hit| hit.message.id);
+    Ok(answer(StatusCode::OK, Hits { hits, next }))
 }
 
 #[cfg(test)]

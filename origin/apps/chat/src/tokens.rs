@@ -3,8 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use sluice_platform::once::Asked;
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm;
@@ -29,6 +28,23 @@ pub(crate) struct Listen {
     conversations: Vec<ConversationId>,
 }
 
+/// What lets one listen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listening {
+    token: String,
+    /// Those that it is good for.
+    channels: Vec<String>,
+    own: Own,
+}
+
+/// The account's own channel.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Own {
+    channel: String,
+    /// Where it is.
+    seq: u64,
+}
+
 #[derive(Debug, FromQueryResult)]
 struct Row {
     id: i64,
@@ -39,7 +55,7 @@ struct Row {
 /// conversation cannot listen to it with what was minted before: the token has the seq that each had when membership was read, and a
 /// leave has a later one, however long it took to commit and whatever clocks say. `own` says where the own channel is: whoever reads the list after
 /// this, and listens after that number, misses nothing. Two statements.
-#[utoipa::path(post, path = "/v1/chat/token", request_body = Option<Listen>, responses((status = 200, description = "token, channels, own: channel, seq")))]
+#[utoipa::path(post, path = "/v1/chat/token", request_body = Option<Listen>, responses((status = 200, body = Listening)))]
 pub(crate) async fn token(
     State(chat): State<Chat>,
     caller: Caller,
@@ -71,6 +87,6 @@ pub(crate) async fn token(
     channels.push(own.as_str().to_owned());
     let seqs = rows.iter().map(|row| u64::try_from(row.seq).unwrap_or(0)).chain([seq.0]);
     let token = chat.ground.accounts.channels_as_of(&caller, channels.iter().cloned().zip(seqs).collect());
-    let own = json!({ "channel": own.as_str(), "seq": seq });
-    Ok(answer(StatusCode::OK, json!({ "token": token, "channels": channels, "own": own })))
+    let own = Own { channel: own.as_str().to_owned(), seq: seq.0 };
+    Ok(answer(StatusCode::OK, Listening { token, channels, own }))
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sluice_platform::once::Asked;
 use sluice_platform::{ApiError, Caller};
@@ -62,6 +62,24 @@ pub(crate) struct Asks {
     r#in: Option<ConversationId>,
 }
 
+/// Who is here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Seen {
+    presence: Vec<One>,
+    /// `fleet`, or `process` where other origins are not heard of.
+    scope: &'static str,
+}
+
+/// Somebody who was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct One {
+    #[schema(value_type = String)]
+    account: AccountId,
+    online: bool,
+    /// Typing in the conversation that was asked for.
+    typing: bool,
+}
+
 #[derive(Debug, FromQueryResult)]
 struct Row {
     account: i64,
@@ -69,7 +87,7 @@ struct Row {
 
 /// `GET /v1/chat/presence?of=ID,ID&in=CONVERSATION`: of those with whom one is in a conversation. Who types is told for the
 /// conversation that is asked for. One statement.
-#[utoipa::path(get, path = "/v1/chat/presence", params(("of" = String, Query), ("in" = Option<String>, Query)), responses((status = 200, description = "presence; scope: `fleet`, or `process` where other origins are not heard of")))]
+#[utoipa::path(get, path = "/v1/chat/presence", params(("of" = String, Query), ("in" = Option<String>, Query)), responses((status = 200, body = Seen)))]
 pub(crate) async fn see(
     State(chat): State<Chat>,
     caller: Caller,
@@ -93,12 +111,12 @@ pub(crate) async fn see(
     );
     let reader = chat.ground.storage.database.reader();
     let rows = Row::find_by_statement(statement(reader, sql, values)).all(reader).await?;
-    let mut seen = vec![];
+    let mut presence = vec![];
     for row in rows {
-        let who = account(row.account)?;
-        let (online, typing) = chat.presence.state(who, asks.r#in);
-        seen.push(json!({ "account": who, "online": online, "typing": typing }));
+        let account = account(row.account)?;
+        let (online, typing) = chat.presence.state(account, asks.r#in);
+        presence.push(One { account, online, typing });
     }
     let scope = if chat.presence.is_of_all() { "fleet" } else { "process" };
-    Ok(answer(StatusCode::OK, json!({ "presence": seen, "scope": scope })))
+    Ok(answer(StatusCode::OK, Seen { presence, scope }))
 }
