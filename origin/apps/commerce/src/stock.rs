@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
-use sluice_platform::{ApiError, Caller, rooms};
+use sluice_platform::rooms::{self, Room};
+use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait, IntoIden, SimpleExpr, TableRef, ValueTuple};
 use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -87,6 +88,16 @@ pub(crate) struct Moved {
 /// Moves units: all of them in one statement, or, when there are not so many of a variant, none that counts: `None`, and the
 /// transaction must not be committed.
 pub(crate) async fn shift(tx: &Tx<'_>, what: Move, units: &[Units]) -> Result<Option<Moved>, ApiError> {
+    shift_behind(tx, what, units, None).await
+}
+
+/// The same, where this transaction has read which waiting rooms are open in front of these units: all of them, or `None`.
+pub(crate) async fn shift_behind(
+    tx: &Tx<'_>,
+    what: Move,
+    units: &[Units],
+    open: Option<&[Room]>,
+) -> Result<Option<Moved>, ApiError> {
     let mut sums = BTreeMap::new();
     units.iter().for_each(|units| *sums.entry(units.variant).or_insert(0) += units.quantity);
     if sums.is_empty() {
@@ -112,7 +123,7 @@ pub(crate) async fn shift(tx: &Tx<'_>, what: Move, units: &[Units]) -> Result<Op
             changes.push((raised::stock(id), EventKind::Changed, json!({ "available": row.available })));
         }
         changes.extend(turned(what, &sums, &rows)?);
-        tell_rooms(tx, &rows).await?;
+        tell_rooms(tx, &rows, open).await?;
     }
     Ok(Some(Moved { rows, changes }))
 }
@@ -132,13 +143,17 @@ fn turned(
     Ok((!ids.is_empty()).then(event))
 }
 
-/// Tells the waiting rooms in front of stocks what is left: one statement where none is open.
-async fn tell_rooms(tx: &Tx<'_>, stocks: &[stock::Model]) -> Result<(), StorageError> {
+/// Tells the waiting rooms in front of stocks what is left: where none is open, one statement, or none where that was read before.
+async fn tell_rooms(tx: &Tx<'_>, stocks: &[stock::Model], open: Option<&[Room]>) -> Result<(), StorageError> {
     let names = |row: &stock::Model| {
         Ok((room::name(ids::of_column("shop_stock.variant", row.variant)?), row.available))
     };
     let left: BTreeMap<String, i64> = stocks.iter().map(names).collect::<Result<_, StorageError>>()?;
-    for open in rooms::open_among(tx, left.keys().cloned()).await? {
+    let read = match open {
+        Some(_) => vec![],
+        None => rooms::open_among(tx, left.keys().cloned()).await?,
+    };
+    for open in open.unwrap_or(&read) {
         if let Some(left) = left.get(&open.name) {
             rooms::left(tx, &open.name, *left).await?;
         }

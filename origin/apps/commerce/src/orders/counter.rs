@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::ids::{OrderId, VariantId};
 use crate::raised::{self, Raised};
 use crate::rows::{line, order, product, stock, variant};
-use crate::stock::{Move, shift};
+use crate::stock::{Move, shift_behind};
 use crate::{ids, ledger, room};
 
 /// An order that somebody wants: fine in itself.
@@ -142,13 +142,17 @@ impl Batch for Counter {
         if !emptied.is_empty() {
             carts::empty(tx, &emptied).await?;
         }
-        let raised = write(tx, decided.iter().flatten()).await?;
+        let raised = write(tx, decided.iter().flatten(), &shelf.rooms()).await?;
         Ok(decided.into_iter().map(|decided| answer(decided?, &raised)).collect())
     }
 }
 
-/// Writes orders, what they hold, and their events.
-async fn write(tx: &Tx<'_>, granted: impl Iterator<Item = &Granted> + Clone) -> Result<Raised, ApiError> {
+/// Writes orders, what they hold, and their events; `open` are the rooms in front of it.
+async fn write(
+    tx: &Tx<'_>,
+    granted: impl Iterator<Item = &Granted> + Clone,
+    open: &[Room],
+) -> Result<Raised, ApiError> {
     let mut raised = Raised::default();
     let units: Vec<_> = granted.clone().flat_map(|one| one.lines.iter().map(line::Model::units)).collect();
     if units.is_empty() {
@@ -156,7 +160,7 @@ async fn write(tx: &Tx<'_>, granted: impl Iterator<Item = &Granted> + Clone) -> 
     }
     // It was read in this transaction: the engine lets nobody change it meanwhile.
     let short = || StorageError::Corrupt("there is less stock than this transaction has read".into());
-    let moved = shift(tx, Move::Reserve, &units).await?.ok_or_else(short)?;
+    let moved = shift_behind(tx, Move::Reserve, &units, Some(open)).await?.ok_or_else(short)?;
     let orders = granted.clone().map(|one| order::ActiveModel::from(one.row.clone()));
     order::Entity::insert_many(orders).exec_without_returning(tx.conn()).await?;
     let lines = granted.clone().flat_map(|one| one.lines.iter().cloned().map(line::ActiveModel::from));
@@ -207,6 +211,11 @@ impl Shelf {
             }
         }
         Ok(Ok(granted))
+    }
+
+    /// The open rooms in front of what is on it.
+    fn rooms(&self) -> Vec<Room> {
+        self.0.values().filter_map(|goods| goods.room.clone()).collect()
     }
 
     fn put_back(&mut self, lines: &[line::Model]) {
