@@ -2,7 +2,7 @@
 //! says nothing any more, and buyers who do not want what they ordered.
 #![allow(clippy::unwrap_used, reason = "helpers of tests report a broken assumption by panicking")]
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_storage::testing::Postgres;
 use sluice_tests::client::{client, header};
 use sluice_tests::ear::Ear;
@@ -46,14 +46,14 @@ async fn an_order_from_catalog_to_books(shop: Shop) {
     assert_eq!(header(&shown, "surrogate-key"), format!("product:{product}"));
     assert!(header(&shown, "sluice-cache-control").contains("max-age"));
     let listed = client().get(format!("{url}/v1/shop/products?market=de")).send().await.unwrap();
-    assert_eq!(listed.json::<serde_json::Value>().await.unwrap()["products"][0]["from"], 1_190);
+    assert_eq!(listed.json::<Value>().await.unwrap()["products"][0]["from"], 1_190);
 
     // An order that is asked for twice under one key is one order.
     let order = async || {
         let body = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 2 }] });
         let asked = client().post(format!("{url}/v1/shop/orders")).bearer_auth(&ann);
         let answer = asked.header("idempotency-key", "one").json(&body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.unwrap())
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
     let (first, second) = (order().await, order().await);
     assert_eq!((first.0, &first.1["state"], &first.1["id"]), (201, &json!("reserved"), &second.1["id"]));
@@ -83,6 +83,64 @@ async fn an_order_from_catalog_to_books(shop: Shop) {
     assert_eq!(counts(&url, &boss, &variant).await, [1, 0, 2]);
     let charges: Vec<u32> = stripe.intents().values().map(|intent| intent.charges).collect();
     assert_eq!(charges, [1, 0]);
+}
+
+#[tokio::test]
+async fn each_market_has_its_own_prices_and_goods_at_every_edge_on_sqlite() {
+    markets_at_two_edges(Shop::sqlite()).await;
+}
+
+#[tokio::test]
+async fn each_market_has_its_own_prices_and_goods_at_every_edge_on_postgres() {
+    let server = Postgres::start().await;
+    markets_at_two_edges(Shop::at(server.fresh_database().await)).await;
+}
+
+async fn markets_at_two_edges(mut shop: Shop) {
+    let (_stripe, origin, [boss, _], _) = opened(&mut shop, 1).await;
+    let url = origin.url();
+    let mut edges = ["near", "far"].map(|name| shop.edge(name, std::slice::from_ref(&url)));
+    for edge in &mut edges {
+        edge.start().await;
+    }
+    let made = async |title: &str, prices: Value| {
+        let variant = json!({ "sku": title, "title": "M", "prices": prices });
+        let body = json!({ "title": title, "variants": [variant] });
+        let (status, told) = post(&format!("{url}/v1/shop/products"), &boss, &body).await;
+        assert_eq!(status, 201, "{told}");
+        told["id"].as_str().unwrap().to_owned()
+    };
+    let both = made("both", json!({ "de": 990, "us": 1_500 })).await;
+    let home = made("home", json!({ "de": 800 })).await;
+    let abroad = made("abroad", json!({ "us": 2_000 })).await;
+    let seen = async |edge: &Process, path: &str| {
+        let answer = client().get(format!("{}/v1/shop/{path}", edge.url())).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
+    };
+    let markets = [
+        ("de", 990, vec![("home", 800), ("both", 990), ("Shirt", 1_190)], &home, &abroad),
+        ("us", 1_500, vec![("abroad", 2_000), ("both", 1_500)], &abroad, &home),
+    ];
+    // The second time out of what edges keep.
+    for edge in edges.iter().chain(&edges) {
+        for (market, price, goods, own, others) in &markets {
+            let shown = seen(edge, &format!("products/{both}?market={market}")).await.1;
+            assert_eq!((&shown["market"], &shown["variants"][0]["price"]), (&json!(market), &json!(price)));
+            assert_eq!(seen(edge, &format!("products/{own}?market={market}")).await.0, 200);
+            assert_eq!(seen(edge, &format!("products/{others}?market={market}")).await.0, 404);
+            // A page is full of what is sold there, and the last one says so.
+            let (mut listed, mut after) = (vec![], String::new());
+            loop {
+                let page = seen(edge, &format!("products?market={market}&limit=1{after}")).await.1;
+                let one = &page["products"][0];
+                listed.push((one["title"].as_str().unwrap().to_owned(), one["from"].as_i64().unwrap()));
+                let Some(next) = page["next"].as_str() else { break };
+                after = format!("&after={next}");
+            }
+            let goods: Vec<_> = goods.iter().map(|(title, from)| ((*title).to_owned(), *from)).collect();
+            assert_eq!(listed, goods, "{market}");
+        }
+    }
 }
 
 #[tokio::test]

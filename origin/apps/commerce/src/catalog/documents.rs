@@ -110,4 +110,9 @@ impl Product {
             variants: variants.into_iter().map(|row| Variant::of(row, market)).collect::<Result<_, _>>()?,
         })
     }
+
+    /// Whether any of its variants has a price in its market.
+    pub(super) fn is_sold(&self) -> bool {
+        self.variants.iter().any(|variant| variant.price.is_some())
+    }
 }

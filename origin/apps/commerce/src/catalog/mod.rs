@@ -4,6 +4,7 @@ mod alone;
 mod checks;
 mod documents;
 mod edit;
+mod sold;
 mod written;
 
 pub(crate) use alone::{__path_by_variant, by_variant};
@@ -11,6 +12,7 @@ pub(crate) use checks::invalid;
 pub(crate) use documents::Listed;
 use documents::{Product, ProductPage};
 pub(crate) use edit::{__path_create, __path_edit, create, edit};
+use sold::sold_in;
 
 use std::collections::BTreeMap;
 
@@ -35,7 +37,7 @@ pub(crate) struct InMarket {
     market: String,
 }
 
-/// A page of products, the newest first.
+/// A page of the products that are sold in a market, the newest first.
 #[utoipa::path(get, path = "/v1/shop/products", tag = "catalog", params(
     ("market" = String, Query, description = "whose prices"),
     ("after" = Option<String>, Query, description = "the last product of the page before"),
@@ -46,12 +48,12 @@ pub(crate) async fn list(
     Query(wanted): Query<InMarket>,
     Query(page): Query<Page>,
 ) -> Result<Response, ApiError> {
-    let currency = &shop.market(&wanted.market)?.currency;
+    let market = shop.market(&wanted.market)?;
     let after = page.after.as_deref().map(str::parse::<ProductId>).transpose();
     let after = after.map_err(|_| ApiError::bad_request("after: the id of a product"))?;
     let reader = shop.storage.database.reader();
     let versions = shop.storage.log().versions_of(&[raised::products()]).await?;
-    let mut query = product::Entity::find().filter(product::Column::Active.eq(true));
+    let mut query = product::Entity::find().filter(product::Column::Active.eq(true)).filter(sold_in(market));
     if let Some(after) = after {
         query = query.filter(product::Column::Id.lt(after.as_i64()));
     }
@@ -71,7 +73,7 @@ pub(crate) async fn list(
         rows.into_iter().take(size).map(|row| Listed::of(row.clone(), from.get(&row.id).copied())).collect();
     let products = products?;
     let next = more.then(|| products.last().map(|last| last.id)).flatten();
-    let body = ProductPage { currency: currency.clone(), products, next };
+    let body = ProductPage { currency: market.currency.clone(), products, next };
     Ok(public(Json(body), &versions))
 }
 
@@ -79,7 +81,9 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/shop/products/{id}", tag = "catalog", params(
     ("id" = String, Path, description = "a product"),
     ("market" = String, Query, description = "whose prices"),
-), responses((status = 200, body = Product), (status = 404)))]
+), responses(
+    (status = 200, body = Product), (status = 404, description = "no such market or product, or it is not sold there"),
+))]
 pub(crate) async fn one(
     State(shop): State<Shop>,
     Path(id): Path<ProductId>,
@@ -97,7 +101,12 @@ pub(crate) async fn one(
         .order_by_asc(variant::Column::Id)
         .all(reader)
         .await?;
-    Ok(public(Json(Product::of(row, variants, market)?), &versions))
+    let product = Product::of(row, variants, market)?;
+    if product.is_sold() {
+        Ok(public(Json(product), &versions))
+    } else {
+        Err(ApiError::not_found(format!("product {id} is not sold in {}", market.name)))
+    }
 }
 
 /// An answer that every cache of ours may keep until one of its tags is raised. The versions were read before the rows.
