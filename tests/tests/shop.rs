@@ -243,6 +243,79 @@ async fn kills_between_steps(mut shop: Shop) {
 }
 
 #[tokio::test]
+async fn a_kill_after_an_order_ended_unsold_keeps_it_ended_on_sqlite() {
+    kills_after_an_end(Shop::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_kill_after_an_order_ended_unsold_keeps_it_ended_on_postgres() {
+    let server = Postgres::start().await;
+    kills_after_an_end(Shop::at(server.fresh_database().await)).await;
+}
+
+async fn kills_after_an_end(mut shop: Shop) {
+    // As soon as may be: three questions and a second.
+    shop.flags = vec![("apps.commerce.give_up_ms", (3 * TIMEOUT.as_millis() + 1_000).to_string())];
+    let (stripe, mut origin, [boss, ann], variant) = opened(&mut shop, 5).await;
+    let url = origin.url();
+    let ends = [
+        ("shop-declined", "pm_card_chargeDeclined", "released", "declined"),
+        ("shop-given-up", "pm_card_visa", "canceled", "gateway"),
+        ("shop-refunded", "pm_card_visa", "refunded", "buyer"),
+    ];
+    for (step, method, state, reason) in ends {
+        origin.kill9();
+        origin.crash_at(Some(step));
+        origin.start().await;
+        let body = json!({ "market": "de", "lines": [{ "variant": variant, "quantity": 1 }] });
+        let (status, order) = post(&format!("{url}/v1/shop/orders"), &ann, &body).await;
+        assert_eq!(status, 201, "{step}: {order}");
+        let id = order["id"].as_str().unwrap();
+        let at = format!("{url}/v1/shop/orders/{id}");
+        let (pays, with) = (format!("{at}/payment"), json!({ "method": method }));
+        match step {
+            "shop-declined" => {
+                client().post(&pays).bearer_auth(&ann).json(&with).send().await.unwrap_err();
+            }
+            "shop-given-up" => {
+                stripe.err(Faults { mute: true, ..Faults::default() });
+                assert_eq!(post(&pays, &ann, &with).await.0, 202);
+            }
+            _ => {
+                paid_in_vain(&stripe, post(&pays, &ann, &with)).await;
+                assert_eq!(post(&format!("{at}/cancel"), &ann, &json!({})).await.0, 200);
+                stripe.err(Faults::default());
+            }
+        }
+        origin.ended().await;
+        stripe.err(Faults::default());
+        origin.crash_at(None);
+        origin.start().await;
+        assert_eq!(until(&url, &ann, id, &[state]).await["reason"], reason, "{step}");
+        assert_eq!(counts(&url, &boss, &variant).await, [5, 0, 0], "{step}");
+        assert_eq!(balance(&url, &boss, "gateway", "EUR").await, 0, "{step}");
+        let intents = stripe.intents();
+        let is_even = |charges: u32, refunds: u32| charges <= 1 && charges == refunds;
+        assert!(intents.values().all(|one| is_even(one.charges, one.refunds)), "{step}: {intents:?}");
+    }
+    assert_eq!(stripe.refunds(), ["succeeded"], "it was asked for once");
+}
+
+/// Pays at a gateway that takes the money, does not say so in time, and says nothing more.
+async fn paid_in_vain(stripe: &Stripe, pays: impl Future<Output = (u16, Value)>) {
+    let charges = || stripe.intents().values().map(|intent| intent.charges).sum::<u32>();
+    let before = charges();
+    stripe.err(Faults { late: 1.0, lateness: 2 * TIMEOUT, ..Faults::default() });
+    let (paid, ()) = tokio::join!(pays, async {
+        while charges() == before {
+            sleep(Duration::from_millis(1)).await;
+        }
+        stripe.err(Faults { before: 1.0, mute: true, ..Faults::default() });
+    });
+    assert_eq!((paid.0, &paid.1["state"]), (202, &json!("paying")));
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_gone_is_given_up_and_what_it_took_comes_back_on_sqlite() {
     a_gateway_that_is_gone(Shop::sqlite()).await;
 }
@@ -268,20 +341,6 @@ async fn a_gateway_that_is_gone(mut shop: Shop) {
         let at = format!("{url}/v1/shop/orders/{id}/payment");
         post(&at, &ann, &json!({ "method": "pm_card_visa" })).await
     };
-    // The gateway takes the money, does not say so in time, and says nothing more.
-    let mute = Faults { mute: true, ..Faults::default() };
-    let paid_in_vain = async |id: &str| {
-        let charges = || stripe.intents().values().map(|intent| intent.charges).sum::<u32>();
-        let before = charges();
-        stripe.err(Faults { late: 1.0, lateness: 2 * TIMEOUT, ..Faults::default() });
-        let (paid, ()) = tokio::join!(pay(id), async {
-            while charges() == before {
-                sleep(Duration::from_millis(1)).await;
-            }
-            stripe.err(Faults { before: 1.0, ..mute });
-        });
-        assert_eq!((paid.0, &paid.1["state"]), (202, &json!("paying")));
-    };
     let cancel = async |id: &str| {
         let asked = client().post(format!("{url}/v1/shop/orders/{id}/cancel")).bearer_auth(&ann);
         asked.header("idempotency-key", id).send().await
@@ -289,9 +348,9 @@ async fn a_gateway_that_is_gone(mut shop: Shop) {
 
     // One payment that was opened, and the gateway's answer lost; one that it has been paid.
     let (opened, taken) = (order().await, order().await);
-    stripe.err(mute);
+    stripe.err(Faults { mute: true, ..Faults::default() });
     assert_eq!(pay(&opened).await.0, 202);
-    paid_in_vain(&taken).await;
+    paid_in_vain(&stripe, pay(&taken)).await;
     for id in [&opened, &taken] {
         assert_eq!(until(&url, &ann, id, &["canceled"]).await["reason"], "gateway");
     }
@@ -307,7 +366,7 @@ async fn a_gateway_that_is_gone(mut shop: Shop) {
     origin.crash_at(Some("shop-canceled"));
     origin.start().await;
     let id = order().await;
-    paid_in_vain(&id).await;
+    paid_in_vain(&stripe, pay(&id)).await;
     cancel(&id).await.unwrap_err();
     origin.ended().await;
     stripe.err(Faults::default());
