@@ -9,6 +9,7 @@ use futures::StreamExt;
 use rand::Rng;
 use reqwest::Client;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -17,6 +18,9 @@ use tokio::time::{Instant, sleep};
 const RESERVE: Duration = Duration::from_secs(6);
 /// What looking, and a gateway that answers late, may take beyond that on a busy machine.
 const SLACK: Duration = Duration::from_secs(30);
+/// Between two looks for orders that hold theirs for too long, and how late after one such an order gives it back at the most: origins are killed meanwhile.
+const SWEEP: Duration = Duration::from_millis(200);
+const PROMPT: Duration = Duration::from_secs(10);
 /// How long one try goes on asking, and how long one question may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const REQUEST: Duration = Duration::from_secs(20);
@@ -115,7 +119,7 @@ impl Sale {
         let stripe = Stripe::start().await;
         shop.flags = vec![
             ("apps.commerce.reserve_ms", RESERVE.as_millis().to_string()),
-            ("apps.commerce.sweep_ms", "200".to_owned()),
+            ("apps.commerce.sweep_ms", SWEEP.as_millis().to_string()),
             ("apps.commerce.gateway.timeout_ms", "1000".to_owned()),
             ("accounts.access_ttl_s", "3600".to_owned()),
         ];
@@ -181,7 +185,9 @@ impl Sale {
     /// All units are sold, each was charged once, and the books say so.
     pub async fn is_right(&self) {
         let (url, boss, units) = (&self.url(), &self.boss, self.units);
-        are_charged_once(&all_rested(url, &self.buyers.tokens).await, &self.stripe, units);
+        let orders = all_rested(url, &self.buyers.tokens).await;
+        are_charged_once(&orders, &self.stripe, units);
+        come_back_in_time(&orders);
         assert_eq!(counts(url, boss, &self.variant).await, [0, 0, units]);
         assert_eq!(balance(url, boss, "gateway", "EUR").await, 1_190 * units);
         assert_eq!(balance(url, boss, "buyers", "EUR").await, 0);
@@ -189,6 +195,17 @@ impl Sale {
 
     fn url(&self) -> String {
         self.origins[0].url()
+    }
+}
+
+/// Each order that was not paid has given its stock back as soon as its time was over, whatever others were about.
+fn come_back_in_time(orders: &BTreeMap<String, Value>) {
+    for order in orders.values().filter(|order| order["state"] == "released" && order["reason"] == "expired")
+    {
+        // It does not say any more until when it held something: for as long as it could, from when it was placed.
+        let [created, changed] = ["created_ms", "changed_ms"].map(|at| order[at].as_u64().unwrap());
+        let late = Duration::from_millis(changed - created).saturating_sub(RESERVE);
+        assert!(late <= SWEEP + PROMPT, "{late:?} late: {order}");
     }
 }
 
