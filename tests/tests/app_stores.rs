@@ -425,7 +425,7 @@ async fn statements(database: &DatabaseConnection) -> f64 {
 async fn load(town: &Town, database: &DatabaseConnection) -> f64 {
     let writers = town.write();
     writers.more(2).await;
-    let all = |acked: Acked| acked.messages.len() + acked.orders.len() + acked.posts.len();
+    let all = |acked: Acked| acked.messages.len() + acked.orders.len() + acked.paid.len() + acked.posts.len();
     let (before, acked) = (statements(database).await, all(writers.acked()));
     writers.more(100).await;
     let sent = statements(database).await - before;
