@@ -11,8 +11,11 @@ use sluice_storage::rows::sea_orm::{ConnectionTrait, Statement};
 use sluice_storage::testing::Postgres;
 use sluice_storage::{Storage, StorageConfig};
 use sluice_tests::client::{client, header};
+use sluice_tests::ear::Ear;
 use sluice_tests::process::{Process, binary};
 use sluice_tests::programs::printed;
+use sluice_tests::shop;
+use sluice_tests::social::Social;
 use sluice_tests::stack::Engines;
 use sluice_wire::AccountId;
 use tempfile::TempDir;
@@ -263,6 +266,51 @@ async fn a_post_of_an_author_with_many_followers_costs_none_of_them_a_row(scene:
     assert_eq!(scene.home(&ben).await, [post, early]);
     let (_, shown) = scene.ask(Method::GET, "/users/ann", "", Value::Null).await;
     assert_eq!(shown, json!({ "handle": "ann", "followers": 101, "following": 0, "posts": 2 }));
+}
+
+/// What is said next under a name.
+async fn hears(ear: &mut Ear, name: &str) -> Value {
+    loop {
+        let said = ear.json().await["data"][name].take();
+        if !said.is_null() {
+            return said;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_device_hears_of_what_is_new_and_of_what_was_seen() {
+    let social = Social::start(&[], &[]).await;
+    let origin = social.origin.url();
+    let (ann, ben) = (shop::sign_up(&origin, "ann").await, shop::sign_up(&origin, "ben").await);
+    social.done(Method::PUT, "/v1/feed/users/ann/follow", &ben, Value::Null).await;
+    let told = social.done(Method::POST, "/v1/feed/token", &ben, Value::Null).await;
+    let mut ears = vec![];
+    for edge in &social.edges {
+        let mut ear = Ear::open(edge, None).await;
+        ear.subscribe(told["channel"].as_str().unwrap(), None, told["token"].as_str()).await;
+        ears.push(ear);
+    }
+    // Once there is a list, what is posted is brought to it.
+    social.post(&ann, "before").await;
+    let begun = Instant::now();
+    loop {
+        let page = social.done(Method::GET, "/v1/feed/home/explain", &ben, Value::Null).await;
+        if page["items"][0]["why"] == "pushed" {
+            break;
+        }
+        assert!(begun.elapsed() < LIMIT, "there is no list: {page}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let post = social.post(&ann, "new").await;
+    for ear in &mut ears {
+        assert_eq!(hears(ear, "new").await, 1);
+    }
+    let seen = social.ask(&social.edges[0], Method::PUT, "/v1/feed/home/seen", &ben);
+    assert_eq!(seen.json(&json!({ "seen": post })).send().await.unwrap().status(), 200);
+    for ear in &mut ears {
+        assert_eq!(hears(ear, "seen").await, post.as_str());
+    }
 }
 
 /// Small steps with pauses: there is time to kill somebody.

@@ -11,6 +11,9 @@ import type { Feeding } from './index';
 
 const ORDER = 'sluice-feed-order';
 
+/** Milliseconds between two looks for what is new: whoever did not look for `badge_ms` (10 min) is told of nothing. */
+const LOOK_EVERY = 240_000;
+
 const ORDERS: [Order, string][] = [['ranked', 'For you'], ['latest', 'Latest']];
 
 export async function homePage({ main, until, mine }: Feeding): Promise<void> {
@@ -78,9 +81,13 @@ export async function homePage({ main, until, mine }: Feeding): Promise<void> {
   ];
   main.append(el('div', { class: 'column' }, ...sides, list, wrong, more));
   await load(true);
-  const count = () => void home('latest').then(({ items }) => {
-    const n = items.filter(({ c }) => c && c.at_ms > newest && c.author !== me.handle).length;
+  // The newest that the button is about.
+  let offered = '';
+  const count = () => void home('latest').then(({ items, seen: known }) => {
+    const news = items.flatMap(({ c }) => (c && c.at_ms > newest && c.id > (known ?? '') && c.author !== me.handle ? [c.id] : []));
+    const n = news.length;
     if (until.aborted || n === 0) return;
+    offered = news.reduce((a, b) => (a > b ? a : b));
     const words = `${n >= PAGE ? `${PAGE} or more` : n} new ${n === 1 ? 'post' : 'posts'}`;
     say(fresh, words);
     say(told, words);
@@ -92,10 +99,15 @@ export async function homePage({ main, until, mine }: Feeding): Promise<void> {
     hear: ({ data }) => {
       if (data && 'new' in data) count();
       // Another device has shown them.
-      else if (data && 'seen' in data) fresh.hidden = true;
+      else if (data && 'seen' in data && String(data.seen) >= offered) fresh.hidden = true;
     },
     missed: count,
   });
+  // Authors whom many follow have nobody told, and who looks at a page for long is told no more: so it looks by itself.
+  const recount = () => document.hidden || count();
+  const timer = window.setInterval(recount, LOOK_EVERY);
+  document.addEventListener('visibilitychange', recount, { signal: until });
+  until.addEventListener('abort', () => window.clearInterval(timer));
 }
 
 /** Says how far this account has looked, for its other devices. */
