@@ -28,6 +28,9 @@ impl Feed {
                 }
                 let counted = posts::count(tx, id, post::Column::Likes, by).await?;
                 let Some(row) = counted else { return Err(gone(tx.conn(), id).await) };
+                if wanted && row.original.is_some() {
+                    return Err(ApiError::bad_request("this is a repost: like what it shows"));
+                }
                 if wanted && row.author != who.as_i64() {
                     affinity::add(tx, who.as_i64(), row.author, Interaction::Like).await?;
                 }

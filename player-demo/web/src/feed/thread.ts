@@ -5,7 +5,7 @@ import { live } from '../live';
 import { invitation } from '../sign-in';
 import { demand } from '../versions';
 import { empty } from '../views';
-import { fragments, post, thread, type Post } from './api';
+import { fragments, post, shows, thread, type Post } from './api';
 import { card, type Shelf } from './card';
 import { compose } from './compose';
 import type { Feeding } from './index';
@@ -35,7 +35,8 @@ export function arranged(root: string, replies: Post[]): Placed[] {
 /** The post of a fragment's path. Pure. */
 const idOf = (path: string): string => path.split('/').at(-1) ?? path;
 
-export async function threadPage(id: string, { main, until, mine }: Feeding): Promise<void> {
+export async function threadPage(id: string, feeding: Feeding): Promise<void> {
+  const { main, until, mine } = feeding;
   document.title = 'Conversation · Sluice';
   const asked = await post(id).catch((error: unknown) => {
     if (isGone(error)) return null;
@@ -43,6 +44,8 @@ export async function threadPage(id: string, { main, until, mine }: Feeding): Pr
   });
   const way = el('a', { class: 'button', href: '/feed' }, 'To the feed');
   if (!asked) return void main.append(el('div', { class: 'column' }, empty('It is gone', 'There is no such post, or it was deleted.', way)));
+  // What a repost shows is what is answered.
+  if (asked.repost_of) return threadPage(shows(asked), feeding);
   const begun = await thread(id);
   const root = begun.root.endsWith(`/${id}`) ? asked : (await fragments([{ f: begun.root }]))[0] ?? null;
   if (root) await mine.ask([root]);

@@ -106,7 +106,7 @@ fn posts(reader: i64, below: i64, why: Why) -> SelectStatement {
     let near = Expr::col((x, affinity::Column::Author))
         .equals((p, post::Column::Author))
         .and(Expr::col((x, affinity::Column::Reader)).eq(reader));
-    // A repost shows its original: that is what is liked.
+    // A repost shows its original: that is what is liked, and what ranks it.
     let shows = || {
         let original = Expr::col((p, post::Column::Original));
         Func::coalesce([original, Expr::col((p, post::Column::Id))])
@@ -117,20 +117,20 @@ fn posts(reader: i64, below: i64, why: Why) -> SelectStatement {
     let reposts = Expr::col((r, repost::Column::Post))
         .eq(shows())
         .and(Expr::col((r, repost::Column::Account)).eq(reader));
+    let q = "q";
+    let original = Expr::col((q, post::Column::Id)).equals((p, post::Column::Original));
+    let count = |column: post::Column| Func::coalesce([Expr::col((q, column)), Expr::col((p, column))]);
     let mut select = shown();
     select
-        .columns([
-            (p, post::Column::Id),
-            (p, post::Column::Author),
-            (p, post::Column::Likes),
-            (p, post::Column::Replies),
-            (p, post::Column::Reposts),
-            (p, post::Column::Original),
-        ])
+        .columns([(p, post::Column::Id), (p, post::Column::Author), (p, post::Column::Original)])
+        .expr_as(count(post::Column::Likes), "likes")
+        .expr_as(count(post::Column::Replies), "replies")
+        .expr_as(count(post::Column::Reposts), "reposts")
         .column((x, affinity::Column::Score))
         .expr_as(Expr::cust(format!("'{}'", why.as_str())), "why")
         .expr_as(Expr::col((l, like::Column::Post)), "liked")
         .expr_as(Expr::col((r, repost::Column::Post)), "reposted")
+        .join_as(JoinType::LeftJoin, post::Entity, q, original)
         .join_as(JoinType::LeftJoin, affinity::Entity, x, near)
         .join_as(JoinType::LeftJoin, like::Entity, l, likes)
         .join_as(JoinType::LeftJoin, repost::Entity, r, reposts)

@@ -122,7 +122,7 @@ pub(crate) struct ThreadPage {
 
 /// Posts, or answers a post.
 #[utoipa::path(post, path = "/v1/feed/posts", request_body = NewPost,
-    responses((status = 201, body = Made), (status = 401), (status = 410), (status = 422)))]
+    responses((status = 201, body = Made), (status = 400), (status = 401), (status = 410), (status = 422)))]
 pub(super) async fn create(
     State(feed): State<Feed>,
     who: Caller,
@@ -220,7 +220,7 @@ pub(super) async fn thread(
 
 /// Likes a post.
 #[utoipa::path(put, path = "/v1/feed/posts/{id}/like", params(("id" = String, Path)),
-    responses((status = 200, body = Liked), (status = 401), (status = 404), (status = 410)))]
+    responses((status = 200, body = Liked), (status = 400), (status = 401), (status = 404), (status = 410)))]
 pub(super) async fn like(
     State(feed): State<Feed>,
     who: Caller,

@@ -64,6 +64,9 @@ pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<W
     row.parent = Set(Some(to.as_i64()));
     let parent = beside::insert(tx, row, to, post::Column::Replies).await?;
     let Some(parent) = parent else { return Err(gone(tx.conn(), to).await) };
+    if parent.original.is_some() {
+        return Err(ApiError::bad_request("this is a repost: answer what it shows"));
+    }
     if parent.author != who.account.as_i64() {
         affinity::add(tx, who.account.as_i64(), parent.author, Interaction::Reply).await?;
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests report a broken assumption by panicking")]
 
 mod app;
+mod ranks;
 mod reads;
 mod writes;
 
