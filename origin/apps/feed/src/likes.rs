@@ -3,7 +3,7 @@
 use sluice_platform::ApiError;
 use sluice_storage::rows::sea_orm::sea_query::OnConflict;
 use sluice_storage::rows::sea_orm::{ActiveValue::Set, EntityTrait};
-use sluice_storage::rows::signed;
+use sluice_storage::rows::{signed, unsigned};
 use sluice_storage::{StorageError, Tx};
 use sluice_wire::{AccountId, EventKind, Tag, Version};
 
@@ -22,7 +22,11 @@ impl Feed {
     pub(crate) async fn like(&self, who: AccountId, id: PostId, wanted: bool) -> Result<Liked, ApiError> {
         let write = self.database().write::<_, ApiError, _>(|tx| {
             Box::pin(async move {
-                let by = if wanted { insert(tx, who, id).await? } else { -remove(tx, who, id).await? };
+                let (by, at_ms) = if wanted {
+                    (insert(tx, who, id).await?, tx.now_ms())
+                } else {
+                    remove(tx, who, id).await?
+                };
                 if by == 0 {
                     return Ok((posts::present(tx.conn(), id).await?, vec![]));
                 }
@@ -31,8 +35,11 @@ impl Feed {
                 if wanted && row.original.is_some() {
                     return Err(ApiError::bad_request("this is a repost: like what it shows"));
                 }
-                if wanted && row.author != who.as_i64() {
-                    affinity::add(tx, who.as_i64(), row.author, Interaction::Like).await?;
+                let (reader, author) = (who.as_i64(), row.author);
+                if wanted && reader != author {
+                    affinity::add(tx, reader, author, Interaction::Like, at_ms).await?;
+                } else if reader != author {
+                    affinity::unlike(tx, reader, author, at_ms).await?;
                 }
                 let tag = tags::post(id);
                 let version = tx.emit(&tag, EventKind::Changed, tags::live(&row)).await?;
@@ -56,7 +63,10 @@ async fn insert(tx: &Tx<'_>, who: AccountId, id: PostId) -> Result<i64, StorageE
     Ok(signed(made))
 }
 
-async fn remove(tx: &Tx<'_>, who: AccountId, id: PostId) -> Result<i64, StorageError> {
-    let gone = like::Entity::delete_by_id((id.as_i64(), who.as_i64())).exec(tx.conn()).await?;
-    Ok(signed(gone.rows_affected))
+/// What is to be counted, and when the like was made that is gone.
+async fn remove(tx: &Tx<'_>, who: AccountId, id: PostId) -> Result<(i64, u64), StorageError> {
+    let key = (id.as_i64(), who.as_i64());
+    let gone = like::Entity::delete_by_id(key).exec_with_returning(tx.conn()).await?;
+    let Some(row) = gone else { return Ok((0, 0)) };
+    Ok((-1, unsigned("feed_likes.made_ms", row.made_ms)?))
 }

@@ -231,7 +231,8 @@ async fn begin(tx: &Tx<'_>, row: &post::Model) -> Result<(), StorageError> {
     }
     match post::Entity::find_by_id(original).one(tx.conn()).await? {
         Some(of) if of.author != row.author => {
-            affinity::add(tx, row.author, of.author, Interaction::Repost).await
+            let at_ms = feed::post(row.id)?.unix_ms();
+            affinity::add(tx, row.author, of.author, Interaction::Repost, at_ms).await
         }
         _ => Ok(()),
     }

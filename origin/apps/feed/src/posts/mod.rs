@@ -68,7 +68,8 @@ pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<W
         return Err(ApiError::bad_request("this is a repost: answer what it shows"));
     }
     if parent.author != who.account.as_i64() {
-        affinity::add(tx, who.account.as_i64(), parent.author, Interaction::Reply).await?;
+        let (reader, now_ms) = (who.account.as_i64(), tx.now_ms());
+        affinity::add(tx, reader, parent.author, Interaction::Reply, now_ms).await?;
     }
     let thread = changed(tags::thread(feed::post(parent.root)?));
     let counts = (tags::post(to), EventKind::Changed, tags::live(&parent));
@@ -147,6 +148,7 @@ async fn undo(tx: &Tx<'_>, who: &Caller, row: &post::Model) -> Result<Vec<(Tag, 
     let mut events = vec![(tags::post(id), EventKind::Deleted, Value::Null)];
     if let Some(original) = row.original {
         repost::Entity::delete_by_id((original, row.author)).exec(tx.conn()).await?;
+        affinity::unshare(tx, row, original).await?;
         counted(tx, &mut events, original, post::Column::Reposts).await?;
         events.push(changed(tags::user(&who.name)));
         return Ok(tx.emit_all(&events).await?);

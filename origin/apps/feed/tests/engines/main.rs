@@ -55,7 +55,7 @@ async fn the_whole_life_of_a_post(app: App) {
     for (method, n, statements) in [
         ("PUT", 1, 3 + events),
         ("PUT", 1, 2),
-        ("DELETE", 0, 2 + events),
+        ("DELETE", 0, 3 + events),
         ("DELETE", 0, 2),
         ("PUT", 1, 3 + events),
     ] {

@@ -24,11 +24,13 @@ const KEY: u64 = 2;
 const MOST: [(&str, u64); 13] = [
     // Four with photos: the post, its author's count, its work, and that the photos are taken are four tables.
     ("post /v1/feed/posts", 4),
-    ("delete /v1/feed/posts/{id}", 3),
+    // Four of a repost, which is a row, a mark, a count of what it shows, and how near its author is to whoever wrote that.
+    ("delete /v1/feed/posts/{id}", 4),
     ("put /v1/feed/posts/{id}/like", 3),
-    ("delete /v1/feed/posts/{id}/like", 2),
+    ("delete /v1/feed/posts/{id}/like", 3),
     ("put /v1/feed/posts/{id}/repost", 3),
-    ("delete /v1/feed/posts/{id}/repost", 3),
+    // As deleting it.
+    ("delete /v1/feed/posts/{id}/repost", 4),
     // Of a photo that is sent. One that was uploaded in pieces has what it takes to read an upload and to delete it.
     ("post /v1/feed/photos", 2),
     ("put /v1/feed/users/{handle}/follow", 3),
@@ -84,13 +86,16 @@ async fn no_write_has_more_than_its_line_says(app: App) {
     let path = photo(&app, &ben, &mut sent).await;
     let reply = json!({ "text": "mine", "photos": [{ "path": path }], "reply_to": shown });
     let reply = post(&app, &ben, reply, &mut sent).await;
+    let shared = app.ask("PUT", &format!("/v1/feed/posts/{shown}/repost"), &ben, Value::Null).await;
+    let shared = shared.body["id"].as_str().unwrap();
+    app.brought().await;
     let of = |post: &str, what: &str| format!("/v1/feed/posts/{post}{what}");
     let follow = |handle: &str| format!("/v1/feed/users/{handle}/follow");
     let reader =
         |n: u64| json!([sluice_wire::AccountId::from_parts(1_800_000_000_000, n as u32), format!("r{n}")]);
     let readers: Vec<Value> = (1..50).map(reader).collect();
     let import = json!({ "author": "ann", "readers": readers, "active": true });
-    let asks: [(&str, String, &str, Value, u64); 21] = [
+    let asks: [(&str, String, &str, Value, u64); 22] = [
         ("put /v1/feed/posts/{id}/like", of(&shown, "/like"), &ben, Value::Null, events),
         ("put /v1/feed/posts/{id}/like", of(&shown, "/like"), &ben, Value::Null, 0),
         ("delete /v1/feed/posts/{id}/like", of(&shown, "/like"), &ben, Value::Null, events),
@@ -111,6 +116,7 @@ async fn no_write_has_more_than_its_line_says(app: App) {
         ("put /v1/feed/users/{handle}/follow", follow("r7"), &ben, Value::Null, events),
         ("put /v1/feed/users/{handle}/follow", follow("r7"), &ben, Value::Null, 0),
         ("delete /v1/feed/users/{handle}/follow", follow("r7"), &ben, Value::Null, events),
+        ("delete /v1/feed/posts/{id}", of(shared, ""), &ben, Value::Null, events),
         ("delete /v1/feed/posts/{id}", of(&reply, ""), &ben, Value::Null, events),
         ("delete /v1/feed/posts/{id}", of(&shown, ""), &ann, Value::Null, events),
         ("delete /v1/feed/lists", "/v1/feed/lists".into(), &root, Value::Null, 0),
