@@ -242,6 +242,15 @@ impl Videos {
         }))
     }
 
+    /// True when there is a video, and it is not deleted: one statement.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn is_there(&self, tx: &Tx<'_>, id: VideoId) -> Result<bool, StorageError> {
+        let found = video::Entity::find_by_id(id.as_i64()).one(tx.conn()).await?;
+        Ok(found.is_some_and(|row| row.deleted_ms.is_none() && row.edition_of.is_none()))
+    }
+
     /// One video, with the version of its tag that it is at.
     ///
     /// # Errors

@@ -130,10 +130,12 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     asked.body.check()?;
     let (caller, new, owner) = (&who, &asked.body, &who.owner());
-    let once = &feed.once;
+    let (once, videos) = (&feed.once, &feed.storage.videos());
     let answer = once
         .write(&asked, owner, &|tx| {
-            Box::pin(async move { Ok(Answer::created(Made::new(&posts::create(tx, caller, new).await?))) })
+            Box::pin(
+                async move { Ok(Answer::created(Made::new(&posts::create(tx, videos, caller, new).await?))) },
+            )
         })
         .await?;
     feed.posted.notify_one();

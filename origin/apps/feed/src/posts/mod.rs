@@ -12,8 +12,8 @@ use sluice_storage::rows::sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
 };
 use sluice_storage::rows::{signed, to_json};
-use sluice_storage::{StorageError, Tx};
-use sluice_wire::{EventKind, Tag, Version, VideoId};
+use sluice_storage::{StorageError, Tx, Videos};
+use sluice_wire::{EventKind, Tag, Version};
 
 use crate::PostId;
 use crate::affinity::{self, Interaction};
@@ -47,12 +47,17 @@ const NO_PHOTOS: &str = "[]";
 pub(crate) type Written = (PostId, Vec<(Tag, Version)>);
 
 /// Makes a post or a reply: a row and what counts it, in as many statements as tables change.
-pub(crate) async fn create(tx: &Tx<'_>, who: &Caller, new: &NewPost) -> Result<Written, ApiError> {
+pub(crate) async fn create(
+    tx: &Tx<'_>,
+    videos: &Videos,
+    who: &Caller,
+    new: &NewPost,
+) -> Result<Written, ApiError> {
     let id: PostId = tx.ids().make();
     let mut row = row(id, who, Kind::Post);
     row.text = Set(new.text.clone());
     row.photos = Set(to_json(&photos::attach(tx, who, id, &new.photos).await?)?);
-    row.video = Set(new.video.map(VideoId::as_i64));
+    row.video = Set(new.film(tx, videos).await?);
     let Some(to) = new.reply_to else {
         posted(tx, who).await?;
         post::Entity::insert(row).exec_without_returning(tx.conn()).await?;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_platform::{ApiError, is_local_path};
+use sluice_storage::{Tx, Videos};
 use sluice_wire::VideoId;
 use utoipa::ToSchema;
 
@@ -72,6 +73,16 @@ impl NewPost {
             return Ok(());
         }
         Err(ApiError::new(422, "invalid", "Not a post", faults.join("; ")))
+    }
+
+    /// Its video, as a column, which is there now: a statement, if it has one.
+    pub(super) async fn film(&self, tx: &Tx<'_>, videos: &Videos) -> Result<Option<i64>, ApiError> {
+        let Some(id) = self.video else { return Ok(None) };
+        if videos.is_there(tx, id).await? {
+            return Ok(Some(id.as_i64()));
+        }
+        let detail = format!("video: there is no video {id}");
+        Err(ApiError::new(422, "no-such-video", "No such video", detail))
     }
 }
 

@@ -13,6 +13,8 @@ use sluice_platform::testing::Alone;
 pub(super) use sluice_platform::testing::Reply as Answer;
 use sluice_storage::rows::sea_orm::{ConnectionTrait, Statement};
 use sluice_storage::testing::Postgres;
+use sluice_storage::{NewVideo, StorageError, VideoState};
+use sluice_wire::VideoId;
 use tokio::time::{Instant, sleep};
 
 /// How long what happens behind a request may take on a busy machine.
@@ -58,6 +60,27 @@ impl App {
         let answer = self.ask("POST", "/v1/feed/posts", token, json!({ "text": text })).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A video that is added to the library.
+    pub(super) async fn video(&self, id: VideoId) {
+        let storage = &self.alone.ground.storage;
+        let (videos, new) = (
+            &storage.videos(),
+            &NewVideo {
+                id,
+                name: "film.mkv".into(),
+                title: "A film".into(),
+                state: VideoState::Queued,
+                bytes: None,
+                sha256: None,
+                edition_of: None,
+            },
+        );
+        let write = storage
+            .database
+            .write::<_, StorageError, _>(|tx| Box::pin(async move { videos.create(tx, new).await }));
+        write.await.unwrap();
     }
 
     /// Ids of a home page by time.

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use sluice_feed::Config;
 use sluice_platform::AccountsConfig;
 use sluice_platform::testing::Alone;
+use sluice_storage::StorageError;
 use sluice_storage::testing::Postgres;
+use sluice_wire::VideoId;
 use tokio::time::{Instant, sleep};
 
 async fn the_whole_life_of_a_post(app: App) {
@@ -133,6 +135,38 @@ async fn the_whole_life_of_a_post(app: App) {
     app.took(&left, 3 + events);
     assert_eq!(app.home(&ben).await, [""; 0]);
     app.end().await;
+}
+
+async fn a_post_has_no_video_that_is_not_there(app: App) {
+    let ann = app.join("ann").await;
+    let id = VideoId::from_parts(1_800_000_000_000, 1);
+    let (film, videos) = (json!({ "video": id }), &app.alone.ground.storage.videos());
+    let refused = async || {
+        let refused = app.ask("POST", "/v1/feed/posts", &ann, film.clone()).await;
+        assert_eq!((refused.status, &refused.body["type"]), (422, &json!("/problems/no-such-video")));
+    };
+    refused().await;
+    app.video(id).await;
+    let made = app.ask("POST", "/v1/feed/posts", &ann, film.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let delete = app
+        .alone
+        .ground
+        .storage
+        .database
+        .write::<_, StorageError, _>(|tx| Box::pin(async move { videos.put_aside(tx, id).await }));
+    assert!(delete.await.unwrap());
+    refused().await;
+    let shown = app.ask("GET", made.body["fragment"].as_str().unwrap(), "", Value::Null).await;
+    assert_eq!((shown.status, &shown.body["video"]), (200, &json!(id)), "what was posted stays");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_post_has_no_video_that_is_not_there_on_both_engines() {
+    a_post_has_no_video_that_is_not_there(App::start(None, &Config::default()).await).await;
+    let server = Postgres::start().await;
+    a_post_has_no_video_that_is_not_there(App::start(Some(&server), &Config::default()).await).await;
 }
 
 async fn lists_that_are_lost_leave_no_page_empty(app: App) {

@@ -22,8 +22,9 @@ const KEY: u64 = 2;
 
 /// Each write of the description, and the statements that it has at most.
 const MOST: [(&str, u64); 13] = [
-    // Four with photos: the post, its author's count, its work, and that the photos are taken are four tables.
-    ("post /v1/feed/posts", 4),
+    // Four with photos: the post, its author's count, its work, and that the photos are taken are four tables. One more with a
+    // video, which is looked for.
+    ("post /v1/feed/posts", 5),
     // Four of a repost, which is a row, a mark, a count of what it shows, and how near its author is to whoever wrote that.
     ("delete /v1/feed/posts/{id}", 4),
     ("put /v1/feed/posts/{id}/like", 3),
@@ -81,7 +82,9 @@ async fn no_write_has_more_than_its_line_says(app: App) {
     let (root, ann, ben) = (app.join("root").await, app.join("ann").await, app.join("ben").await);
     let plain = post(&app, &ann, json!({ "text": "words" }), &mut sent).await;
     let path = photo(&app, &ann, &mut sent).await;
-    let shown = json!({ "text": "shown", "photos": [{ "path": path }] });
+    let film = sluice_wire::VideoId::from_parts(1_800_000_000_000, 1);
+    app.video(film).await;
+    let shown = json!({ "text": "shown", "photos": [{ "path": path }], "video": film });
     let shown = post(&app, &ann, shown, &mut sent).await;
     let path = photo(&app, &ben, &mut sent).await;
     let reply = json!({ "text": "mine", "photos": [{ "path": path }], "reply_to": shown });
