@@ -5,6 +5,7 @@ use crate::cache::Policy;
 use crate::disk::DiskConfig;
 use crate::names::DnsConfig;
 use crate::overload::OverloadConfig;
+use crate::shares::SharesConfig;
 use crate::streams::StreamsConfig;
 use crate::tenant::{self, TenantConfig};
 use crate::transform::TransformConfig;
@@ -69,6 +70,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// What it can send, and so what it gives up when more is asked.
     pub overload: OverloadConfig,
+    /// What one client may have of what is there for all.
+    pub shares: SharesConfig,
     /// Methods let in beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. They are passed on, and count as unsafe.
     pub methods: Vec<String>,
     /// Folder for the last route table.
@@ -154,6 +157,7 @@ impl Default for Config {
             streams: StreamsConfig::default(),
             access: AccessConfig::default(),
             overload: OverloadConfig::default(),
+            shares: SharesConfig::default(),
             methods: vec![],
             state_dir: "var/edge".into(),
             report_ms: 1_000,
@@ -164,7 +168,7 @@ impl Default for Config {
 }
 
 /// What may change while an edge serves: everything that is looked up anew for each request.
-const LIVE_KEYS: [&str; 25] = [
+const LIVE_KEYS: [&str; 26] = [
     "access.audience",
     "access.cookie",
     "access.issuer",
@@ -184,6 +188,7 @@ const LIVE_KEYS: [&str; 25] = [
     "origins",
     "overload.",
     "report_ms",
+    "shares.",
     "siblings",
     "streams.",
     "tenants",
@@ -228,6 +233,7 @@ impl ProcessConfig for Config {
         self.streams.validate(faults);
         self.access.validate(faults);
         self.overload.validate(faults);
+        self.shares.validate(faults);
         if !self.weight.is_finite() || self.weight <= 0.0 {
             faults.add("weight", "must be above 0");
         }

@@ -22,6 +22,7 @@
 //! - `assemble`: lists of one client, and the fragments of everybody that they name
 //! - `websocket` and `streams`: what is carried live, and never kept
 //! - `live`: channels that end here, with those who listen
+//! - `shares`: what one client may have of what is there for all
 //! - `listed`: what an origin lists for edges
 //! - `popular` and `asked`: what clients ask for most, now and in a minute
 //! - `floors` and `feed`: what the event log says is stale; `purge`: what operators do; `fleet`: reports, the route table,
@@ -65,6 +66,7 @@ mod redirect;
 mod rooms;
 mod same;
 mod searches;
+mod shares;
 mod shortcut;
 mod siblings;
 mod streams;

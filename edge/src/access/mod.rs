@@ -31,7 +31,7 @@ use credentials::{Credential, Kind};
 use http::header::{HOST, HeaderValue};
 use keys::Keys;
 use rate::Left;
-pub(crate) use rate::{By, Rate, Rates, client};
+pub(crate) use rate::{By, Rate, Rates, client, network};
 use rules::{Need, Rule, Rules};
 use sluice_service::{HttpRequest, HttpResponse, Peer, Places};
 use sluice_wire::headers::{ACCESS_CHECKS, SLUICE_ACCESS};

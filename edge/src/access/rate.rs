@@ -3,7 +3,7 @@
 
 use lru::LruCache;
 use serde::Deserialize;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -97,15 +97,20 @@ impl Rates {
     }
 }
 
-/// A client as its requests are counted.
-pub(crate) fn client(address: IpAddr) -> String {
+/// What one client has of addresses: one, or a /64.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V4(address) => format!("client {address}"),
+        IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            format!("client {a:x}:{b:x}:{c:x}:{d:x}")
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
+}
+
+/// A client as its requests are counted.
+pub(crate) fn client(address: IpAddr) -> String {
+    format!("client {}", network(address))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::ring::{Frame, Ring};
 use sluice_wire::channel::{Gap, SPARE_REPLAY};
 use sluice_wire::{Problem, Tag};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -65,6 +66,8 @@ pub(super) struct Applicant {
 #[derive(Debug)]
 pub(super) struct Channel {
     name: Tag,
+    /// The client in whose share it is.
+    pub(super) begun_by: IpAddr,
     pub(super) ring: Ring,
     /// The highest number that was heard of.
     head: u64,
@@ -78,9 +81,10 @@ pub(super) struct Channel {
 
 impl Channel {
     /// A channel that an origin is about to be asked for.
-    pub(super) fn new(name: Tag, now: Instant) -> Self {
+    pub(super) fn new(name: Tag, begun_by: IpAddr, now: Instant) -> Self {
         Self {
             name,
+            begun_by,
             ring: Ring::new(0),
             head: 0,
             state: State::Asked,

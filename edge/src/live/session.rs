@@ -4,6 +4,7 @@ use super::client::{Client, Full, Out};
 use super::token;
 use crate::edge::Shared;
 use crate::metrics::Transport;
+use crate::shares::Share;
 use sluice_wire::token::CLOCK_SLACK_S;
 use sluice_wire::{AccountId, Problem, Tag};
 use std::collections::{HashMap, VecDeque};
@@ -134,7 +135,8 @@ impl Session {
         let until_s = listener.as_ref().map(|listener| listener.until_s);
         let who = listener.as_ref().and_then(|listener| listener.subject.parse().ok());
         self.channels.insert(wish.channel.clone(), Mine { until_s, who });
-        self.edge.channels.subscribe(&self.client, &wish.channel, wish.after, listener)
+        let share = Share::of(self.from, self.edge.live().shares.channels);
+        self.edge.channels.subscribe(&self.client, &wish.channel, wish.after, listener, share)
     }
 
     /// Takes note of what the client is about to be told; false for what it did not ask for any more.

@@ -4,6 +4,7 @@ use super::channel::{Applicant, Channel, Listener};
 use super::client::{Aside, Client};
 use super::ring::{Frame, MAX_FRAMES};
 use crate::metrics::LiveCounts;
+use crate::shares::{Share, Shares};
 use serde_json::Value;
 use sluice_wire::channel::{Ask, Frame as Said, Line, Revoked};
 use sluice_wire::token::Revocations;
@@ -35,6 +36,8 @@ pub(crate) struct Table {
 #[derive(Debug, Default)]
 struct Inner {
     channels: HashMap<Tag, Channel>,
+    /// Who has begun how many of them.
+    begun: Shares,
     bytes: usize,
     /// What is to be asked, one for each channel. Nothing while there is no connection: the next one asks for all channels.
     asks: BTreeMap<Tag, Ask>,
@@ -83,6 +86,7 @@ impl Inner {
     fn remove(&mut self, channel: &Tag) {
         if let Some(gone) = self.channels.remove(channel) {
             self.bytes -= gone.ring.bytes();
+            self.begun.remove(gone.begun_by);
             if gone.is_refused() {
                 self.asks.remove(channel);
             } else {
@@ -113,13 +117,15 @@ impl Table {
     /// Subscribes a client to a channel: what comes of it waits for the client.
     ///
     /// # Errors
-    /// 403 when the listener's token was revoked, 503 when there are too many channels, or nobody knows yet what was revoked.
+    /// 403 when the listener's token was revoked, 429 when it has begun as many channels as it may, 503 when there are too many
+    /// channels, or nobody knows yet what was revoked.
     pub(super) fn subscribe(
         &self,
         client: &Arc<Client>,
         channel: &Tag,
         after: Option<u64>,
         listener: Option<Arc<Listener>>,
+        share: Share,
     ) -> Result<(), Problem> {
         let now = Instant::now();
         self.locked(|inner| {
@@ -136,12 +142,11 @@ impl Table {
                     .detail("no origin has said yet which tokens were withdrawn; try again"));
             }
             let is_new = !inner.channels.contains_key(channel);
-            if is_new && inner.channels.len() >= MAX_CHANNELS && !evict(inner) {
-                return Err(Problem::new(503, "too-many-channels", "Too many channels")
-                    .detail("this edge carries as many channels as it may"));
+            if is_new {
+                make_way(inner, share)?;
             }
-            let known =
-                inner.channels.entry(channel.clone()).or_insert_with(|| Channel::new(channel.clone(), now));
+            let begin = || Channel::new(channel.clone(), share.client, now);
+            let known = inner.channels.entry(channel.clone()).or_insert_with(begin);
             let applicant = Applicant { client: Arc::clone(client), after, listener, since: now };
             if known.subscribe(applicant, now) || is_new {
                 inner.ask(channel, now);
@@ -285,10 +290,26 @@ impl Table {
     }
 }
 
-/// Lets go of the channel that nobody has listened to for longest; false when there is none.
-fn evict(inner: &mut Inner) -> bool {
-    let idle = inner.channels.iter().filter_map(|(name, channel)| Some((channel.idle_since?, name.clone())));
-    let Some((_, oldest)) = idle.min() else { return false };
+/// Makes way for a channel, and counts it for the client that begins it.
+fn make_way(inner: &mut Inner, share: Share) -> Result<(), Problem> {
+    let is_own = |channel: &Channel| channel.begun_by == share.client;
+    if inner.begun.has(share.client) >= share.most && !evict(inner, is_own) {
+        return Err(Problem::new(429, "too-many-channels", "Too many channels")
+            .detail(format!("one client begins at most {} at this edge; leave some", share.most)));
+    }
+    if inner.channels.len() >= MAX_CHANNELS && !evict(inner, |_| true) {
+        return Err(Problem::new(503, "too-many-channels", "Too many channels")
+            .detail("this edge carries as many channels as it may"));
+    }
+    inner.begun.add(share.client);
+    Ok(())
+}
+
+/// Lets go of the channel, of those meant, that nobody has listened to for longest; false when there is none.
+fn evict(inner: &mut Inner, meant: impl Fn(&Channel) -> bool) -> bool {
+    let meant = inner.channels.iter().filter(|(_, channel)| meant(channel));
+    let idle = meant.filter_map(|(name, channel)| Some((channel.idle_since?, name)));
+    let Some(oldest) = idle.min().map(|(_, name)| name.clone()) else { return false };
     inner.remove(&oldest);
     true
 }

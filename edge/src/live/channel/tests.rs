@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 const OPEN: bool = true;
 
@@ -19,7 +20,7 @@ struct World {
 impl World {
     fn new(written: u64) -> Self {
         let now = Instant::now();
-        let channel = Channel::new(Tag::new("a:1").unwrap(), now);
+        let channel = Channel::new(Tag::new("a:1").unwrap(), Ipv4Addr::LOCALHOST.into(), now);
         Self { channel, now, written, told: None, clients: BTreeMap::new() }
     }
 

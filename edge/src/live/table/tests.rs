@@ -16,10 +16,15 @@ fn tag(name: &str) -> Tag {
     Tag::new(name).unwrap()
 }
 
+/// What a client at an address may begin.
+fn share(address: &str, most: usize) -> Share {
+    Share::of(address.parse().unwrap(), most)
+}
+
 /// A client comes for a channel.
 fn come(table: &Table, channel: &str, after: Option<u64>) -> Arc<Client> {
     let client = Arc::new(Client::new());
-    table.subscribe(&client, &tag(channel), after, None).unwrap();
+    table.subscribe(&client, &tag(channel), after, None, share("192.0.2.1", MAX_CHANNELS)).unwrap();
     client
 }
 
@@ -134,4 +139,35 @@ fn what_was_deleted_is_not_told_to_who_comes_later() {
     assert_eq!(data(&after), [Value::Null, second, Value::Null, last]);
     let places = |frames: &[Said]| frames.iter().map(|frame| (frame.seq, frame.at_ms)).collect::<Vec<_>>();
     assert_eq!(places(&after), places(&before));
+}
+
+#[test]
+fn who_has_begun_its_share_of_channels_takes_no_place_of_others() {
+    let table = table();
+    let (greedy, other) = (Arc::new(Client::new()), Arc::new(Client::new()));
+    let ask = |client: &Arc<Client>, from: &str, channel: &str| {
+        let told = table.subscribe(client, &tag(channel), None, None, share(from, 2));
+        told.map_err(|problem| problem.status)
+    };
+    assert_eq!(ask(&other, "192.0.2.1", "a:0"), Ok(()));
+    for channel in ["a:1", "a:2"] {
+        assert_eq!(ask(&greedy, "2001:db8::1", channel), Ok(()));
+    }
+    assert_eq!(ask(&greedy, "2001:db8::2", "a:3"), Err(429), "its neighbour in the same /64");
+    assert_eq!(ask(&greedy, "2001:db8::1", "a:0"), Ok(()), "what another has begun is not counted");
+    assert_eq!(ask(&greedy, "2001:db8::1", "a:1"), Ok(()), "nor what it has");
+    assert_eq!(ask(&other, "192.0.2.1", "a:4"), Ok(()));
+
+    // What is left makes way for what is next; what others still listen to does not.
+    assert_eq!(ask(&Arc::new(Client::new()), "192.0.2.2", "a:1"), Ok(()));
+    table.unsubscribe(&greedy, &tag("a:1"));
+    assert_eq!(ask(&greedy, "2001:db8::1", "a:3"), Err(429));
+    table.unsubscribe(&greedy, &tag("a:2"));
+    assert_eq!(ask(&greedy, "2001:db8::1", "a:3"), Ok(()));
+    let known = |channel: &str| table.locked(|inner| inner.channels.contains_key(&tag(channel)));
+    assert!(known("a:1") && !known("a:2") && known("a:3"));
+
+    // What goes by itself is counted no more.
+    leave_for_good(&table, &greedy, "a:3");
+    assert_eq!(ask(&greedy, "2001:db8::1", "a:5"), Ok(()));
 }
