@@ -57,7 +57,7 @@ use crate::parent::NoAnswer;
 use crate::tenant::Tenant;
 use crate::transform::Asked;
 use crate::{probe, rooms};
-use http::{HeaderName, Method};
+use http::HeaderName;
 use sluice_service::{HttpRequest, HttpResponse};
 use sluice_wire::headers::SLUICE_PLACED;
 use sluice_wire::tag::{Tag, Version};
@@ -113,7 +113,7 @@ enum Phase {
     Pass(Ask),
     Tunnel(Ask),
     Live(Door, HttpRequest, Target),
-    Room(rooms::Door, Method, Target),
+    Room(rooms::Door, HttpRequest, Target),
     Guard(HttpRequest, Target),
     Unserved(Ask, NoAnswer),
     Done(HttpResponse, Outcome),
@@ -151,7 +151,7 @@ pub(crate) async fn live(edge: Arc<Shared>, request: HttpRequest) -> HttpRespons
             Phase::Pass(ask) => pass::pass(&edge, ask).await,
             Phase::Tunnel(ask) => tunnel::tunnel(&edge, ask).await,
             Phase::Live(door, request, target) => entry::listen(&edge, door, request, target).await,
-            Phase::Room(door, method, target) => entry::wait_in_line(&edge, door, &method, &target).await,
+            Phase::Room(door, request, target) => entry::wait_in_line(&edge, door, request, &target).await,
             Phase::Guard(request, target) => entry::guard(&edge, request, target).await,
             Phase::Unserved(ask, why) => out::unserved(&edge, &ask, why),
             Phase::Done(mut answer, outcome) => {

@@ -209,7 +209,7 @@ impl RoomCounts {
             waiting: r.gauge("sluice_edge_room_waiting", "Tickets in line in waiting rooms"),
             tickets: r.counters(
                 "sluice_edge_room_tickets_total",
-                "Tickets asked for: given, or why not (sold-out, room-full, no-room, room-unknown)",
+                "Tickets asked for: given, or why not (sold-out, room-full, too-many-tickets, no-room, room-unknown)",
                 &["result"],
             ),
             admitted: r.counter("sluice_edge_room_admitted_total", "Tickets that were let in"),

@@ -61,7 +61,7 @@ impl Shop {
         self.dir.path().join(name).display().to_string()
     }
 
-    /// An edge in front of origins, not started yet. It has their public keys.
+    /// An edge in front of origins, not started yet. It has their public keys. Crowds come from one address here.
     #[must_use]
     pub fn edge(&self, name: &str, origins: &[String]) -> Process {
         let all: Vec<String> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
@@ -69,7 +69,7 @@ impl Shop {
             self.dir.path(),
             name,
             &format!("[{}]", all.join(",")),
-            &[("access.keys_file", &self.file("keys.json"))],
+            &[("access.keys_file", &self.file("keys.json")), ("shares.tickets", "200000")],
         )
     }
 

@@ -9,10 +9,10 @@ use crate::gate::{self, Target};
 use crate::live::{Brought, Door};
 use crate::metrics::Outcome;
 use crate::{account, cmcd, live as channels, rooms};
-use http::Method;
-use sluice_service::{HttpRequest, problem_response};
+use sluice_service::{HttpRequest, Peer, problem_response};
 use sluice_wire::headers::SLUICE_OWNER;
 use sluice_wire::{Problem, Tier};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 pub(super) fn accept(edge: &Shared, mut request: HttpRequest) -> Phase {
@@ -50,10 +50,13 @@ pub(super) async fn listen(edge: &Arc<Shared>, door: Door, request: HttpRequest,
 pub(super) async fn wait_in_line(
     edge: &Arc<Shared>,
     door: rooms::Door,
-    method: &Method,
+    request: HttpRequest,
     target: &Target,
 ) -> Phase {
-    let mut answer = rooms::serve(edge, door, method, target).await;
+    let peer = request.extensions().get::<Peer>();
+    let from = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.addr.ip().to_canonical());
+    let (parts, _) = request.into_parts();
+    let mut answer = rooms::serve(edge, door, &parts.method, from, target).await;
     let refused = answer.status().is_client_error() || answer.status().is_server_error();
     deliver::label(answer.headers_mut(), &edge.config.node, "detail=room");
     Phase::Done(answer, if refused { Outcome::Refused } else { Outcome::Bypass })

@@ -38,7 +38,7 @@ pub(super) fn normalise(edge: &Arc<Shared>, request: HttpRequest, target: Target
         return Phase::Live(door, request, target);
     }
     if let Some(door) = rooms::Door::of(&target.path).filter(|_| edge.config.tier == Tier::Near) {
-        return Phase::Room(door, request.method().clone(), target);
+        return Phase::Room(door, request, target);
     }
     if rooms::concerns(edge, &request) {
         return Phase::Guard(request, target);

@@ -1,8 +1,10 @@
 //! One room's line: who waits, in the order of tickets, and who was let in. Pure.
 
+use crate::shares::Shares;
 use lru::LruCache;
 use sluice_wire::room::{Admission, Ticket};
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub(super) enum Standing {
 struct Place {
     /// Until when its holder counts as present.
     present: Instant,
+    /// In whose share it is.
+    client: Option<IpAddr>,
     /// Wakes him when he waits for an answer.
     wake: Option<Arc<Notify>>,
 }
@@ -44,6 +48,8 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Line {
     places: BTreeMap<Ticket, Place>,
+    /// Who has how many of them.
+    shares: Shares,
     admitted: HashMap<Ticket, Admission>,
     used: LruCache<Ticket, ()>,
     /// The tickets in line as they were a moment ago.
@@ -54,7 +60,8 @@ pub(super) struct Line {
 impl Default for Line {
     fn default() -> Self {
         let used = LruCache::new(MAX_USED);
-        Self { places: BTreeMap::new(), admitted: HashMap::new(), used, ranks: vec![], ranked: None }
+        let (places, shares) = (BTreeMap::new(), Shares::default());
+        Self { places, shares, admitted: HashMap::new(), used, ranks: vec![], ranked: None }
     }
 }
 
@@ -62,6 +69,19 @@ impl Line {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// How many of a client's wait.
+    pub(super) fn of(&self, client: IpAddr) -> usize {
+        self.shares.has(client)
+    }
+
+    /// Counts a ticket that is in line for a client, unless it is counted for one.
+    pub(super) fn count(&mut self, ticket: Ticket, client: IpAddr) {
+        if let Some(place) = self.places.get_mut(&ticket).filter(|place| place.client.is_none()) {
+            place.client = Some(client);
+            self.shares.add(client);
+        }
     }
 
     /// True for a ticket that is in line or was let in.
@@ -77,7 +97,7 @@ impl Line {
         if let Some(admission) = self.admitted.get(&ticket).filter(|one| one.until_ms > now_ms) {
             return Standing::Admitted(admission.clone());
         }
-        let place = self.places.entry(ticket).or_insert(Place { present: now, wake: None });
+        let place = self.places.entry(ticket).or_insert(Place { present: now, client: None, wake: None });
         place.present = place.present.max(now + wait + PRESENT);
         Standing::Waiting(self.rank(ticket, now))
     }
@@ -119,7 +139,11 @@ impl Line {
     }
 
     fn leave(&mut self, ticket: Ticket) {
-        if let Some(wake) = self.places.remove(&ticket).and_then(|place| place.wake) {
+        let Some(place) = self.places.remove(&ticket) else { return };
+        if let Some(client) = place.client {
+            self.shares.remove(client);
+        }
+        if let Some(wake) = place.wake {
             wake.notify_waiters();
         }
     }
@@ -131,7 +155,14 @@ impl Line {
 
     /// Forgets who has been away for long.
     pub(super) fn sweep(&mut self, now: Instant, now_ms: u64) {
-        self.places.retain(|_, place| place.present + REMEMBERED > now);
+        let Self { places, shares, .. } = self;
+        places.retain(|_, place| {
+            let stays = place.present + REMEMBERED > now;
+            if let Some(client) = place.client.filter(|_| !stays) {
+                shares.remove(client);
+            }
+            stays
+        });
         self.admitted.retain(|_, admission| admission.until_ms.saturating_add(ADMITTED_MS) > now_ms);
     }
 }
@@ -174,6 +205,23 @@ mod tests {
         assert_eq!(told(&mut line, 10), Standing::Waiting(0), "in line again");
         line.used(ticket(1));
         assert_eq!((told(&mut line, 9), line.len()), (Standing::Used, 0));
+    }
+
+    #[test]
+    fn a_place_is_in_a_share_until_its_holder_has_it_no_more() {
+        let (mut line, now, client) = (Line::default(), Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        for n in 1..=4 {
+            line.ask(ticket(n), Duration::ZERO, now, 0);
+            line.count(ticket(n), client);
+            line.count(ticket(n), IpAddr::from([192, 0, 2, 2]));
+        }
+        assert_eq!((line.of(client), line.of([192, 0, 2, 2].into())), (4, 0), "whoever asks for it after");
+        line.admit(admission(ticket(1), 10));
+        line.used(ticket(2));
+        line.count(ticket(2), client);
+        assert_eq!(line.of(client), 2, "who is let in does not wait");
+        line.sweep(now + PRESENT + REMEMBERED, 0);
+        assert_eq!(line.of(client), 0);
     }
 
     proptest! {

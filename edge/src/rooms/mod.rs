@@ -26,9 +26,10 @@ pub(crate) use guard::{concerns, pass};
 pub(crate) use serve::{Door, is_inner, serve};
 
 use crate::metrics::RoomCounts;
+use crate::shares::Share;
 use hall::{Hall, MAX_WAITING};
-use sluice_wire::Version;
 use sluice_wire::room::{Ask, Given, MAX_ROOMS, Room, Said, Ticket};
+use sluice_wire::{Problem, Version};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -235,9 +236,18 @@ impl Inner {
         self.halls.values().map(|hall| hall.line.len()).sum()
     }
 
-    /// True when no more can wait here.
-    fn is_full(&self) -> bool {
-        self.waiting() >= MAX_WAITING
+    /// Why no more can wait here, or no more of a client.
+    fn full(&self, share: Share) -> Option<Problem> {
+        if self.waiting() >= MAX_WAITING {
+            let problem = Problem::new(503, "room-full", "Too many wait");
+            return Some(problem.detail("try another edge, or later"));
+        }
+        let its: usize = self.halls.values().map(|hall| hall.line.of(share.client)).sum();
+        (its >= share.most).then(|| {
+            let problem = Problem::new(429, "too-many-tickets", "Too many wait");
+            problem
+                .detail(format!("at most {} wait here from one address; try again in a moment", share.most))
+        })
     }
 
     /// The next ticket: none is before the one before it, though the clock may be.

@@ -11,6 +11,7 @@ use super::line::Standing;
 use super::{Rooms, unix_ms};
 use crate::edge::Shared;
 use crate::gate::Target;
+use crate::shares::Share;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
     CONTENT_TYPE, HeaderValue, RETRY_AFTER,
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use sluice_service::{Body, HttpResponse, problem_response};
 use sluice_wire::Problem;
 use sluice_wire::room::{PATH, Ticket};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,17 +61,23 @@ pub(crate) fn is_inner(path: &str) -> bool {
 }
 
 /// Answers a client.
-pub(crate) async fn serve(edge: &Arc<Shared>, door: Door, method: &Method, target: &Target) -> HttpResponse {
-    let rooms = &edge.rooms;
+pub(crate) async fn serve(
+    edge: &Arc<Shared>,
+    door: Door,
+    method: &Method,
+    from: IpAddr,
+    target: &Target,
+) -> HttpResponse {
+    let (rooms, share) = (&edge.rooms, Share::of(from, edge.live().shares.tickets));
     let answered = match (method, door) {
         (&Method::OPTIONS, _) => Ok(preflight()),
-        (&Method::POST, Door::Take(name)) => rooms.give(&name),
+        (&Method::POST, Door::Take(name)) => rooms.give(&name, share),
         (&Method::GET, Door::Ask(name, ticket)) => {
             let stop = edge.drain.token();
             let wait = wait(target.query.as_deref());
             tokio::select! {
-                answer = rooms.answer(&name, &ticket, wait) => answer,
-                () = stop.cancelled() => rooms.answer(&name, &ticket, Duration::ZERO).await,
+                answer = rooms.answer(&name, &ticket, wait, share) => answer,
+                () = stop.cancelled() => rooms.answer(&name, &ticket, Duration::ZERO, share).await,
             }
         }
         (_, Door::Take(_)) => {
@@ -105,8 +113,8 @@ pub(super) fn sold_out() -> Problem {
 
 impl Rooms {
     /// Gives a ticket.
-    fn give(&self, name: &str) -> Result<HttpResponse, Problem> {
-        let given = self.take_ticket(name);
+    fn give(&self, name: &str, share: Share) -> Result<HttpResponse, Problem> {
+        let given = self.take_ticket(name, share);
         let result = given.as_ref().map_or_else(|problem| problem.kind.rsplit('/').next(), |_| Some("given"));
         self.counts.tickets.with_label_values(&[result.unwrap_or_default()]).inc();
         let (ticket, place) = given?;
@@ -119,31 +127,38 @@ impl Rooms {
         Ok(answer)
     }
 
-    fn take_ticket(&self, name: &str) -> Result<(String, usize), Problem> {
+    fn take_ticket(&self, name: &str, share: Share) -> Result<(String, usize), Problem> {
         let mut inner = self.lock();
-        let full = inner.is_full();
+        let full = inner.full(share);
         let ticket = inner.ticket(self.giver);
         let hall = inner.halls.get_mut(name).filter(|hall| hall.is_open()).ok_or_else(|| self.no_room())?;
         let Some(secret) = hall.secret.clone() else { return Err(not_yet()) };
         if hall.is_sold_out() {
             return Err(sold_out());
         }
-        if full {
-            return Err(Problem::new(503, "room-full", "Too many wait").detail("try another edge, or later"));
+        if let Some(problem) = full {
+            return Err(problem);
         }
         let Standing::Waiting(place) = hall.ask(ticket, Duration::ZERO, Instant::now(), unix_ms()) else {
             return Err(not_yet());
         };
+        hall.line.count(ticket, share.client);
         self.count(&inner);
         Ok((ticket.sign(&secret, name), place))
     }
 
     /// Says where a ticket is, as soon as that is in front of the door, or when the wait is over.
-    async fn answer(&self, name: &str, shown: &str, wait: Duration) -> Result<HttpResponse, Problem> {
+    async fn answer(
+        &self,
+        name: &str,
+        shown: &str,
+        wait: Duration,
+        share: Share,
+    ) -> Result<HttpResponse, Problem> {
         let until = Instant::now() + wait;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let (standing, wake) = self.stands(name, shown, left)?;
+            let (standing, wake) = self.stands(name, shown, left, share)?;
             let place = match standing {
                 Standing::Admitted(admission) => {
                     let body = json!({
@@ -161,7 +176,7 @@ impl Rooms {
             let mut woken = pin!(wake.notified());
             woken.as_mut().enable();
             // Looked at again once it is listened for: what became of it in between is not missed.
-            if matches!(self.stands(name, shown, left)?, (Standing::Waiting(_), _)) {
+            if matches!(self.stands(name, shown, left, share)?, (Standing::Waiting(_), _)) {
                 drop(timeout_at(until, woken).await);
             }
         }
@@ -172,18 +187,20 @@ impl Rooms {
         name: &str,
         shown: &str,
         wait: Duration,
+        share: Share,
     ) -> Result<(Standing, Option<Arc<Notify>>), Problem> {
         let mut inner = self.lock();
-        let full = inner.is_full();
+        let full = inner.full(share);
         let hall = inner.halls.get_mut(name).filter(|hall| hall.is_open()).ok_or_else(|| self.no_room())?;
         let Some(secret) = &hall.secret else { return Err(not_yet()) };
         let ticket = Ticket::verify(shown, secret, name).map_err(|error| {
             Problem::new(404, "unknown-ticket", "Unknown ticket").detail(format!("{error}: take another"))
         })?;
-        if full && !hall.line.has(ticket) {
-            return Err(Problem::new(503, "room-full", "Too many wait").detail("ask another edge, or later"));
+        if let Some(problem) = full.filter(|_| !hall.line.has(ticket)) {
+            return Err(problem);
         }
         let standing = hall.ask(ticket, wait, Instant::now(), unix_ms());
+        hall.line.count(ticket, share.client);
         let waits = matches!(standing, Standing::Waiting(_));
         if waits && hall.is_sold_out() {
             self.counts.tickets.with_label_values(&["sold-out"]).inc();
@@ -248,6 +265,40 @@ fn preflight() -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
+    use sluice_wire::Version;
+    use sluice_wire::room::{Guard, Room, Said};
+
+    /// An edge with one room.
+    fn rooms() -> Rooms {
+        let rooms = Rooms::new(Metrics::new(&sluice_service::Metrics::default()).rooms);
+        let guard = Guard { path: "/p".into(), word: "w".into() };
+        let said = Said { open: true, opened_ms: 1, left: 9, guard };
+        let room = Room { name: "a".into(), version: Version(1), said, secret: "s".into() };
+        rooms.list(vec![room], Instant::now());
+        rooms
+    }
+
+    #[test]
+    fn who_has_its_share_of_places_takes_none_of_others() {
+        let (rooms, share) = (rooms(), |address: [u8; 4]| Share::of(address.into(), 2));
+        let (greedy, other) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+        let take = |from| rooms.take_ticket("a", share(from)).map(|(ticket, _)| ticket);
+        let ask = |ticket: &str, from| {
+            let told = rooms.stands("a", ticket, Duration::ZERO, share(from));
+            told.map(|_| ()).map_err(|problem| problem.status)
+        };
+        let (first, _second) = (take(greedy).unwrap(), take(greedy).unwrap());
+        assert_eq!(take(greedy).unwrap_err().status, 429);
+        let theirs = take(other).unwrap();
+        assert_eq!((ask(&first, greedy), ask(&theirs, other)), (Ok(()), Ok(())));
+
+        // What was forgotten comes back into a share like any other.
+        let later = Instant::now() + Duration::from_secs(3_600);
+        rooms.lock().halls.get_mut("a").unwrap().sweep(later, 0);
+        let (_third, _fourth) = (take(greedy).unwrap(), take(greedy).unwrap());
+        assert_eq!((ask(&first, greedy), ask(&theirs, other)), (Err(429), Ok(())));
+    }
 
     #[test]
     fn doors_are_where_they_are_and_what_is_for_edges_is_nowhere() {
