@@ -2,7 +2,7 @@
 
 use crate::device::Cut;
 use futures::{SinkExt, StreamExt};
-use reqwest::Response;
+use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sluice_wire::Tag;
 use sluice_wire::compact::talk::{PROTOCOL, Said, Told};
@@ -22,10 +22,15 @@ pub enum Way {
     Compact,
     /// Server-sent events.
     Events,
+    /// Asking again and again.
+    Poll,
 }
 
 /// All ways there are.
-pub const WAYS: [Way; 3] = [Way::Json, Way::Compact, Way::Events];
+pub const WAYS: [Way; 4] = [Way::Json, Way::Compact, Way::Events, Way::Poll];
+
+/// Seconds that an answer to one who asks again and again may wait.
+const WAIT_S: u64 = 5;
 
 /// A device listens.
 #[derive(Debug)]
@@ -40,6 +45,17 @@ enum Line {
     Socket(Box<WebSocketStream<TcpStream>>),
     /// And what came of a line that is not whole yet.
     Events(Box<Response>, Vec<u8>),
+    Polls(Polls),
+}
+
+/// One who asks again and again for what comes after a number.
+#[derive(Debug)]
+struct Polls {
+    http: Client,
+    at: SocketAddr,
+    channel: String,
+    after: u64,
+    token: String,
 }
 
 impl Hearing {
@@ -73,6 +89,11 @@ impl Hearing {
                 }
                 Line::Events(Box::new(answer), vec![])
             }
+            Way::Poll => {
+                let http = crate::client::plain().build().unwrap();
+                let (channel, token) = (channel.to_owned(), token.to_owned());
+                Line::Polls(Polls { http, at, channel, after, token })
+            }
         };
         Ok(Self { line, said: VecDeque::new() })
     }
@@ -99,8 +120,37 @@ impl Hearing {
                         }
                     }
                 }
+                Line::Polls(polls) => self.said.extend(polls.ask().await?),
             }
         }
+    }
+}
+
+impl Polls {
+    /// Asks once: what has come, or nothing in time.
+    async fn ask(&mut self) -> Result<Vec<Value>, Cut> {
+        let Self { http, at, channel, after, token } = self;
+        let url = format!("http://{at}/v1/live/poll?channel={channel}&after={after}&wait={WAIT_S}");
+        let answer = http.get(url).bearer_auth(&*token).send().await.map_err(|_| Cut)?;
+        let status = answer.status().as_u16();
+        assert!(matches!(status, 200 | 204) || status >= 500, "{status} of {channel}");
+        match status {
+            200 => {}
+            204 => return Ok(vec![]),
+            _ => return Err(Cut),
+        }
+        let told: Value = answer.json().await.map_err(|_| Cut)?;
+        let mut said = told["frames"].as_array().unwrap().clone();
+        if let Some(to) = told["gap"]["to"].as_u64() {
+            let before = said.iter().take_while(|frame| frame["seq"].as_u64().unwrap() <= to).count();
+            said.insert(before, json!({ "gap": told["gap"] }));
+        }
+        // Nothing, and yet an answer: the channel is elsewhere.
+        if said.is_empty() {
+            said.push(json!({ "subscribed": told["channel"], "seq": told["seq"] }));
+        }
+        *after = told["seq"].as_u64().unwrap();
+        Ok(said)
     }
 }
 

@@ -56,8 +56,8 @@ impl Crowd {
         for (n, token) in tokens.iter().enumerate() {
             for (edge, number) in scene.edges.iter().zip(1..) {
                 let line = Proxy::start(edge.at.http.as_ref().unwrap().parse().unwrap());
-                // Two of each way, at either edge.
-                let way = WAYS[devices.len() % WAYS.len()];
+                // Each way, and some of them at both edges.
+                let way = WAYS[(devices.len() + n) % WAYS.len()];
                 let name = format!("p{n}d{number}");
                 let device = Device::new(&name, token, chat, (line.at, way), ledger);
                 handles.push(device.start(&mut lives));
