@@ -17,6 +17,7 @@ use sluice_tests::python::{AIOQUIC_SOCKETS, foreign_with};
 use sluice_tests::shop;
 use sluice_tests::stack::lone_edge;
 use sluice_wire::Tag;
+use sluice_wire::compact::What;
 use sluice_wire::compact::talk::{JSON_PROTOCOL, PROTOCOL, Said, Told};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -38,6 +39,8 @@ const MESSAGES: usize = 40;
 struct Ear<S> {
     socket: WebSocketStream<S>,
     bytes: usize,
+    /// Bytes of each plain message's record: of another person's, whose name is known.
+    plain: Vec<usize>,
     waiting: VecDeque<Told>,
     /// What channels are called, and people: as it was told.
     channels: HashMap<u64, Tag>,
@@ -89,7 +92,8 @@ async fn over_h2(edge: &Process, tasks: &mut JoinSet<()>) -> Ear<TokioIo<Upgrade
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Ear<S> {
     fn new(socket: WebSocketStream<S>) -> Self {
-        Self { socket, bytes: 0, waiting: VecDeque::new(), channels: HashMap::new(), names: HashMap::new() }
+        let (plain, waiting) = (vec![], VecDeque::new());
+        Self { socket, bytes: 0, plain, waiting, channels: HashMap::new(), names: HashMap::new() }
     }
 
     async fn say(&mut self, said: &[Said]) {
@@ -118,6 +122,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ear<S> {
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 let (told, more) = Told::decode(rest).unwrap();
+                if is_plain(&told) {
+                    self.plain.push(rest.len() - more.len());
+                }
                 self.waiting.push_back(told);
                 rest = more;
             }
@@ -159,6 +166,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ear<S> {
         said.as_object_mut().unwrap().remove("at_ms");
         said
     }
+}
+
+/// True for a message of another person, whose name was told before.
+fn is_plain(told: &Told) -> bool {
+    let Told::Frame { frame, .. } = told else { return false };
+    matches!(frame.what, What::Message { client_id: None, name: None, more: false, .. })
 }
 
 /// A message with its author's own id only where its author reads it.
@@ -243,6 +256,10 @@ async fn who_speaks_in_few_bytes_sees_what_who_speaks_json_sees() {
     println!("{kinds:?}: {json} bytes in JSON, {h1} and {h2} in few");
     assert!(h1 * 2 < json && h2 * 2 < json);
     assert_eq!(kinds["message"], MESSAGES + 1);
+    for plain in [&over_h1.plain, &over_h2.plain] {
+        let (many, bytes) = (plain.len(), plain.iter().sum::<usize>());
+        assert!(many >= MESSAGES / 2 - 1 && bytes <= 70 * many, "{bytes} bytes of {many} messages");
+    }
 
     // Calls, and what there is not.
     let call = |path: &str, at_least: Option<String>| Said::Call {
