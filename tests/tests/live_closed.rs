@@ -8,9 +8,10 @@ use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
 use sluice_tests::channels::{Story, numbers, poll, streamed};
-use sluice_tests::client::client;
+use sluice_tests::client::{client, plain};
 use sluice_tests::ear::{Ear, within};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -147,4 +148,41 @@ async fn what_is_for_subscribers_is_not_in_the_log_that_edges_follow() {
     })
     .await;
     assert!(text.contains("stock:1") && !text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn one_address_makes_up_its_share_of_channels_and_takes_none_of_others() {
+    /// Channels that one address may begin, and that one socket may listen to.
+    const SHARE: (usize, usize) = (1_024, 256);
+    let story = Story::start(1).await;
+    let mut greedy = vec![];
+    for n in 0..SHARE.0 / SHARE.1 {
+        let mut ear = story.ear(0).await;
+        for m in 0..SHARE.1 {
+            ear.say(json!({ "subscribe": format!("stock:{n}-{m}") })).await;
+        }
+        for _ in 0..SHARE.1 {
+            let told = ear.json().await;
+            assert!(told["subscribed"].is_string(), "{told}");
+        }
+        greedy.push(ear);
+    }
+    let mut one_more = story.ear(0).await;
+    one_more.say(json!({ "subscribe": "stock:more" })).await;
+    let told = one_more.json().await;
+    let refused = &told["problem"];
+    assert_eq!((&refused["status"], &refused["type"]), (&json!(429), &json!("/problems/too-many-channels")));
+    let (more, another) = ("/v1/live/poll?channel=stock:more", "/v1/live/poll?channel=stock:another");
+    assert_eq!(poll(&story.url(0, more)).await.0, 429, "however it asks");
+
+    // Somebody else begins the channel, and then it is one for all.
+    let other = plain().local_address(Some(IpAddr::from([127, 0, 0, 2]))).build().unwrap();
+    let polled = within("a poll", other.get(story.url(0, more)).send()).await.unwrap();
+    assert_eq!(polled.status(), 200);
+    one_more.subscribe("stock:more", None, None).await;
+    assert_eq!(poll(&story.url(0, another)).await.0, 429);
+
+    // What it leaves makes way for what it begins next.
+    drop(greedy.pop());
+    within("a place", async { while poll(&story.url(0, another)).await.0 != 200 {} }).await;
 }
