@@ -97,25 +97,23 @@ impl Channel {
 
     /// Takes a subscription, at once or once an origin has answered. True when one must be asked now.
     pub(super) fn subscribe(&mut self, applicant: Applicant, now: Instant) -> bool {
-        self.idle_since = None;
         self.leave(applicant.client.id, now);
         // What waits of the subscription before comes again with this one.
         applicant.client.forget(&self.name);
-        match &self.state {
+        let later = match &self.state {
             State::Refused(problem, _) => {
                 applicant.client.push(Out::Refused(self.name.clone(), problem.clone()), false);
-                false
+                None
             }
-            State::Asked => {
-                self.applicants.push(applicant);
-                false
-            }
-            State::Known { .. } => {
-                let Some(later) = self.admit(applicant, false) else { return false };
-                self.applicants.push(later);
-                self.is_due(now)
-            }
+            State::Asked => Some(applicant),
+            State::Known { .. } => self.admit(applicant, false),
+        };
+        let is_asked = later.is_some() && matches!(self.state, State::Known { .. });
+        self.applicants.extend(later);
+        if !self.is_idle() {
+            self.idle_since = None;
         }
+        is_asked && self.is_due(now)
     }
 
     /// Admits or refuses, if that can be said now. `fresh` when an origin has just told the channel's number.

@@ -40,6 +40,19 @@ fn leave_for_good(table: &Table, client: &Client, channel: &str) {
 }
 
 #[test]
+fn what_somebody_listens_to_or_waits_for_stays() {
+    let table = table();
+    let _first = come(&table, "a:1", None);
+    let _waits = come(&table, "a:2", None);
+    hear(&table, &Line::Begun { channel: tag("a:1"), from: 0, head: 0, open: true });
+    let idle = |inner: &mut Inner| inner.channels.values().filter(|one| one.idle_since.is_some()).count();
+    assert_eq!(table.locked(idle), 0, "one listens, one waits");
+    table.sweep_at(Instant::now() + LINGER);
+    let listened = table.locked(|inner| inner.channels.get(&tag("a:1")).is_some_and(|one| !one.is_idle()));
+    assert!(listened, "its one listener is there still");
+}
+
+#[test]
 fn what_nobody_listens_to_any_more_wakes_nobody() {
     let table = table();
     let client = come(&table, "a:1", None);
