@@ -18,7 +18,9 @@ async function watch(id, at) {
   page.on('response', (answer) => {
     const at = new URL(answer.url());
     if (!at.pathname.startsWith(`/v/${id}/`)) return;
-    const seen = [at.pathname, answer.status(), at.searchParams.has('sluice-token')];
+    // Where an edge leads on to another, it passes on what the keys' answer left with the browser.
+    const brings = at.searchParams.has('sluice-token') && answer.request().redirectedFrom() === null;
+    const seen = [at.pathname, answer.status(), brings];
     (/\/keys\/|\/licence$/.test(at.pathname) ? keys : media).push(seen);
   });
   const report = { errors, media, keys };

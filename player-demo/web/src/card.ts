@@ -79,7 +79,9 @@ function picture(video: Video): HTMLElement {
     : !video.urls.poster
     ? el('span', { class: 'glyph', 'aria-hidden': 'true' }, '…')
     : el('img', { src: video.urls.poster, alt: '', loading: 'lazy', decoding: 'async' });
-  const link = el('a', { class: 'poster', href: `/watch/${video.id}`, 'data-kind': kind, 'aria-label': `Watch ${video.title}` }, image, length, progress);
+  // What is to be seen of it is in its name (WCAG 2.2, 2.5.3).
+  const name = `Watch ${video.title}${length ? `, ${length.textContent}` : ''}`;
+  const link = el('a', { class: 'poster', href: `/watch/${video.id}`, 'data-kind': kind, 'aria-label': name }, image, length, progress);
   const open = video.visibility !== 'private' && video.protection === 'none';
   if (video.state === 'ready' && open && !silent) glimpse(link, `/v/${video.id}/preview.mp4`);
   return link;

@@ -139,7 +139,8 @@ function bar(): HTMLElement {
   const node = document.createElement('media-control-bar');
   for (const name of names) {
     const control = document.createElement(`media-${name}`);
-    if (name === 'time-display') control.setAttribute('showduration', '');
+    // It shows both, and is no button then.
+    if (name === 'time-display') for (const word of ['showduration', 'notoggle']) control.setAttribute(word, '');
     if (name.startsWith('seek')) control.setAttribute('seekoffset', '10');
     node.append(control);
   }
