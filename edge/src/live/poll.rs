@@ -75,7 +75,11 @@ fn take(found: &mut Found, out: Out) {
             found.seq = frame.seq;
             found.frames.push(out);
         }
-        Out::Gap(_, gap) => (found.seq, found.gap) = (gap.to, Some(gap)),
+        // Of several, what is told holds them all: a client looks at some frames again, and misses none.
+        Out::Gap(_, gap) => {
+            let from = found.gap.map_or(gap.from, |first| first.from);
+            (found.seq, found.gap) = (gap.to, Some(Gap { from, to: gap.to }));
+        }
         Out::Subscribed(..) | Out::Aside(..) | Out::Refused(..) => {}
     }
 }
@@ -94,4 +98,18 @@ fn json(channel: &Tag, found: &Found) -> HttpResponse {
     let mut answer = HttpResponse::new(Body::from(text));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_gaps_none_is_left_out() {
+        let (mut found, channel) = (Found::default(), Tag::new("chat:1").unwrap());
+        for (from, to) in [(13, 40), (44, 60)] {
+            take(&mut found, Out::Gap(channel.clone(), Gap { from, to }));
+        }
+        assert_eq!((found.seq, found.gap), (60, Some(Gap { from: 13, to: 60 })));
+    }
 }
