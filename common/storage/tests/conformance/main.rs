@@ -27,6 +27,9 @@ mod transactions;
 mod uploads;
 mod videos;
 
+/// A story while it is told.
+type Told = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
 /// Makes a test per story on SQLite, and one of all stories on PostgreSQL.
 macro_rules! stories {
     ($($suite:ident: $($story:ident),+;)+) => {
@@ -42,12 +45,14 @@ macro_rules! stories {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn every_story_on_postgres() {
             let server = sluice_storage::testing::Postgres::start().await;
-            $($(
-                println!("{}: {}", stringify!($suite), stringify!($story));
-                // Each on its own: all in one future are more than a stack holds.
-                let ground = crate::ground::Ground::postgres(&server).await;
-                Box::pin(crate::$suite::$story(ground)).await;
-            )+)+
+            // Each is made in a frame of its own, and all are told from one place: together they are more than a stack holds.
+            let stories: &[(&str, fn(crate::ground::Ground) -> Told)] = &[$($(
+                (concat!(stringify!($suite), ": ", stringify!($story)), |ground| Box::pin(crate::$suite::$story(ground))),
+            )+)+];
+            for (name, story) in stories {
+                println!("{name}");
+                story(crate::ground::Ground::postgres(&server).await).await;
+            }
         }
     };
 }
