@@ -42,6 +42,7 @@ mod process;
 mod purge;
 mod replay;
 mod report;
+mod shop;
 mod simulate;
 mod statistics;
 mod tls;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::shop::Shop;
+use crate::shop::Shop;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);

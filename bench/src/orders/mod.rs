@@ -5,23 +5,25 @@
 //! counted: what is held and sold is what clients were told, to the unit.
 
 mod load;
-mod shop;
 mod table;
 
 use std::path::Path;
 
 use anyhow::ensure;
 use load::{Done, Kind};
-use shop::Shop;
 use sluice_storage::testing::Postgres;
 
 use crate::args::{Bench, Options};
+use crate::fleet::Wanted;
 use crate::report::{Report, progress};
+use crate::shop::Shop;
 
 /// Orders of a transaction at most: as the shop is configured unless told otherwise, and as others do it.
 const TOGETHER: [usize; 2] = [64, 1];
 /// Variants on sale: one, which all want, and many.
 const VARIANTS: [usize; 2] = [1, 64];
+/// Units of each variant: more than any run sells.
+const UNITS: i64 = 100_000_000;
 
 /// One cell.
 #[derive(Debug)]
@@ -76,7 +78,10 @@ impl Cell {
     ) -> anyhow::Result<(Done, String)> {
         let Self { engine, kind, together, variants } = self;
         progress(format!("orders: {engine}, {kind:?}, {variants} variants, {together} together"));
-        let shop = Shop::start(folder, database, *together, *variants).await?;
+        let most = together.to_string();
+        let origin = ["--apps.commerce.together", &most];
+        let wanted = Wanted { origin: &origin, database: Some(database), ..Wanted::default() };
+        let shop = Shop::start(folder, &wanted, &vec![UNITS; *variants]).await?;
         let times = (options.warm_up(), options.window());
         let done = load::load(&shop, *kind, options.buyers, times).await?;
         let (reserved, sold, unbalanced) = shop.audit().await?;
@@ -84,7 +89,7 @@ impl Cell {
         let (held, gone) = if *kind == Kind::Place { (told, 0) } else { (0, told) };
         ensure!((reserved, sold) == (held, gone), "{told} orders, {reserved} held and {sold} sold");
         ensure!(unbalanced == 0, "{unbalanced} orders whose books are not zero");
-        let command = shop.command();
+        let command = shop.fleet.origin.command.clone();
         shop.stop().await;
         Ok((done, command))
     }
