@@ -24,6 +24,8 @@ pub(crate) enum Bench {
     Messages,
     /// Orders a second at the shop, on SQLite and PostgreSQL.
     Orders,
+    /// Fifty times as many buyers at once, before a waiting room and without one.
+    Step,
     /// Live channels: a room beside Pushpin, from edge to edge, silent sockets, a storm of returns.
     Live,
     /// The feed: from written to seen, what reads cost the origin, how soon edges show what was written.
@@ -50,6 +52,7 @@ impl Bench {
             Self::Catalog => "catalog",
             Self::Messages => "messages",
             Self::Orders => "orders",
+            Self::Step => "step",
             Self::Live => "live",
             Self::Feed => "feed",
             Self::Replay => "replay",
@@ -70,8 +73,8 @@ pub(crate) struct Options {
     /// The benchmarks to run; all of them when none is named
     #[arg(value_enum)]
     benches: Vec<Bench>,
-    /// Measured seconds of each cell and round of cache-hit and orders (3), of each step of live (15), simulated ones of
-    /// simulate (1,800)
+    /// Measured seconds of each cell and round of cache-hit and orders (3), of the crowd of step (8), of each step of live (15),
+    /// simulated ones of simulate (1,800)
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
     /// Seconds of load before each measurement of cache-hit
@@ -117,6 +120,12 @@ pub(crate) struct Options {
     /// Who buys at once, of orders
     #[arg(long, default_value_t = 128)]
     pub(crate) buyers: usize,
+    /// Buyers that come in a second before the crowd of step, of whom fifty times as many are the crowd
+    #[arg(long, default_value_t = 20.0)]
+    pub(crate) arrivals: f64,
+    /// Buyers that the waiting room of step lets in within a second
+    #[arg(long, default_value_t = 40)]
+    pub(crate) let_in: usize,
     /// Clients of the room of live
     #[arg(long, default_value_t = 1_000)]
     pub(crate) clients: usize,
@@ -229,11 +238,27 @@ pub(crate) fn parse(words: Vec<OsString>) -> anyhow::Result<Option<Options>> {
         "--viewers: between 1,000 and 50 million, not {viewers}"
     );
     anyhow::ensure!((8..=10_000).contains(&edges), "--edges: between 8 and 10,000, not {edges}");
+    check_step(&options)?;
     check_live(&options)?;
     check_feed(&options)?;
     let rounds = options.rounds;
     anyhow::ensure!((1..=100).contains(&rounds), "--rounds: between 1 and 100, not {rounds}");
     Ok(Some(options))
+}
+
+fn check_step(options: &Options) -> anyhow::Result<()> {
+    let (arrivals, let_in) = (options.arrivals, options.let_in);
+    anyhow::ensure!(
+        (1.0..=200.0).contains(&arrivals),
+        "--arrivals: between 1 and 200 a second, not {arrivals}"
+    );
+    anyhow::ensure!((1..=10_000).contains(&let_in), "--let-in: between 1 and 10,000 a second, not {let_in}");
+    // Else a line grows before anybody has come who would have to wait.
+    anyhow::ensure!(
+        let_in as f64 > arrivals,
+        "--let-in: more than the {arrivals} of --arrivals, not {let_in}"
+    );
+    Ok(())
 }
 
 fn check_live(options: &Options) -> anyhow::Result<()> {
@@ -286,6 +311,7 @@ mod tests {
                 Bench::Catalog,
                 Bench::Messages,
                 Bench::Orders,
+                Bench::Step,
                 Bench::Live,
                 Bench::Feed,
                 Bench::Placement,
@@ -320,6 +346,8 @@ mod tests {
             ["--posts", "701"],
             ["--post-rate", "0"],
             ["--followers", "0"],
+            ["--arrivals", "0"],
+            ["--let-in", "20"],
         ] {
             assert!(options(&words).is_err(), "{words:?}");
         }

@@ -9,6 +9,7 @@
 //! - `catalog`: searches with facets in a catalog of 100,000 products ([`catalog`])
 //! - `messages`: searches in a million messages of chats, on SQLite and on PostgreSQL ([`messages`])
 //! - `orders`: orders a second at the shop, on SQLite and on PostgreSQL, beside one order a transaction ([`orders`])
+//! - `step`: fifty times as many buyers from one moment to the next, with a waiting room and without, on both databases ([`step`])
 //! - `live`: live channels: a room beside Pushpin, from edge to edge, silent sockets, an edge that dies ([`live`])
 //! - `feed`: from written to seen, an author with a million readers, what reads cost the origin, how soon edges show writes ([`feed`])
 //! - `placement`: where keys go, beside ketama, Maglev, jump and AnchorHash; how even a site is loaded ([`placement`])
@@ -45,6 +46,7 @@ mod report;
 mod shop;
 mod simulate;
 mod statistics;
+mod step;
 mod tls;
 mod transcode;
 mod wire;
@@ -82,6 +84,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Bench::Catalog => catalog::run(options),
             Bench::Messages => messages::run(options),
             Bench::Orders => orders::run(options),
+            Bench::Step => step::run(options),
             Bench::Live => live::run(options),
             Bench::Feed => feed::run(options),
             Bench::Replay => replay::run(options),

@@ -1,10 +1,11 @@
 //! An origin that has nothing but the shop, with something in stock and people who want it, behind edges where those are wanted.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::fleet::{Fleet, Wanted, good};
 
@@ -12,6 +13,8 @@ use crate::fleet::{Fleet, Wanted, good};
 const BUYERS: usize = 16;
 /// Flags of every such origin.
 const OURS: [&str; 4] = ["--accounts.admins", "boss", "--apps.run", "commerce"];
+/// How long edges may take to hear of a waiting room.
+const HEARD: Duration = Duration::from_secs(10);
 
 /// The running shop.
 #[derive(Debug)]
@@ -64,6 +67,28 @@ impl Shop {
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.fleet.origin.url()?);
         good(self.fleet.client.get(url).bearer_auth(&self.boss).send().await?).await
+    }
+
+    /// Opens the waiting room in front of a variant, as `PUT /v1/shop/rooms/VARIANT` has it; its name, once every edge holds the
+    /// crowd.
+    pub(crate) async fn open_room(&self, variant: &str, room: &Value) -> anyhow::Result<String> {
+        let at = format!("{}/v1/shop/rooms/{variant}", self.fleet.origin.url()?);
+        let told = good(self.fleet.client.put(at).bearer_auth(&self.boss).json(room).send().await?).await?;
+        let name = told["name"].as_str().context("a room has a name")?.to_owned();
+        for edge in &self.fleet.edges {
+            // No ticket of this name: nobody is put in line by asking.
+            let at = format!("{}/v1/rooms/{name}/tickets/none", edge.url()?);
+            let begun = Instant::now();
+            loop {
+                let told: Value = self.fleet.client.get(&at).send().await?.json().await?;
+                if told["type"] == "/problems/unknown-ticket" {
+                    break;
+                }
+                ensure!(begun.elapsed() < HEARD, "an edge does not know of the room: {told}");
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Ok(name)
     }
 
     /// Units of a variant, by number, that are reserved and sold.
