@@ -25,6 +25,10 @@ sluice_wire::id!(
     /// An entry of a ledger: of stock, or of money.
     EntryId
 );
+sluice_wire::id!(
+    /// A parcel of an order.
+    ParcelId
+);
 
 /// The id of a column.
 ///

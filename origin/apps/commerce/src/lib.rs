@@ -4,6 +4,7 @@
 //! - `search`: products by words, facets and prices, out of an index that follows the catalog
 //! - `stock`: counters that cannot go below nothing, and every change of them for ever
 //! - `carts`, `orders`: what somebody may buy, and what somebody buys: reserved, paid, confirmed, whatever crashes on the way
+//! - `places`: warehouses, and what is on their shelves; `parcels`: what leaves them, and where it is
 //! - `room`: waiting rooms in front of stocks, which edges hold
 //! - `gateway`: who takes the money; `webhooks`: what it tells by itself; `ledger`: the books
 //!
@@ -18,6 +19,8 @@ mod ids;
 mod ledger;
 mod openapi;
 mod orders;
+mod parcels;
+mod places;
 mod raised;
 mod room;
 mod rows;
@@ -29,13 +32,13 @@ mod tests;
 mod webhooks;
 
 pub use config::{Config, GatewayConfig, Market, MarketError, SearchConfig};
-pub use ids::{EntryId, OrderId, PaymentId, ProductId, VariantId};
+pub use ids::{EntryId, OrderId, ParcelId, PaymentId, ProductId, VariantId};
 pub use schema::SCHEMA;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post, put};
 use gateway::Gateway;
 use gateway::signature::Secret;
 use orders::{Ask, Counter, Standing, Till, Wanted};
@@ -114,6 +117,8 @@ fn routes(shop: Shop) -> Router {
         .route("/v1/shop/search", get(search::search))
         .route("/v1/shop/stock/{variant}", get(stock::show).post(stock::receive))
         .route("/v1/shop/stock/{variant}/entries", get(stock::entries))
+        .route("/v1/shop/places", get(places::list))
+        .route("/v1/shop/places/{place}", put(places::keep))
         .route("/v1/shop/rooms/{variant}", get(room::show).put(room::open).delete(room::close))
         .route("/v1/shop/carts", post(carts::create))
         .route("/v1/shop/carts/{cart}", get(carts::show).put(carts::put))
@@ -122,6 +127,8 @@ fn routes(shop: Shop) -> Router {
         .route("/v1/shop/orders/{id}/payment", post(orders::pay))
         .route("/v1/shop/orders/{id}/cancel", post(orders::cancel))
         .route("/v1/shop/orders/{id}/channel", post(orders::channel))
+        .route("/v1/shop/orders/{id}/parcels", get(parcels::list).post(parcels::pack))
+        .route("/v1/shop/orders/{id}/parcels/{parcel}", patch(parcels::onward))
         .route("/v1/shop/ledger/balance", get(ledger::balance))
         .route("/v1/shop/webhooks/payments", post(webhooks::payments))
         .with_state(shop)

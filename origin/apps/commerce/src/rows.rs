@@ -341,3 +341,103 @@ pub(crate) mod webhook_event {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+/// A warehouse. The default one is there without a row.
+pub(crate) mod place {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shop_places")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) name: String,
+        pub(crate) title: String,
+        pub(crate) created_ms: i64,
+        pub(crate) changed_ms: i64,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Units of a variant that came into a place and left it.
+pub(crate) mod shelf {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shop_shelves")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) variant: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) place: String,
+        /// Nothing for the default place: all that came in and is at no other came in there.
+        pub(crate) received: i64,
+        /// In parcels that did not come back.
+        pub(crate) shipped: i64,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Units that came in at a place that is not the default one, for ever.
+pub(crate) mod receipt {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shop_receipts")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) variant: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: i64,
+        pub(crate) place: String,
+        pub(crate) quantity: i64,
+        pub(crate) at_ms: i64,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A parcel of an order.
+pub(crate) mod parcel {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shop_parcels")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) account: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) order_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: i64,
+        /// Where it left from.
+        pub(crate) place: String,
+        pub(crate) carrier: String,
+        /// What the carrier knows it by.
+        pub(crate) code: String,
+        pub(crate) state: String,
+        /// What is in it, a JSON list.
+        pub(crate) lines: String,
+        /// The states that it came to and when, a JSON list.
+        pub(crate) moves: String,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -2,11 +2,17 @@
 //! over several databases.
 
 use sluice_storage::rows::columns::{big_integer, big_integer_null, boolean, string, string_null, text};
-use sluice_storage::rows::sea_orm::sea_query::{IndexCreateStatement, TableCreateStatement};
+use sluice_storage::rows::sea_orm::sea_query::{
+    ConditionalStatement, Expr, IndexCreateStatement, TableCreateStatement,
+};
 use sluice_storage::rows::{index, table};
 use sluice_storage::{Schema, Step};
 
-/// The app's tables: catalog, stock, carts, orders, payments and the books.
+/// That an order is sold. As a text and not as a value: the engine looks such orders up by their ids, which [`SCHEMA`] has an index
+/// for, where it reads in a statement that it is asked for these alone.
+pub(crate) const SOLD: &str = "state = 'confirmed'";
+
+/// The app's tables: catalog, stock, carts, orders, payments, the books, places and parcels.
 pub const SCHEMA: Schema = Schema {
     migrations: "commerce_migrations",
     steps: &[
@@ -14,6 +20,7 @@ pub const SCHEMA: Schema = Schema {
         Step { name: "s0002_orders", tables: orders, indexes: order_indexes },
         Step { name: "s0003_reasons", tables: reasons, indexes: Vec::new },
         Step { name: "s0004_categories", tables: categories, indexes: Vec::new },
+        Step { name: "s0005_places", tables: places, indexes: place_indexes },
     ],
 };
 
@@ -137,4 +144,43 @@ fn order_indexes() -> Vec<IndexCreateStatement> {
 /// Beside the products: a step adds tables alone.
 fn categories() -> Vec<TableCreateStatement> {
     vec![table("shop_categories", vec![big_integer("product"), string("category")], &["product"])]
+}
+
+/// Beside the stock and the orders, which are as they were.
+fn places() -> Vec<TableCreateStatement> {
+    let place = vec![string("name"), string("title"), big_integer("created_ms"), big_integer("changed_ms")];
+    let shelf =
+        vec![big_integer("variant"), string("place"), big_integer("received"), big_integer("shipped")];
+    let receipt = vec![
+        big_integer("variant"),
+        big_integer("id"),
+        string("place"),
+        big_integer("quantity"),
+        big_integer("at_ms"),
+    ];
+    let parcel = vec![
+        big_integer("account"),
+        big_integer("order_id"),
+        big_integer("id"),
+        string("place"),
+        string("carrier"),
+        string("code"),
+        string("state"),
+        text("lines"),
+        text("moves"),
+    ];
+    vec![
+        table("shop_places", place, &["name"]),
+        table("shop_shelves", shelf, &["variant", "place"]),
+        table("shop_receipts", receipt, &["variant", "id"]),
+        table("shop_parcels", parcel, &["account", "order_id", "id"]),
+    ]
+}
+
+/// Who ships an order knows its id and not whose it is. Only what is sold is in this index, so that placing an order does not write
+/// it. It goes with the orders' table, and is there still where only this step was undone.
+fn place_indexes() -> Vec<IndexCreateStatement> {
+    let mut sold = index("shop_orders_sold", "shop_orders", &["id"]);
+    sold.if_not_exists().and_where(Expr::cust(SOLD));
+    vec![sold]
 }

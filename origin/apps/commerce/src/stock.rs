@@ -25,6 +25,8 @@ use utoipa::ToSchema;
 
 use crate::catalog::{self, invalid};
 use crate::ids::{self, EntryId, VariantId};
+use crate::places::DEFAULT;
+use crate::places::shelves::{self, Shelf};
 use crate::raised::{self, Raised};
 use crate::rows::{stock, stock_entry};
 use crate::{Shop, room};
@@ -209,13 +211,19 @@ pub(crate) async fn show(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Receive {
+    /// From 1 to 100000000.
+    #[schema(example = 50)]
     quantity: i64,
+    /// The place at which they came in; absent, the default one, `main`.
+    #[schema(example = "north")]
+    place: Option<String>,
 }
 
 /// Takes units in.
 #[utoipa::path(post, path = "/v1/shop/stock/{variant}", tag = "stock", request_body = Receive,
     params(("variant" = String, Path, description = "a variant")),
-    responses((status = 200, body = Available), (status = 401), (status = 403), (status = 404), (status = 422)))]
+    responses((status = 200, body = Available), (status = 401), (status = 403),
+        (status = 404, description = "no such variant or place"), (status = 422)))]
 pub(crate) async fn receive(
     State(shop): State<Shop>,
     Path(variant): Path<VariantId>,
@@ -223,7 +231,7 @@ pub(crate) async fn receive(
     asked: Asked<Receive>,
 ) -> Result<Response, ApiError> {
     caller.needs("admin")?;
-    let quantity = asked.body.quantity;
+    let (quantity, place) = (asked.body.quantity, asked.body.place.as_deref());
     if !(1..=MAX_RECEIVED).contains(&quantity) {
         return Err(invalid("quantity: from 1 to 100000000"));
     }
@@ -237,9 +245,12 @@ pub(crate) async fn receive(
                 let Moved { rows, changes } = shift(tx, Move::Receive, &[units]).await?.unwrap_or_default();
                 let row = rows.into_iter().next();
                 let row = row.ok_or_else(|| ApiError::not_found(format!("no variant {variant}")))?;
+                shelves::receive(tx, place.unwrap_or(DEFAULT), variant, quantity).await?;
                 raised.emit_all(tx, changes).await?;
                 let (action, subject) = ("receive-stock", variant.to_string());
-                let act = Act { action, subject, before: None, after: Some(json!(quantity)) };
+                let at = |place: &str| json!({ "quantity": quantity, "place": place });
+                let after = place.map_or_else(|| json!(quantity), at);
+                let act = Act { action, subject, before: None, after: Some(after) };
                 audit.record(tx, who, &act).await?;
                 let body =
                     json!({ "variant": variant, "available": row.available, "versions": raised.text() });
@@ -257,9 +268,11 @@ pub(crate) struct Account {
     sold: i64,
     /// Units by what happened to them.
     entries: BTreeMap<String, i64>,
+    /// What is on the shelves, by place: all together what came in and is in no parcel. `available` and `reserved` are parts of it.
+    places: BTreeMap<String, Shelf>,
 }
 
-/// A stock, with the sums of its entries.
+/// A stock, with the sums of its entries, and what is at each place.
 #[utoipa::path(get, path = "/v1/shop/stock/{variant}/entries", tag = "stock",
     params(("variant" = String, Path, description = "a variant")),
     responses((status = 200, body = Account), (status = 401), (status = 403), (status = 404)))]
@@ -282,8 +295,9 @@ pub(crate) async fn entries(
         .into_tuple()
         .all(reader)
         .await?;
+    let places = shelves::shelves(row.received(), &shelves::of_variants(reader, vec![row.variant]).await?);
     let stock::Model { available, reserved, sold, .. } = row;
-    let body = Account { available, reserved, sold, entries: sums.into_iter().collect() };
+    let body = Account { available, reserved, sold, entries: sums.into_iter().collect(), places };
     let mut answer = Json(body).into_response();
     cache::lifetime(answer.headers_mut(), Lifetime::Never);
     Ok(answer)

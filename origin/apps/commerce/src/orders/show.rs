@@ -22,6 +22,7 @@ use super::book::of_these;
 use super::machine::State;
 use crate::Shop;
 use crate::ids::{self, OrderId, VariantId};
+use crate::parcels::{self, Parcel};
 use crate::raised::{self, Raised};
 use crate::rows::{line, order, reason};
 
@@ -52,6 +53,9 @@ pub(crate) struct Order {
     changed_ms: i64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lines: Vec<OrderLine>,
+    /// What of it was sent, the oldest first; in the answer about one order alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parcels: Vec<Parcel>,
 }
 
 /// A line of an order, as things were when it was placed.
@@ -95,12 +99,18 @@ impl Order {
             created_ms: row.created_ms,
             changed_ms: row.changed_ms,
             lines: lines.into_iter().map(line).collect::<Result<_, _>>()?,
+            parcels: vec![],
         })
     }
 
     /// With why it ended without a sale.
     pub(super) fn because(self, reason: Option<String>) -> Self {
         Self { reason, ..self }
+    }
+
+    /// With what of it was sent.
+    fn sent(self, parcels: Vec<Parcel>) -> Self {
+        Self { parcels, ..self }
     }
 
     /// Whether there is a reason to be told.
@@ -122,7 +132,8 @@ impl Order {
 }
 
 impl Shop {
-    /// An order with its lines: two statements, and one more where it ended without a sale. Another's is not there.
+    /// An order with its lines: two statements, and one more where it ended: why there was no sale, or what was sent. Another's is
+    /// not there.
     pub(super) async fn order(&self, key: Key) -> Result<Order, ApiError> {
         let reader = self.storage.database.reader();
         let row = self.order_row(key).await?;
@@ -133,6 +144,9 @@ impl Shop {
             .all(reader)
             .await?;
         let order = Order::of(row, lines)?;
+        if order.state == State::Confirmed.as_str() {
+            return Ok(order.sent(parcels::of_order(reader, key).await?));
+        }
         let why = if order.is_unsold() { reasons(reader, &[key]).await?.remove(&key) } else { None };
         Ok(order.because(why))
     }
@@ -205,7 +219,7 @@ pub(crate) async fn one(
     Ok(private(Json(shop.order((caller.account.as_i64(), id.as_i64())).await?)))
 }
 
-/// A token with which the caller hears each change of an order, on the channel `order:ID`. With an `Idempotency-Key` the channel
+/// A token with which the caller hears each change of an order and of its parcels, on the channel `order:ID`. With an `Idempotency-Key` the channel
 /// is the same, and the token one that is good from now on.
 #[utoipa::path(post, path = "/v1/shop/orders/{id}/channel", tag = "orders",
     params(("id" = String, Path, description = "an order")),
