@@ -10,6 +10,7 @@ import { once } from '../src/once.ts';
 import { below } from '../src/route.ts';
 import { Refused } from '../src/session.ts';
 import { merged, put } from '../src/shop/basket.ts';
+import { heard, isParcel, newest, parcelWords, WAY } from '../src/shop/parcels.ts';
 import { moves, reached, stateWords } from '../src/shop/states.ts';
 import { turns } from '../src/turns.ts';
 import { noteShown, shownAt } from '../src/versions.ts';
@@ -42,6 +43,21 @@ test('an order that was refused is told from one that nobody paid', () => {
   assert.match(stateWords('canceled', 'gateway').more, /could not be made/);
   assert.deepEqual(['reserved', 'paying', 'paid', 'confirmed', 'released'].map(reached), [0, 1, 2, 3, -1]);
   assert.deepEqual(['reserved', 'refunding', 'confirmed', 'released', 'refunded', 'canceled'].map(moves), [true, true, false, false, false, false]);
+});
+
+test('a parcel goes on by what is heard of it, and what is replayed takes nothing back', () => {
+  const parcel = (id, ...states) => ({ id, state: states.at(-1), carrier: 'Post', code: '1', lines: [], moves: states.map((state, n) => ({ state, at_ms: n })) });
+  const [packed, gone] = [parcel('a', 'packed'), parcel('a', 'packed', 'handed-over')];
+  const of = (parcels) => parcels.map(({ id, state }) => `${id} ${state}`);
+  assert.deepEqual(of(heard([], packed)), ['a packed']);
+  assert.deepEqual(of(heard([packed], gone)), ['a handed-over']);
+  assert.deepEqual(of(heard([gone], packed)), ['a handed-over']);
+  assert.deepEqual(of(heard([gone], parcel('b', 'packed'))), ['a handed-over', 'b packed']);
+  assert.deepEqual(of(newest([packed], [gone, parcel('b', 'packed')])), ['a handed-over', 'b packed'], 'heard of while it was read');
+  assert.deepEqual(of(newest([gone], [packed])), ['a handed-over']);
+  assert.deepEqual([packed, undefined, null, 'a', { id: 'a' }].map(isParcel), [true, false, false, false, false]);
+  assert.deepEqual(WAY.map((state) => parcelWords(state).mood), ['waits', 'waits', 'waits', 'good']);
+  assert.deepEqual([parcelWords('returned').mood, parcelWords('new').word], ['bad', 'new']);
 });
 
 const said = (seq, id, from, text) => ({ seq, type: 'message', id, client_id: `c${seq}`, from, name: from, text, at_ms: seq * 1000 });

@@ -1,6 +1,7 @@
 // The shop's interface (docs/shop.md), as its pages use it.
 import { ask } from '../session';
 import type { Standing } from './line';
+import type { Parcel } from './parcels';
 
 export interface Variant {
   id: string;
@@ -75,6 +76,8 @@ export interface Order {
   created_ms: number;
   changed_ms: number;
   lines?: (Line & { title: string; price: number })[];
+  /** What of it was sent. */
+  parcels?: Parcel[];
 }
 
 /** Whose prices are shown. */

@@ -10,6 +10,8 @@ import { empty, go } from '../views';
 import { cancel, channel, order, pay, type Order } from './api';
 import type { Shopping } from './index';
 import { find, named, type Known } from './known';
+import { parcelList } from './parcel-list';
+import { heard, isParcel, newest } from './parcels';
 import { queue } from './queue';
 import { reached, stateWords } from './states';
 
@@ -33,10 +35,13 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
   const act = el('div', { class: 'order-act' });
   const wrong = el('p', { class: 'why', role: 'alert' });
   const root = el('section', { class: 'panel', 'data-testid': 'order', 'aria-label': 'Where it is' }, head, steps, act, wrong);
+  const sent = parcelList(first);
+  root.append(sent.root);
   at.main.append(el('p', {}, el('a', { href: '/shop/orders', class: 'dim' }, '← Your orders')), el('div', { class: 'basket' }, root, await contents(first)));
   let now = first;
-  const show = ({ state, reason }: Where) => {
-    now = { ...now, state, reason: reason ?? now.reason };
+  const show = ({ state, reason, parcels = [] }: Where) => {
+    now = { ...now, state, reason: reason ?? now.reason, parcels: newest(parcels, now.parcels ?? []) };
+    sent.show(now.parcels ?? []);
     root.dataset.state = state;
     draw(now, head, steps);
     const key = state === 'reserved' ? 'pay' : state === 'paying' ? 'wait' : ['released', 'failed', 'refunded', 'canceled'].includes(state) ? 'again' : state === 'confirmed' ? 'done' : '';
@@ -51,6 +56,8 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
   const look = () => void order(id).then(show, () => undefined);
   // What is replayed tells how it came to be as it is.
   const hear = ({ at_ms, data }: Frame) => {
+    const parcel = data?.parcel;
+    if (isParcel(parcel)) return show({ ...now, parcels: heard(now.parcels ?? [], parcel) });
     if (!data?.state) return look();
     const reason = data.reason ? String(data.reason) : data.state === 'failed' ? 'declined' : undefined;
     show({ state: at_ms < first.changed_ms ? now.state : String(data.state), reason });
@@ -63,8 +70,8 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
   }, at.until);
 }
 
-/** Where an order is, and why, where it ended without a sale. */
-type Where = Pick<Order, 'state' | 'reason'>;
+/** Where an order is, why, where it ended without a sale, and what of it was sent. */
+type Where = Pick<Order, 'state' | 'reason' | 'parcels'>;
 
 const STEPS = ['Held for you', 'Being paid', 'Paid', 'Confirmed'];
 
