@@ -48,6 +48,21 @@ impl Language {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What to take where something is wanted in this language, the best first: the tag, and the tag with ever less at its end
+    /// (RFC 4647 section 3.4). Each is the beginning of the one before.
+    pub fn lookup(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self.as_str()), |&tag| {
+            let (mut shorter, _) = tag.rsplit_once('-')?;
+            // A singleton says nothing without what it begins.
+            while let Some((before, last)) = shorter.rsplit_once('-')
+                && last.len() == 1
+            {
+                shorter = before;
+            }
+            (shorter.len() > 1).then_some(shorter)
+        })
+    }
 }
 
 /// Codes of ISO 639-2 that name no language: undetermined, none of the listed, several, no words.
@@ -232,6 +247,23 @@ mod tests {
             "en-a-bb-a-cc",
         ] {
             assert_eq!(bad.parse::<Language>(), Err(LanguageError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_language_is_looked_up_with_ever_less_at_its_end() {
+        for (wanted, taken) in [
+            ("de", "de"),
+            ("de-CH", "de-CH de"),
+            (
+                "zh-Hant-CN-x-private1-private2",
+                "zh-Hant-CN-x-private1-private2 zh-Hant-CN-x-private1 zh-Hant-CN zh-Hant zh",
+            ),
+            ("en-x-a-b", "en-x-a-b en"),
+            ("x-klingon", "x-klingon"),
+        ] {
+            let language: Language = wanted.parse().unwrap();
+            assert_eq!(language.lookup().collect::<Vec<_>>().join(" "), taken);
         }
     }
 
