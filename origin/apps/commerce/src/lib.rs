@@ -1,6 +1,6 @@
 //! Sluice's shop: catalog, stock, carts, orders, payments. Its routes are below `/v1/shop`.
 //!
-//! - `catalog`: products and their variants, as anybody sees them and administrators change them
+//! - `catalog`: products and their variants, as anybody sees them and administrators change them, with texts in several languages
 //! - `search`: products by words, facets and prices, out of an index that follows the catalog
 //! - `stock`: counters that cannot go below nothing, and every change of them for ever
 //! - `carts`, `orders`: what somebody may buy, and what somebody buys: reserved, paid, confirmed, whatever crashes on the way
@@ -113,6 +113,10 @@ fn routes(shop: Shop) -> Router {
         .route("/v1/shop/openapi.json", get(openapi::show))
         .route("/v1/shop/products", get(catalog::list).post(catalog::create))
         .route("/v1/shop/products/{id}", get(catalog::one).patch(catalog::edit))
+        .route(
+            "/v1/shop/products/{id}/texts/{language}",
+            put(catalog::put_texts).delete(catalog::delete_texts),
+        )
         .route("/v1/shop/variants/{variant}", get(catalog::by_variant))
         .route("/v1/shop/search", get(search::search))
         .route("/v1/shop/stock/{variant}", get(stock::show).post(stock::receive))

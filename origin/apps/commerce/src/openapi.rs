@@ -11,6 +11,7 @@ use crate::{carts, catalog, ledger, orders, parcels, places, room, search, stock
     info(title = "Sluice shop", description = "Catalog, stock, carts, orders, payments, parcels.", version = "1"),
     paths(
         catalog::list, catalog::one, catalog::create, catalog::edit, catalog::by_variant,
+        catalog::put_texts, catalog::delete_texts,
         search::search,
         stock::show, stock::receive, stock::entries,
         places::list, places::keep,

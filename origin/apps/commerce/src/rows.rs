@@ -88,6 +88,45 @@ pub(crate) mod variant {
     }
 
     #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {
+        #[sea_orm(
+            belongs_to = "super::product::Entity",
+            from = "Column::Product",
+            to = "super::product::Column::Id"
+        )]
+        Product,
+    }
+
+    impl Related<super::product::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Product.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A product's texts in a language; what is in none of a product's rows is in the product itself.
+pub(crate) mod text {
+    use sluice_storage::rows::sea_orm;
+    use sluice_storage::rows::sea_orm::entity::prelude::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shop_texts")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) product: i64,
+        /// A tag of BCP 47, in the case that it recommends.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) language: String,
+        pub(crate) title: String,
+        pub(crate) description: String,
+        /// Titles by variant, a JSON map.
+        pub(crate) variants: String,
+        pub(crate) changed_ms: i64,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
     pub(crate) enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}

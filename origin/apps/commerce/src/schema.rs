@@ -21,6 +21,7 @@ pub const SCHEMA: Schema = Schema {
         Step { name: "s0003_reasons", tables: reasons, indexes: Vec::new },
         Step { name: "s0004_categories", tables: categories, indexes: Vec::new },
         Step { name: "s0005_places", tables: places, indexes: place_indexes },
+        Step { name: "s0006_texts", tables: texts, indexes: Vec::new },
     ],
 };
 
@@ -183,4 +184,17 @@ fn place_indexes() -> Vec<IndexCreateStatement> {
     let mut sold = index("shop_orders_sold", "shop_orders", &["id"]);
     sold.if_not_exists().and_where(Expr::cust(SOLD));
     vec![sold]
+}
+
+/// Products' texts in other languages than their own, a row for each language.
+fn texts() -> Vec<TableCreateStatement> {
+    let columns = vec![
+        big_integer("product"),
+        string("language"),
+        string("title"),
+        text("description"),
+        text("variants"),
+        big_integer("changed_ms"),
+    ];
+    vec![table("shop_texts", columns, &["product", "language"])]
 }

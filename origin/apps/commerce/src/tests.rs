@@ -5,6 +5,7 @@ mod crashes;
 mod crossing;
 mod holds;
 mod keys;
+mod languages;
 mod many;
 mod parcels;
 mod place;
@@ -173,6 +174,8 @@ stories! {
     search: what_the_log_has_not_told_is_not_claimed, an_index_goes_on_once_its_store_is_there_again,
         a_damaged_index_is_made_anew_once;
     variants: a_variant_is_found_by_itself_and_is_what_its_product_says;
+    languages: a_product_is_shown_in_the_nearest_language, a_list_says_its_language_where_it_is_one,
+        words_of_every_language_find_a_product, texts_that_cannot_be_are_refused;
     holds: a_gateway_that_hangs_keeps_no_stock_from_coming_back, all_that_is_due_is_done_in_one_look;
     refunds: money_on_its_way_back_is_asked_for_until_it_is_there;
     keys: a_payment_is_answered_once_for_its_key, a_cart_and_a_channel_are_named_once_for_a_key;

@@ -8,16 +8,15 @@ use axum::response::Response;
 use serde::Serialize;
 use sluice_platform::ApiError;
 use sluice_storage::rows::from_json;
-use sluice_storage::rows::sea_orm::{
-    ColumnTrait, EntityTrait, Linked, QueryFilter, QueryOrder, QuerySelect, RelationDef,
-};
+use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use utoipa::ToSchema;
 
 use super::documents::Variant;
-use super::{InMarket, public};
+use super::languages::{OfVariant, titles};
+use super::{InMarket, public, spoken};
 use crate::config::Market;
 use crate::ids::{self, ProductId, VariantId};
-use crate::rows::{product, variant};
+use crate::rows::{product, text, variant};
 use crate::{Shop, raised};
 
 /// A variant at a market's price, and what it is one of.
@@ -35,6 +34,10 @@ pub(crate) struct OneVariant {
     currency: String,
     /// The tax that the price includes, in basis points of the price without it.
     tax_bp: u32,
+    /// The language that titles were found in, a tag of BCP 47; absent where they are the product's own.
+    #[schema(example = "de")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
     product: Whole,
 }
 
@@ -54,8 +57,10 @@ pub(crate) struct Whole {
 #[utoipa::path(get, path = "/v1/shop/variants/{variant}", tag = "catalog", params(
     ("variant" = String, Path, description = "a variant"),
     ("market" = String, Query, description = "whose price"),
+    ("language" = Option<String>, Query, description = "in which texts are wanted, a tag of BCP 47: `de-CH`, or else `de`, or else the product's own", example = "de-CH"),
 ), responses(
-    (status = 200, body = OneVariant), (status = 404, description = "no such market or variant, or it is sold no longer"),
+    (status = 200, body = OneVariant, headers(("content-language" = String, description = "where all texts are in one language that was asked for"))),
+    (status = 400, description = "no language"), (status = 404, description = "no such market or variant, or it is sold no longer"),
 ))]
 pub(crate) async fn by_variant(
     State(shop): State<Shop>,
@@ -74,26 +79,16 @@ pub(crate) async fn by_variant(
         .filter(variant::Column::Product.eq(product.as_i64()))
         .order_by_desc(variant::Column::Id.eq(id.as_i64()))
         .limit(2)
-        .find_also_linked(ItsProduct)
+        .find_also_linked(OfVariant::in_language(wanted.language.as_ref()))
+        .find_also_related(product::Entity)
         .all(reader)
         .await?;
     let others = rows.len() > 1;
-    let found = rows.into_iter().next().and_then(|(row, of)| Some((row, of?)));
-    let (row, of) = found.filter(|(_, of)| of.active).ok_or_else(missing)?;
-    Ok(public(Json(OneVariant::of(row, Whole::of(of, others)?, market)?), &versions))
-}
-
-/// From variants to their products.
-struct ItsProduct;
-
-impl Linked for ItsProduct {
-    type FromEntity = variant::Entity;
-    type ToEntity = product::Entity;
-
-    fn link(&self) -> Vec<RelationDef> {
-        let its = variant::Entity::belongs_to(product::Entity);
-        vec![its.from(variant::Column::Product).to(product::Column::Id).into()]
-    }
+    let found = rows.into_iter().next().and_then(|(row, text, of)| Some((row, text, of?)));
+    let (row, text, of) = found.filter(|(.., of)| of.active).ok_or_else(missing)?;
+    let one = OneVariant::of(row, (Whole::of(of, others)?, text), market)?;
+    let answer = public(Json(&one), &versions);
+    Ok(spoken(answer, std::iter::once(one.language.as_deref())))
 }
 
 impl Whole {
@@ -105,8 +100,17 @@ impl Whole {
 }
 
 impl OneVariant {
-    fn of(row: variant::Model, product: Whole, market: &Market) -> Result<Self, ApiError> {
-        let Variant { id, sku, title, options, price } = Variant::of(row, market)?;
+    /// With its product, whose title is of these texts where there are any.
+    fn of(
+        row: variant::Model,
+        (mut product, text): (Whole, Option<text::Model>),
+        market: &Market,
+    ) -> Result<Self, ApiError> {
+        let Variant { id, sku, title, options, price } = Variant::of(row, market, &titles(text.as_ref())?)?;
+        let language = text.map(|text| {
+            product.title = text.title;
+            text.language
+        });
         Ok(Self {
             id,
             sku,
@@ -116,6 +120,7 @@ impl OneVariant {
             market: market.name.clone(),
             currency: market.currency.clone(),
             tax_bp: market.tax_bp,
+            language,
             product,
         })
     }

@@ -8,9 +8,10 @@ use sluice_storage::rows::from_json;
 use sluice_wire::VideoId;
 use utoipa::ToSchema;
 
+use super::languages;
 use crate::config::Market;
 use crate::ids::{self, ProductId, VariantId};
-use crate::rows::{category, product, variant};
+use crate::rows::{category, product, text, variant};
 
 /// A page of products.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +31,10 @@ pub(crate) struct Listed {
     #[schema(value_type = String)]
     pub(super) id: ProductId,
     title: String,
+    /// The language that its title was found in, a tag of BCP 47; absent where the title is the product's own.
+    #[schema(example = "de")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
     /// The first picture.
     image: Option<String>,
     /// The least price of its variants in this market, in minor units; absent where it is not sold.
@@ -37,10 +42,20 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    pub(crate) fn of(row: product::Model, from: Option<i64>) -> Result<Self, ApiError> {
+    pub(crate) fn of(
+        row: product::Model,
+        text: Option<text::Model>,
+        from: Option<i64>,
+    ) -> Result<Self, ApiError> {
         let images: Vec<String> = from_json("shop_products.images", &row.images)?;
         let id = ids::of_column("shop_products.id", row.id)?;
-        Ok(Self { id, title: row.title, image: images.into_iter().next(), from })
+        let (title, language) = text.map_or((row.title, None), |text| (text.title, Some(text.language)));
+        Ok(Self { id, title, language, image: images.into_iter().next(), from })
+    }
+
+    /// The language of its title; `None` where that is its own.
+    pub(crate) fn language(&self) -> Option<&str> {
+        self.language.as_deref()
     }
 }
 
@@ -51,6 +66,10 @@ pub(crate) struct Product {
     id: ProductId,
     title: String,
     description: String,
+    /// The language that its texts were found in, a tag of BCP 47; absent where they are the product's own.
+    #[schema(example = "de")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
     /// What kind of thing it is; absent where it is in no category.
     category: Option<String>,
     /// URLs of pictures.
@@ -79,36 +98,54 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    pub(super) fn of(row: variant::Model, market: &Market) -> Result<Self, ApiError> {
+    /// At a market's price, with its title of these where it is among them.
+    pub(super) fn of(
+        row: variant::Model,
+        market: &Market,
+        titles: &BTreeMap<VariantId, String>,
+    ) -> Result<Self, ApiError> {
         let prices: BTreeMap<String, i64> = from_json("shop_variants.prices", &row.prices)?;
+        let id = ids::of_column("shop_variants.id", row.id)?;
         Ok(Self {
-            id: ids::of_column("shop_variants.id", row.id)?,
+            id,
             options: from_json("shop_variants.options", &row.options)?,
             price: prices.get(&market.name).copied(),
             sku: row.sku,
-            title: row.title,
+            title: titles.get(&id).cloned().unwrap_or(row.title),
         })
     }
 }
 
 impl Product {
     pub(super) fn of(
-        (row, category): (product::Model, Option<category::Model>),
+        (row, text, category): (product::Model, Option<text::Model>, Option<category::Model>),
         variants: Vec<variant::Model>,
         market: &Market,
     ) -> Result<Self, ApiError> {
+        let titles = languages::titles(text.as_ref())?;
+        let variant = |row| Variant::of(row, market, &titles);
+        let variants = variants.into_iter().map(variant).collect::<Result<_, _>>()?;
+        let (title, description, language) = text.map_or((row.title, row.description, None), |text| {
+            (text.title, text.description, Some(text.language))
+        });
         Ok(Self {
             id: ids::of_column("shop_products.id", row.id)?,
             images: from_json("shop_products.images", &row.images)?,
             video: row.video.map(|video| ids::of_column("shop_products.video", video)).transpose()?,
-            title: row.title,
-            description: row.description,
+            title,
+            description,
+            language,
             category: category.map(|row| row.category),
             market: market.name.clone(),
             currency: market.currency.clone(),
             tax_bp: market.tax_bp,
-            variants: variants.into_iter().map(|row| Variant::of(row, market)).collect::<Result<_, _>>()?,
+            variants,
         })
+    }
+
+    /// The language of its texts; `None` where they are its own.
+    pub(super) fn language(&self) -> Option<&str> {
+        self.language.as_deref()
     }
 
     /// Whether any of its variants has a price in its market.

@@ -298,7 +298,7 @@ fn changed(all: &[variant::Model], edits: &[EditVariant]) -> Result<Vec<variant:
 }
 
 /// Tells of the change, and writes down who made it, and what it is.
-async fn told(
+pub(super) async fn told(
     shop: &Shop,
     tx: &Tx<'_>,
     caller: &Caller,

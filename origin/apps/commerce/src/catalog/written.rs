@@ -8,7 +8,7 @@ use sluice_wire::VideoId;
 
 use super::edit::{Edit, NewProduct};
 use crate::ids::{self, VariantId};
-use crate::rows::{category, product, variant};
+use crate::rows::{category, product, text, variant};
 
 /// Characters of a text that are written down.
 const MAX_TEXT: usize = 200;
@@ -84,6 +84,26 @@ impl Written {
             self.put(&name("prices"), prices(was)?, prices(now)?);
         }
         Ok(())
+    }
+
+    /// Of texts in a language, as they were and as they are.
+    pub(super) fn of_texts(
+        was: Option<&text::Model>,
+        is: Option<&text::Model>,
+    ) -> Result<Self, StorageError> {
+        let mut written = Self::default();
+        let Some(any) = is.or(was) else { return Ok(written) };
+        let name = |field: &str| format!("texts.{}.{field}", any.language);
+        let title = |row: Option<&text::Model>| json!(row.map(|row| &row.title));
+        written.put(&name("title"), title(was), title(is));
+        let description = |row: Option<&text::Model>| json!(row.map(|row| &row.description));
+        written.put(&name("description"), description(was), description(is));
+        let variants = |row: Option<&text::Model>| {
+            let titles = row.map(|row| from_json::<Value>("shop_texts.variants", &row.variants));
+            titles.transpose().map(Option::unwrap_or_default)
+        };
+        written.put(&name("variants"), variants(was)?, variants(is)?);
+        Ok(written)
     }
 
     /// As it was, and as it is; nothing where nothing is another.

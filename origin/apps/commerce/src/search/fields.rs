@@ -14,6 +14,8 @@ use crate::ids::ProductId;
 /// Words of a title, and of all else, that a product is found by.
 const MAX_TITLE: usize = 64;
 const MAX_TEXT: usize = 400;
+/// Words of its descriptions in other languages, in all: those of eight languages at [`MAX_TEXT`], and of more in equal parts.
+const MAX_OTHERS: usize = 3_200;
 /// Between a facet's name and a value of it.
 pub(super) const BETWEEN: char = '\u{1f}';
 /// Names of columns.
@@ -28,13 +30,24 @@ pub(super) struct Entry {
     pub(super) title: String,
     pub(super) description: String,
     pub(super) category: Option<String>,
+    /// In other languages.
+    pub(super) others: Vec<Other>,
     pub(super) variants: Vec<Item>,
+}
+
+/// A product's title and description in another language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Other {
+    pub(super) title: String,
+    pub(super) description: String,
 }
 
 /// A variant as it is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) title: String,
+    /// In other languages.
+    pub(super) others: Vec<String>,
     pub(super) sku: String,
     pub(super) options: BTreeMap<String, String>,
     /// Minor units by market.
@@ -96,12 +109,19 @@ impl Fields {
 
     /// The documents of a product. Markets that are not of this shop are passed over.
     pub(super) fn documents(&self, entry: &Entry) -> Vec<TantivyDocument> {
-        let about = bounded([entry.description.as_str()].into_iter(), MAX_TEXT);
+        let mut about = bounded([entry.description.as_str()].into_iter(), MAX_TEXT);
+        let part = MAX_TEXT.min(MAX_OTHERS / entry.others.len().max(1));
+        for other in &entry.others {
+            about.extend(bounded([other.description.as_str()].into_iter(), part));
+        }
         let category = entry.category.as_deref();
         let document = |item: &Item| {
             let mut document = TantivyDocument::default();
             document.add_u64(self.id, entry.id.as_u64());
-            let title = bounded([entry.title.as_str(), &item.title].into_iter(), MAX_TITLE);
+            let mut title = bounded([entry.title.as_str(), &item.title].into_iter(), MAX_TITLE);
+            for other in entry.others.iter().map(|other| &other.title).chain(&item.others) {
+                title.extend(bounded([other.as_str()].into_iter(), MAX_TITLE));
+            }
             document.add_text(self.title, joined(&title));
             let own = category
                 .into_iter()

@@ -18,8 +18,8 @@ use super::facets::Facets;
 use super::question::Question;
 use super::tags;
 use crate::Shop;
-use crate::catalog::{Listed, public};
-use crate::rows::product;
+use crate::catalog::{Listed, OfProduct, public, spoken};
+use crate::rows::{product, text};
 
 /// A page of what was found.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,10 +37,12 @@ pub(crate) struct SearchPage {
 }
 
 /// Products that are sold in a market, by words and by what they can be told apart by. Every word must be there: as it is, as a
-/// beginning, or with one letter wrong, whatever its case and diacritics. What is chosen is true of one variant of each product;
+/// beginning, or with one letter wrong, whatever its case and diacritics, in any language that the product has texts in. What is
+/// chosen is true of one variant of each product;
 /// of several values of a facet any one will do. Counts are exact, and each facet's own leave out what was chosen of it.
 #[utoipa::path(get, path = "/v1/shop/search", tag = "catalog", params(
     ("market" = String, Query, description = "whose prices"),
+    ("language" = Option<String>, Query, description = "in which texts are wanted, a tag of BCP 47: `de-CH`, or else `de`, or else the product's own", example = "de-CH"),
     ("q" = Option<String>, Query, description = "words, at most 200 characters; the first eight count"),
     ("category" = Option<Vec<String>>, Query, description = "any of these"),
     ("option" = Option<Vec<String>>, Query, description = "`NAME:VALUE` of a variant's options, such as `colour:red`"),
@@ -50,7 +52,8 @@ pub(crate) struct SearchPage {
     ("limit" = Option<u64>, Query, description = "1 to 100, 24 unless asked"),
     ("cursor" = Option<String>, Query, description = "the `next` of the page before, asked for in the same way"),
 ), responses(
-    (status = 200, body = SearchPage), (status = 404, description = "no such market"),
+    (status = 200, body = SearchPage, headers(("content-language" = String, description = "where all texts are in one language that was asked for"))),
+    (status = 400), (status = 404, description = "no such market"),
     (status = 503, description = "The search has not seen what is demanded, or its index is made"),
 ))]
 pub(crate) async fn search(
@@ -69,16 +72,20 @@ pub(crate) async fn search(
     let next = found.hits.last().filter(|_| more).map(|hit| hit.place.to_string());
     let ids = found.hits.iter().map(|hit| hit.place.product.as_i64());
     let shown = product::Entity::find().filter(product::Column::Id.is_in(ids));
-    let rows = shown.filter(product::Column::Active.eq(true)).all(shop.storage.database.reader()).await?;
-    let mut rows: BTreeMap<i64, product::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let shown = shown.filter(product::Column::Active.eq(true));
+    let texts = OfProduct::in_language(asked.language.as_ref());
+    let rows = shown.find_also_linked(texts).all(shop.storage.database.reader()).await?;
+    let mut rows: BTreeMap<i64, (product::Model, Option<text::Model>)> =
+        rows.into_iter().map(|(row, text)| (row.id, (row, text))).collect();
     let listed = found.hits.iter().filter_map(|hit| {
-        let row = rows.remove(&hit.place.product.as_i64())?;
-        Some(Listed::of(row, Some(hit.price)))
+        let (row, text) = rows.remove(&hit.place.product.as_i64())?;
+        Some(Listed::of(row, text, Some(hit.price)))
     });
     let products = listed.collect::<Result<_, _>>()?;
     let facets = Facets::of(&found, &asked);
     let body = SearchPage { currency, total: found.total, products, next, facets };
-    Ok(public(Json(body), &versions))
+    let answer = public(Json(&body), &versions);
+    Ok(spoken(answer, body.products.iter().map(Listed::language)))
 }
 
 /// The versions that whoever asks must be shown at least: a client that has written them, or an edge that has heard of them.

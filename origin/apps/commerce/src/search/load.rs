@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_storage::rows::from_json;
-use sluice_storage::rows::sea_orm::sea_query::Query;
+use sluice_storage::rows::sea_orm::sea_query::{Expr, Query};
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use sluice_storage::{Database, StorageError};
 
-use super::fields::{Entry, Item};
+use super::fields::{Entry, Item, Other};
 use crate::ids::{self, ProductId, VariantId};
-use crate::rows::{category, product, stock, variant};
+use crate::rows::{category, product, stock, text, variant};
 
 /// Products that are read in one go.
 pub(super) const PAGE: usize = 200;
+/// Characters of a description in another language that are read: more than the words that count have.
+const MAX_DESCRIPTION: usize = 4_000;
 
 /// The products that are shown, of those that come after one; at most [`PAGE`], in order.
 pub(super) async fn page(database: &Database, after: i64) -> Result<Vec<Entry>, StorageError> {
@@ -47,6 +49,7 @@ async fn entries(database: &Database, of: Select<product::Entity>) -> Result<Vec
     let shown = of.filter(product::Column::Active.eq(true)).order_by_asc(product::Column::Id);
     let products = shown.find_also_related(category::Entity).all(reader).await?;
     let ids: Vec<i64> = products.iter().map(|(row, _)| row.id).collect();
+    let mut others = Others::read(database, &ids).await?;
     let of_these = variant::Column::Product.is_in(ids);
     let variants = variant::Entity::find()
         .filter(of_these.clone())
@@ -63,12 +66,14 @@ async fn entries(database: &Database, of: Select<product::Entity>) -> Result<Vec
     let there: BTreeSet<i64> = there.into_iter().map(|row| row.variant).collect();
     let mut by_product: BTreeMap<i64, Vec<Item>> = BTreeMap::new();
     for row in variants {
-        by_product.entry(row.product).or_default().push(item(row, &there)?);
+        let titles = others.titles.remove(&row.id).unwrap_or_default();
+        by_product.entry(row.product).or_default().push(item(row, titles, &there)?);
     }
     let entry = |(row, category): (product::Model, Option<category::Model>)| {
         Ok(Entry {
             id: ids::of_column("shop_products.id", row.id)?,
             variants: by_product.remove(&row.id).unwrap_or_default(),
+            others: others.products.remove(&row.id).unwrap_or_default(),
             title: row.title,
             description: row.description,
             category: category.map(|row| row.category),
@@ -77,12 +82,48 @@ async fn entries(database: &Database, of: Select<product::Entity>) -> Result<Vec
     products.into_iter().map(entry).collect()
 }
 
-fn item(row: variant::Model, there: &BTreeSet<i64>) -> Result<Item, StorageError> {
+/// What products and variants are called in other languages, by their numbers.
+#[derive(Debug, Default)]
+struct Others {
+    products: BTreeMap<i64, Vec<Other>>,
+    titles: BTreeMap<i64, Vec<String>>,
+}
+
+impl Others {
+    async fn read(database: &Database, products: &[i64]) -> Result<Self, StorageError> {
+        let begun = Expr::cust(format!("SUBSTR(description, 1, {MAX_DESCRIPTION})"));
+        let rows = text::Entity::find()
+            .select_only()
+            .column(text::Column::Product)
+            .column(text::Column::Language)
+            .column(text::Column::Title)
+            .column(text::Column::Variants)
+            .column(text::Column::ChangedMs)
+            .expr_as(begun, "description")
+            .filter(text::Column::Product.is_in(products.iter().copied()))
+            .order_by_asc(text::Column::Language)
+            .all(database.reader())
+            .await?;
+        let mut all = Self::default();
+        for row in rows {
+            let titles: BTreeMap<VariantId, String> = from_json("shop_texts.variants", &row.variants)?;
+            for (variant, title) in titles {
+                all.titles.entry(variant.as_i64()).or_default().push(title);
+            }
+            let other = Other { title: row.title, description: row.description };
+            all.products.entry(row.product).or_default().push(other);
+        }
+        Ok(all)
+    }
+}
+
+fn item(row: variant::Model, others: Vec<String>, there: &BTreeSet<i64>) -> Result<Item, StorageError> {
     Ok(Item {
         options: from_json("shop_variants.options", &row.options)?,
         prices: from_json("shop_variants.prices", &row.prices)?,
         in_stock: there.contains(&row.id),
         title: row.title,
+        others,
         sku: row.sku,
     })
 }

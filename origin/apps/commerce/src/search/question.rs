@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use sluice_platform::{ApiError, Page};
 use sluice_storage::words;
+use sluice_wire::Language;
 
 use crate::catalog::invalid;
 use crate::ids::ProductId;
@@ -25,6 +26,8 @@ pub(super) struct Question {
     /// Folded, each once; all must be there.
     pub(super) words: Vec<String>,
     pub(super) market: String,
+    /// What is found is shown in it; words of every language find it.
+    pub(super) language: Option<Language>,
     /// Values by the facet's name: one of each facet's must be there.
     pub(super) chosen: BTreeMap<String, BTreeSet<String>>,
     /// In minor units.
@@ -119,6 +122,12 @@ impl Question {
         match name {
             "q" => self.words = asked(value)?,
             "market" => value.clone_into(&mut self.market),
+            "language" => {
+                let language = value.parse::<Language>();
+                let language =
+                    language.map_err(|error| ApiError::bad_request(format!("language: {error}")))?;
+                self.language = Some(language);
+            }
             "category" => self.choose(CATEGORY, value),
             "option" => {
                 let pair =
@@ -200,6 +209,8 @@ mod tests {
         assert!(asked.chosen["size"].contains("M"));
         assert_eq!((asked.sort, asked.limit, asked.in_stock), (Sort::PriceDown, 5, true));
         assert_eq!(asked.after, Some(Place { rank: 1_190, product: id }));
+        let language = Question::parse("market=de&language=DE-ch").unwrap().language;
+        assert_eq!(language.map(|language| language.to_string()), Some("de-CH".into()));
         assert_eq!(Question::parse("market=de&limit=1000").unwrap().limit, 100);
         assert_eq!(Question::parse("market=de&price=-900").unwrap().price, Some(0..=900));
         for bad in [
@@ -208,6 +219,8 @@ mod tests {
             "market=de&market=us",
             "market=de&colour=red",
             "market=de&limit=x",
+            "market=de&language=german",
+            "market=de&language=",
             "market=de&cursor=7",
         ] {
             assert_eq!(refused(bad), 400, "{bad}");

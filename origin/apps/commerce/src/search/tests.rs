@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::collect::{Found, Hit};
 use super::facets::{RANGES, range_of};
-use super::fields::{Entry, Fields, Item, facet};
+use super::fields::{Entry, Fields, Item, Other, facet};
 use super::query::{NEAR_BEGINNING_FROM, NEAR_FROM, TEXT, TITLE, Worth};
 use super::question::{CATEGORY, Place, Question, Sort};
 use super::writer::{Mark, Writer};
@@ -96,9 +96,13 @@ fn worth(asked: &str, there: &BTreeSet<String>, worth: Worth) -> Option<i64> {
 /// What all words of a question are worth in a variant; `None` where one is missing.
 fn worth_of_all(asked: &[String], entry: &Entry, item: &Item) -> Option<i64> {
     let split = |texts: &[&str]| texts.iter().flat_map(|text| words(text)).collect::<BTreeSet<_>>();
-    let title = split(&[&entry.title, &item.title]);
+    let mut title = vec![entry.title.as_str(), item.title.as_str()];
+    title.extend(entry.others.iter().map(|other| other.title.as_str()));
+    title.extend(item.others.iter().map(String::as_str));
+    let title = split(&title);
     let mut text = vec![entry.description.as_str(), entry.category.as_deref().unwrap_or_default(), &item.sku];
     text.extend(item.options.values().map(String::as_str));
+    text.extend(entry.others.iter().map(|other| other.description.as_str()));
     let text = split(&text);
     asked.iter().map(|word| worth(word, &title, TITLE).max(worth(word, &text, TEXT))).sum()
 }
@@ -170,12 +174,14 @@ fn expected(entries: &[Entry], asked: &Question) -> Found {
 fn item() -> impl Strategy<Value = Item> {
     let price = prop::option::of(1..3_000_i64);
     let options = (prop::option::of(select(&COLOURS[..])), prop::option::of(select(&SIZES[..])));
-    (select(&WORDS[..]), options, price.clone(), price, any::<bool>()).prop_map(
-        |(title, (colour, size), de, us, in_stock)| {
+    let others = prop::collection::vec(select(&WORDS[..]), 0..3);
+    (select(&WORDS[..]), others, options, price.clone(), price, any::<bool>()).prop_map(
+        |(title, others, (colour, size), de, us, in_stock)| {
             let pairs = [("colour", colour), ("size", size)];
             let prices = [("de", de), ("us", us)];
             Item {
                 title: title.to_owned(),
+                others: others.into_iter().map(str::to_owned).collect(),
                 sku: format!("{title}-7"),
                 options: pairs.iter().filter_map(|(name, v)| Some(((*name).into(), (*v)?.into()))).collect(),
                 prices: prices.iter().filter_map(|(name, v)| Some(((*name).into(), (*v)?))).collect(),
@@ -188,12 +194,15 @@ fn item() -> impl Strategy<Value = Item> {
 fn entry() -> impl Strategy<Value = Entry> {
     let some = || subsequence(&WORDS[..], 0..4).prop_map(|all| all.join(" "));
     let variants = prop::collection::vec(item(), 1..5);
-    (some(), some(), prop::option::of(select(&CATEGORIES[..])), variants).prop_map(
-        |(title, description, category, variants)| Entry {
+    let other = (some(), some()).prop_map(|(title, description)| Other { title, description });
+    let others = prop::collection::vec(other, 0..3);
+    (some(), some(), prop::option::of(select(&CATEGORIES[..])), others, variants).prop_map(
+        |(title, description, category, others, variants)| Entry {
             id: ProductId::from_parts(0, 0),
             title,
             description,
             category: category.map(str::to_owned),
+            others,
             variants,
         },
     )
@@ -219,6 +228,7 @@ fn question() -> impl Strategy<Value = Question> {
         |(words, market, chosen, price, in_stock, sort, limit)| Question {
             words,
             market: market.to_owned(),
+            language: None,
             chosen,
             price,
             in_stock,
@@ -266,14 +276,21 @@ fn kept(dir: &std::path::Path) -> Mark {
     let (mut writer, _) = Writer::open(Some(dir), fields).unwrap();
     let item = Item {
         title: "M".into(),
+        others: vec![],
         sku: "1".into(),
         options: BTreeMap::new(),
         prices: BTreeMap::from([("de".into(), 900)]),
         in_stock: true,
     };
     let id = ProductId::from_parts(1_800_000_000_000, 1);
-    let entry =
-        Entry { id, title: "Cap".into(), description: String::new(), category: None, variants: vec![item] };
+    let entry = Entry {
+        id,
+        title: "Cap".into(),
+        description: String::new(),
+        category: None,
+        others: vec![],
+        variants: vec![item],
+    };
     writer.put(id, Some(&entry)).unwrap();
     let mark = Mark { seq: 7, products: 3, ..Mark::default() };
     writer.commit(&mark).unwrap();

@@ -18,7 +18,7 @@ use crate::ids::ProductId;
 /// Bytes of what is gathered before a part of the index is written: what tantivy needs at least, and some products.
 const MEMORY: usize = 32_000_000;
 /// What is made of a product, by number: an index of another one is made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// How far an index has come: the last event of the log that it has seen, and the versions that it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,13 +24,16 @@ pub(super) async fn reads_cost_three_statements_at_most(mut place: Place) {
     assert_eq!(place.pay(&sold, "pm_card_visa").await.0, 200);
     let room = format!("/v1/shop/rooms/{variant}");
     assert_eq!(place.ask("PUT", &room, Some(&place.admin), None, Some(&json!({}))).await.0, 200);
+    let texts = format!("/v1/shop/products/{product}/texts/de");
+    let said = json!({ "title": "eins", "variants": { &variant: "mittel" } });
+    assert_eq!(place.ask("PUT", &texts, Some(&place.admin), None, Some(&said)).await.0, 200);
     let (admin, buyer) = (place.admin.as_str(), place.buyer.as_str());
     let get = |path: &str, token: &str| request("GET", &format!("/v1/shop/{path}"), token, &Value::Null);
-    let search = "search?market=de&q=a&option=size:M&in_stock=true&price=1-2000";
+    let search = "search?market=de&language=de-CH&q=a&option=size:M&in_stock=true&price=1-2000";
     let reads = vec![
-        ("/v1/shop/products", get("products?market=de&limit=2", ""), 3),
-        ("/v1/shop/products/{id}", get(&format!("products/{product}?market=de"), ""), 3),
-        ("/v1/shop/variants/{variant}", get(&format!("variants/{variant}?market=de"), ""), 3),
+        ("/v1/shop/products", get("products?market=de&language=de-CH&limit=2", ""), 3),
+        ("/v1/shop/products/{id}", get(&format!("products/{product}?market=de&language=de-CH"), ""), 3),
+        ("/v1/shop/variants/{variant}", get(&format!("variants/{variant}?market=de&language=de-CH"), ""), 3),
         ("/v1/shop/search", get(search, ""), 2),
         ("/v1/shop/stock/{variant}", get(&format!("stock/{variant}"), ""), 2),
         ("/v1/shop/stock/{variant}/entries", get(&format!("stock/{variant}/entries"), admin), 3),
@@ -49,16 +52,19 @@ pub(super) async fn reads_cost_three_statements_at_most(mut place: Place) {
     ];
     place.alone.hold_reads("/v1/shop/openapi.json", reads).await;
     let described = place.get("/v1/shop/openapi.json", None).await.2;
-    assert_eq!(described["paths"].as_object().unwrap().len(), 20, "each of our paths is described");
+    assert_eq!(described["paths"].as_object().unwrap().len(), 21, "each of our paths is described");
 }
 
 /// Each write of the description, and the statements that it has at most. Those about orders are of one that comes alone: those
 /// that come together share them. Who did it is one: it is written down.
-const MOST: [(&str, u64); 15] = [
+const MOST: [(&str, u64); 17] = [
     // The product, its variants, their SKUs and stocks, however many they are, and who did it are five tables.
     ("post /v1/shop/products", 5),
     // As making one; and how it was is read, and which variants there are.
     ("patch /v1/shop/products/{id}", 7),
+    // The product is held, what is there of its languages and its variants are read, the texts written, and who did it.
+    ("put /v1/shop/products/{id}/texts/{language}", 5),
+    ("delete /v1/shop/products/{id}/texts/{language}", 3),
     // The counter, its entry, whether a room is open in front of it, and who did it; and where a place is named, whether there is
     // one, its entry, and its shelf.
     ("post /v1/shop/stock/{variant}", 7),
@@ -97,10 +103,15 @@ pub(super) async fn no_write_has_more_than_its_line_says(place: Place) {
     let at = |path: &str, id: &str| format!("/v1/shop/{path}/{id}");
     let lines = json!({ "lines": [{ "variant": variant, "quantity": 1 }] });
     let (events, at_north) = (place.alone.events(), json!({ "quantity": 5, "place": "north" }));
+    let texts = || format!("/v1/shop/products/{product}/texts/de");
+    let said = json!({ "title": "eins", "variants": { &variant: "groß" } });
     let asks = [
         ("post /v1/shop/products", "/v1/shop/products".to_owned(), made, events),
         ("patch /v1/shop/products/{id}", at("products", &product), edited, events),
         ("patch /v1/shop/products/{id}", at("products", &product), json!({ "active": true }), events),
+        ("put /v1/shop/products/{id}/texts/{language}", texts(), said.clone(), events),
+        ("put /v1/shop/products/{id}/texts/{language}", texts(), said, events),
+        ("delete /v1/shop/products/{id}/texts/{language}", texts(), Value::Null, events),
         ("post /v1/shop/stock/{variant}", at("stock", &variant), json!({ "quantity": 5 }), events),
         ("put /v1/shop/places/{place}", at("places", "north"), json!({ "title": "North" }), 0),
         ("post /v1/shop/stock/{variant}", at("stock", &variant), at_north, events),
