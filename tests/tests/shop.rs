@@ -141,6 +141,71 @@ async fn markets_at_two_edges(mut shop: Shop) {
             assert_eq!(listed, goods, "{market}");
         }
     }
+    languages_at_two_edges(&url, &boss, &edges, &both).await;
+}
+
+/// What an edge shows of a product in a market and a language, by itself and in the list: its title, price, language, and the one
+/// that the answer is said to be in.
+async fn shown_at(
+    edge: &Process,
+    product: &str,
+    asked: &str,
+    at_least: Option<&str>,
+) -> (String, i64, String, String) {
+    let get = async |path: &str| {
+        let mut request = client().get(format!("{}/v1/shop/{path}?{asked}", edge.url()));
+        if let Some(versions) = at_least {
+            request = request.header("sluice-at-least", versions);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}?{asked}");
+        let said = header(&answer, "content-language");
+        (answer.json::<Value>().await.unwrap(), said)
+    };
+    let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+    let (one, said) = get(&format!("products/{product}")).await;
+    let page = get("products").await.0;
+    let listed = page["products"].as_array().unwrap().iter().find(|listed| listed["id"] == product).unwrap();
+    assert_eq!((&listed["title"], &listed["language"]), (&one["title"], &one["language"]), "{asked}");
+    let price = one["variants"][0]["price"].as_i64().unwrap();
+    assert_eq!(listed["from"], price, "{asked}");
+    (text(&one["title"]), price, text(&one["language"]), said)
+}
+
+/// A market and a language are never another's at any edge, and a text that changes is the new one at all of them.
+async fn languages_at_two_edges(url: &str, boss: &str, edges: &[Process; 2], product: &str) {
+    let say = async |language: &str, title: &str| {
+        let at = format!("{url}/v1/shop/products/{product}/texts/{language}");
+        let body = json!({ "title": title });
+        let answer = client().put(at).bearer_auth(boss).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.json::<Value>().await.unwrap()["versions"].as_str().unwrap().to_owned()
+    };
+    say("en", "Both of them").await;
+    let mut versions = say("de", "Beides").await;
+    for german in ["Beides", "Alle beide"] {
+        if german != "Beides" {
+            versions = say("de", german).await;
+        }
+        let wanted = [
+            ("market=de&language=de-AT", german, 990, "de"),
+            ("market=us&language=de-AT", german, 1_500, "de"),
+            ("market=de&language=en-US", "Both of them", 990, "en"),
+            ("market=us&language=en-US", "Both of them", 1_500, "en"),
+            ("market=us&language=fr", "both", 1_500, ""),
+            ("market=de", "both", 990, ""),
+        ];
+        // The second time out of what edges keep, of which nothing is demanded.
+        for at_least in [Some(versions.as_str()), None] {
+            for edge in edges {
+                for (asked, title, price, language) in wanted {
+                    let shown = shown_at(edge, product, asked, at_least).await;
+                    let language = language.to_owned();
+                    assert_eq!(shown, (title.to_owned(), price, language.clone(), language), "{asked}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
