@@ -11,6 +11,7 @@ import { below } from '../src/route.ts';
 import { Refused } from '../src/session.ts';
 import { merged, put } from '../src/shop/basket.ts';
 import { heard, isParcel, newest, parcelWords, WAY } from '../src/shop/parcels.ts';
+import { called, offered } from '../src/shop/language.ts';
 import { moves, reached, stateWords } from '../src/shop/states.ts';
 import { turns } from '../src/turns.ts';
 import { noteShown, shownAt } from '../src/versions.ts';
@@ -176,4 +177,12 @@ test('of two questions the later one is answered, and nobody goes on meanwhile',
   assert.deepEqual([shown, more.disabled], [['third'], false]);
   await assert.rejects(inTurn(() => Promise.reject(new Error('trouble')), () => undefined), /trouble/);
   assert.equal(more.disabled, false);
+});
+
+test('languages to choose from are tags, each once, the chosen one first', () => {
+  const all = offered('de-ch', ['EN-us', 'de', 'x y', 'C.UTF-8']);
+  assert.deepEqual(all.slice(0, 3), ['de-CH', 'en-US', 'de']);
+  assert.equal(new Set(all).size, all.length);
+  assert.equal(offered('', [])[0], 'de');
+  assert.equal(called('no tag'), 'no tag');
 });

@@ -1,5 +1,6 @@
 // The shop's interface (docs/shop.md), as its pages use it.
 import { ask } from '../session';
+import { wanted } from './language';
 import type { Standing } from './line';
 import type { Parcel } from './parcels';
 
@@ -14,6 +15,8 @@ export interface Product {
   id: string;
   title: string;
   description: string;
+  /** Of the texts; absent where they are as they were first written. */
+  language?: string;
   category: string | null;
   images: string[];
   video: string | null;
@@ -30,6 +33,7 @@ export interface OneVariant extends Variant {
 export interface Listed {
   id: string;
   title: string;
+  language?: string;
   image: string | null;
   from: number | null;
 }
@@ -83,15 +87,22 @@ export interface Order {
 /** Whose prices are shown. */
 export const MARKET = 'de';
 
+/** Whose prices are shown, and in which language texts are, as an address says it. */
+function here(query = new URLSearchParams()): string {
+  query.set('market', MARKET);
+  const language = wanted();
+  if (language) query.set('language', language);
+  return query.toString();
+}
+
 /** Products by words and facets (`GET /v1/shop/search`); `cursor` is a page's `next`. */
 export const search = (asked: URLSearchParams, cursor?: string): Promise<Found> => {
   const query = new URLSearchParams(asked);
-  query.set('market', MARKET);
   if (cursor) query.set('cursor', cursor);
-  return ask(`/v1/shop/search?${query.toString()}`);
+  return ask(`/v1/shop/search?${here(query)}`);
 };
-export const product = (id: string): Promise<Product> => ask(`/v1/shop/products/${encodeURIComponent(id)}?market=${MARKET}`);
-export const variant = (id: string): Promise<OneVariant> => ask(`/v1/shop/variants/${encodeURIComponent(id)}?market=${MARKET}`);
+export const product = (id: string): Promise<Product> => ask(`/v1/shop/products/${encodeURIComponent(id)}?${here()}`);
+export const variant = (id: string): Promise<OneVariant> => ask(`/v1/shop/variants/${encodeURIComponent(id)}?${here()}`);
 export const stock = async (variant: string): Promise<number> => (await ask<{ available: number }>(`/v1/shop/stock/${variant}`)).available;
 
 export const orders = (after?: string): Promise<{ orders: Order[]; next?: string }> => ask(`/v1/shop/orders?limit=20${after ? `&after=${after}` : ''}`);

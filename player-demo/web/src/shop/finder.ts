@@ -3,6 +3,8 @@ import { button, el, say, type Child } from '../dom';
 import { counted } from '../format';
 import { money } from '../money';
 import type { Facets, FacetValue, Found } from './api';
+import { forget } from './known';
+import { called, offered, want, wanted } from './language';
 
 /** Silence after a key before a question is asked, in milliseconds. */
 const PAUSE = 180;
@@ -22,6 +24,7 @@ export function finder(changed: () => void): Finder {
   const asked = new URLSearchParams([...new URLSearchParams(location.search)].filter(([name]) => NAMES.includes(name)));
   const words = el('input', { type: 'search', class: 'search', placeholder: 'Search', 'aria-label': 'Search the shop', 'data-testid': 'shop-search', value: asked.get('q') ?? '', maxlength: '200' });
   const order = el('select', { 'aria-label': 'Order', 'data-testid': 'shop-order' }, ...ORDERS.map(([value, text]) => el('option', { value, selected: value === (asked.get('sort') ?? 'relevance') }, text)));
+  const language = languages(changed);
   const count = el('p', { class: 'dim', role: 'status', 'data-testid': 'shop-total' });
   const groups = el('div', { class: 'facets' });
   const wide = matchMedia('(min-width: 900px)').matches;
@@ -75,8 +78,21 @@ export function finder(changed: () => void): Finder {
     );
     if (at) groups.querySelector<HTMLElement>(`[data-key="${CSS.escape(at)}"]`)?.focus();
   };
-  const root = el('section', { class: 'finder', 'aria-label': 'Find products' }, el('div', { class: 'row finder-bar' }, words, order, count), more);
+  const root = el('section', { class: 'finder', 'aria-label': 'Find products' }, el('div', { class: 'row finder-bar' }, words, order, language, count), more);
   return { root, asked: () => asked, draw };
+}
+
+/** The language of titles and descriptions; where a product has none of it, it is shown as it was first written. */
+function languages(changed: () => void): HTMLSelectElement {
+  const chosen = wanted();
+  const option = (tag: string) => el('option', { value: tag, lang: tag, selected: tag === chosen }, called(tag));
+  const choice = el('select', { 'aria-label': 'Language of products', 'data-testid': 'shop-language' }, el('option', { value: '', selected: !chosen }, 'As written'), ...offered(chosen, navigator.languages).map(option));
+  choice.addEventListener('change', () => {
+    want(choice.value);
+    forget();
+    changed();
+  });
+  return choice;
 }
 
 function group(title: string, choices: Child[]): HTMLElement | null {

@@ -71,7 +71,7 @@ function card(listed: Listed, currency: string, until: AbortSignal, told: HTMLEl
     'article',
     { class: 'card', 'data-testid': 'product', 'data-id': listed.id },
     el('a', { class: 'swatch-link', href: `/shop/products/${listed.id}`, tabindex: '-1', 'aria-hidden': 'true' }, swatch(listed.title, listed.image)),
-    el('div', { class: 'card-body' }, el('h2', {}, el('a', { href: `/shop/products/${listed.id}`, 'data-testid': 'to-product' }, listed.title)), cost, act),
+    el('div', { class: 'card-body' }, el('h2', { lang: listed.language }, el('a', { href: `/shop/products/${listed.id}`, 'data-testid': 'to-product' }, listed.title)), cost, act),
   );
   const dress = async () => {
     const one = learn(await product(listed.id));

@@ -11,6 +11,9 @@ export interface Known {
 
 const known = new Map<string, Known>();
 
+/** Forgets all of it: from now on things are called otherwise. */
+export const forget = (): void => known.clear();
+
 /** What it is called: as its product, and which one where there are others. */
 export const named = ({ product, variant }: Known, title = variant.title): string => (product.others ? `${product.title}, ${title}` : product.title);
 

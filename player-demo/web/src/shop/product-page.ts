@@ -49,9 +49,9 @@ function describe(words: HTMLElement, one: Product, wish: Wish, until: AbortSign
   const variants = sold(one);
   const focused = words.querySelector<HTMLElement>(':focus');
   words.replaceChildren(
-    el('h1', {}, one.title),
+    el('h1', { lang: one.language }, one.title),
     variants.length > 0 ? offer(one, variants, wish, until) : el('p', { class: 'stock none' }, 'Not sold here'),
-    one.description ? el('p', { class: 'product-about' }, one.description) : '',
+    one.description ? el('p', { class: 'product-about', lang: one.language }, one.description) : '',
   );
   if (focused) words.querySelector<HTMLElement>(likeness(focused))?.focus({ preventScroll: true });
 }
