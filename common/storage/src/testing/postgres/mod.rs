@@ -1,6 +1,7 @@
 //! A private PostgreSQL server, and another that follows it.
 
-use std::os::unix::fs::chown;
+mod setup;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +12,8 @@ use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Db
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::server::{ATTEMPTS, PAUSE, START_DEADLINE, Server, User, find, free_port};
+use super::server::{ATTEMPTS, PAUSE, START_DEADLINE, Server, User, free_port};
+use setup::{copy, folder, init, other_user, programs, run};
 
 /// The superuser of the private server; it trusts everyone on loopback.
 const OWNER: &str = "sluice";
@@ -177,84 +179,6 @@ impl Postgres {
 
 fn url(port: u16, database: &str) -> String {
     format!("postgres://{OWNER}@127.0.0.1:{port}/{database}")
-}
-
-/// The folder of the newest installed server's programs.
-fn programs() -> Option<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("bin"))
-        .collect();
-    folders.sort();
-    let initdb = find("initdb", folders.into_iter().rev())?;
-    let bin = initdb.parent()?.to_path_buf();
-    bin.join("postgres").is_file().then_some(bin)
-}
-
-/// PostgreSQL refuses to run as root, so root lends it to `postgres`, or else to `nobody`.
-fn other_user() -> Result<Option<User>, String> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(None);
-    }
-    for name in ["postgres", "nobody"] {
-        if let Ok(Some(user)) = nix::unistd::User::from_name(name) {
-            return Ok(Some(User { uid: user.uid.as_raw(), gid: user.gid.as_raw() }));
-        }
-    }
-    Err("running as root, and there is no user postgres or nobody to run it as".into())
-}
-
-/// A folder for a server's data and its log.
-fn folder(user: Option<User>) -> Result<TempDir, String> {
-    let folder = tempfile::Builder::new()
-        .prefix("sluice-postgres-")
-        .tempdir()
-        .map_err(|e| format!("no temporary folder: {e}"))?;
-    if let Some(user) = user {
-        chown(folder.path(), Some(user.uid), Some(user.gid)).map_err(|e| format!("chown: {e}"))?;
-    }
-    Ok(folder)
-}
-
-fn init(bin: &Path, folder: &Path, user: Option<User>) -> Result<(), String> {
-    let mut command = Command::new(bin.join("initdb"));
-    command
-        .arg("--pgdata")
-        .arg(folder.join("data"))
-        .args(["--username", OWNER, "--auth=trust", "--encoding=UTF8", "--locale=C"])
-        .args(["--no-sync", "--no-instructions"])
-        .current_dir(folder);
-    run(command, user)
-}
-
-/// Copies a server that runs, as it is to begin that follows it.
-fn copy(bin: &Path, folder: &Path, user: Option<User>, port: u16) -> Result<(), String> {
-    let mut command = Command::new(bin.join("pg_basebackup"));
-    command
-        .arg("--pgdata")
-        .arg(folder.join("data"))
-        .args(["--host=127.0.0.1", "--username", OWNER, "--no-password"])
-        .arg(format!("--port={port}"))
-        .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
-        .current_dir(folder);
-    run(command, user)
-}
-
-/// Runs one of the server's programs to its end.
-fn run(mut command: Command, user: Option<User>) -> Result<(), String> {
-    if let Some(user) = user {
-        use std::os::unix::process::CommandExt;
-        command.uid(user.uid).gid(user.gid);
-    }
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|e| format!("{name}: {e}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim()))
-    }
 }
 
 async fn connect(port: u16) -> Result<DatabaseConnection, DbErr> {
