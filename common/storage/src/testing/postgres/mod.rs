@@ -1,4 +1,4 @@
-//! A private PostgreSQL server, and another that follows it.
+//! A private PostgreSQL server, another that follows it, and one whose power can be cut.
 
 mod setup;
 
@@ -13,12 +13,12 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::server::{ATTEMPTS, PAUSE, START_DEADLINE, Server, User, free_port};
-use setup::{copy, folder, init, other_user, programs, run};
+use setup::{Data, copy, folder, init, other_user, programs, run};
 
 /// The superuser of the private server; it trusts everyone on loopback.
 const OWNER: &str = "sluice";
 
-/// A running PostgreSQL server with an empty data folder of its own, without fsync.
+/// A running PostgreSQL server with data of its own: without fsync, unless it was said where they are.
 #[derive(Debug)]
 pub struct Postgres {
     port: u16,
@@ -26,6 +26,7 @@ pub struct Postgres {
     bin: PathBuf,
     user: Option<User>,
     server: Option<Server>,
+    data: Data,
     folder: TempDir,
 }
 
@@ -35,29 +36,43 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL is not installed or does not start, with the reason.
     pub async fn start() -> Self {
-        match Self::try_start().await {
+        Self::start_with(None).await
+    }
+
+    /// Starts a server whose data are in this folder, which is made. They are flushed, so that what was committed outlasts the machine.
+    /// Its user must be let through to the folder.
+    ///
+    /// # Panics
+    /// When the folder is there already or cannot be made, and as `start` does.
+    pub async fn start_in(folder: &Path) -> Self {
+        Self::start_with(Some(folder)).await
+    }
+
+    async fn start_with(data: Option<&Path>) -> Self {
+        match Self::try_start(data).await {
             Ok(server) => server,
             Err(reason) => panic!("cannot start a private PostgreSQL: {reason}"),
         }
     }
 
-    async fn try_start() -> Result<Self, String> {
+    async fn try_start(data: Option<&Path>) -> Result<Self, String> {
         let bin = programs().ok_or("initdb and postgres are missing: apt-get install postgresql")?;
         let user = other_user()?;
         let folder = folder(user)?;
-        init(&bin, folder.path(), user)?;
-        Self::on(bin, folder, user).await
+        let data = data.map_or_else(|| Ok(Data::within(&folder)), |at| Data::flushed(at, user))?;
+        init(&bin, folder.path(), &data, user)?;
+        Self::on(bin, folder, data, user).await
     }
 
-    /// Starts a server on what is in a folder, at some free port.
-    async fn on(bin: PathBuf, folder: TempDir, user: Option<User>) -> Result<Self, String> {
+    /// Starts a server on data that are there, at some free port.
+    async fn on(bin: PathBuf, folder: TempDir, data: Data, user: Option<User>) -> Result<Self, String> {
         let mut reason = String::new();
         for _ in 0..ATTEMPTS {
             let port = free_port().map_err(|e| e.to_string())?;
-            match serve(&bin, folder.path(), user, port).await {
+            match serve(&bin, folder.path(), &data, user, port).await {
                 Ok(server) => {
                     let (server, databases) = (Some(server), AtomicU32::new(0));
-                    return Ok(Self { port, databases, bin, user, server, folder });
+                    return Ok(Self { port, databases, bin, user, server, data, folder });
                 }
                 Err(why) => reason = why,
             }
@@ -72,8 +87,9 @@ impl Postgres {
     pub async fn standby(&self) -> Self {
         let standby = async {
             let folder = folder(self.user)?;
-            copy(&self.bin, folder.path(), self.user, self.port)?;
-            let standby = Self::on(self.bin.clone(), folder, self.user).await?;
+            let data = Data::within(&folder);
+            copy(&self.bin, folder.path(), &data, self.user, self.port)?;
+            let standby = Self::on(self.bin.clone(), folder, data, self.user).await?;
             self.waits_for_standbys().await?;
             Ok::<_, String>(standby)
         };
@@ -110,10 +126,11 @@ impl Postgres {
     /// # Panics
     /// When it is none, or does not become it within a minute, with the reason.
     pub async fn promote(&self) {
-        let (bin, folder, user) = (self.bin.clone(), self.folder.path().to_path_buf(), self.user);
+        let (bin, data, user) = (self.bin.clone(), self.data.at.clone(), self.user);
+        let folder = self.folder.path().to_path_buf();
         let promoted = tokio::task::spawn_blocking(move || {
             let mut command = Command::new(bin.join("pg_ctl"));
-            command.args(["promote", "--wait", "--timeout=60", "--pgdata"]).arg(folder.join("data"));
+            command.args(["promote", "--wait", "--timeout=60", "--pgdata"]).arg(data);
             command.current_dir(folder);
             run(command, user)
         });
@@ -140,11 +157,36 @@ impl Postgres {
     /// # Panics
     /// When it does not run.
     pub fn kill9(&mut self) {
-        let file = self.folder.path().join("data/postmaster.pid");
+        kill(self.first_process(), Signal::SIGKILL).expect("it runs");
+        self.stop();
+    }
+
+    /// Kills all of the server's processes, as the end of its machine's power would, which `cut` is. They stand still before it: a flush
+    /// that is under way may return as if it were done, which no machine without power hears, let alone tells.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn lose_power(&mut self, cut: impl FnOnce()) {
+        let first = self.first_process();
+        kill(first, Signal::SIGSTOP).expect("it runs");
+        // One that has just ended is there until the first process asks for it, which stands still.
+        let others = children(first);
+        for process in &others {
+            kill(*process, Signal::SIGSTOP).ok();
+        }
+        cut();
+        for process in others.into_iter().chain([first]) {
+            kill(process, Signal::SIGKILL).ok();
+        }
+        self.stop();
+    }
+
+    /// The process that starts all others.
+    fn first_process(&self) -> Pid {
+        let file = self.data.at.join("postmaster.pid");
         let text = std::fs::read_to_string(file).expect("a server that runs has written its number");
         let number = text.lines().next().and_then(|line| line.parse().ok()).expect("it is in the first line");
-        kill(Pid::from_raw(number), Signal::SIGKILL).expect("it runs");
-        self.stop();
+        Pid::from_raw(number)
     }
 
     /// Starts it again at the same address.
@@ -153,7 +195,7 @@ impl Postgres {
     /// When it does not start.
     pub async fn start_again(&mut self) {
         self.stop();
-        match serve(&self.bin, self.folder.path(), self.user, self.port).await {
+        match serve(&self.bin, self.folder.path(), &self.data, self.user, self.port).await {
             Ok(server) => self.server = Some(server),
             Err(reason) => panic!("cannot start PostgreSQL again: {reason}"),
         }
@@ -181,23 +223,36 @@ fn url(port: u16, database: &str) -> String {
     format!("postgres://{OWNER}@127.0.0.1:{port}/{database}")
 }
 
+/// The processes that one has started, and that it has not heard the end of.
+fn children(process: Pid) -> Vec<Pid> {
+    let file = format!("/proc/{process}/task/{process}/children");
+    let text = std::fs::read_to_string(file).expect("the kernel tells who started whom");
+    text.split_ascii_whitespace().filter_map(|number| number.parse().ok()).map(Pid::from_raw).collect()
+}
+
 async fn connect(port: u16) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url(port, "postgres"));
     options.max_connections(1).sqlx_logging(false);
     sea_orm::Database::connect(options).await
 }
 
-async fn serve(bin: &Path, folder: &Path, user: Option<User>, port: u16) -> Result<Server, String> {
-    let mut args = vec!["-D".to_owned(), folder.join("data").display().to_string()];
+async fn serve(
+    bin: &Path,
+    folder: &Path,
+    data: &Data,
+    user: Option<User>,
+    port: u16,
+) -> Result<Server, String> {
+    let mut args = vec!["-D".to_owned(), data.at.display().to_string()];
+    let flushed = if data.flushed { "on" } else { "off" };
     let settings = [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
-        "fsync=off",
-        "full_page_writes=off",
         "shared_buffers=32MB",
         "max_connections=200",
     ];
-    for setting in settings.map(str::to_owned).into_iter().chain([format!("port={port}")]) {
+    let more = [format!("port={port}"), format!("fsync={flushed}"), format!("full_page_writes={flushed}")];
+    for setting in settings.map(str::to_owned).into_iter().chain(more) {
         args.extend(["-c".to_owned(), setting]);
     }
     let mut server = Server::spawn(&bin.join("postgres"), &args, "QUIT", user, &folder.join("log"))

@@ -1,4 +1,4 @@
-//! What is there before a PostgreSQL server is: its programs, who runs them, its folder, and data in it.
+//! What is there before a PostgreSQL server is: its programs, who runs them, its folder, and its data.
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,29 @@ use tempfile::TempDir;
 
 use super::OWNER;
 use crate::testing::server::{User, find};
+
+/// Where a server's data are.
+#[derive(Debug)]
+pub(super) struct Data {
+    /// A folder that is the user's alone.
+    pub(super) at: PathBuf,
+    /// Whether the server waits until they are on the disk.
+    pub(super) flushed: bool,
+}
+
+impl Data {
+    /// In the server's own folder, which is gone with it: not flushed.
+    pub(super) fn within(folder: &TempDir) -> Self {
+        Self { at: folder.path().join("data"), flushed: false }
+    }
+
+    /// Flushed to a folder, which is made.
+    pub(super) fn flushed(at: &Path, user: Option<User>) -> Result<Self, String> {
+        std::fs::create_dir(at).map_err(|e| format!("{}: {e}", at.display()))?;
+        give(at, user)?;
+        Ok(Self { at: at.to_path_buf(), flushed: true })
+    }
+}
 
 /// The folder of the newest installed server's programs.
 pub(super) fn programs() -> Option<PathBuf> {
@@ -36,35 +59,48 @@ pub(super) fn other_user() -> Result<Option<User>, String> {
     Err("running as root, and there is no user postgres or nobody to run it as".into())
 }
 
-/// A folder for a server's data and its log.
+/// A folder for a server's log, and for its data if they are nowhere else.
 pub(super) fn folder(user: Option<User>) -> Result<TempDir, String> {
     let folder = tempfile::Builder::new()
         .prefix("sluice-postgres-")
         .tempdir()
         .map_err(|e| format!("no temporary folder: {e}"))?;
-    if let Some(user) = user {
-        chown(folder.path(), Some(user.uid), Some(user.gid)).map_err(|e| format!("chown: {e}"))?;
-    }
+    give(folder.path(), user)?;
     Ok(folder)
 }
 
-pub(super) fn init(bin: &Path, folder: &Path, user: Option<User>) -> Result<(), String> {
+fn give(folder: &Path, user: Option<User>) -> Result<(), String> {
+    let Some(user) = user else { return Ok(()) };
+    chown(folder, Some(user.uid), Some(user.gid)).map_err(|e| format!("chown: {e}"))
+}
+
+/// Makes the data of a new server. A folder that is there becomes the user's alone.
+pub(super) fn init(bin: &Path, folder: &Path, data: &Data, user: Option<User>) -> Result<(), String> {
     let mut command = Command::new(bin.join("initdb"));
     command
         .arg("--pgdata")
-        .arg(folder.join("data"))
+        .arg(&data.at)
         .args(["--username", OWNER, "--auth=trust", "--encoding=UTF8", "--locale=C"])
-        .args(["--no-sync", "--no-instructions"])
+        .arg("--no-instructions")
         .current_dir(folder);
+    if !data.flushed {
+        command.arg("--no-sync");
+    }
     run(command, user)
 }
 
 /// Copies a server that runs, as it is to begin that follows it.
-pub(super) fn copy(bin: &Path, folder: &Path, user: Option<User>, port: u16) -> Result<(), String> {
+pub(super) fn copy(
+    bin: &Path,
+    folder: &Path,
+    data: &Data,
+    user: Option<User>,
+    port: u16,
+) -> Result<(), String> {
     let mut command = Command::new(bin.join("pg_basebackup"));
     command
         .arg("--pgdata")
-        .arg(folder.join("data"))
+        .arg(&data.at)
         .args(["--host=127.0.0.1", "--username", OWNER, "--no-password"])
         .arg(format!("--port={port}"))
         .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
