@@ -235,6 +235,27 @@ async fn the_power_is_cut_again_and_again_under_an_origin_on_sqlite() {
     town.origin.kill9();
 }
 
+#[tokio::test]
+async fn the_power_is_cut_again_and_again_under_postgresql_and_its_origin_lives_on() {
+    let Some(disk) = PowerDisk::mount(512) else { return };
+    let mut postgres = Postgres::start_in(&disk.at().join("postgres")).await;
+    let town = Town::start(Some(postgres.url()), &[]).await;
+    let writers = town.write();
+    writers.more(3).await;
+    for n in 0..4_u64 {
+        sleep(Duration::from_millis(200 + 70 * n)).await;
+        postgres.lose_power(|| disk.cut());
+        disk.restore();
+        postgres.start_again().await;
+        let back = writers.more(2).await;
+        println!("power cut {n}: back after {back:?}");
+        assert!(back < BACK, "power cut {n}: writes are back after {back:?}");
+    }
+    let acked = writers.end().await;
+    assert!(!acked.paid.is_empty(), "nothing was paid: {acked:?}");
+    town.has(&town.origin.url(), &acked, true).await;
+}
+
 /// Power cuts under the store by itself: with an origin to be started after each they would be minutes.
 const CUTS: usize = 100;
 /// Who writes at once.
