@@ -17,6 +17,12 @@ export const forget = (): void => known.clear();
 /** What it is called: as its product, and which one where there are others. */
 export const named = ({ product, variant }: Known, title = variant.title): string => (product.others ? `${product.title}, ${title}` : product.title);
 
+/** What a line of an order is called: as it was bought, after its product where that is known. */
+export function lineName(all: Map<string, Known>, { variant, title }: { variant: string; title: string }): string {
+  const of = all.get(variant);
+  return of ? named(of, title) : title;
+}
+
 /** Remembers a product's variants. */
 export function learn(one: Product): Product {
   const { id, title, images, currency } = one;

@@ -9,7 +9,7 @@ import { unique } from '../unique';
 import { empty, go } from '../views';
 import { cancel, channel, order, pay, type Order } from './api';
 import type { Shopping } from './index';
-import { find, named, type Known } from './known';
+import { find, lineName, type Known } from './known';
 import { parcelList } from './parcel-list';
 import { heard, isParcel, newest } from './parcels';
 import { queue } from './queue';
@@ -35,9 +35,10 @@ export async function orderPage(id: string, at: Shopping): Promise<void> {
   const act = el('div', { class: 'order-act' });
   const wrong = el('p', { class: 'why', role: 'alert' });
   const root = el('section', { class: 'panel', 'data-testid': 'order', 'aria-label': 'Where it is' }, head, steps, act, wrong);
-  const sent = parcelList(first);
+  const known = await find((first.lines ?? []).map(({ variant }) => variant)).catch(() => new Map<string, Known>());
+  const sent = parcelList(first, known);
   root.append(sent.root);
-  at.main.append(el('p', {}, el('a', { href: '/shop/orders', class: 'dim' }, '← Your orders')), el('div', { class: 'basket' }, root, await contents(first)));
+  at.main.append(el('p', {}, el('a', { href: '/shop/orders', class: 'dim' }, '← Your orders')), el('div', { class: 'basket' }, root, contents(first, known)));
   let now = first;
   const show = ({ state, reason, parcels = [] }: Where) => {
     now = { ...now, state, reason: reason ?? now.reason, parcels: newest(parcels, now.parcels ?? []) };
@@ -142,11 +143,11 @@ function again({ lines = [], reason }: Order, until: AbortSignal): HTMLElement {
   return el('div', { class: 'composer' }, wrong, el('p', { class: 'row' }, retry, el('a', { href: '/shop' }, 'To the products')), line.root);
 }
 
-async function contents({ id, lines = [], total, tax, currency, created_ms }: Order): Promise<HTMLElement> {
-  const known = await find(lines.map(({ variant }) => variant)).catch(() => new Map<string, Known>());
-  const rows = lines.map(({ variant, title, quantity, price }) => {
-    const of = known.get(variant);
-    return el('li', {}, el('span', {}, `${quantity} × `, of ? el('a', { href: `/shop/products/${of.product.id}` }, named(of, title)) : title), el('span', { class: 'number' }, money(price * quantity, currency)));
+function contents({ id, lines = [], total, tax, currency, created_ms }: Order, known: Map<string, Known>): HTMLElement {
+  const rows = lines.map((line) => {
+    const of = known.get(line.variant);
+    const name = lineName(known, line);
+    return el('li', {}, el('span', {}, `${line.quantity} × `, of ? el('a', { href: `/shop/products/${of.product.id}` }, name) : name), el('span', { class: 'number' }, money(line.price * line.quantity, currency)));
   });
   const fact = (name: string, value: string) => [el('dt', {}, name), el('dd', {}, value)];
   return el(

@@ -2,6 +2,7 @@
 import { el } from '../dom';
 import { counted, day, hour } from '../format';
 import type { Order } from './api';
+import { lineName, type Known } from './known';
 import { parcelWords, WAY, type Parcel } from './parcels';
 
 export interface ParcelList {
@@ -9,9 +10,9 @@ export interface ParcelList {
   show: (parcels: Parcel[]) => void;
 }
 
-/** The parcels of an order; nothing as long as there is none. */
-export function parcelList({ lines = [] }: Order): ParcelList {
-  const titles = new Map(lines.map(({ variant, title }) => [variant, title]));
+/** The parcels of an order, of what is `known`; nothing as long as there is none. */
+export function parcelList({ lines = [] }: Order, known: Map<string, Known>): ParcelList {
+  const titles = new Map(lines.map((line) => [line.variant, lineName(known, line)]));
   const list = el('ul', { class: 'parcels', 'data-testid': 'parcels' });
   const root = el('section', { class: 'order-parcels', 'aria-label': 'Parcels', role: 'status', hidden: true }, el('h2', {}, 'Parcels'), list);
   let shown = '';
