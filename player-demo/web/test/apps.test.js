@@ -10,7 +10,7 @@ import { once } from '../src/once.ts';
 import { below } from '../src/route.ts';
 import { Refused } from '../src/session.ts';
 import { merged, put } from '../src/shop/basket.ts';
-import { heard, isParcel, newest, parcelWords, WAY } from '../src/shop/parcels.ts';
+import { heard, isParcel, moved, newest, parcelWords, WAY } from '../src/shop/parcels.ts';
 import { called, offered } from '../src/shop/language.ts';
 import { moves, reached, stateWords } from '../src/shop/states.ts';
 import { turns } from '../src/turns.ts';
@@ -56,6 +56,8 @@ test('a parcel goes on by what is heard of it, and what is replayed takes nothin
   assert.deepEqual(of(heard([gone], parcel('b', 'packed'))), ['a handed-over', 'b packed']);
   assert.deepEqual(of(newest([packed], [gone, parcel('b', 'packed')])), ['a handed-over', 'b packed'], 'heard of while it was read');
   assert.deepEqual(of(newest([gone], [packed])), ['a handed-over']);
+  assert.deepEqual(of(moved([gone, parcel('b', 'packed')], [packed])), ['a handed-over', 'b packed'], 'what is said aloud');
+  assert.deepEqual(of(moved([gone, parcel('b', 'packed')], [gone])), ['b packed']);
   assert.deepEqual([packed, undefined, null, 'a', { id: 'a' }].map(isParcel), [true, false, false, false, false]);
   assert.deepEqual(WAY.map((state) => parcelWords(state).mood), ['waits', 'waits', 'waits', 'good']);
   assert.deepEqual([parcelWords('returned').mood, parcelWords('new').word], ['bad', 'new']);

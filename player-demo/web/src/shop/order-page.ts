@@ -78,7 +78,10 @@ const STEPS = ['Held for you', 'Being paid', 'Paid', 'Confirmed'];
 
 function draw({ state, reason }: Order, head: HTMLElement, steps: HTMLElement): void {
   const { word, mood, more } = stateWords(state, reason);
-  head.replaceChildren(el('h1', { 'data-testid': 'order-state' }, word), el('p', { class: mood === 'bad' ? 'why' : 'dim' }, more));
+  // Drawn anew it is read aloud anew: a parcel that moves says nothing of the order.
+  const said = `${word} ${more}`;
+  if (head.dataset.said !== said) head.replaceChildren(el('h1', { 'data-testid': 'order-state' }, word), el('p', { class: mood === 'bad' ? 'why' : 'dim' }, more));
+  head.dataset.said = said;
   const at = reached(state);
   steps.hidden = at < 0;
   steps.replaceChildren(...STEPS.map((words, n) => el('li', { class: n < at || state === 'confirmed' ? 'done' : n === at ? 'now' : '', ...(n === at ? { 'aria-current': 'step' } : {}) }, words)));

@@ -1,9 +1,9 @@
 // What of an order was sent: each parcel with its way, drawn anew as it goes on.
-import { el } from '../dom';
+import { el, say } from '../dom';
 import { counted, day, hour } from '../format';
 import type { Order } from './api';
 import { lineName, type Known } from './known';
-import { parcelWords, WAY, type Parcel } from './parcels';
+import { moved, parcelWords, WAY, type Parcel } from './parcels';
 
 export interface ParcelList {
   root: HTMLElement;
@@ -14,17 +14,19 @@ export interface ParcelList {
 export function parcelList({ lines = [] }: Order, known: Map<string, Known>): ParcelList {
   const titles = new Map(lines.map((line) => [line.variant, lineName(known, line)]));
   const list = el('ul', { class: 'parcels', 'data-testid': 'parcels' });
-  const root = el('section', { class: 'order-parcels', 'aria-label': 'Parcels', role: 'status', hidden: true }, el('h2', {}, 'Parcels'), list);
-  let shown = '';
+  const section = el('section', { class: 'order-parcels', 'aria-label': 'Parcels', hidden: true }, el('h2', {}, 'Parcels'), list);
+  const told = el('p', { class: 'hidden', role: 'status', 'data-testid': 'parcel-told' });
+  let shown: Parcel[] | null = null;
   const show = (parcels: Parcel[]) => {
-    // Drawn anew it is read aloud anew.
-    const now = parcels.map(({ id, moves }) => `${id} ${moves.length}`).join();
-    if (now === shown) return;
-    shown = now;
-    root.hidden = parcels.length === 0;
+    const news = moved(parcels, shown ?? []);
+    if (shown && news.length === 0) return;
+    // Aloud is said what has moved, and not all that is drawn anew; what was there with the page is read with it.
+    if (shown) say(told, news.map(({ state, carrier, code }) => `${carrier} ${code}: ${parcelWords(state).word}`).join('. '));
+    shown = parcels;
+    section.hidden = parcels.length === 0;
     list.replaceChildren(...parcels.map((parcel) => entry(parcel, titles)));
   };
-  return { root, show };
+  return { root: el('div', {}, section, told), show };
 }
 
 function entry({ state, carrier, code, lines, moves }: Parcel, titles: Map<string, string>): HTMLElement {

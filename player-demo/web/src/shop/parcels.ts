@@ -44,5 +44,8 @@ export function heard(parcels: Parcel[], one: Parcel): Parcel[] {
 /** Parcels as they were read, and those that were heard of while they were. */
 export const newest = (read: Parcel[], known: Parcel[]): Parcel[] => known.reduce(heard, read);
 
+/** Those that have moved since they were known otherwise, or not at all. */
+export const moved = (now: Parcel[], known: Parcel[]): Parcel[] => now.filter((one) => known.find(({ id }) => id === one.id)?.moves.length !== one.moves.length);
+
 /** True for what a frame tells of a parcel. */
 export const isParcel = (said: unknown): said is Parcel => typeof said === 'object' && said !== null && 'id' in said && Array.isArray((said as Partial<Parcel>).moves);
