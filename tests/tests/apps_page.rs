@@ -37,6 +37,12 @@ async fn two_people_on_two_edges_buy_talk_and_like() {
     fact("sold", json!("Only 5 left"));
     fact("orders", json!(["Confirmed", "Canceled", "Declined"]));
     fact("asked_anew", json!(["variants"]));
+    fact("parcel_steps", json!(["Packed", "With the carrier", "On its way", "Delivered"]));
+    fact("parcel_goods", json!("1 × Tripod, Small"));
+    fact("parcel_order", json!("Confirmed"));
+    fact("parcel_loads", json!([]));
+    fact("in_german", json!([["Stativ", "de"], ["Stativ", "de"], ["Klein", "Large"]]));
+    fact("as_written", json!([["Tripod", "en"], ["Tripod", "en"], ["Small", "Large"]]));
     fact("same_ticket", json!(true));
     fact("left", json!(true));
     assert!(report["let_in"].as_str().unwrap().contains("Lantern"), "the next one is let in: {report}");

@@ -35,3 +35,18 @@ export async function looked({ page, pictures }, name) {
   await seen(page, name, report.serious);
   await page.screenshot({ path: `${pictures}/${name}.png` });
 }
+
+/** The same in a window as wide as on a desk, which is then as wide as it was. */
+export async function lookedWide(who, name) {
+  const was = who.page.viewportSize();
+  await who.page.setViewportSize({ width: 1280, height: 860 });
+  await looked(who, name);
+  await who.page.setViewportSize(was);
+}
+
+/** What somebody sends to the shop by HTTP, at their edge and with their session: the answer's document. */
+export const sent = ({ page }, method, path, body) => page.evaluate(async ([method, path, body]) => {
+  const answer = await fetch(`/v1/shop/${path}`, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+}, [method, path, body]);

@@ -1,5 +1,7 @@
 // The shop: one adds and takes in, the other buys: with a card that is declined, then not after all, then with a good one. Both see
-// what is left.
+// what is left. What was bought is sent, and what is sold is shown in another language.
+import { languages } from './languages.mjs';
+import { parcels } from './parcels.mjs';
 import { looked, report } from './people.mjs';
 
 export async function shop(boss, ben) {
@@ -38,7 +40,9 @@ export async function shop(boss, ben) {
   await looked(ben, 'basket-narrow');
   await ben.at('checkout').click();
   await buy(boss, ben);
+  await parcels(boss, ben);
   await history(boss, ben);
+  await languages(boss, ben);
 }
 
 /** A page that is loaded anew asks for what is in the basket, and for nothing else of the catalog. */
