@@ -272,7 +272,7 @@ pub(crate) struct Account {
     places: BTreeMap<String, Shelf>,
 }
 
-/// A stock, with the sums of its entries, and what is at each place.
+/// A stock, with the sums of its entries, and what is at each place: all of one moment.
 #[utoipa::path(get, path = "/v1/shop/stock/{variant}/entries", tag = "stock",
     params(("variant" = String, Path, description = "a variant")),
     responses((status = 200, body = Account), (status = 401), (status = 403), (status = 404)))]
@@ -282,8 +282,9 @@ pub(crate) async fn entries(
     caller: Caller,
 ) -> Result<Response, ApiError> {
     caller.needs("admin")?;
-    let reader = shop.storage.database.reader();
-    let row = stock::Entity::find_by_id(variant.as_i64()).one(reader).await?;
+    // What the default place has is what is at no other: a sum of counters and shelves that are of one moment.
+    let view = shop.storage.database.snapshot().await?;
+    let row = stock::Entity::find_by_id(variant.as_i64()).one(&view).await?;
     let row = row.ok_or_else(|| ApiError::not_found(format!("no variant {variant}")))?;
     let sum: SimpleExpr = stock_entry::Column::Quantity.sum().cast_as("bigint");
     let sums: Vec<(String, i64)> = stock_entry::Entity::find()
@@ -293,9 +294,10 @@ pub(crate) async fn entries(
         .filter(stock_entry::Column::Variant.eq(variant.as_i64()))
         .group_by(stock_entry::Column::Kind)
         .into_tuple()
-        .all(reader)
+        .all(&view)
         .await?;
-    let places = shelves::shelves(row.received(), &shelves::of_variants(reader, vec![row.variant]).await?);
+    let places = shelves::shelves(row.received(), &shelves::of_variants(&view, vec![row.variant]).await?);
+    view.commit().await?;
     let stock::Model { available, reserved, sold, .. } = row;
     let body = Account { available, reserved, sold, entries: sums.into_iter().collect(), places };
     let mut answer = Json(body).into_response();

@@ -169,7 +169,8 @@ stories! {
     many: all_that_orders_can_name_is_moved_at_once;
     parcels: what_is_bought_is_sent_once_from_where_it_is, a_parcel_goes_its_way_and_no_other,
         what_came_back_is_on_its_shelf_and_may_be_sent_again, a_key_makes_one_parcel,
-        parcels_made_at_once_are_no_more_than_was_bought, places_are_few_and_called_as_administrators_say;
+        parcels_made_at_once_are_no_more_than_was_bought, shelves_are_of_one_moment,
+        places_are_few_and_called_as_administrators_say;
     rooms: an_admission_is_good_once_for_what_there_is, a_room_is_opened_anew_and_closed;
     search: what_the_log_has_not_told_is_not_claimed, an_index_goes_on_once_its_store_is_there_again,
         a_damaged_index_is_made_anew_once;

@@ -1,6 +1,6 @@
 //! Places and parcels: what leaves which shelf, and what becomes of it.
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
@@ -199,6 +199,29 @@ pub(super) async fn parcels_made_at_once_are_no_more_than_was_bought(place: Plac
     assert_eq!(sent.len(), 5, "as many as there are, wherever each of them was: {made:?}");
     let listed = place.get(&format!("/v1/shop/orders/{id}/parcels"), Some(&place.admin)).await.2;
     assert_eq!((&listed["left"], listed["parcels"].as_array().unwrap().len()), (&json!([]), 5));
+}
+
+/// Whoever looks while units come in at another place: the default one has what it had.
+pub(super) async fn shelves_are_of_one_moment(place: Place) {
+    let (_, variant) = place.product("a", 5).await;
+    place.stock_at("north", &variant, 1).await;
+    let (at, more) = (format!("/v1/shop/stock/{variant}"), json!({ "quantity": 1, "place": "north" }));
+    let come = async {
+        for _ in 0..20 {
+            assert_eq!(place.post(&at, Some(&place.admin), None, &more).await.0, 200);
+        }
+    };
+    let entries = format!("{at}/entries");
+    let look = async {
+        for _ in 0..60 {
+            let told = place.get(&entries, Some(&place.admin)).await.2;
+            let units = |name: &str| told["places"][name]["units"].as_i64().unwrap();
+            assert_eq!((units("main"), &told["available"]), (5, &told["entries"]["receive"]), "{told}");
+            assert_eq!(told["available"], 5 + units("north"), "{told}");
+        }
+    };
+    join(come, look).await;
+    assert_eq!(place.shelves(&variant, 0).await, json!({ "main": 5, "north": 21 }));
 }
 
 pub(super) async fn places_are_few_and_called_as_administrators_say(place: Place) {
