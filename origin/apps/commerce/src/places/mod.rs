@@ -135,11 +135,14 @@ async fn put(tx: &Tx<'_>, name: &str, title: &str) -> Result<Option<String>, Api
     Ok(before)
 }
 
-/// Whether there is a place with this name: a statement, and none for the default one.
+/// Whether there is a place with this name: a statement, and none for the default one, nor for what is no name, however long.
 ///
 /// # Errors
 /// 404.
 pub(crate) async fn must_be(tx: &Tx<'_>, name: &str) -> Result<(), ApiError> {
+    if !is_name(name) {
+        return Err(ApiError::not_found("no place: names are 1 to 40 of a to z, digits and inner hyphens"));
+    }
     if name == DEFAULT || place::Entity::find_by_id(name.to_owned()).one(tx.conn()).await?.is_some() {
         return Ok(());
     }

@@ -248,5 +248,8 @@ pub(super) async fn places_are_few_and_called_as_administrators_say(place: Place
     let (_, variant) = place.product("a", 1).await;
     let body = json!({ "quantity": 1, "place": "south" });
     assert_eq!(place.post(&format!("/v1/shop/stock/{variant}"), Some(admin), None, &body).await.0, 404);
+    let body = json!({ "quantity": 1, "place": "s".repeat(10_000) });
+    let told = place.post(&format!("/v1/shop/stock/{variant}"), Some(admin), None, &body).await;
+    assert!(told.0 == 404 && told.2.to_string().len() < 500, "what is no name is not told again: {}", told.2);
     assert_eq!(place.counts(&variant).await, [1, 0, 0], "nothing came in");
 }
