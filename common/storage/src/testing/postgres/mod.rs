@@ -169,10 +169,19 @@ impl Postgres {
     pub fn lose_power(&mut self, cut: impl FnOnce()) {
         let first = self.first_process();
         kill(first, Signal::SIGSTOP).expect("it runs");
-        // One that has just ended is there until the first process asks for it, which stands still.
-        let others = children(first);
-        for process in &others {
-            kill(*process, Signal::SIGSTOP).ok();
+        // One that has just ended is there until the first process asks for it, which stands still. While one ends, the kernel may leave
+        // others out of the list: it is whole once all that it names were there before.
+        let mut others: Vec<Pid> = vec![];
+        loop {
+            let more: Vec<Pid> =
+                children(first).into_iter().filter(|process| !others.contains(process)).collect();
+            if more.is_empty() {
+                break;
+            }
+            for process in &more {
+                kill(*process, Signal::SIGSTOP).ok();
+            }
+            others.extend(more);
         }
         cut();
         for process in others.into_iter().chain([first]) {
