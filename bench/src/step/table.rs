@@ -69,16 +69,16 @@ impl Cell {
             times => short(percentile(times, share) / unit),
         };
         let ratio = self.p99() / before.p99();
-        let verdict = match (aims, ratio < RATIO) {
-            (false, _) => String::new(),
-            (true, true) => format!(", below {RATIO} met"),
-            (true, false) => format!(", below {RATIO} missed"),
-        };
+        // Who has not bought is in no percentile, and cannot have the aim met by that.
+        let verdict = if ratio < RATIO && self.failed == 0 { "met" } else { "missed" };
+        let aim = aims.then(|| format!("below {RATIO} {verdict}"));
+        let last: Vec<String> =
+            ratio.is_finite().then(|| format!("{ratio:.2}")).into_iter().chain(aim).collect();
         let mut row = vec![short(rate)];
         row.extend(counts.map(|count| count.to_string()));
         row.extend([0.5, 0.99].map(|share| of(&self.lines, share, 1_000.0)));
         row.extend([0.5, 0.99].map(|share| of(&self.checkouts, share, 1.0)));
-        row.push(if ratio.is_finite() { format!("{ratio:.2}{verdict}") } else { String::new() });
+        row.push(last.join(", "));
         row
     }
 }
@@ -105,7 +105,8 @@ pub(super) fn report(name: &'static str, plan: &Plan, all: &[Took]) -> Report {
          nothing is left, **failed** all others. *without a room* is a second crowd by the same schedule, for something that nobody \
          waits for: its checkouts begin with the arrival, and who has not bought after {PATIENCE_S} s has failed, and is in no \
          percentile. *first second* are those of the step whom the room let in within its first second: what it had saved up, at \
-         once. Afterwards the stock was counted and the books summed: units held and sold are what buyers were told of.",
+         once. After the crowd of the room its stock was counted and the books summed: units held and sold are what buyers were told \
+         of. The aim is met where nobody of the step has failed.",
         WAITED / 1_000.0
     ));
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
@@ -150,12 +151,17 @@ mod tests {
         let bought = |came: f64, let_in: f64, done: f64| Visit { came, end: End::Bought { let_in, done } };
         let before = Cell::of(&[bought(0.0, 0.0, 10.0)]);
         let refused = Visit { came: 4.0, end: End::SoldOut };
-        let failed = Visit { came: 5.0, end: End::Failed(anyhow::anyhow!("no answer")) };
-        let step = [bought(0.5, 0.0, 15.0), bought(1.0, 2_001.0, 2_026.0), refused, failed];
+        let failed = || Visit { came: 5.0, end: End::Failed(anyhow::anyhow!("no answer")) };
+        let step = [bought(0.5, 0.0, 15.0), bought(1.0, 2_001.0, 2_026.0), refused, failed()];
         let row = Cell::of(&step).row(50.0, &before, true);
         let expected =
             ["50.0", "4", "2", "1", "1", "1", "0.00", "2.00", "15.0", "25.0", "2.50, below 2 missed"];
         assert_eq!(row, expected);
         assert_eq!(Cell::default().row(1.0, &before, false)[6..], ["", "", "", "", ""]);
+        let quick = Cell::of(&[bought(0.5, 0.0, 15.0)]);
+        assert_eq!(quick.row(1.0, &before, true)[10], "1.50, below 2 met");
+        let lost = Cell::of(&[bought(0.5, 0.0, 15.0), failed()]);
+        assert_eq!(lost.row(1.0, &before, true)[10], "1.50, below 2 missed", "one could not buy");
+        assert_eq!(Cell::of(&[failed()]).row(1.0, &before, true)[10], "below 2 missed", "nobody could");
     }
 }
