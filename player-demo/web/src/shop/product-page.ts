@@ -19,13 +19,15 @@ export async function productPage(id: string, at: Shopping): Promise<void> {
     throw error;
   });
   if (!one) return void at.main.append(empty('Not sold here', 'There is no such product, or it is sold no longer.', el('a', { class: 'button', href: '/shop' }, 'To the products')));
-  document.title = `${one.title} · Sluice`;
   const words = el('div', { class: 'product-words' });
   const admin = at.mine?.roles.includes('admin') ? stockIn(one, at.until) : null;
   at.main.append(el('article', { class: 'product', 'data-testid': 'product-page' }, gallery(one, at.until), words), ...(admin ? [admin] : []));
   const wish: Wish = { quantity: '1' };
   let drawn = new AbortController();
   const draw = (now: Product) => {
+    // Asked for on this page, and answered on another.
+    if (at.until.aborted) return;
+    document.title = `${now.title} · Sluice`;
     drawn.abort();
     drawn = new AbortController();
     describe(words, now, wish, AbortSignal.any([at.until, drawn.signal]));
