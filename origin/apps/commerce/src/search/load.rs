@@ -13,7 +13,8 @@ use crate::rows::{category, product, stock, text, variant};
 
 /// Products that are read in one go.
 pub(super) const PAGE: usize = 200;
-/// Characters of a description in another language that are read: more than the words that count have.
+/// Characters of a description in another language that are read: what comes after them finds nothing. A page may have 32 such
+/// descriptions of each product.
 const MAX_DESCRIPTION: usize = 4_000;
 
 /// The products that are shown, of those that come after one; at most [`PAGE`], in order.
