@@ -77,6 +77,16 @@ pub(super) fn facet(name: &str, value: &str) -> String {
     format!("{name}{BETWEEN}{value}")
 }
 
+impl Entry {
+    /// Bytes of its documents, about: all texts of the product are in each variant's.
+    pub(super) fn bytes(&self) -> usize {
+        let others = self.others.iter().map(|other| other.title.len() + other.description.len());
+        let own = self.title.len() + self.description.len() + others.sum::<usize>();
+        let titles = |item: &Item| item.title.len() + item.others.iter().map(String::len).sum::<usize>();
+        self.variants.iter().map(|item| own + titles(item)).sum()
+    }
+}
+
 impl Fields {
     /// Those of a shop with these markets.
     pub(super) fn new(markets: &[Market]) -> Self {

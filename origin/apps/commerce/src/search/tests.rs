@@ -17,7 +17,7 @@ use super::facets::{RANGES, range_of};
 use super::fields::{Entry, Fields, Item, Other, facet};
 use super::query::{NEAR_BEGINNING_FROM, NEAR_FROM, TEXT, TITLE, Worth};
 use super::question::{CATEGORY, Place, Question, Sort};
-use super::writer::{Mark, Writer};
+use super::writer::{MAX_HELD, Mark, Writer};
 use super::{Search, Shown};
 use crate::config::Config;
 use crate::ids::ProductId;
@@ -270,10 +270,8 @@ proptest! {
     }
 }
 
-/// A folder with an index of one product, whose log is at event 7.
-fn kept(dir: &std::path::Path) -> Mark {
-    let fields = Arc::new(Fields::new(&Config::default().markets));
-    let (mut writer, _) = Writer::open(Some(dir), fields).unwrap();
+/// A cap of one size.
+fn cap() -> Entry {
     let item = Item {
         title: "M".into(),
         others: vec![],
@@ -282,16 +280,22 @@ fn kept(dir: &std::path::Path) -> Mark {
         prices: BTreeMap::from([("de".into(), 900)]),
         in_stock: true,
     };
-    let id = ProductId::from_parts(1_800_000_000_000, 1);
-    let entry = Entry {
-        id,
+    Entry {
+        id: ProductId::from_parts(1_800_000_000_000, 1),
         title: "Cap".into(),
         description: String::new(),
         category: None,
         others: vec![],
         variants: vec![item],
-    };
-    writer.put(id, Some(&entry)).unwrap();
+    }
+}
+
+/// A folder with an index of one product, whose log is at event 7.
+fn kept(dir: &std::path::Path) -> Mark {
+    let fields = Arc::new(Fields::new(&Config::default().markets));
+    let (mut writer, _) = Writer::open(Some(dir), fields).unwrap();
+    let cap = cap();
+    writer.put(cap.id, Some(&cap)).unwrap();
     let mark = Mark { seq: 7, products: 3, ..Mark::default() };
     writer.commit(&mark).unwrap();
     mark
@@ -358,6 +362,27 @@ fn an_index_that_is_made_anew_has_nothing_of_what_was_there() {
     assert_eq!(writer.shown(&Mark::default()).find(&asked).unwrap().total, 0);
     drop(writer);
     assert_eq!(Writer::open(Some(dir.path()), fields()).unwrap().1, None, "whatever had been sound");
+}
+
+#[test]
+fn an_index_that_was_not_made_to_its_end_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    kept(dir.path());
+    let fields = || Arc::new(Fields::new(&Config::default().markets));
+    let (mut writer, mark) = Writer::open(Some(dir.path()), fields()).unwrap();
+    assert!(mark.is_some());
+    writer.clear().unwrap();
+    let (mut large, small) = (cap(), cap());
+    large.variants = vec![large.variants[0].clone(); 100];
+    large.description = "x".repeat(MAX_HELD / 100);
+    writer.add(&large).unwrap();
+    writer.add(&small).unwrap();
+    drop(writer);
+    assert_eq!(
+        Writer::open(Some(dir.path()), fields()).unwrap().1,
+        None,
+        "some of it was written, and no mark"
+    );
 }
 
 #[tokio::test]

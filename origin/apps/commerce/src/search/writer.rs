@@ -17,6 +17,9 @@ use crate::ids::ProductId;
 
 /// Bytes of what is gathered before a part of the index is written: what tantivy needs at least, and some products.
 const MEMORY: usize = 32_000_000;
+/// Bytes of documents, about, that wait to be gathered while an index is made: the library takes in 10,000 products, however large
+/// they are in all their languages and variants.
+pub(super) const MAX_HELD: usize = 128_000_000;
 /// What is made of a product, by number: an index of another one is made anew.
 const FORMAT: u32 = 2;
 
@@ -45,6 +48,8 @@ pub(super) struct Writer {
     reader: IndexReader,
     fields: Arc<Fields>,
     damaged: CancellationToken,
+    /// Bytes that were added since all of it was gathered.
+    held: usize,
     _folder: Option<Folder>,
 }
 
@@ -82,7 +87,8 @@ impl Writer {
             IndexWriterOptions::builder().memory_budget_per_thread(MEMORY).num_merge_threads(1).build();
         let writer = index.writer_with_options(options)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok((Self { writer, reader, fields, damaged: CancellationToken::new(), _folder: folder }, mark))
+        let damaged = CancellationToken::new();
+        Ok((Self { writer, reader, fields, damaged, held: 0, _folder: folder }, mark))
     }
 
     /// Forgets all products, once it is committed.
@@ -91,9 +97,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds a product of which nothing is known.
-    pub(super) fn add(&self, entry: &Entry) -> Result<(), Trouble> {
-        self.run(self.fields.documents(entry).into_iter().map(UserOperation::Add).collect())
+    /// Adds a product of which nothing is known; where too much waits to be gathered, once that is. What is on the disk by then is
+    /// no index yet: it has no mark.
+    pub(super) fn add(&mut self, entry: &Entry) -> Result<(), Trouble> {
+        self.run(self.fields.documents(entry).into_iter().map(UserOperation::Add).collect())?;
+        self.held += entry.bytes();
+        if self.held > MAX_HELD {
+            self.writer.commit()?;
+            self.held = 0;
+        }
+        Ok(())
     }
 
     /// Puts a product in the place of what was known of it; nothing, where it is not shown any more.
