@@ -16,15 +16,19 @@ pub(super) struct Room {
     pub(super) since_ms: i64,
 }
 
-/// Milliseconds that a room saves up: a crowd is let in evenly, not in heaps.
-const SAVED_MS: i64 = 1_000;
+/// Milliseconds that a room saves up: as long as an edge may be silent that has let nobody in. A crowd that comes to an empty room is
+/// let in evenly, and not in a heap that those in it wait for.
+const SAVED_MS: i64 = 250;
+/// What somebody is let in for, in thousandths of an admission: this much is saved up at the slowest rate, too, which has it in a
+/// second.
+const ONE: i64 = 1_000;
 
 impl Room {
     /// How many more may be let in, and the credit before them. Units that somebody who was let in may still take are nobody
     /// else's; who asks gets half of what is free, so that there is some for the next edge.
     pub(super) fn allows(self) -> (i64, i64) {
-        let most = self.rate.saturating_mul(SAVED_MS).max(1_000);
-        let earned = self.rate.saturating_mul(self.since_ms.clamp(0, SAVED_MS));
+        let most = self.rate.saturating_mul(SAVED_MS).max(ONE);
+        let earned = self.rate.saturating_mul(self.since_ms.clamp(0, 1_000));
         let credit = self.credit.saturating_add(earned).clamp(0, most);
         let free = (self.units - self.outstanding.saturating_mul(self.each)).max(0);
         let by_stock = match free / self.each.max(1) {
@@ -33,7 +37,7 @@ impl Room {
             0 => 0,
             many => many / 2 + many % 2,
         };
-        (by_stock.min(credit / 1_000), credit)
+        (by_stock.min(credit / ONE), credit)
     }
 }
 
@@ -44,9 +48,12 @@ mod tests {
 
     #[test]
     fn what_is_let_in_is_what_there_is_at_the_rate() {
-        let room = Room { units: 100, outstanding: 0, each: 1, rate: 10, credit: 0, since_ms: 500 };
-        assert_eq!(room.allows(), (5, 5_000));
-        assert_eq!(Room { since_ms: 60_000, ..room }.allows(), (10, 10_000), "a second is saved up at most");
+        let room = Room { units: 100, outstanding: 0, each: 1, rate: 10, credit: 0, since_ms: 200 };
+        assert_eq!(room.allows(), (2, 2_000));
+        let late = Room { since_ms: 60_000, ..room };
+        assert_eq!(late.allows(), (2, 2_500), "a quarter of a second is saved up at most");
+        assert_eq!(Room { rate: 1, ..late }.allows(), (1, 1_000), "or one admission");
+        assert_eq!(Room { rate: 1, since_ms: 999, ..room }.allows(), (0, 999));
         assert_eq!(Room { rate: 1_000, outstanding: 90, ..room }.allows().0, 5, "half of what is free");
         assert_eq!(Room { rate: 1_000, outstanding: 100, ..room }.allows().0, 0);
         assert_eq!(Room { units: 1, each: 3, ..room }.allows().0, 1, "the rest is somebody's");
@@ -63,7 +70,7 @@ mod tests {
             for (since_ms, buys) in asks {
                 room.since_ms = since_ms;
                 let (many, credit) = room.allows();
-                prop_assert!(many >= 0 && many * 1_000 <= credit && credit <= 50_000);
+                prop_assert!(many >= 0 && many * 1_000 <= credit && credit <= 12_500);
                 room.credit = credit - many * 1_000;
                 room.outstanding += many;
                 let_in += many;
