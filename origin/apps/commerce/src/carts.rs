@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::OnConflict;
@@ -17,10 +16,10 @@ use sluice_storage::rows::{from_json, signed, to_json};
 use sluice_storage::{StorageError, Tx};
 use utoipa::ToSchema;
 
-use crate::Shop;
 use crate::catalog::invalid;
 use crate::ids::VariantId;
 use crate::rows::cart;
+use crate::{Shop, private};
 
 /// Lines of a cart and of an order.
 pub(crate) const MAX_LINES: usize = 50;
@@ -100,9 +99,7 @@ pub(crate) async fn show(
     let id = whose(&name, caller.as_ref())?;
     let row = cart::Entity::find_by_id(id).one(shop.storage.database.reader()).await?;
     let lines = row.map(|row| from_json("shop_carts.lines", &row.lines)).transpose()?.unwrap_or_default();
-    let mut answer = Json(Cart { lines }).into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    Ok(answer)
+    Ok(private(Json(Cart { lines })))
 }
 
 /// Says what is in a cart.

@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
-use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::{Expr, ExprTrait};
 use sluice_storage::rows::sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryOrder, QuerySelect};
@@ -12,10 +11,10 @@ use sluice_storage::rows::signed;
 use sluice_storage::{StorageError, Tx};
 use utoipa::ToSchema;
 
-use crate::Shop;
 use crate::ids::EntryId;
 use crate::orders::machine::Entries;
 use crate::rows::{ledger, order};
+use crate::{Shop, private};
 
 /// What the gateway has of ours.
 const GATEWAY: &str = "gateway";
@@ -118,9 +117,7 @@ pub(crate) async fn balance(State(shop): State<Shop>, caller: Caller) -> Result<
         .all(reader)
         .await?;
     let accounts = sums.into_iter().map(|(name, currency, amount)| Sum { name, currency, amount }).collect();
-    let mut answer = Json(Balance { accounts, unbalanced: wrong.len() }).into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    Ok(answer)
+    Ok(private(Json(Balance { accounts, unbalanced: wrong.len() })))
 }
 
 #[cfg(test)]

@@ -38,12 +38,14 @@ pub use schema::SCHEMA;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
 use gateway::Gateway;
 use gateway::signature::Secret;
 use orders::{Ask, Counter, Standing, Till, Wanted};
 use prometheus::IntCounterVec;
 use search::Search;
+use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Afterwards, Once, Together};
 use sluice_platform::rooms::Rooms;
 use sluice_platform::{Accounts, Ground};
@@ -77,6 +79,13 @@ pub(crate) fn states(metrics: &Metrics) -> IntCounterVec {
     let help = "Orders that came to a state after they were placed: refunding is of money for which there was no stock any more, or nobody who \
                 wanted it.";
     metrics.counters("sluice_shop_orders_total", help, &["state"])
+}
+
+/// An answer that nobody keeps.
+pub(crate) fn private(answer: impl IntoResponse) -> Response {
+    let mut answer = answer.into_response();
+    cache::lifetime(answer.headers_mut(), Lifetime::Never);
+    answer
 }
 
 /// Brings the app's tables up to date, begins its background work, and gives its routes.

@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::rooms::Opening;
 use sluice_platform::{ApiError, Caller};
@@ -14,10 +13,10 @@ use sluice_storage::{Act, Who};
 use sluice_wire::room::Guard;
 use utoipa::ToSchema;
 
-use crate::Shop;
 use crate::catalog::invalid;
 use crate::ids::VariantId;
 use crate::rows::stock;
+use crate::{Shop, private};
 
 /// What a room guards a variant's orders at.
 const ORDERS: &str = "/v1/shop/orders";
@@ -97,9 +96,7 @@ pub(crate) async fn show(
         outstanding: counts.outstanding,
         used: counts.used,
     };
-    let mut answer = Json(body).into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    Ok(answer)
+    Ok(private(Json(body)))
 }
 
 /// Opens a waiting room in front of a variant: from now on an order of it needs an admission, which edges give to those whose

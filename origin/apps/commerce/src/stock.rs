@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::rooms::{self, Room};
 use sluice_platform::{ApiError, Caller};
@@ -29,7 +28,7 @@ use crate::places::DEFAULT;
 use crate::places::shelves::{self, Shelf};
 use crate::raised::{self, Raised};
 use crate::rows::{stock, stock_entry};
-use crate::{Shop, room};
+use crate::{Shop, private, room};
 
 /// The most that come in at once.
 const MAX_RECEIVED: i64 = 100_000_000;
@@ -300,9 +299,7 @@ pub(crate) async fn entries(
     view.commit().await?;
     let stock::Model { available, reserved, sold, .. } = row;
     let body = Account { available, reserved, sold, entries: sums.into_iter().collect(), places };
-    let mut answer = Json(body).into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    Ok(answer)
+    Ok(private(Json(body)))
 }
 
 #[cfg(test)]

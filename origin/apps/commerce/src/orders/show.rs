@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{self, Path, Query};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller, Page};
 use sluice_storage::StorageError;
@@ -20,11 +19,11 @@ use utoipa::ToSchema;
 use super::Key;
 use super::book::of_these;
 use super::machine::State;
-use crate::Shop;
 use crate::ids::{self, OrderId, VariantId};
 use crate::parcels::{self, Parcel};
 use crate::raised::{self, Raised};
 use crate::rows::{line, order, reason};
+use crate::{Shop, private};
 
 /// Says of an answer that it was given before.
 const REPLAYED: &str = "idempotency-replayed";
@@ -249,10 +248,4 @@ pub(crate) async fn channel(
         answer.headers_mut().insert(REPLAYED, replayed);
     }
     Ok(answer)
-}
-
-fn private(answer: impl IntoResponse) -> Response {
-    let mut answer = answer.into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    answer
 }

@@ -16,10 +16,8 @@ pub(crate) use onward::{__path_onward, onward};
 pub(crate) use pack::{__path_pack, pack};
 pub(crate) use show::{__path_list, Parcel, list, of_order};
 
-use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use sluice_platform::ApiError;
-use sluice_platform::cache::{self, Lifetime};
 use sluice_storage::rows::sea_orm::sea_query::Expr;
 use sluice_storage::rows::sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use sluice_storage::rows::signed;
@@ -80,13 +78,6 @@ async fn told(
     let mut document = json!(parcel);
     document["versions"] = raised.text().into();
     Ok(document)
-}
-
-/// An answer that nobody keeps.
-fn private(answer: impl IntoResponse) -> Response {
-    let mut answer = answer.into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    answer
 }
 
 #[cfg(test)]

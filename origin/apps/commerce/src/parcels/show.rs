@@ -15,13 +15,13 @@ use sluice_storage::rows::{flag, from_json, to_json};
 use utoipa::ToSchema;
 
 use super::machine::ParcelState;
-use super::{absent, or_unsold, private};
-use crate::Shop;
+use super::{absent, or_unsold};
 use crate::carts::Line;
 use crate::ids::{self, OrderId, ParcelId, VariantId};
 use crate::orders::Key;
 use crate::rows::{line, order, parcel};
 use crate::schema::SOLD;
+use crate::{Shop, private};
 
 /// A parcel of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

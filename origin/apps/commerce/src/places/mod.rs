@@ -7,10 +7,9 @@ pub(crate) mod shelves;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sluice_platform::cache::{self, Lifetime};
 use sluice_platform::once::{Answer, Asked};
 use sluice_platform::{ApiError, Caller};
 use sluice_storage::rows::sea_orm::sea_query::OnConflict;
@@ -19,9 +18,9 @@ use sluice_storage::rows::signed;
 use sluice_storage::{Act, Tx, Who};
 use utoipa::ToSchema;
 
-use crate::Shop;
 use crate::catalog::invalid;
 use crate::rows::place;
+use crate::{Shop, private};
 
 /// The place of all that came in without one being named: it is always there.
 pub(crate) const DEFAULT: &str = "main";
@@ -64,9 +63,7 @@ pub(crate) struct NewPlace {
 pub(crate) async fn list(State(shop): State<Shop>, caller: Caller) -> Result<Response, ApiError> {
     caller.needs("admin")?;
     let rows = place::Entity::find().all(shop.storage.database.reader()).await?;
-    let mut answer = Json(Places { places: with_default(rows) }).into_response();
-    cache::lifetime(answer.headers_mut(), Lifetime::Never);
-    Ok(answer)
+    Ok(private(Json(Places { places: with_default(rows) })))
 }
 
 /// Places in the order of their names, which no engine has a say in, and the default one among them, whether or not it has a row.
